@@ -1,0 +1,2 @@
+//! Shared by the kernel programs and userspace.
+#![no_std]

@@ -1,0 +1,26 @@
+//! What the kernel programs count, one number per CPU each.
+
+use crate::wire::Skip;
+
+/// Frames passed over are counted under their [`Skip`] reason; these counters come behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Counter {
+    /// Segments taken into a connection.
+    Matched = Skip::COUNT as u8,
+    /// First fragments of IP packets: analysed, but the rest of their payload is not seen.
+    FirstFragment,
+    /// Segment events told.
+    SegmentEvents,
+    /// HTTP events told.
+    HttpEvents,
+    /// Segment events lost: the ring was full.
+    SegmentEventsLost,
+    /// HTTP events lost: the ring was full.
+    HttpEventsLost,
+}
+
+impl Counter {
+    /// How many counters there are, skip reasons included.
+    pub const COUNT: usize = Skip::COUNT + 6;
+}

@@ -1,0 +1,235 @@
+//! What the kernel tells userspace, through one ring buffer.
+//!
+//! Two kinds: a [`SegmentEvent`] for a segment that changes something a reader wants to know, and an [`HttpEvent`]
+//! for a piece of a message head or the end of a message. Of one segment, the HTTP events come first.
+//! All integers in native byte order but addresses; unused bytes are zero.
+
+use crate::{
+    flow::{FlowKey, HalfCounters},
+    frame::WINDOW,
+    http::FRAGMENT,
+    seq::Seq,
+    wire::MAX_OPTIONS,
+};
+
+/// The kind of an event, first byte of every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A [`SegmentEvent`].
+    Segment = 1,
+    /// An [`HttpEvent`].
+    Http = 2,
+}
+
+/// Where a frame was observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hook {
+    /// XDP, on ingress.
+    Xdp = 0,
+    /// TC, on ingress.
+    TcIngress = 1,
+    /// TC, on egress.
+    TcEgress = 2,
+    /// A capture.
+    #[default]
+    Capture = 3,
+}
+
+impl Hook {
+    /// The hook with the number `byte`.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Xdp),
+            1 => Some(Self::TcIngress),
+            2 => Some(Self::TcEgress),
+            3 => Some(Self::Capture),
+            _ => None,
+        }
+    }
+}
+
+/// How the content of a message is delimited (RFC 9112, 6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Framing {
+    /// There is no content.
+    #[default]
+    None = 0,
+    /// Content-Length.
+    Length = 1,
+    /// The chunked transfer coding.
+    Chunked = 2,
+    /// The end of the connection.
+    Close = 3,
+    /// None any more: a tunnel, or another protocol.
+    Tunnel = 4,
+}
+
+impl Framing {
+    /// The framing with the number `byte`.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::None),
+            1 => Some(Self::Length),
+            2 => Some(Self::Chunked),
+            3 => Some(Self::Close),
+            4 => Some(Self::Tunnel),
+            _ => None,
+        }
+    }
+}
+
+/// What an [`HttpEvent`] says: flags of [`HttpEvent::marks`].
+pub mod mark {
+    /// The fragment starts a head.
+    pub const HEAD_START: u16 = 1 << 0;
+    /// The fragment ends a head; `exchange`, `status` and `framing` hold from here on.
+    pub const HEAD_END: u16 = 1 << 1;
+    /// The last byte of the message was seen; `content` is the size of its content.
+    pub const MESSAGE_END: u16 = 1 << 2;
+    /// The message is a response. Not known before the first token is complete.
+    pub const RESPONSE: u16 = 1 << 3;
+    /// The head is longer than what is told of it.
+    pub const TRUNCATED: u16 = 1 << 4;
+    /// The head was found by its looks after bytes were missed.
+    pub const RESYNCED: u16 = 1 << 5;
+    /// A response that no request was seen for.
+    pub const UNSOLICITED: u16 = 1 << 6;
+    /// The head begun turned out not to be one, and nothing more is read in this direction.
+    pub const NOT_HTTP: u16 = 1 << 7;
+    /// The end of the message begun cannot be told: bytes were missed, or its chunks are malformed.
+    pub const LOST_SYNC: u16 = 1 << 8;
+    /// Content-Length is not a number, or there are several that differ.
+    pub const BAD_LENGTH: u16 = 1 << 9;
+}
+
+/// The front of every event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct EventHeader {
+    /// See [`Kind`].
+    pub kind: u8,
+    /// See [`Hook`].
+    pub hook: u8,
+    /// 1 when the sender is the lower endpoint of the key.
+    pub from_low: u8,
+    /// Zero.
+    pub padding: u8,
+    /// Index of the interface.
+    pub interface: u32,
+    /// When the segment was seen, in ns of the observer's clock.
+    pub time: u64,
+    /// [`FlowState::id`](crate::flow::FlowState::id) of the connection.
+    pub flow: u64,
+    /// The endpoints.
+    pub key: FlowKey,
+    /// Events about the sender's direction that were lost so far.
+    pub lost: u32,
+}
+
+/// A segment worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct SegmentEvent {
+    /// Who, where, when.
+    pub header: EventHeader,
+    /// Why: see [`cause`](crate::flow::cause).
+    pub causes: u32,
+    /// Sequence number.
+    pub seq: Seq,
+    /// Acknowledgment number.
+    pub ack: Seq,
+    /// Payload bytes.
+    pub payload_len: u32,
+    /// Window as in the header, not scaled.
+    pub window: u16,
+    /// Control bits.
+    pub flags: u8,
+    /// Bytes of `options`; options are told of a SYN only.
+    pub options_len: u8,
+    /// Zero.
+    pub padding: u32,
+    /// TCP options.
+    pub options: [u8; MAX_OPTIONS],
+    /// What both directions have shown, this segment included: from the lower endpoint, from the higher one.
+    pub halves: [HalfCounters; 2],
+}
+
+/// A piece of a head, or the end of a message. Only `len` of `bytes` are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct HttpEvent {
+    /// Who, where, when.
+    pub header: EventHeader,
+    /// Stream offset of the first of `bytes`; without bytes, of the place that is marked.
+    pub offset: u64,
+    /// Bytes of content: with MESSAGE_END final, with HEAD_END and [`Framing::Length`] as stated.
+    pub content: u64,
+    /// The exchange this message belongs to, from 0: requests and final responses are counted.
+    pub exchange: u32,
+    /// The number of this head in its direction, from 1.
+    pub head: u32,
+    /// Bytes of this head so far, those not told included.
+    pub head_len: u32,
+    /// See [`mark`].
+    pub marks: u16,
+    /// Status code; 0 for a request.
+    pub status: u16,
+    /// Bytes in `bytes`.
+    pub len: u16,
+    /// See [`Framing`].
+    pub framing: u8,
+    /// Zero.
+    pub padding: u8,
+    /// Zero.
+    pub padding2: u32,
+    /// Bytes of the head; one window longer than a fragment, so that a window can always be read in behind it.
+    pub bytes: [u8; FRAGMENT + WINDOW],
+}
+
+impl EventHeader {
+    /// All zero.
+    pub const BLANK: Self = Self {
+        kind: 0,
+        hook: 0,
+        from_low: 0,
+        padding: 0,
+        interface: 0,
+        time: 0,
+        flow: 0,
+        key: FlowKey::BLANK,
+        lost: 0,
+    };
+}
+
+impl HttpEvent {
+    /// All zero.
+    pub const BLANK: Self = Self {
+        header: EventHeader::BLANK,
+        offset: 0,
+        content: 0,
+        exchange: 0,
+        head: 0,
+        head_len: 0,
+        marks: 0,
+        status: 0,
+        len: 0,
+        framing: 0,
+        padding: 0,
+        padding2: 0,
+        bytes: [0; FRAGMENT + WINDOW],
+    };
+}
+
+/// Bytes of an [`HttpEvent`] before its head bytes.
+pub const HTTP_EVENT_FIXED: usize = 104;
+
+const _: () = assert!(size_of::<EventHeader>() == 64);
+const _: () = assert!(size_of::<HalfCounters>() == 64);
+const _: () = assert!(size_of::<SegmentEvent>() == 256);
+const _: () = assert!(core::mem::offset_of!(HttpEvent, bytes) == HTTP_EVENT_FIXED);
+const _: () = assert!(size_of::<HttpEvent>() == HTTP_EVENT_FIXED + FRAGMENT + WINDOW);

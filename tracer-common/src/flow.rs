@@ -1,0 +1,435 @@
+//! One TCP connection as an observer on the path sees it: two halves, one for each direction.
+//!
+//! A [`FlowState`] lives in a BPF map. Two CPUs may update it at once, one for each direction, so a segment writes
+//! only the half of its own sender and at most reads the other.
+
+use crate::{
+    http::HttpHalf,
+    seq::Seq,
+    wire::{Segment, TcpFlags},
+};
+
+/// What identifies a connection: both endpoints, the lower one first, so that both directions have the same key.
+///
+/// Addresses are in network byte order, IPv4 as IPv4-mapped IPv6. "Lower" only means a fixed order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Address of the lower endpoint.
+    pub low: [u32; 4],
+    /// Address of the higher endpoint.
+    pub high: [u32; 4],
+    /// Port of the lower endpoint.
+    pub low_port: u16,
+    /// Port of the higher endpoint.
+    pub high_port: u16,
+}
+
+impl FlowKey {
+    /// All zero.
+    pub const BLANK: Self = Self { low: [0; 4], high: [0; 4], low_port: 0, high_port: 0 };
+
+    /// Fills in the key of `segment`; true when its sender is the lower endpoint.
+    #[inline(always)]
+    pub fn set(&mut self, segment: &Segment) -> bool {
+        let from_low = source_is_lower(segment);
+        if from_low {
+            (self.low, self.high) = (segment.source, segment.destination);
+            (self.low_port, self.high_port) = (segment.source_port, segment.destination_port);
+        } else {
+            (self.low, self.high) = (segment.destination, segment.source);
+            (self.low_port, self.high_port) = (segment.destination_port, segment.source_port);
+        }
+        from_low
+    }
+}
+
+#[inline(always)]
+fn source_is_lower(segment: &Segment) -> bool {
+    // Word by word: a loop over the arrays would cost the verifier more than these four lines.
+    let (a, b) = (&segment.source, &segment.destination);
+    if a[3] != b[3] {
+        return a[3] < b[3];
+    }
+    if a[2] != b[2] {
+        return a[2] < b[2];
+    }
+    if a[1] != b[1] {
+        return a[1] < b[1];
+    }
+    if a[0] != b[0] {
+        return a[0] < b[0];
+    }
+    segment.source_port <= segment.destination_port
+}
+
+/// Why a segment is told to userspace: a set of facts about it. An empty set is a quiet segment.
+pub mod cause {
+    /// A SYN without ACK.
+    pub const SYN: u32 = 1 << 0;
+    /// A SYN with ACK.
+    pub const SYN_ACK: u32 = 1 << 1;
+    /// The first acknowledgment of the other side's SYN by a segment that is not a SYN itself.
+    pub const HANDSHAKE_ACK: u32 = 1 << 2;
+    /// The first segment of a direction whose SYN was not seen.
+    pub const MIDSTREAM: u32 = 1 << 3;
+    /// A FIN.
+    pub const FIN: u32 = 1 << 4;
+    /// The first acknowledgment of the other side's FIN.
+    pub const FIN_ACKED: u32 = 1 << 5;
+    /// A RST.
+    pub const RST: u32 = 1 << 6;
+    /// Payload that starts before the highest sequence number seen: a retransmission, or a segment that was overtaken.
+    pub const OLD_DATA: u32 = 1 << 7;
+    /// Payload that starts after the highest sequence number seen: something is missing before it.
+    pub const GAP: u32 = 1 << 8;
+    /// An acknowledgment of bytes that were not seen.
+    pub const ACKED_UNSEEN: u32 = 1 << 9;
+    /// The receive window became zero.
+    pub const ZERO_WINDOW: u32 = 1 << 10;
+    /// The receive window is no longer zero.
+    pub const WINDOW_OPEN: u32 = 1 << 11;
+    /// A keep-alive probe: at most one byte, just before the next expected one (RFC 9293, 3.8.4).
+    pub const KEEP_ALIVE: u32 = 1 << 12;
+    /// A SYN or FIN that was seen before.
+    pub const REPEATED: u32 = 1 << 13;
+    /// Any segment after both FINs were acknowledged, or after a reset.
+    pub const AFTER_CLOSE: u32 = 1 << 14;
+    /// Nothing noteworthy: told because every segment is asked for.
+    pub const EVERY: u32 = 1 << 15;
+}
+
+/// What one direction has shown so far: told to userspace with every segment event.
+///
+/// Times are nanoseconds of the observer's clock, 0 where the thing has not happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct HalfCounters {
+    /// Segments.
+    pub packets: u64,
+    /// Payload bytes, retransmitted ones included.
+    pub bytes: u64,
+    /// Offset behind the highest payload byte seen; the byte after the SYN is 0. What lies before it was sent once,
+    /// but for gaps.
+    pub stream_end: u64,
+    /// When the first pure acknowledgment was seen.
+    pub first_ack_ns: u64,
+    /// When the first payload was seen.
+    pub first_data_ns: u64,
+    /// Sequence number of stream offset 0.
+    pub base: Seq,
+    /// Highest acknowledgment number sent.
+    pub ack: Seq,
+    /// Pure acknowledgments that repeat the previous number and window while data is outstanding (RFC 5681, 2).
+    pub duplicate_acks: u32,
+    /// Segments with a window of zero (SYN, FIN and RST aside).
+    pub zero_windows: u32,
+    /// Events about this direction that could not be told to userspace.
+    pub lost: u32,
+    /// [`half`] flags.
+    pub flags: u32,
+}
+
+/// Flags of [`HalfCounters::flags`].
+pub mod half {
+    /// A segment was seen in this direction.
+    pub const STARTED: u32 = 1 << 0;
+    /// A SYN was seen.
+    pub const SYN: u32 = 1 << 1;
+    /// The SYN carried an ACK.
+    pub const SYN_ACK: u32 = 1 << 2;
+    /// A FIN was seen.
+    pub const FIN: u32 = 1 << 3;
+    /// A RST was seen.
+    pub const RST: u32 = 1 << 4;
+    /// An acknowledgment was seen.
+    pub const ACKED: u32 = 1 << 5;
+    /// This side has acknowledged the other side's SYN.
+    pub const ACKED_SYN: u32 = 1 << 6;
+    /// This side has acknowledged the other side's FIN.
+    pub const ACKED_FIN: u32 = 1 << 7;
+    /// The last window was zero.
+    pub const ZERO_WINDOW: u32 = 1 << 8;
+}
+
+/// One direction of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Half {
+    /// What userspace is told.
+    pub counters: HalfCounters,
+    /// Sequence number after the highest payload byte seen.
+    pub next: Seq,
+    /// Sequence number after the FIN.
+    pub fin: Seq,
+    /// The interface that owns this direction, as [`Vantage::token`](crate::observe::Vantage::token); 0: none yet.
+    pub owner: u32,
+    /// The last window, not scaled.
+    pub window: u32,
+    /// The causes of the segment being taken in.
+    causes: u32,
+    padding: u32,
+    /// Where HTTP messages start and end.
+    pub http: HttpHalf,
+}
+
+impl Half {
+    /// Nothing seen yet.
+    pub const BLANK: Self = Self {
+        counters: HalfCounters {
+            packets: 0,
+            bytes: 0,
+            stream_end: 0,
+            first_ack_ns: 0,
+            first_data_ns: 0,
+            base: Seq(0),
+            ack: Seq(0),
+            duplicate_acks: 0,
+            zero_windows: 0,
+            lost: 0,
+            flags: 0,
+        },
+        next: Seq(0),
+        fin: Seq(0),
+        owner: 0,
+        window: 0,
+        causes: 0,
+        padding: 0,
+        http: HttpHalf::BLANK,
+    };
+
+    #[inline(always)]
+    fn has(&self, flags: u32) -> bool {
+        self.counters.flags & flags != 0
+    }
+
+    /// The stream offset of `seq`, taken near the highest offset seen; 0 for what lies before the start.
+    #[inline(always)]
+    #[must_use]
+    pub fn offset_of(&self, seq: Seq) -> u64 {
+        let distance = seq.since(self.next);
+        let offset = self.counters.stream_end.wrapping_add_signed(i64::from(distance));
+        if distance < 0 && offset > self.counters.stream_end { 0 } else { offset }
+    }
+}
+
+/// A connection: what is kept about it between segments.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct FlowState {
+    /// When the connection was first seen, in ns; with the key it names one incarnation of the connection.
+    pub id: u64,
+    /// From the lower endpoint, and from the higher one.
+    pub halves: [Half; 2],
+}
+
+impl FlowState {
+    /// Nothing seen yet.
+    pub const BLANK: Self = Self { id: 0, halves: [Half::BLANK; 2] };
+
+    /// The half of the sender and the half of the other side.
+    #[inline(always)]
+    pub fn split(&mut self, from_low: bool) -> (&mut Half, &mut Half) {
+        let [low, high] = &mut self.halves;
+        if from_low { (low, high) } else { (high, low) }
+    }
+
+    /// Both sides have had their FIN acknowledged, or one has reset the connection.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let [low, high] = &self.halves;
+        low.counters.flags & high.counters.flags & half::ACKED_FIN != 0
+            || (low.counters.flags | high.counters.flags) & half::RST != 0
+    }
+
+    /// Whether data or the end of a handshake has been seen: a connection, not just an attempt at one.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        let [low, high] = &self.halves;
+        let flags = low.counters.flags & high.counters.flags;
+        flags & (half::SYN | half::ACKED_SYN) == half::SYN | half::ACKED_SYN
+            || low.counters.bytes | high.counters.bytes != 0
+    }
+
+    /// No payload in either direction.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_no_data(&self) -> bool {
+        self.halves[0].counters.bytes | self.halves[1].counters.bytes == 0
+    }
+
+    /// Takes in one segment and returns its [`cause`]s. `now` reads the clock, in ns; it is only called when needed.
+    ///
+    /// The message scanner is not run here: see [`crate::http`].
+    #[inline(always)]
+    pub fn on_segment(&mut self, segment: &Segment, from_low: bool, now: impl Fn() -> u64) -> u32 {
+        let closed = self.is_closed();
+        let (sender, receiver) = self.split(from_low);
+        sender.counters.packets += 1;
+        sender.causes = if closed { cause::AFTER_CLOSE } else { 0 };
+        on_start(sender, receiver, segment);
+        on_payload(sender, segment, &now);
+        on_acknowledgment(sender, receiver, segment, &now);
+        on_window(sender, segment);
+        on_end(sender, segment);
+        // The causes go by way of the map and past the compiler: the verifier would otherwise follow every combination.
+        core::hint::black_box(sender).causes
+    }
+}
+
+/// SYN, or the first segment of a direction whose SYN was not seen.
+#[inline(always)]
+fn on_start(sender: &mut Half, receiver: &Half, segment: &Segment) {
+    let flags = segment.flags;
+    if flags.has(TcpFlags::SYN) {
+        let kind = if flags.has(TcpFlags::ACK) { cause::SYN_ACK } else { cause::SYN };
+        if sender.has(half::SYN) {
+            // The same one again; or another one that a live connection does not follow (see `observe`).
+            let same = segment.payload_seq() == sender.counters.base;
+            sender.causes |= if same { kind | cause::REPEATED } else { kind };
+            return;
+        }
+        sender.causes |= kind;
+        sender.counters.flags |= half::STARTED | half::SYN;
+        if kind == cause::SYN_ACK {
+            sender.counters.flags |= half::SYN_ACK;
+        }
+        sender.start_at(segment.payload_seq());
+        return;
+    }
+    if sender.has(half::STARTED) {
+        return;
+    }
+    sender.causes |= cause::MIDSTREAM;
+    sender.counters.flags |= half::STARTED;
+    sender.start_at(segment.payload_seq());
+    // The other side has shown where this direction starts when it acknowledged exactly up to here and has seen a
+    // SYN of its own: then only the SYN-ACK itself was missed.
+    if !(receiver.has(half::SYN) && receiver.counters.ack == segment.seq) {
+        sender.http.lose_sync();
+    }
+}
+
+impl Half {
+    #[inline(always)]
+    fn start_at(&mut self, seq: Seq) {
+        self.counters.base = seq;
+        self.counters.stream_end = 0;
+        self.next = seq;
+    }
+}
+
+/// Payload: in order, old, or after a gap.
+#[inline(always)]
+fn on_payload(sender: &mut Half, segment: &Segment, now: &impl Fn() -> u64) {
+    let len = segment.payload_len;
+    if len == 0 {
+        return;
+    }
+    let seq = segment.payload_seq();
+    let ahead = seq.since(sender.next);
+    if len == 1 && ahead == -1 {
+        sender.causes |= cause::KEEP_ALIVE;
+        return;
+    }
+    sender.counters.bytes += u64::from(len);
+    if sender.counters.first_data_ns == 0 {
+        sender.counters.first_data_ns = now();
+    }
+    let end = seq.add(len);
+    let news = end.since(sender.next);
+    if news > 0 {
+        sender.counters.stream_end += u64::from(news.cast_unsigned());
+        sender.next = end;
+    }
+    if ahead > 0 {
+        sender.causes |= cause::GAP;
+    }
+    if ahead < 0 {
+        sender.causes |= cause::OLD_DATA;
+    }
+}
+
+/// The acknowledgment field.
+#[inline(always)]
+fn on_acknowledgment(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl Fn() -> u64) {
+    if !segment.flags.has(TcpFlags::ACK) || segment.flags.has(TcpFlags::RST) {
+        return;
+    }
+    let pure = segment.is_pure_ack();
+    if pure && sender.counters.first_ack_ns == 0 {
+        sender.counters.first_ack_ns = now();
+    }
+    let ack = segment.ack;
+    if sender.has(half::ACKED) && !ack.is_after(sender.counters.ack) {
+        if pure
+            && ack == sender.counters.ack
+            && u32::from(segment.window) == sender.window
+            && receiver.next.is_after(ack)
+        {
+            sender.counters.duplicate_acks += 1;
+        }
+        return;
+    }
+    sender.counters.flags |= half::ACKED;
+    sender.counters.ack = ack;
+    if receiver.has(half::SYN) && !sender.has(half::ACKED_SYN) && ack.since(receiver.counters.base) >= 0 {
+        sender.counters.flags |= half::ACKED_SYN;
+        if !segment.flags.has(TcpFlags::SYN) {
+            sender.causes |= cause::HANDSHAKE_ACK;
+        }
+    }
+    let mut sent = receiver.next;
+    if receiver.has(half::FIN) {
+        sent = receiver.fin;
+        if !sender.has(half::ACKED_FIN) && ack.since(sent) >= 0 {
+            sender.counters.flags |= half::ACKED_FIN;
+            sender.causes |= cause::FIN_ACKED;
+        }
+    }
+    if receiver.has(half::STARTED) && ack.is_after(sent) {
+        sender.causes |= cause::ACKED_UNSEEN;
+    }
+}
+
+/// The receive window: only zero and no longer zero are news.
+#[inline(always)]
+fn on_window(sender: &mut Half, segment: &Segment) {
+    if segment.flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) {
+        return;
+    }
+    sender.window = u32::from(segment.window);
+    let was_zero = sender.has(half::ZERO_WINDOW);
+    if segment.window != 0 {
+        sender.counters.flags &= !half::ZERO_WINDOW;
+        if was_zero {
+            sender.causes |= cause::WINDOW_OPEN;
+        }
+        return;
+    }
+    sender.counters.zero_windows += 1;
+    sender.counters.flags |= half::ZERO_WINDOW;
+    if !was_zero {
+        sender.causes |= cause::ZERO_WINDOW;
+    }
+}
+
+/// FIN and RST.
+#[inline(always)]
+fn on_end(sender: &mut Half, segment: &Segment) {
+    if segment.flags.has(TcpFlags::RST) {
+        sender.counters.flags |= half::RST;
+        sender.causes |= cause::RST;
+    }
+    if segment.flags.has(TcpFlags::FIN) {
+        sender.causes |= cause::FIN;
+        if sender.has(half::FIN) {
+            sender.causes |= cause::REPEATED;
+        } else {
+            sender.counters.flags |= half::FIN;
+            sender.fin = segment.payload_seq().add(segment.payload_len).add(1);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Read-only access to the bytes of one frame: all that the parsers know of where a packet comes from.
+
+/// Bytes copied out of a payload at once by the message scanner.
+pub const WINDOW: usize = 64;
+
+/// The bytes of one frame, from its link layer header on.
+///
+/// Implemented for byte slices here, and for XDP and TC contexts in the kernel programs.
+pub trait FrameBytes {
+    /// The `N` bytes at `offset` of a header, or `None` where the frame ends before.
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// Copies `len` bytes (1 to [`WINDOW`]) at `offset` to the front of `into`; false where the frame ends before.
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool;
+
+    /// The length of the frame on the wire, in bytes; at least what can be read.
+    fn wire_len(&self) -> usize;
+
+    /// Whether the frame on the wire has at least `len` bytes; where that is cheaper to tell than the length.
+    #[inline(always)]
+    fn reaches(&self, len: usize) -> bool {
+        len <= self.wire_len()
+    }
+}
+
+impl FrameBytes for [u8] {
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.get(offset..)?.first_chunk().copied()
+    }
+
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+        match (self.get(offset..offset.saturating_add(len)), into.get_mut(..len)) {
+            (Some(from), Some(to)) => {
+                to.copy_from_slice(from);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn wire_len(&self) -> usize {
+        self.len()
+    }
+}

@@ -1,0 +1,257 @@
+//! The whole path of a frame: parse, find its connection, take it in, tell what matters.
+//!
+//! The kernel programs and userspace run this same function; they differ in their [`Vantage`] (where the frame was
+//! seen, how to tell) and their [`Tables`] (where connections are kept).
+
+use crate::{
+    event::{EventHeader, Hook, Kind, SegmentEvent},
+    flow::{FlowKey, FlowState, Half, cause, half},
+    frame::FrameBytes,
+    http::Room,
+    wire::{LinkType, Segment, Skip, TcpFlags},
+};
+
+/// The place a frame is observed from.
+pub trait Vantage {
+    /// Index of the interface; not 0.
+    fn interface(&self) -> u32;
+    /// The hook.
+    fn hook(&self) -> Hook;
+    /// The time of the frame, in ns.
+    fn now(&self) -> u64;
+    /// Whether `port` is traced.
+    fn traces(&self, port: u16) -> bool;
+    /// Whether a connection with either of these addresses is wanted.
+    fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool;
+    /// Whether every segment is to be told.
+    fn every_segment(&self) -> bool;
+    /// Tells a segment: `fill` writes the event. False when it could not be told.
+    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
+    /// The interface and the side of it, as a number other than 0: what owns a direction of a connection.
+    #[inline(always)]
+    fn token(&self) -> u32 {
+        self.interface() << 1 | u32::from(self.hook() as u8 == Hook::TcEgress as u8)
+    }
+}
+
+/// A frame, with the two parts of the work that the kernel programs do in functions of their own: the verifier then
+/// checks them once, and not for every path that leads to them.
+pub trait Frame: FrameBytes {
+    /// Runs [`parse_segment`](crate::wire::parse_segment).
+    ///
+    /// # Errors
+    /// Why the frame is passed over.
+    fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip>;
+
+    /// Runs [`Scan`](crate::http::Scan) over the payload that `room` describes, sent by `half` to `peer`.
+    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room);
+}
+
+/// The tables that connections are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Connections with a handshake or data.
+    Confirmed,
+    /// Attempts: half-open handshakes, and segments of connections never seen before. A table of their own, so that a
+    /// flood cannot push connections out.
+    Unconfirmed,
+}
+
+/// The connection tables.
+pub trait Tables {
+    /// The connection, from `first` or else from the other table.
+    fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)>;
+    /// A blank connection in [`Table::Unconfirmed`], replacing what is there; `None` when there is no room.
+    fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState>;
+    /// Moves a connection from [`Table::Unconfirmed`] to [`Table::Confirmed`]; false when there is no room.
+    fn confirm(&mut self, key: &FlowKey) -> bool;
+    /// Removes a connection from [`Table::Confirmed`].
+    fn forget(&mut self, key: &FlowKey);
+}
+
+/// Observes one frame. `room` is only called when there is something to scan.
+///
+/// # Errors
+/// Why the frame was passed over.
+#[inline(always)]
+pub fn observe<'r, F, V, T>(
+    frame: &F,
+    link: LinkType,
+    vantage: &V,
+    tables: &mut T,
+    room: impl FnOnce() -> Option<&'r mut Room>,
+) -> Result<(), Skip>
+where
+    F: Frame + ?Sized,
+    V: Vantage,
+    T: Tables,
+{
+    let mut segment = Segment::default();
+    frame.parse(link, &mut segment)?;
+    if !vantage.traces(segment.destination_port) && !vantage.traces(segment.source_port) {
+        return Err(Skip::OtherPort);
+    }
+    if !vantage.selects(&segment.source, &segment.destination) {
+        return Err(Skip::OtherHost);
+    }
+    let mut key = FlowKey::default();
+    let from_low = key.set(&segment);
+
+    let first = if segment.flags.has(TcpFlags::SYN) { Table::Unconfirmed } else { Table::Confirmed };
+    let mut found = tables.find(&key, first);
+    if let Some((table, flow)) = &mut found {
+        if !is_new_incarnation(flow, &segment, from_low) {
+            advance(frame, vantage, flow, &key, &segment, from_low, room)?;
+            if *table == Table::Unconfirmed && flow.is_confirmed() {
+                return confirm(tables, &key);
+            }
+            return Ok(());
+        }
+        // A SYN for a closed connection: the ports are used again (RFC 9293, 3.6.1).
+        if *table == Table::Confirmed {
+            tables.forget(&key);
+        }
+    }
+    let flow = tables.create(&key).ok_or(Skip::TableFull)?;
+    flow.id = vantage.now();
+    advance(frame, vantage, flow, &key, &segment, from_low, room)?;
+    if flow.is_confirmed() { confirm(tables, &key) } else { Ok(()) }
+}
+
+#[inline(always)]
+fn confirm<T: Tables>(tables: &mut T, key: &FlowKey) -> Result<(), Skip> {
+    if tables.confirm(key) { Ok(()) } else { Err(Skip::TableFull) }
+}
+
+/// A SYN that does not belong to the connection as known: another initial sequence number.
+#[inline(always)]
+fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool) -> bool {
+    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK | TcpFlags::RST) {
+        return false;
+    }
+    let closed = flow.is_closed();
+    let no_data = flow.has_no_data();
+    let (sender, _) = flow.split(from_low);
+    let same = sender.counters.flags & half::SYN != 0 && sender.counters.base == segment.payload_seq();
+    let started = sender.counters.flags & half::STARTED != 0;
+    // A live connection is not given up for a SYN that anybody can forge; its server would challenge it
+    // (RFC 9293, 3.10.7.4). Until data has passed, the newest SYN is the one that counts.
+    !same && (closed || started && no_data)
+}
+
+/// Takes a segment into its connection and tells what matters.
+#[inline(always)]
+fn advance<'r, F, V>(
+    frame: &F,
+    vantage: &V,
+    flow: &mut FlowState,
+    key: &FlowKey,
+    segment: &Segment,
+    from_low: bool,
+    room: impl FnOnce() -> Option<&'r mut Room>,
+) -> Result<(), Skip>
+where
+    F: Frame + ?Sized,
+    V: Vantage,
+{
+    own(flow, segment, from_low, vantage.token())?;
+    let id = flow.id;
+    let mut causes = flow.on_segment(segment, from_low, || vantage.now());
+    let (sender, receiver) = flow.split(from_low);
+
+    let start = sender.offset_of(segment.payload_seq());
+    let end = start + u64::from(segment.payload_len);
+    if segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0 && sender.http.wants(end) {
+        let room = room().ok_or(Skip::TableFull)?;
+        fill_header(&mut room.event.header, vantage, key, id, from_low);
+        room.event.header.kind = Kind::Http as u8;
+        room.start = start;
+        room.end = end;
+        room.payload_offset = segment.payload_offset;
+        room.fresh = u32::from(causes & cause::OLD_DATA == 0);
+        frame.scan(sender, receiver, room);
+    }
+
+    if causes == 0 {
+        if !vantage.every_segment() {
+            return Ok(());
+        }
+        causes = cause::EVERY;
+    }
+    let told = vantage.tell_segment(|event| {
+        fill_header(&mut event.header, vantage, key, id, from_low);
+        event.header.kind = Kind::Segment as u8;
+        event.causes = causes;
+        event.seq = segment.seq;
+        event.ack = segment.ack;
+        event.payload_len = segment.payload_len;
+        event.window = segment.window;
+        event.flags = segment.flags.0;
+        event.padding = 0;
+        event.options_len = 0;
+        event.halves[0] = flow.halves[0].counters;
+        event.halves[1] = flow.halves[1].counters;
+        event.header.lost = 0;
+        fill_options(event, frame, segment);
+    });
+    if !told {
+        flow.split(from_low).0.counters.lost += 1;
+    }
+    Ok(())
+}
+
+/// The first interface that shows a direction owns it; elsewhere only segments that are news count, and take it over.
+#[inline(always)]
+fn own(flow: &mut FlowState, segment: &Segment, from_low: bool, token: u32) -> Result<(), Skip> {
+    let (sender, _) = flow.split(from_low);
+    if sender.owner != token {
+        if sender.owner != 0 && !is_news(sender, segment) {
+            return Err(Skip::Duplicate);
+        }
+        sender.owner = token;
+    }
+    Ok(())
+}
+
+/// Whether a segment shows anything its direction has not shown before.
+#[inline(always)]
+fn is_news(sender: &Half, segment: &Segment) -> bool {
+    let flags = sender.counters.flags;
+    let fresh = |bit: u8, seen: u32| segment.flags.has(bit) && flags & seen == 0;
+    fresh(TcpFlags::SYN, half::SYN)
+        || fresh(TcpFlags::FIN, half::FIN)
+        || fresh(TcpFlags::RST, half::RST)
+        || segment.payload_len > 0 && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
+        || segment.flags.has(TcpFlags::ACK) && segment.ack.is_after(sender.counters.ack)
+}
+
+#[inline(always)]
+fn fill_header<V: Vantage>(header: &mut EventHeader, vantage: &V, key: &FlowKey, id: u64, from_low: bool) {
+    header.hook = vantage.hook() as u8;
+    header.from_low = u8::from(from_low);
+    header.padding = 0;
+    header.interface = vantage.interface();
+    header.time = vantage.now();
+    header.flow = id;
+    header.key = *key;
+}
+
+/// Options of a SYN: they are agreed on there and nowhere else (RFC 9293, 3.2).
+#[inline(always)]
+fn fill_options<F: FrameBytes + ?Sized>(event: &mut SegmentEvent, frame: &F, segment: &Segment) {
+    event.options = [0; crate::wire::MAX_OPTIONS];
+    if !segment.flags.has(TcpFlags::SYN) {
+        return;
+    }
+    let (words, _) = event.options.as_chunks_mut::<4>();
+    for (i, word) in words.iter_mut().enumerate() {
+        if i * 4 >= segment.options_len as usize {
+            break;
+        }
+        match frame.read::<4>(segment.options_offset as usize + i * 4) {
+            Some(bytes) => *word = bytes,
+            None => break,
+        }
+    }
+    event.options_len = segment.options_len;
+}

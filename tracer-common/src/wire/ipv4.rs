@@ -1,0 +1,44 @@
+//! IPv4 (RFC 791), with options.
+
+use super::{MAX_HEADER_OFFSET, PROTOCOL_TCP, Segment, Skip, Transport, len_to_frame_end};
+use crate::frame::FrameBytes;
+
+/// Bytes of the header without options.
+const MIN_HEADER: usize = 20;
+/// Mask of the fragment offset, in units of 8 bytes, in the flags and fragment offset field.
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// "More fragments" in the same field.
+const MORE_FRAGMENTS: u16 = 0x2000;
+/// The third word of an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2), in network byte order.
+const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
+/// Parses the header at `offset` and fills in the addresses.
+#[inline(always)]
+pub(super) fn parse<F: FrameBytes + ?Sized>(
+    frame: &F,
+    offset: usize,
+    segment: &mut Segment,
+) -> Result<Transport, Skip> {
+    let header: [u8; MIN_HEADER] = frame.read(offset & MAX_HEADER_OFFSET).ok_or(Skip::Truncated)?;
+    let header_len = ((header[0] & 0x0f) as usize) * 4;
+    if header[0] >> 4 != 4 || header_len < MIN_HEADER {
+        return Err(Skip::MalformedIp);
+    }
+    if header[9] != PROTOCOL_TCP {
+        return Err(Skip::NotTcp);
+    }
+    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    if fragment & FRAGMENT_OFFSET != 0 {
+        return Err(Skip::Fragment);
+    }
+    segment.first_fragment = fragment & MORE_FRAGMENTS != 0;
+    let total = match u16::from_be_bytes([header[2], header[3]]) as usize {
+        0 => len_to_frame_end(frame, offset),
+        stated => stated,
+    };
+    let len = total.checked_sub(header_len).ok_or(Skip::MalformedIp)?;
+    let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    segment.source = [0, 0, MAPPED, word(12)];
+    segment.destination = [0, 0, MAPPED, word(16)];
+    Ok(Transport { offset: offset + header_len, len })
+}

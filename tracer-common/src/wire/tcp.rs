@@ -1,0 +1,122 @@
+//! TCP (RFC 9293, 3.1): the segment.
+
+use super::{MAX_HEADER_OFFSET, Skip, Transport};
+use crate::frame::FrameBytes;
+use crate::seq::Seq;
+
+/// Bytes of the header without options.
+const MIN_HEADER: usize = 20;
+/// Bytes of the longest options (a data offset of 15 words).
+pub const MAX_OPTIONS: usize = 40;
+
+/// The control bits of a segment (RFC 9293, 3.1; RFC 3168 for ECE and CWR).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronize sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgment field is significant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is significant.
+    pub const URG: u8 = 0x20;
+    /// ECN-Echo.
+    pub const ECE: u8 = 0x40;
+    /// Congestion window reduced.
+    pub const CWR: u8 = 0x80;
+
+    /// Whether any of `bits` is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(self, bits: u8) -> bool {
+        self.0 & bits != 0
+    }
+}
+
+/// One TCP segment as seen on the wire. Addresses are in network byte order, IPv4 as IPv4-mapped IPv6.
+// Aligned so that a blank one is a few stores in the kernel, not a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(align(8))]
+pub struct Segment {
+    /// Source address.
+    pub source: [u32; 4],
+    /// Destination address.
+    pub destination: [u32; 4],
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Sequence number.
+    pub seq: Seq,
+    /// Acknowledgment number; meaningful with ACK.
+    pub ack: Seq,
+    /// Receive window as in the header, not scaled.
+    pub window: u16,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// Bytes of options, 0 to [`MAX_OPTIONS`].
+    pub options_len: u8,
+    /// Offset of the options in the frame.
+    pub options_offset: u32,
+    /// Offset of the payload in the frame.
+    pub payload_offset: u32,
+    /// Bytes of payload, from the IP length: frames may be padded.
+    pub payload_len: u32,
+    /// The first of several IP fragments: the rest of the payload is in fragments that carry no ports.
+    pub first_fragment: bool,
+}
+
+impl Segment {
+    /// Whether the segment only acknowledges: no payload and no SYN, FIN or RST.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_pure_ack(&self) -> bool {
+        self.payload_len == 0
+            && self.flags.has(TcpFlags::ACK)
+            && !self.flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
+    }
+
+    /// The sequence number of the first payload byte: SYN takes one of its own.
+    #[inline(always)]
+    #[must_use]
+    pub const fn payload_seq(&self) -> Seq {
+        if self.flags.has(TcpFlags::SYN) { self.seq.add(1) } else { self.seq }
+    }
+}
+
+/// Parses the header that `transport` points to.
+#[inline(always)]
+pub(super) fn parse<F: FrameBytes + ?Sized>(
+    frame: &F,
+    transport: &Transport,
+    segment: &mut Segment,
+) -> Result<(), Skip> {
+    let offset = transport.offset & MAX_HEADER_OFFSET;
+    let header: [u8; MIN_HEADER] = frame.read(offset).ok_or(Skip::Truncated)?;
+    segment.source_port = u16::from_be_bytes([header[0], header[1]]);
+    segment.destination_port = u16::from_be_bytes([header[2], header[3]]);
+    segment.seq = Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
+    segment.ack = Seq(u32::from_be_bytes([header[8], header[9], header[10], header[11]]));
+    segment.flags = TcpFlags(header[13]);
+    segment.window = u16::from_be_bytes([header[14], header[15]]);
+    let header_len = ((header[12] >> 4) as usize) * 4;
+    if header_len < MIN_HEADER {
+        return Err(Skip::MalformedTcp);
+    }
+    let payload_len = transport.len.checked_sub(header_len).ok_or(Skip::MalformedTcp)?;
+    if !frame.reaches(offset + header_len + payload_len) {
+        return Err(Skip::Truncated);
+    }
+    segment.options_len = (header_len - MIN_HEADER) as u8;
+    segment.options_offset = (offset + MIN_HEADER) as u32;
+    segment.payload_offset = (offset + header_len) as u32;
+    segment.payload_len = payload_len as u32;
+    Ok(())
+}

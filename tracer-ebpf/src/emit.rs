@@ -1,0 +1,127 @@
+//! Telling userspace: events into the ring, counters, and the rare log line.
+
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns, maps::lpm_trie::Key};
+use tracer_common::{
+    counter::Counter,
+    event::{HTTP_EVENT_FIXED, Hook, HttpEvent, SegmentEvent},
+    frame::WINDOW,
+    http::{FRAGMENT, HttpSink},
+    observe::Vantage,
+    wire::Skip,
+};
+
+use crate::maps::{self, EVENTS, HOSTS, PORTS};
+
+/// One hook of one interface.
+pub(crate) struct KernelVantage {
+    interface: u32,
+    hook: Hook,
+}
+
+impl KernelVantage {
+    #[inline(always)]
+    pub(crate) fn new(interface: u32, hook: Hook) -> Self {
+        Self { interface, hook }
+    }
+}
+
+/// The ring buffer, for what the message scanner finds.
+pub(crate) struct Ring;
+
+impl HttpSink for Ring {
+    #[inline(always)]
+    fn tell(&self, event: &HttpEvent) -> bool {
+        // The verifier needs the bound, and the compiler must not reason it away.
+        let len = core::hint::black_box(event.len as usize) & (2 * FRAGMENT - 1);
+        if len > FRAGMENT + WINDOW {
+            return false;
+        }
+        // SAFETY: an event is HTTP_EVENT_FIXED bytes and then a buffer longer than `len`, as checked.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(core::ptr::from_ref(event).cast::<u8>(), HTTP_EVENT_FIXED + len)
+        };
+        let told = EVENTS.output::<[u8]>(bytes, 0).is_ok();
+        maps::count(if told { Counter::HttpEvents } else { Counter::HttpEventsLost } as u32);
+        told
+    }
+}
+
+impl Vantage for KernelVantage {
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    #[inline(always)]
+    fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        // SAFETY: the helper has no preconditions.
+        unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
+    fn traces(&self, port: u16) -> bool {
+        match PORTS.get(u32::from(port >> 6)) {
+            Some(word) => word >> (port & 63) & 1 != 0,
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool {
+        maps::config().select_hosts == 0
+            || HOSTS.get(Key::new(128, *source)).is_some()
+            || HOSTS.get(Key::new(128, *destination)).is_some()
+    }
+
+    #[inline(always)]
+    fn every_segment(&self) -> bool {
+        maps::config().every_segment != 0
+    }
+
+    #[inline(always)]
+    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+        let Some(mut entry) = EVENTS.reserve::<SegmentEvent>(0) else {
+            maps::count(Counter::SegmentEventsLost as u32);
+            return false;
+        };
+        // SAFETY: the entry has the size and alignment of a SegmentEvent, which consists of integers only, and `fill`
+        // writes every field.
+        fill(unsafe { &mut *entry.as_mut_ptr() });
+        entry.submit(0);
+        maps::count(Counter::SegmentEvents as u32);
+        true
+    }
+}
+
+/// Counts what became of a frame.
+#[inline(always)]
+pub(crate) fn count<C: EbpfContext>(ctx: &C, outcome: Result<(), Skip>) {
+    match outcome {
+        Ok(()) => {
+            maps::count(Counter::Matched as u32);
+        }
+        Err(reason) => {
+            let times = maps::count(reason as u32);
+            warn(ctx, reason, times);
+        }
+    }
+}
+
+/// A log line for what should not happen, at the first, second, fourth … time only.
+#[inline(always)]
+fn warn<C: EbpfContext>(ctx: &C, reason: Skip, times: u64) {
+    if times & times.wrapping_sub(1) != 0 {
+        return;
+    }
+    match reason {
+        Skip::TableFull => aya_log_ebpf::warn!(ctx, "connection table full, {} times on this CPU", times),
+        Skip::MalformedIp => aya_log_ebpf::warn!(ctx, "malformed IP header, {} times on this CPU", times),
+        Skip::MalformedTcp => aya_log_ebpf::warn!(ctx, "malformed TCP header, {} times on this CPU", times),
+        _ => {}
+    }
+}

@@ -1,0 +1,179 @@
+//! All reads of packet memory: the frames of XDP and TC.
+//!
+//! Headers are read directly: where they are not in the linear part (rare, and only at TC) it is extended first. Payload
+//! is read by helper, because most of it is in page fragments.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+};
+use tracer_common::{
+    flow::Half,
+    frame::{FrameBytes, WINDOW},
+    http::Room,
+    observe::Frame,
+    wire::{LinkType, Segment, Skip},
+};
+
+use crate::stages::{parse_tc, parse_xdp, parsed, scan_tc, scan_xdp};
+
+/// The verifier follows offsets into a packet up to this one.
+const MAX_OFFSET: usize = 0x7fff;
+
+/// Bytes made linear when a header is not: all headers that are followed fit.
+const HEADERS: u32 = 512;
+
+/// The `N` bytes at `offset`, if the linear part of the frame, `data` to `data_end`, has them.
+///
+/// # Safety
+/// `data` and `data_end` come from the context of the running program.
+#[inline(always)]
+unsafe fn read_linear<const N: usize>(data: u32, data_end: u32, offset: usize) -> Option<[u8; N]> {
+    if offset > MAX_OFFSET {
+        return None;
+    }
+    let at = data as usize + offset;
+    if at + N > data_end as usize {
+        return None;
+    }
+    // SAFETY: the kernel keeps data..data_end readable while the program runs, the check above keeps the read inside,
+    // and the verifier refuses the program if it does not. A byte array needs no alignment.
+    Some(unsafe { *(at as *const [u8; N]) })
+}
+
+/// The same length, but nothing the compiler knows of: it would leave out the check that the verifier asks for.
+#[inline(always)]
+fn opaque(len: usize) -> usize {
+    core::hint::black_box(len)
+}
+
+/// A frame at XDP. The pointer is the context of the running program.
+pub(crate) struct XdpFrame(*mut xdp_md);
+
+impl XdpFrame {
+    #[inline(always)]
+    pub(crate) fn new(ctx: *mut xdp_md) -> Self {
+        Self(ctx)
+    }
+
+    /// Index of the interface that received the frame.
+    #[inline(always)]
+    pub(crate) fn interface(&self) -> u32 {
+        // SAFETY: the context is the running program's.
+        unsafe { (*self.0).ingress_ifindex }
+    }
+}
+
+impl FrameBytes for XdpFrame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        // SAFETY: the context is the running program's.
+        unsafe { read_linear((*self.0).data, (*self.0).data_end, offset) }
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+        let len = opaque(len);
+        if len == 0 || len > WINDOW {
+            return false;
+        }
+        // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
+        let error = unsafe {
+            bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
+        };
+        error == 0
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        // SAFETY: the context is the running program's.
+        unsafe { bpf_xdp_get_buff_len(self.0) as usize }
+    }
+
+    #[inline(always)]
+    fn reaches(&self, len: usize) -> bool {
+        // SAFETY: the context is the running program's.
+        let linear = unsafe { (*self.0).data_end as usize - (*self.0).data as usize };
+        // Most frames are linear, and then no helper needs to be asked.
+        len <= linear || len <= self.wire_len()
+    }
+}
+
+impl Frame for XdpFrame {
+    #[inline(always)]
+    fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
+        parsed(parse_xdp(self.0, segment, u32::from(link == LinkType::RawIp)))
+    }
+
+    #[inline(always)]
+    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
+        scan_xdp(self.0, half, peer, room);
+    }
+}
+
+/// A frame at TC. The pointer is the context of the running program.
+pub(crate) struct TcFrame(*mut __sk_buff);
+
+impl TcFrame {
+    #[inline(always)]
+    pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
+        Self(ctx)
+    }
+
+    /// Brings the headers of a frame that is not linear to hand; false where that changes nothing.
+    #[inline(always)]
+    pub(crate) fn linearize(&self) -> bool {
+        let len = self.wire_len() as u32;
+        // SAFETY: the context is the running program's; all pointers into the frame are read anew afterwards.
+        let error = unsafe { bpf_skb_pull_data(self.0, if len < HEADERS { len } else { HEADERS }) };
+        error == 0
+    }
+
+    /// Index of the interface the program is attached to.
+    #[inline(always)]
+    pub(crate) fn interface(&self) -> u32 {
+        // SAFETY: the context is the running program's.
+        unsafe { (*self.0).ifindex }
+    }
+}
+
+impl FrameBytes for TcFrame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        // SAFETY: the context is the running program's.
+        unsafe { read_linear((*self.0).data, (*self.0).data_end, offset) }
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+        let len = opaque(len);
+        if len == 0 || len > WINDOW {
+            return false;
+        }
+        // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
+        let error = unsafe {
+            bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
+        };
+        error == 0
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        // SAFETY: the context is the running program's.
+        unsafe { (*self.0).len as usize }
+    }
+}
+
+impl Frame for TcFrame {
+    #[inline(always)]
+    fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
+        parsed(parse_tc(self.0, segment, u32::from(link == LinkType::RawIp)))
+    }
+
+    #[inline(always)]
+    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
+        scan_tc(self.0, half, peer, room);
+    }
+}

@@ -1,0 +1,78 @@
+//! The maps that the programs share with userspace. Sizes are defaults: the loader sets them.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+};
+use tracer_common::{
+    config::{Config, MAX_HOSTS, PORT_WORDS},
+    counter::Counter,
+    flow::{FlowKey, FlowState},
+    http::Room,
+};
+
+/// Everything told to userspace.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
+
+/// Connections. Never evicts by itself: userspace decides what goes.
+#[map]
+pub(crate) static CONNECTIONS: HashMap<FlowKey, FlowState> = HashMap::with_max_entries(65_536, 0);
+
+/// Half-open handshakes and other attempts. The oldest make room for new ones, so that a flood can only push out
+/// attempts like itself.
+#[map]
+pub(crate) static HALF_OPEN: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(65_536, 0);
+
+/// What was passed over, analysed, told and lost: see [`Counter`].
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT as u32, 0);
+
+/// The traced ports, one bit each.
+#[map]
+pub(crate) static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// The selected hosts, as networks.
+#[map]
+pub(crate) static HOSTS: LpmTrie<[u32; 4], u8> =
+    LpmTrie::with_max_entries(MAX_HOSTS, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+
+/// Room for the message scanner, which is larger than a BPF stack.
+#[map]
+static ROOM: PerCpuArray<Room> = PerCpuArray::with_max_entries(1, 0);
+
+/// A connection nothing is known of: too large for a BPF stack to be built on.
+pub(crate) static BLANK: FlowState = FlowState::BLANK;
+
+/// Switches set by the loader before the programs are verified.
+#[unsafe(no_mangle)]
+static CONFIG: Config = Config { every_segment: 0, select_hosts: 0 };
+
+/// The switches.
+#[inline(always)]
+pub(crate) fn config() -> Config {
+    // SAFETY: CONFIG is a valid static; the read must not be folded into the value it has at compile time.
+    unsafe { core::ptr::read_volatile(&raw const CONFIG) }
+}
+
+/// This CPU's room for the message scanner. XDP and TC programs do not interrupt each other on a CPU: both run with bottom
+/// halves disabled.
+#[inline(always)]
+pub(crate) fn room<'a>() -> Option<&'a mut Room> {
+    let room = ROOM.get_ptr_mut(0)?;
+    // SAFETY: a per-CPU element is valid as long as the map, and nothing else on this CPU uses it at this time.
+    Some(unsafe { &mut *room })
+}
+
+/// Adds one to a counter.
+#[inline(always)]
+pub(crate) fn count(index: u32) -> u64 {
+    match COUNTERS.get_ptr_mut(index) {
+        // SAFETY: the element is this CPU's own, see `room`.
+        Some(counter) => unsafe {
+            *counter += 1;
+            *counter
+        },
+        None => 0,
+    }
+}

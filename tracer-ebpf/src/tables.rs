@@ -1,0 +1,59 @@
+//! The connection tables as BPF maps.
+
+use tracer_common::{
+    flow::{FlowKey, FlowState},
+    observe::{Table, Tables},
+};
+
+use crate::maps::{BLANK, CONNECTIONS, HALF_OPEN};
+
+/// [`CONNECTIONS`] and [`HALF_OPEN`].
+pub(crate) struct KernelTables;
+
+#[inline(always)]
+fn look_up<'a>(table: Table, key: &FlowKey) -> Option<&'a mut FlowState> {
+    let flow = match table {
+        Table::Confirmed => CONNECTIONS.get_ptr_mut(key),
+        Table::Unconfirmed => HALF_OPEN.get_ptr_mut(key),
+    }?;
+    // SAFETY: the kernel frees a map element only after the program that looked it up has ended (RCU). Another CPU may
+    // write the other half at the same time; of one half there is one writer, the direction it stands for.
+    Some(unsafe { &mut *flow })
+}
+
+impl Tables for KernelTables {
+    #[inline(always)]
+    fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)> {
+        let second = match first {
+            Table::Confirmed => Table::Unconfirmed,
+            Table::Unconfirmed => Table::Confirmed,
+        };
+        if let Some(flow) = look_up(first, key) {
+            return Some((first, flow));
+        }
+        look_up(second, key).map(|flow| (second, flow))
+    }
+
+    #[inline(always)]
+    fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
+        HALF_OPEN.insert(key, &BLANK, 0).ok()?;
+        look_up(Table::Unconfirmed, key)
+    }
+
+    #[inline(always)]
+    fn confirm(&mut self, key: &FlowKey) -> bool {
+        let Some(flow) = look_up(Table::Unconfirmed, key) else { return false };
+        let moved = CONNECTIONS.insert(key, &*flow, 0).is_ok();
+        if moved {
+            // Gone already is as good as removed.
+            let _ = HALF_OPEN.remove(key);
+        }
+        moved
+    }
+
+    #[inline(always)]
+    fn forget(&mut self, key: &FlowKey) {
+        // Gone already is as good as removed.
+        let _ = CONNECTIONS.remove(key);
+    }
+}

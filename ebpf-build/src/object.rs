@@ -1,6 +1,7 @@
 //! The build of the kernel object.
 
 use std::{
+    env,
     ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
@@ -67,10 +68,10 @@ impl Object<'_> {
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags())
             .env(self.linker_variable(), &self.tools.linker.path);
-        // Set by whoever runs the build script, and meant for its build: the choice of rustup's proxies, a wrapper
-        // that lints or one that compiles nothing because an editor only wants to know the crates.
-        for variable in ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
-            command.env_remove(variable);
+        for (name, _) in env::vars_os() {
+            if is_of_outer_build(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
         }
         command
     }
@@ -92,6 +93,25 @@ impl Object<'_> {
     fn cargo_target_dir(&self) -> PathBuf {
         self.target_dir.join("ebpf")
     }
+}
+
+/// Whether a variable is there for the build that this one is a part of, and not for this one: a wrapper that lints,
+/// or one that compiles nothing because an editor only wants to know the crates; the choice of rustup's proxies; and
+/// what cargo tells a build script, some of which build scripts of this build watch, so that it would be made anew
+/// by turns for a build script and for xtask.
+fn is_of_outer_build(variable: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "HOST",
+        "OUT_DIR",
+        "PROFILE",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+        "RUSTUP_TOOLCHAIN",
+        "TARGET",
+    ];
+    const PREFIXES: [&str; 5] = ["CARGO_CFG_", "CARGO_FEATURE_", "CARGO_MANIFEST_", "CARGO_PKG_", "DEP_"];
+    NAMES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// The folder that cargo calls `target`, from a build script's `OUT_DIR`: `target/PROFILE/build/…/out`.

@@ -7,6 +7,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -25,7 +26,17 @@ const SOURCES: [&str; 6] = [
 /// Asks for an empty object, as in other projects that embed one.
 const SKIP_VARIABLE: &str = "AYA_BUILD_SKIP";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match embed() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn embed() -> Result<()> {
     let manifest_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let workspace = manifest_dir.parent().context("the package lies in a workspace")?;
     let out_dir = PathBuf::from(variable("OUT_DIR")?);

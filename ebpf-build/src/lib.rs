@@ -20,7 +20,7 @@ pub use self::{
     linker::Linker,
     object::{Object, target_dir},
     program::find_program,
-    toolchain::{MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Version},
+    toolchain::{MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Version, named},
 };
 
 /// What a build of the kernel object runs.

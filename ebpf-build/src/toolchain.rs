@@ -92,9 +92,11 @@ pub struct Toolchain {
 impl Toolchain {
     /// The toolchains on this machine, in the order of preference.
     pub fn find_all() -> Vec<Self> {
-        if let Some(name) = env::var_os(TOOLCHAIN_VARIABLE).filter(|name| !name.is_empty()) {
-            let root = rustup_root(&name.to_string_lossy());
-            return root.and_then(|root| Self::inspect(Origin::Named, root)).into_iter().collect();
+        if let Some(name) = named() {
+            return rustup_root(&name)
+                .and_then(|root| Self::inspect(Origin::Named, root))
+                .into_iter()
+                .collect();
         }
         let candidates = [
             (Origin::Nightly, rustup_root("nightly")),
@@ -161,6 +163,11 @@ impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rust {} (LLVM {}) in {}", self.version, self.llvm, self.root.display())
     }
+}
+
+/// The rustup toolchain that the user asks for.
+pub fn named() -> Option<String> {
+    env::var(TOOLCHAIN_VARIABLE).ok().filter(|name| !name.is_empty())
 }
 
 /// The sysroot of a rustup toolchain, if rustup has it.

@@ -1,13 +1,12 @@
 //! Finds or installs what the kernel object's build needs.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
-use ebpf_build::{Linker, MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Tools, find_program};
+use ebpf_build::{Linker, MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Tools, find_program, named};
 
 use crate::{
     apt::Apt,
@@ -42,15 +41,17 @@ fn toolchain(apt: &mut Apt) -> Result<(Toolchain, u32)> {
     if let Some(choice) = choose(apt)? {
         return Ok(choice);
     }
-    if env::var_os(TOOLCHAIN_VARIABLE).is_some() {
-        // What is named is meant: nothing else is installed in its place.
-        let missing = Tools::find().err().context("the tools are there now")?;
-        bail!("{TOOLCHAIN_VARIABLE} names an unsuitable toolchain: {missing}");
-    }
     if add_rust_src()
         && let Some(choice) = choose(apt)?
     {
         return Ok(choice);
+    }
+    if let Some(name) = named() {
+        // What is named is meant: nothing else is installed in its place.
+        bail!(
+            "{TOOLCHAIN_VARIABLE} is {name}, which cannot build the kernel object: type \
+             `rustup toolchain install {name} --component rust-src`, or unset {TOOLCHAIN_VARIABLE}"
+        );
     }
     install_toolchain(apt)?;
     choose(apt)?
@@ -61,10 +62,14 @@ fn toolchain(apt: &mut Apt) -> Result<(Toolchain, u32)> {
 fn choose(apt: &mut Apt) -> Result<Option<(Toolchain, u32)>> {
     let found = Toolchain::find_all();
     let able: Vec<_> = found.into_iter().filter(|toolchain| toolchain.shortcoming().is_none()).collect();
-    let Some(oldest) = able.iter().map(|toolchain| toolchain.llvm).min() else { return Ok(None) };
+    let installed: Vec<_> = LINKER_LLVMS.into_iter().filter(|&llvm| llvm_prefix(llvm).is_some()).collect();
+    let choice = pair(&able, &installed);
+    if able.is_empty() || choice.is_some() {
+        return Ok(choice);
+    }
     let mut available = Vec::new();
-    for llvm in LINKER_LLVMS.into_iter().filter(|&llvm| llvm >= oldest) {
-        if llvm_prefix(llvm).is_some() || apt.candidate(&format!("llvm-{llvm}-dev"))?.is_some() {
+    for llvm in LINKER_LLVMS {
+        if apt.candidate(&format!("llvm-{llvm}-dev"))?.is_some() {
             available.push(llvm);
         }
     }
@@ -79,18 +84,23 @@ fn pair(toolchains: &[Toolchain], llvms: &[u32]) -> Option<(Toolchain, u32)> {
     })
 }
 
-/// Asks rustup for the component that nightly or the active toolchain lacks. It is silent: where rustup cannot
-/// fetch it, the distribution's toolchain is next.
+/// Asks rustup for the component that a toolchain lacks. It is silent: where rustup cannot fetch it, the
+/// distribution's toolchain is next.
 fn add_rust_src() -> bool {
     let Some(rustup) = find_program("rustup") else { return false };
     Toolchain::find_all().iter().filter(|toolchain| toolchain.version >= MINIMUM).any(|toolchain| {
+        let name = match toolchain.origin {
+            Origin::Named => named(),
+            Origin::Nightly => Some("nightly".to_owned()),
+            Origin::Active => None,
+            Origin::Distribution => return false,
+        };
         let mut command = Command::new(&rustup);
         command.args(["component", "add", "rust-src"]);
-        match toolchain.origin {
-            Origin::Nightly => succeeds(command.args(["--toolchain", "nightly"])),
-            Origin::Active => succeeds(&mut command),
-            Origin::Named | Origin::Distribution => false,
+        if let Some(name) = name {
+            command.args(["--toolchain", &name]);
         }
+        succeeds(&mut command)
     })
 }
 

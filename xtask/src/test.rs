@@ -40,6 +40,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         test_programs::install()?;
     }
     if let Some(tools) = &tools {
+        if is_root() {
+            test_programs::install_clippy(&tools.toolchain)?;
+        }
         build::build_object(tools)?;
         lint_kernel_programs(tools)?;
     }

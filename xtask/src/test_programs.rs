@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
-use ebpf_build::find_program;
+use ebpf_build::{Origin, Toolchain, find_program};
 
 use crate::{apt::Apt, process::succeeds};
 
@@ -27,6 +27,21 @@ pub(crate) fn install() -> Result<()> {
     Apt::default().install(&packages).context("the tests need programs that are missing")?;
     if packages.contains(&"nginx-light") {
         stop_nginx();
+    }
+    Ok(())
+}
+
+/// Installs clippy for a compiler that Debian packages: the release's packages and the current ones for web browsers
+/// are named apart, and only those of the compiler's own version fit it.
+pub(crate) fn install_clippy(toolchain: &Toolchain) -> Result<()> {
+    if toolchain.origin != Origin::Distribution || toolchain.cargo_clippy().is_file() {
+        return Ok(());
+    }
+    let mut apt = Apt::default();
+    for package in ["rust-web-clippy", "rust-clippy"] {
+        if apt.candidate(package)? == Some(toolchain.version) {
+            return apt.install(&[package]);
+        }
     }
     Ok(())
 }

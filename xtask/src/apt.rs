@@ -1,6 +1,6 @@
 //! Debian packages.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use ebpf_build::{Version, find_program};
@@ -25,7 +25,10 @@ impl Apt {
         }
         self.update()?;
         step(&format!("installing {list}"), || {
-            execute(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages))
+            // dpkg's account of every package is dropped; its errors are not.
+            let mut install = apt_get();
+            install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+            execute(install.stdout(Stdio::null()))
         })
     }
 
@@ -53,6 +56,13 @@ impl Apt {
             Ok(())
         })
     }
+}
+
+/// Whether `package` is installed, and not only its configuration left.
+pub(crate) fn is_installed(package: &str) -> bool {
+    let query =
+        Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
+    query.is_ok_and(|query| query.stdout == b"installed")
 }
 
 fn apt_get() -> Command {

@@ -6,10 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use ebpf_build::{Linker, MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Tools, find_program, named};
+use ebpf_build::{MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Tools, find_program, named};
 
 use crate::{
-    apt::Apt,
+    apt::{Apt, is_installed},
     process::{cargo, execute, step, succeeds},
 };
 
@@ -29,23 +29,79 @@ pub(crate) fn run() -> Result<Tools> {
         return Ok(tools);
     }
     let mut apt = Apt::default();
-    let (toolchain, llvm) = toolchain(&mut apt)?;
-    if !Linker::find_all().iter().any(|linker| linker.reads(toolchain.llvm)) {
-        install_linker(&mut apt, llvm)?;
+    if able().is_empty() {
+        add_rust_src();
     }
+    if able().is_empty() {
+        install_toolchain(&mut apt)?;
+    }
+    if let Ok(tools) = Tools::find() {
+        return Ok(tools);
+    }
+    let llvm = linker_llvm(&mut apt)?;
+    install_linker(&mut apt, llvm)?;
     Tools::find().context("the kernel object still cannot be built after the installation")
 }
 
-/// The preferred toolchain for which a linker can be had, and the LLVM to build that linker with.
-fn toolchain(apt: &mut Apt) -> Result<(Toolchain, u32)> {
-    if let Some(choice) = choose(apt)? {
-        return Ok(choice);
+/// The toolchains that can compile the object, in the order of preference.
+fn able() -> Vec<Toolchain> {
+    Toolchain::find_all().into_iter().filter(|toolchain| toolchain.shortcoming().is_none()).collect()
+}
+
+/// The LLVM to build a linker with, for the preferred toolchain that there is one for.
+fn linker_llvm(apt: &mut Apt) -> Result<u32> {
+    let installed: Vec<_> = LINKER_LLVMS.into_iter().filter(|&llvm| llvm_prefix(llvm).is_some()).collect();
+    if let Some(llvm) = oldest_fit(&able(), &installed) {
+        return Ok(llvm);
     }
-    if add_rust_src()
-        && let Some(choice) = choose(apt)?
-    {
-        return Ok(choice);
+    let mut packaged = Vec::new();
+    for llvm in LINKER_LLVMS {
+        if apt.candidate(&format!("llvm-{llvm}-dev"))?.is_some() {
+            packaged.push(llvm);
+        }
     }
+    if let Some(llvm) = oldest_fit(&able(), &packaged) {
+        return Ok(llvm);
+    }
+    // A compiler may be newer than every packaged LLVM, but not the compiler that is packaged next to them.
+    if !packaged.is_empty() && named().is_none() {
+        install_toolchain(apt)?;
+    }
+    oldest_fit(&able(), &packaged).with_context(|| {
+        let needed = able().first().map_or(0, |toolchain| toolchain.llvm);
+        format!(
+            "bpf-linker for LLVM {needed} is missing, and there is no package llvm-{needed}-dev: install that LLVM, \
+             then type `LLVM_PREFIX=FOLDER cargo install bpf-linker --version {LINKER_VERSION} \
+             --no-default-features --features llvm-{needed}`"
+        )
+    })
+}
+
+/// The oldest LLVM that reads the bitcode of the first toolchain that any of them reads.
+fn oldest_fit(toolchains: &[Toolchain], llvms: &[u32]) -> Option<u32> {
+    toolchains.iter().find_map(|toolchain| llvms.iter().copied().find(|&llvm| llvm >= toolchain.llvm))
+}
+
+/// Asks rustup for the component that the first toolchain lacks that may have it. It is silent: where rustup cannot
+/// fetch it, the distribution's toolchain is next.
+fn add_rust_src() {
+    let Some(rustup) = find_program("rustup") else { return };
+    let found = Toolchain::find_all();
+    found.iter().filter(|toolchain| toolchain.version >= MINIMUM).any(|toolchain| {
+        let mut command = Command::new(&rustup);
+        command.args(["component", "add", "rust-src"]);
+        match toolchain.origin {
+            Origin::Named => command.arg("--toolchain").args(named()),
+            Origin::Nightly => command.args(["--toolchain", "nightly"]),
+            Origin::Active => &mut command,
+            Origin::Distribution => return false,
+        };
+        succeeds(&mut command)
+    });
+}
+
+/// Installs the distribution's toolchain.
+fn install_toolchain(apt: &mut Apt) -> Result<()> {
     if let Some(name) = named() {
         // What is named is meant: nothing else is installed in its place.
         bail!(
@@ -53,59 +109,6 @@ fn toolchain(apt: &mut Apt) -> Result<(Toolchain, u32)> {
              `rustup toolchain install {name} --component rust-src`, or unset {TOOLCHAIN_VARIABLE}"
         );
     }
-    install_toolchain(apt)?;
-    choose(apt)?
-        .with_context(|| format!("no LLVM of {LINKER_LLVMS:?} can be had that reads what rustc writes"))
-}
-
-/// The first toolchain that is able to compile the object, and the LLVM of a linker for it.
-fn choose(apt: &mut Apt) -> Result<Option<(Toolchain, u32)>> {
-    let found = Toolchain::find_all();
-    let able: Vec<_> = found.into_iter().filter(|toolchain| toolchain.shortcoming().is_none()).collect();
-    let installed: Vec<_> = LINKER_LLVMS.into_iter().filter(|&llvm| llvm_prefix(llvm).is_some()).collect();
-    let choice = pair(&able, &installed);
-    if able.is_empty() || choice.is_some() {
-        return Ok(choice);
-    }
-    let mut available = Vec::new();
-    for llvm in LINKER_LLVMS {
-        if apt.candidate(&format!("llvm-{llvm}-dev"))?.is_some() {
-            available.push(llvm);
-        }
-    }
-    Ok(pair(&able, &available))
-}
-
-/// The first toolchain that one of the LLVM releases can read, and the oldest of those.
-fn pair(toolchains: &[Toolchain], llvms: &[u32]) -> Option<(Toolchain, u32)> {
-    toolchains.iter().find_map(|toolchain| {
-        let llvm = llvms.iter().copied().find(|&llvm| llvm >= toolchain.llvm)?;
-        Some((toolchain.clone(), llvm))
-    })
-}
-
-/// Asks rustup for the component that a toolchain lacks. It is silent: where rustup cannot fetch it, the
-/// distribution's toolchain is next.
-fn add_rust_src() -> bool {
-    let Some(rustup) = find_program("rustup") else { return false };
-    Toolchain::find_all().iter().filter(|toolchain| toolchain.version >= MINIMUM).any(|toolchain| {
-        let name = match toolchain.origin {
-            Origin::Named => named(),
-            Origin::Nightly => Some("nightly".to_owned()),
-            Origin::Active => None,
-            Origin::Distribution => return false,
-        };
-        let mut command = Command::new(&rustup);
-        command.args(["component", "add", "rust-src"]);
-        if let Some(name) = name {
-            command.args(["--toolchain", &name]);
-        }
-        succeeds(&mut command)
-    })
-}
-
-/// Installs the distribution's toolchain.
-fn install_toolchain(apt: &mut Apt) -> Result<()> {
     for packages in DEBIAN_TOOLCHAINS {
         if apt.candidate(packages[0])?.is_some_and(|version| version >= MINIMUM) {
             return apt.install(&packages).context("a Rust toolchain with the sources of `core` is missing");
@@ -119,17 +122,12 @@ fn install_toolchain(apt: &mut Apt) -> Result<()> {
 
 /// Builds bpf-linker with this LLVM.
 fn install_linker(apt: &mut Apt, llvm: u32) -> Result<()> {
-    let dev = format!("llvm-{llvm}-dev");
+    let llvm_dev = format!("llvm-{llvm}-dev");
     // llvm-config's libraries, and the C++ library that LLVM is written with.
-    let mut packages = vec!["libzstd-dev", "zlib1g-dev", "libxml2-dev"];
-    if llvm_prefix(llvm).is_none() {
-        packages.insert(0, &dev);
-    }
-    if find_program("g++").is_none() {
-        packages.push("g++");
-    }
-    if packages.len() > 3 {
-        apt.install(&packages).context("what bpf-linker is built with is missing")?;
+    let needed = [&llvm_dev, "libzstd-dev", "zlib1g-dev", "libxml2-dev", "g++"];
+    let missing: Vec<_> = needed.into_iter().filter(|package| !is_installed(package)).collect();
+    if !missing.is_empty() {
+        apt.install(&missing).context("what bpf-linker is built with is missing")?;
     }
     let prefix = llvm_prefix(llvm).with_context(|| format!("LLVM {llvm} is not where it is expected"))?;
     step(&format!("building bpf-linker {LINKER_VERSION} with LLVM {llvm}"), || {
@@ -166,17 +164,16 @@ mod tests {
     #[test]
     fn the_linker_gets_the_oldest_llvm_that_reads_the_compilers_bitcode() {
         let toolchains = [toolchain(Origin::Active, 22)];
-        let llvm = |llvms| pair(&toolchains, llvms).map(|(_, llvm)| llvm);
-        assert_eq!(llvm(&[21, 22, 23]), Some(22));
-        assert_eq!(llvm(&[21, 23]), Some(23));
-        assert_eq!(llvm(&[21]), None);
-        assert_eq!(llvm(&[]), None);
+        let rows: [(&[u32], _); 4] =
+            [(&[21, 22, 23], Some(22)), (&[21, 23], Some(23)), (&[21], None), (&[], None)];
+        for (llvms, expected) in rows {
+            assert_eq!(oldest_fit(&toolchains, llvms), expected, "{llvms:?}");
+        }
     }
 
     #[test]
     fn a_toolchain_that_no_llvm_fits_gives_way_to_the_next() {
         let toolchains = [toolchain(Origin::Nightly, 24), toolchain(Origin::Distribution, 22)];
-        let origin = pair(&toolchains, &[22, 23]).map(|(toolchain, _)| toolchain.origin);
-        assert_eq!(origin, Some(Origin::Distribution));
+        assert_eq!(oldest_fit(&toolchains, &[22, 23]), Some(22));
     }
 }

@@ -21,7 +21,7 @@ impl Apt {
             bail!("this is no Debian system: install what Debian calls {list}");
         }
         if !is_root() {
-            bail!("type `sudo apt-get install --no-install-recommends {list}`");
+            bail!("type `sudo apt-get install --no-install-recommends {list}`, then run this again");
         }
         self.update()?;
         step(&format!("installing {list}"), || {

@@ -1,2 +1,55 @@
-//! Build and test commands.
-fn main() {}
+//! `cargo xtask`: sets up, builds, runs and tests tracer.
+
+mod apt;
+mod build;
+mod process;
+mod setup;
+mod test;
+mod test_programs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, runs and tests tracer.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find or install what the kernel object's build needs
+    Setup,
+    /// Build the kernel object alone
+    BuildEbpf,
+    /// Build tracer for release
+    Build,
+    /// Build tracer for release and run it as root
+    Run {
+        /// What tracer is given, after `--`
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Check and test everything
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Task::Setup => setup::run().map(|_tools| ()),
+        Task::BuildEbpf => build::object(),
+        Task::Build => build::release(),
+        Task::Run { arguments } => build::run(&arguments),
+        Task::Test(options) => test::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

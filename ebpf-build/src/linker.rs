@@ -1,0 +1,95 @@
+//! bpf-linker and the LLVM it was built with.
+
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::program::find_programs;
+
+/// A bpf-linker on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linker {
+    /// The program.
+    pub path: PathBuf,
+    /// The major version of the LLVM library that it loads; unknown where LLVM is linked into it.
+    pub llvm: Option<u32>,
+}
+
+impl Linker {
+    /// The linkers on `PATH` and in cargo's bin folder, which need not be on it.
+    pub fn find_all() -> Vec<Self> {
+        let mut paths: Vec<PathBuf> = find_programs("bpf-linker").collect();
+        paths.extend(cargo_bin().map(|folder| folder.join("bpf-linker")).filter(|path| path.is_file()));
+        paths.into_iter().map(Self::inspect).collect()
+    }
+
+    /// Whether it reads the bitcode of a compiler with this LLVM: LLVM reads what older releases wrote, and not
+    /// what newer ones write. A linker that hides its LLVM is trusted: the build fails loudly if it does not fit.
+    pub fn reads(&self, compiler_llvm: u32) -> bool {
+        self.llvm.is_none_or(|llvm| llvm >= compiler_llvm)
+    }
+
+    fn inspect(path: PathBuf) -> Self {
+        // bpf-linker does not print which LLVM it has, so it is read from the name of the library that it loads.
+        let llvm = fs::read(&path).ok().and_then(|bytes| loaded_llvm(&bytes));
+        Self { path, llvm }
+    }
+}
+
+impl fmt::Display for Linker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match self.llvm {
+            Some(llvm) => write!(f, " (LLVM {llvm})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where `cargo install` puts programs.
+fn cargo_bin() -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")))?;
+    Some(home.join("bin"))
+}
+
+/// The major version in the name of the LLVM library that a program needs: `libLLVM.so.22.1`, or `libLLVM-18.so.1`
+/// as distributions called it before.
+fn loaded_llvm(program: &[u8]) -> Option<u32> {
+    const NAME: &[u8] = b"libLLVM";
+    let names = program.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
+    names.map(|(start, _)| &program[start + NAME.len()..]).find_map(|rest| {
+        let digits = rest.strip_prefix(b".so.").or_else(|| rest.strip_prefix(b"-"))?;
+        let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        str::from_utf8(&digits[..length]).ok()?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn llvm_is_read_from_the_name_of_the_needed_library() {
+        let rows: [(&[u8], Option<u32>); 5] = [
+            (b"\x7fELF\0libc.so.6\0libLLVM.so.22.1\0", Some(22)),
+            (b"\x7fELF\0libLLVM-18.so.1\0", Some(18)),
+            (b"\x7fELF\0libLLVM is named in a message\0libLLVM.so.21\0", Some(21)),
+            (b"\x7fELF\0libLLVM.so\0", None),
+            (b"libLLVM", None),
+        ];
+        for (program, expected) in rows {
+            assert_eq!(loaded_llvm(program), expected, "{:?}", String::from_utf8_lossy(program));
+        }
+    }
+
+    #[test]
+    fn a_linker_reads_bitcode_of_its_own_llvm_and_of_older_ones() {
+        let linker = |llvm| Linker { path: PathBuf::from("bpf-linker"), llvm };
+        assert!(linker(Some(22)).reads(22));
+        assert!(linker(Some(23)).reads(22));
+        assert!(!linker(Some(21)).reads(22));
+        assert!(linker(None).reads(22));
+    }
+}

@@ -1,0 +1,59 @@
+//! The programs that the tests run tracer against.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, Result};
+use ebpf_build::{Origin, Toolchain, find_program};
+
+use crate::{apt::Apt, process::succeeds};
+
+/// Each program and its Debian package.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("nginx", "nginx-light"),
+    ("wrk", "wrk"),
+    ("curl", "curl"),
+    ("tcpdump", "tcpdump"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+];
+
+/// Installs the programs that are missing.
+pub(crate) fn install() -> Result<()> {
+    let missing = PROGRAMS.iter().filter(|(program, _)| find_program(program).is_none());
+    let packages: Vec<_> = missing.map(|&(_, package)| package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    Apt::default().install(&packages).context("the tests need programs that are missing")?;
+    if packages.contains(&"nginx-light") {
+        stop_nginx();
+    }
+    Ok(())
+}
+
+/// Installs clippy for a compiler that Debian packages: the release's packages and the current ones for web browsers
+/// are named apart, and only those of the compiler's own version fit it.
+pub(crate) fn install_clippy(toolchain: &Toolchain) -> Result<()> {
+    if toolchain.origin != Origin::Distribution || toolchain.cargo_clippy().is_file() {
+        return Ok(());
+    }
+    let mut apt = Apt::default();
+    for package in ["rust-web-clippy", "rust-clippy"] {
+        if apt.candidate(package)? == Some(toolchain.version) {
+            return apt.install(&[package]);
+        }
+    }
+    Ok(())
+}
+
+/// Stops the web server that its package starts at once and at every boot: the tests start their own, and nobody
+/// asked for one on port 80. Where the package started nothing, neither command has anything to do.
+fn stop_nginx() {
+    let systemd = Path::new("/run/systemd/system").is_dir();
+    if systemd {
+        succeeds(Command::new("systemctl").args(["disable", "--now", "nginx"]));
+    } else {
+        succeeds(Command::new("service").args(["nginx", "stop"]));
+        succeeds(Command::new("update-rc.d").args(["nginx", "disable"]));
+    }
+}

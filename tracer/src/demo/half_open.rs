@@ -124,7 +124,7 @@ mod tests {
         let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("not TCP: {sliced:?}") };
         assert!(tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin());
         assert_eq!((tcp.source_port(), tcp.destination_port()), (1024, 80));
-        let expected = tcp.calc_checksum_ipv4_raw([10, 77, 66, 8], [10, 77, 0, 1]).expect("short enough");
+        let expected = tcp.calc_checksum_ipv4([10, 77, 66, 8], [10, 77, 0, 1]).expect("short enough");
         assert_eq!(tcp.checksum(), expected);
         assert_eq!(tcp.options(), [2, 4, 0x05, 0xb4]);
     }

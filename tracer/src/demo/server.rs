@@ -107,7 +107,9 @@ fn accept(listener: &TcpListener, stop: &AtomicBool) -> io::Result<Option<TcpStr
 
 /// What the server makes of a request head.
 struct Request<'a> {
+    /// Start line and fields.
     head: &'a str,
+    /// Request target, empty if there is none.
     target: &'a str,
     /// The refusal, if the head breaks the rules this server knows.
     refusal: Option<(u16, &'static str)>,
@@ -140,7 +142,9 @@ impl<'a> Request<'a> {
 
 /// A response as it goes on the wire.
 struct Answer {
+    /// Status code.
     status: u16,
+    /// Head and content.
     bytes: Vec<u8>,
 }
 

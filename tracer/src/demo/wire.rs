@@ -27,6 +27,7 @@ pub(super) enum Received {
 
 /// A connected socket with its counters.
 pub(super) struct Wire {
+    /// Blocking, with timeouts.
     stream: TcpStream,
     /// Read, but not used yet.
     unread: Vec<u8>,

@@ -48,11 +48,12 @@ pub fn create_veth(near: VethEnd<'_>, far: VethEnd<'_>, far_namespace: BorrowedF
         .with_context(|| format!("cannot make the veth pair {} and {}", near.name, far.name))
 }
 
-/// Makes `name`, which sends and takes the frames of `parent` that carry the 802.1Q tag `id`.
+/// Makes `name`, which sends and takes the frames of `parent` that carry the 802.1Q tag `id`. Not every kernel can.
 pub fn create_vlan(parent: &str, name: &str, id: u16) -> Result<()> {
     let message = LinkVlan::new(name, index(parent)?, id).build();
-    transact(|netlink| netlink.link().add(message).execute())
-        .with_context(|| format!("cannot make the VLAN interface {name} (id {id}) on {parent}"))
+    transact(|netlink| netlink.link().add(message).execute()).with_context(|| {
+        format!("cannot make the VLAN interface {name} on {parent} (needs CONFIG_VLAN_8021Q)")
+    })
 }
 
 /// Sets the interface up.

@@ -15,9 +15,6 @@ const MAX_CONTENT: usize = 1024 * 1024;
 /// How the browser behaves; the defaults give the conversation drawn in [`super`].
 #[derive(Clone, Copy, Debug)]
 pub struct BrowserOptions {
-    /// Time from the last byte of an answer to the next request. Below the kernel's shortest delayed-acknowledgment
-    /// timer (40 ms): the next request carries the acknowledgment.
-    pub pause: Duration,
     /// Time from the server's FIN to the browser's own, so that it confirms the one before it sends the other.
     pub farewell: Duration,
     /// Connecting may take as long, and so may all that follows.
@@ -26,11 +23,7 @@ pub struct BrowserOptions {
 
 impl Default for BrowserOptions {
     fn default() -> Self {
-        Self {
-            pause: Duration::from_millis(5),
-            farewell: Duration::from_millis(50),
-            timeout: Duration::from_secs(10),
-        }
+        Self { farewell: Duration::from_millis(50), timeout: Duration::from_secs(10) }
     }
 }
 
@@ -39,8 +32,9 @@ pub fn browse(server: SocketAddr, host: &str, options: &BrowserOptions) -> io::R
     let stream = TcpStream::connect_timeout(&server, options.timeout)?;
     let mut wire = Wire::new(stream, options.timeout)?;
     fetch(&mut wire, &request("/", host, ""), options)?;
+    // The page is confirmed as such; of the pictures, the next request carries the confirmation.
+    wire.acknowledge_now()?;
     for picture in [LOGO, PHOTO] {
-        thread::sleep(options.pause);
         fetch(&mut wire, &request(picture, host, &cached_copy(picture)), options)?;
     }
     // No request follows that could carry it.

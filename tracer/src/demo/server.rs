@@ -21,11 +21,11 @@ const STOP_CHECK_MS: u16 = 20;
 pub struct ServerOptions {
     /// Answers on one connection; the last one says `Connection: close`.
     pub max_requests: usize,
-    /// Time to think before each answer, so that the acknowledgment of the request stands alone before it. Below
-    /// the kernel's shortest delayed-acknowledgment timer (40 ms): later requests are acknowledged by their answer.
+    /// Time to think before the first answer, after the request was acknowledged. Later requests are answered at
+    /// once, so that the answer carries the acknowledgment.
     pub think: Duration,
-    /// Time between the last answer and the FIN: above that timer, so that the browser's acknowledgment of the last
-    /// answer is a segment of its own.
+    /// Time between the last answer and the FIN: above the shortest delay that Linux gives an acknowledgment (40 ms),
+    /// so that the browser's acknowledgment of the last answer comes before it.
     pub linger: Duration,
     /// The connection is closed when no request came for so long.
     pub idle: Duration,
@@ -70,13 +70,15 @@ pub fn serve_one(
 /// Serves a connection: answers, closes its own direction, waits for the other to be closed.
 pub fn serve_connection(stream: TcpStream, options: &ServerOptions) -> io::Result<Conversation> {
     let mut wire = Wire::new(stream, options.timeout)?;
-    wire.acknowledge_now()?;
     let mut keep_open = true;
     while keep_open {
         let Received::Head(head) = wire.receive_head(options.idle)? else { break };
         let request = Request::parse(&head);
         keep_open = request.keeps_open && wire.answers() + 1 < options.max_requests;
-        thread::sleep(options.think);
+        if wire.answers() == 0 {
+            wire.acknowledge_now()?;
+            thread::sleep(options.think);
+        }
         let answer = answer(&request, SystemTime::now(), keep_open);
         wire.send(&answer.bytes)?;
         wire.note_status(answer.status);

@@ -98,6 +98,9 @@ impl VethPair {
         for end in [&self.server, &self.client] {
             end.namespace.run(|| link::set_up(end.interface))??;
         }
+        for end in [&self.server, &self.client] {
+            end.namespace.run(|| link::await_running(end.interface))??;
+        }
         Ok(())
     }
 }

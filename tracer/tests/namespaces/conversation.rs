@@ -48,34 +48,34 @@ fn the_segments_come_in_the_order_the_demo_explains() {
     let pair = pair();
     let sniffer = Sniffer::start(&pair.server.namespace, 80);
     visit(&pair, pair.server.v4.into());
-    let mut segments = sniffer.finish();
-    // How many segments the page takes, and how many acknowledgments, is the kernel's business.
-    let page =
-        5..segments.iter().position(|text| text.contains("/logo.png")).expect("the logo was asked for");
-    let transfer: Vec<_> = segments.drain(page).collect();
-    assert_eq!(transfer.first().map(String::as_str), Some("server HTTP/1.1 200 OK"));
-    assert_eq!(transfer.last().map(String::as_str), Some("client ACK"), "in {transfer:?}");
-    assert!(
-        transfer.iter().skip(1).all(|text| text == "server more" || text == "client ACK"),
-        "{transfer:?}"
-    );
+    let segments = sniffer.finish();
+
+    let first = |text: &str| segments.iter().position(|segment| segment.contains(text));
+    let (page, pictures) = (first("200 OK").expect("the page came"), first("/logo.png").expect("asked for"));
+    let farewell = 1 + segments.iter().rposition(|segment| segment.contains("304")).expect("use your cache");
+
     assert_eq!(
-        segments,
+        segments[..page],
+        ["client SYN", "server SYN ACK", "client ACK", "client GET / HTTP/1.1", "server ACK"]
+    );
+    // How many segments the page takes, and how many acknowledgments, is the kernel's business.
+    let transfer = &segments[page + 1..pictures];
+    assert!(transfer.iter().all(|text| text == "server more" || text == "client ACK"), "{transfer:?}");
+    assert_eq!(transfer.last().map(String::as_str), Some("client ACK"), "{transfer:?}");
+    // A busy machine may let the timer of an acknowledgment fire before the next message carries it.
+    let messages: Vec<_> =
+        segments[pictures..farewell].iter().filter(|text| !text.ends_with(" ACK")).collect();
+    assert_eq!(
+        messages,
         [
-            "client SYN",
-            "server SYN ACK",
-            "client ACK",
-            "client GET / HTTP/1.1",
-            "server ACK",
             "client GET /logo.png HTTP/1.1",
             "server HTTP/1.1 304 Not Modified",
             "client GET /photo.jpg HTTP/1.1",
             "server HTTP/1.1 304 Not Modified",
-            "client ACK",
-            "server FIN ACK",
-            "client ACK",
-            "client FIN ACK",
-            "server ACK",
         ]
+    );
+    assert_eq!(
+        segments[farewell..],
+        ["client ACK", "server FIN ACK", "client ACK", "client FIN ACK", "server ACK"]
     );
 }

@@ -40,8 +40,6 @@ impl Sniffer {
 
     /// The segments so far, one text each: who sent it, its flags, the first line of its payload.
     pub(crate) fn finish(self) -> Vec<String> {
-        // What was sent just before is there within one more check.
-        std::thread::sleep(STOP_CHECK * 2);
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the listener does not panic").expect("the namespace can be entered")
     }
@@ -50,14 +48,19 @@ impl Sniffer {
 fn listen(mut socket: Socket, server_port: u16, stop: &AtomicBool) -> Vec<String> {
     let mut segments = Vec::new();
     let mut frame = vec![0; MAX_FRAME];
-    while !stop.load(Ordering::Relaxed) {
-        let Ok(length) = socket.read(&mut frame) else { continue };
+    loop {
+        let Ok(length) = socket.read(&mut frame) else {
+            // Stop only at a moment of silence, so that what has come is all told.
+            if stop.load(Ordering::Relaxed) {
+                return segments;
+            }
+            continue;
+        };
         let sliced = SlicedPacket::from_ethernet(&frame[..length]);
         if let Ok(SlicedPacket { transport: Some(TransportSlice::Tcp(tcp)), .. }) = sliced {
             segments.push(describe(&tcp, server_port));
         }
     }
-    segments
 }
 
 fn describe(tcp: &TcpSlice<'_>, server_port: u16) -> String {

@@ -36,6 +36,9 @@ const WINDOW: u16 = 64_240;
 /// Maximum segment size of the forged SYN in bytes: Ethernet's 1500 without the two headers.
 const MSS: u16 = 1460;
 
+/// Distance of the initial sequence numbers of two forged SYNs: odd, so that they all differ, and large.
+const SEQUENCE_STEP: u32 = 2_654_435_761;
+
 /// A SYN to be sent in somebody's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForgedSyn {
@@ -55,7 +58,11 @@ impl ForgedSyn {
         let (host, port) = (number % 254 + 1, number / 254 % 64_000 + 1024);
         let source = Ipv4Addr::from_bits(FORGED_NETWORK.to_bits() | host);
         let port = u16::try_from(port).expect("at most 65023");
-        Self { source: SocketAddrV4::new(source, port), destination, sequence: number.wrapping_mul(64_007) }
+        Self {
+            source: SocketAddrV4::new(source, port),
+            destination,
+            sequence: number.wrapping_add(1).wrapping_mul(SEQUENCE_STEP),
+        }
     }
 
     /// The IP packet, with its checksums.

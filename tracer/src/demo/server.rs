@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -13,7 +13,7 @@ use super::Conversation;
 use super::content::{self, Resource};
 use super::wire::{Received, Wire, field};
 
-/// How often the stop flag is looked at while nobody connects, in milliseconds.
+/// How often it is asked whether to go on waiting while nobody connects, in milliseconds.
 const STOP_CHECK_MS: u16 = 20;
 
 /// How the server behaves; the defaults give the conversation drawn in [`super`].
@@ -29,7 +29,7 @@ pub struct ServerOptions {
     pub linger: Duration,
     /// The connection is closed when no request came for so long.
     pub idle: Duration,
-    /// One connection lasts no longer, whatever the browser does.
+    /// One connection lasts no longer, whatever the browser does, and [`serve_one`] waits no longer for it.
     pub timeout: Duration,
 }
 
@@ -52,19 +52,19 @@ pub fn serve(
     stop: &AtomicBool,
 ) -> io::Result<Vec<Conversation>> {
     let mut conversations = Vec::new();
-    while let Some(stream) = accept(listener, stop)? {
+    while let Some(stream) = accept(listener, || stop.load(Ordering::Relaxed))? {
         conversations.push(serve_connection(stream, options)?);
     }
     Ok(conversations)
 }
 
-/// Waits for one connection and serves it to its end; none if `stop` was set first.
-pub fn serve_one(
-    listener: &TcpListener,
-    options: &ServerOptions,
-    stop: &AtomicBool,
-) -> io::Result<Option<Conversation>> {
-    accept(listener, stop)?.map(|stream| serve_connection(stream, options)).transpose()
+/// Waits for one connection, no longer than `options.timeout`, and serves it to its end.
+pub fn serve_one(listener: &TcpListener, options: &ServerOptions) -> io::Result<Conversation> {
+    let deadline = Instant::now() + options.timeout;
+    match accept(listener, || Instant::now() > deadline)? {
+        Some(stream) => serve_connection(stream, options),
+        None => Err(ErrorKind::TimedOut.into()),
+    }
 }
 
 /// Serves a connection: answers, closes its own direction, waits for the other to be closed.
@@ -89,12 +89,13 @@ pub fn serve_connection(stream: TcpStream, options: &ServerOptions) -> io::Resul
     Ok(wire.into_conversation())
 }
 
-/// The next connection, or none once `stop` is set.
-fn accept(listener: &TcpListener, stop: &AtomicBool) -> io::Result<Option<TcpStream>> {
+/// The next connection, or none if the caller `gave_up` waiting for it.
+fn accept(listener: &TcpListener, gave_up: impl Fn() -> bool) -> io::Result<Option<TcpStream>> {
     // A connection may be gone between the poll and the accept, which would then wait for the next one.
     listener.set_nonblocking(true)?;
-    while !stop.load(Ordering::Relaxed) {
-        poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(STOP_CHECK_MS))?;
+    while !gave_up() {
+        // Whatever it says, also when a signal interrupts it: the accept below finds out.
+        poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(STOP_CHECK_MS)).ok();
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(false)?;

@@ -136,7 +136,13 @@ impl Wire {
     fn receive(&mut self, patience: Duration) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(patience.min(self.remaining()?)))?;
         let mut chunk = [0; READ_SIZE];
-        let length = self.stream.read(&mut chunk)?;
+        let length = loop {
+            match self.stream.read(&mut chunk) {
+                // A signal to the program is not for this connection.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
         self.unread.extend_from_slice(&chunk[..length]);
         self.conversation.bytes_received += length as u64;
         Ok(length)

@@ -14,12 +14,13 @@ use anyhow::{Context as _, Result, bail};
 use ebpf_build::{Object, TOOLCHAIN_VARIABLE, Tools, target_dir};
 
 /// What the object is made of, from the root of the workspace.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "Cargo.lock",
     "Cargo.toml",
     "tracer-common/Cargo.toml",
     "tracer-common/src",
     "tracer-ebpf/Cargo.toml",
+    "tracer-ebpf/build.rs",
     "tracer-ebpf/src",
 ];
 

@@ -83,7 +83,7 @@ impl Framing {
     }
 }
 
-/// What an [`HttpEvent`] says: flags of [`HttpEvent::marks`].
+/// What an [`HttpEvent`] says: flags of [`HttpFacts::marks`].
 pub mod mark {
     /// The fragment starts a head.
     pub const HEAD_START: u16 = 1 << 0;
@@ -159,13 +159,13 @@ pub struct SegmentEvent {
     pub halves: [HalfCounters; 2],
 }
 
-/// A piece of a head, or the end of a message. Only `len` of `bytes` are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A piece of a head, or the end of a message: what is known of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct HttpEvent {
+pub struct HttpFacts {
     /// Who, where, when.
     pub header: EventHeader,
-    /// Stream offset of the first of `bytes`; without bytes, of the place that is marked.
+    /// Stream offset of the first of the bytes; without bytes, of the place that is marked.
     pub offset: u64,
     /// Bytes of content: with MESSAGE_END final, with HEAD_END and [`Framing::Length`] as stated.
     pub content: u64,
@@ -179,7 +179,7 @@ pub struct HttpEvent {
     pub marks: u16,
     /// Status code; 0 for a request.
     pub status: u16,
-    /// Bytes in `bytes`.
+    /// How many bytes of the head follow.
     pub len: u16,
     /// See [`Framing`].
     pub framing: u8,
@@ -187,6 +187,14 @@ pub struct HttpEvent {
     pub padding: u8,
     /// Zero.
     pub padding2: u32,
+}
+
+/// [`HttpFacts`] with the bytes of the head. Only `facts.len` of the bytes are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct HttpEvent {
+    /// What is known.
+    pub facts: HttpFacts,
     /// Bytes of the head; one window longer than a fragment, so that a window can always be read in behind it.
     pub bytes: [u8; FRAGMENT + WINDOW],
 }
@@ -209,27 +217,193 @@ impl EventHeader {
 impl HttpEvent {
     /// All zero.
     pub const BLANK: Self = Self {
-        header: EventHeader::BLANK,
-        offset: 0,
-        content: 0,
-        exchange: 0,
-        head: 0,
-        head_len: 0,
-        marks: 0,
-        status: 0,
-        len: 0,
-        framing: 0,
-        padding: 0,
-        padding2: 0,
+        facts: HttpFacts {
+            header: EventHeader::BLANK,
+            offset: 0,
+            content: 0,
+            exchange: 0,
+            head: 0,
+            head_len: 0,
+            marks: 0,
+            status: 0,
+            len: 0,
+            framing: 0,
+            padding: 0,
+            padding2: 0,
+        },
         bytes: [0; FRAGMENT + WINDOW],
     };
 }
 
-/// Bytes of an [`HttpEvent`] before its head bytes.
-pub const HTTP_EVENT_FIXED: usize = 104;
-
 const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<HalfCounters>() == 64);
 const _: () = assert!(size_of::<SegmentEvent>() == 256);
-const _: () = assert!(core::mem::offset_of!(HttpEvent, bytes) == HTTP_EVENT_FIXED);
-const _: () = assert!(size_of::<HttpEvent>() == HTTP_EVENT_FIXED + FRAGMENT + WINDOW);
+const _: () = assert!(size_of::<HttpFacts>() == 104);
+const _: () = assert!(size_of::<HttpEvent>() == 104 + FRAGMENT + WINDOW);
+
+/// One event, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A segment.
+    Segment(SegmentEvent),
+    /// A piece of a head, with its bytes, or the end of a message.
+    Http(HttpFacts, &'a [u8]),
+}
+
+/// Why bytes are not an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Shorter or longer than such an event.
+    Length {
+        /// What there is, in bytes.
+        found: usize,
+        /// What there should be, in bytes.
+        expected: usize,
+    },
+    /// No such kind.
+    Kind(u8),
+}
+
+impl<'a> Event<'a> {
+    /// Decodes the bytes of one event.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        match bytes.first() {
+            None => Err(DecodeError::Length { found: 0, expected: size_of::<EventHeader>() }),
+            Some(&kind) if kind == Kind::Segment as u8 => {
+                expect_len(bytes, size_of::<SegmentEvent>())?;
+                Ok(Self::Segment(Reader(bytes).segment()))
+            }
+            Some(&kind) if kind == Kind::Http as u8 => {
+                let fixed = size_of::<HttpFacts>();
+                if bytes.len() < fixed {
+                    return Err(DecodeError::Length { found: bytes.len(), expected: fixed });
+                }
+                let facts = Reader(bytes).http();
+                expect_len(bytes, fixed + usize::from(facts.len))?;
+                Ok(Self::Http(facts, bytes.get(fixed..).unwrap_or_default()))
+            }
+            Some(&kind) => Err(DecodeError::Kind(kind)),
+        }
+    }
+
+    /// The front of the event.
+    #[must_use]
+    pub const fn header(&self) -> &EventHeader {
+        match self {
+            Self::Segment(event) => &event.header,
+            Self::Http(facts, _) => &facts.header,
+        }
+    }
+}
+
+fn expect_len(bytes: &[u8], expected: usize) -> Result<(), DecodeError> {
+    if bytes.len() == expected { Ok(()) } else { Err(DecodeError::Length { found: bytes.len(), expected }) }
+}
+
+/// Takes fields off the front, in the order and with the sizes of the structures above; zeros where bytes run out,
+/// which the lengths checked before rule out.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        match self.0.split_first_chunk() {
+            Some((bytes, rest)) => {
+                self.0 = rest;
+                *bytes
+            }
+            None => [0; N],
+        }
+    }
+
+    fn u8(&mut self) -> u8 {
+        let [byte] = self.take();
+        byte
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_ne_bytes(self.take())
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_ne_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_ne_bytes(self.take())
+    }
+
+    fn address(&mut self) -> [u32; 4] {
+        [self.u32(), self.u32(), self.u32(), self.u32()]
+    }
+
+    fn header(&mut self) -> EventHeader {
+        EventHeader {
+            kind: self.u8(),
+            hook: self.u8(),
+            from_low: self.u8(),
+            padding: self.u8(),
+            interface: self.u32(),
+            time: self.u64(),
+            flow: self.u64(),
+            key: FlowKey {
+                low: self.address(),
+                high: self.address(),
+                low_port: self.u16(),
+                high_port: self.u16(),
+            },
+            lost: self.u32(),
+        }
+    }
+
+    fn counters(&mut self) -> HalfCounters {
+        HalfCounters {
+            packets: self.u64(),
+            bytes: self.u64(),
+            stream_end: self.u64(),
+            first_ack_ns: self.u64(),
+            first_data_ns: self.u64(),
+            base: Seq(self.u32()),
+            ack: Seq(self.u32()),
+            duplicate_acks: self.u32(),
+            zero_windows: self.u32(),
+            lost: self.u32(),
+            flags: self.u32(),
+        }
+    }
+
+    fn segment(&mut self) -> SegmentEvent {
+        SegmentEvent {
+            header: self.header(),
+            causes: self.u32(),
+            seq: Seq(self.u32()),
+            ack: Seq(self.u32()),
+            payload_len: self.u32(),
+            window: self.u16(),
+            flags: self.u8(),
+            options_len: self.u8(),
+            padding: self.u32(),
+            options: self.take(),
+            halves: [self.counters(), self.counters()],
+        }
+    }
+
+    fn http(&mut self) -> HttpFacts {
+        HttpFacts {
+            header: self.header(),
+            offset: self.u64(),
+            content: self.u64(),
+            exchange: self.u32(),
+            head: self.u32(),
+            head_len: self.u32(),
+            marks: self.u16(),
+            status: self.u16(),
+            len: self.u16(),
+            framing: self.u8(),
+            padding: self.u8(),
+            padding2: self.u32(),
+        }
+    }
+}

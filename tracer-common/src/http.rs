@@ -254,7 +254,7 @@ enum Byte {
 
 /// Where the scanner sends its findings.
 pub trait HttpSink {
-    /// Takes one event with `event.len` bytes of head behind it; false when it could not be told.
+    /// Takes one event with `event.facts.len` bytes of head behind it; false when it could not be told.
     fn tell(&self, event: &HttpEvent) -> bool;
 }
 
@@ -553,7 +553,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     #[inline(always)]
     fn tell(&mut self, marks: u16) {
         let http = &mut self.half.http;
-        let event = &mut self.room.event;
+        let event = &mut self.room.event.facts;
         let mut marks = marks;
         if !http.has(fact::TOLD) && self.room.at > 0 {
             marks |= mark::HEAD_START;
@@ -581,7 +581,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         event.framing = http.framing;
         event.len = self.room.at as u16;
         event.header.lost = self.half.counters.lost;
-        if !self.sink.tell(event) {
+        if !self.sink.tell(&self.room.event) {
             self.half.counters.lost += 1;
         }
     }

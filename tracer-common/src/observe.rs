@@ -163,8 +163,8 @@ where
     let end = start + u64::from(segment.payload_len);
     if segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0 && sender.http.wants(end) {
         let room = room().ok_or(Skip::TableFull)?;
-        fill_header(&mut room.event.header, vantage, key, id, from_low);
-        room.event.header.kind = Kind::Http as u8;
+        fill_header(&mut room.event.facts.header, vantage, key, id, from_low);
+        room.event.facts.header.kind = Kind::Http as u8;
         room.start = start;
         room.end = end;
         room.payload_offset = segment.payload_offset;

@@ -3,7 +3,7 @@
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns, maps::lpm_trie::Key};
 use tracer_common::{
     counter::Counter,
-    event::{HTTP_EVENT_FIXED, Hook, HttpEvent, SegmentEvent},
+    event::{Hook, HttpEvent, HttpFacts, SegmentEvent},
     frame::WINDOW,
     http::{FRAGMENT, HttpSink},
     observe::Vantage,
@@ -32,13 +32,13 @@ impl HttpSink for Ring {
     #[inline(always)]
     fn tell(&self, event: &HttpEvent) -> bool {
         // The verifier needs the bound, and the compiler must not reason it away.
-        let len = core::hint::black_box(event.len as usize) & (2 * FRAGMENT - 1);
+        let len = core::hint::black_box(event.facts.len as usize) & (2 * FRAGMENT - 1);
         if len > FRAGMENT + WINDOW {
             return false;
         }
-        // SAFETY: an event is HTTP_EVENT_FIXED bytes and then a buffer longer than `len`, as checked.
+        // SAFETY: an event is its facts and then a buffer longer than `len`, as checked.
         let bytes = unsafe {
-            core::slice::from_raw_parts(core::ptr::from_ref(event).cast::<u8>(), HTTP_EVENT_FIXED + len)
+            core::slice::from_raw_parts(core::ptr::from_ref(event).cast::<u8>(), size_of::<HttpFacts>() + len)
         };
         let told = EVENTS.output::<[u8]>(bytes, 0).is_ok();
         maps::count(if told { Counter::HttpEvents } else { Counter::HttpEventsLost } as u32);

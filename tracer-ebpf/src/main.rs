@@ -36,7 +36,7 @@ const NEXT: i32 = -1;
 
 /// XDP, frames with an Ethernet header; multi-buffer aware.
 #[xdp(frags)]
-pub fn tracer_xdp(ctx: XdpContext) -> u32 {
+fn tracer_xdp(ctx: XdpContext) -> u32 {
     let frame = XdpFrame::new(ctx.ctx);
     let vantage = KernelVantage::new(frame.interface(), Hook::Xdp);
     let outcome = observe(&frame, LinkType::Ethernet, &vantage, &mut KernelTables, maps::room);
@@ -55,37 +55,37 @@ fn classify(ctx: &TcContext, hook: Hook, link: LinkType) -> i32 {
 
 /// TC ingress, frames with an Ethernet header.
 #[classifier]
-pub fn tracer_in_eth(ctx: TcContext) -> i32 {
+fn tracer_in_eth(ctx: TcContext) -> i32 {
     classify(&ctx, Hook::TcIngress, LinkType::Ethernet)
 }
 
 /// TC egress, frames with an Ethernet header.
 #[classifier]
-pub fn tracer_out_eth(ctx: TcContext) -> i32 {
+fn tracer_out_eth(ctx: TcContext) -> i32 {
     classify(&ctx, Hook::TcEgress, LinkType::Ethernet)
 }
 
 /// TC ingress, bare IP packets.
 #[classifier]
-pub fn tracer_in_ip(ctx: TcContext) -> i32 {
+fn tracer_in_ip(ctx: TcContext) -> i32 {
     classify(&ctx, Hook::TcIngress, LinkType::RawIp)
 }
 
 /// TC egress, bare IP packets.
 #[classifier]
-pub fn tracer_out_ip(ctx: TcContext) -> i32 {
+fn tracer_out_ip(ctx: TcContext) -> i32 {
     classify(&ctx, Hook::TcEgress, LinkType::RawIp)
 }
 
 /// XDP that only passes: what a benchmark compares with.
 #[xdp(frags)]
-pub fn tracer_noop_xdp(_ctx: XdpContext) -> u32 {
+fn tracer_noop_xdp(_ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
 /// TC that only passes: what a benchmark compares with.
 #[classifier]
-pub fn tracer_noop_tc(_ctx: TcContext) -> i32 {
+fn tracer_noop_tc(_ctx: TcContext) -> i32 {
     NEXT
 }
 

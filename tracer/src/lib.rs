@@ -1,1 +1,4 @@
 //! tracer.
+
+pub mod demo;
+pub mod netns;

@@ -1,0 +1,42 @@
+//! What needs real network namespaces. Every test makes its own and sends nothing outside them.
+//!
+//! - `network`: the ends of a [`tracer::netns::VethPair`] reach each other
+//! - `conversation`: the demo's server and browser, and the segments they cause
+//! - `half_open`: forged handshakes leave the server's kernel in SYN-RECEIVED
+//! - `leftovers`: nothing stays behind, not even after a kill
+//!
+//! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
+#![forbid(unsafe_code)]
+
+mod conversation;
+mod half_open;
+mod leftovers;
+mod network;
+mod sniffer;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracer::netns::{PairOptions, VethPair};
+
+/// How long a test waits for what the kernel does in its own time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A plain pair, or the reason why not.
+fn pair() -> VethPair {
+    VethPair::new(PairOptions::default()).unwrap_or_else(|error| panic!("no pair of namespaces: {error:#}"))
+}
+
+/// Whether `condition` came true within [`PATIENCE`].
+fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    true
+}

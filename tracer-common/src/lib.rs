@@ -6,7 +6,7 @@
 //!
 //! No dependencies, no allocation, no panics: the same code must pass the kernel's verifier.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod config;
 pub mod counter;
@@ -15,5 +15,7 @@ pub mod flow;
 pub mod frame;
 pub mod http;
 pub mod observe;
+#[cfg(feature = "user")]
+mod pod;
 pub mod seq;
 pub mod wire;

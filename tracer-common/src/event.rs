@@ -151,8 +151,8 @@ pub struct SegmentEvent {
     pub flags: u8,
     /// Bytes of `options`; options are told of a SYN only.
     pub options_len: u8,
-    /// Zero.
-    pub padding: u32,
+    /// With [`cause::GAP`](crate::flow::cause::GAP): bytes missing before the payload.
+    pub gap: u32,
     /// TCP options.
     pub options: [u8; MAX_OPTIONS],
     /// What both directions have shown, this segment included: from the lower endpoint, from the higher one.
@@ -384,7 +384,7 @@ impl Reader<'_> {
             window: self.u16(),
             flags: self.u8(),
             options_len: self.u8(),
-            padding: self.u32(),
+            gap: self.u32(),
             options: self.take(),
             halves: [self.counters(), self.counters()],
         }

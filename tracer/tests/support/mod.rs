@@ -1,4 +1,4 @@
 //! What several test programs share.
 
-pub mod records;
-pub mod schema;
+pub(crate) mod records;
+pub(crate) mod schema;

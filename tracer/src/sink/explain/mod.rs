@@ -86,8 +86,8 @@ impl Explain {
             self.is_first = false;
             write!(
                 self.lines,
-                "Each step: the time since its connection was first seen, who sent it, and its control bits. seq and\n\
-                 ack count bytes from each side's start. In brackets, when they change: the states [{client} / {server}].\n"
+                "Each step: the time since its connection was first seen, who sent it, its control bits; seq and ack\n\
+                 count bytes from each side's start. In brackets, where they change: the states [{client} / {server}].\n"
             )?;
         }
         write!(self.lines, "\n#{number} {client} {}, {server} {}", connection.client(), connection.server())?;
@@ -190,17 +190,22 @@ fn note(out: &mut String, number: u64, text: &str) -> fmt::Result {
 fn wrapped(out: &mut String, label: &str, text: &str) -> fmt::Result {
     write!(out, "{label:<INDENT$}")?;
     let mut column = INDENT;
-    for (number, word) in text.split(' ').enumerate() {
-        let width = columns(word);
-        if number > 0 && column + 1 + width > WIDTH {
+    let mut words = text.split(' ').peekable();
+    let mut is_after_number = false;
+    while let Some(word) = words.next() {
+        // A number stays together with its unit.
+        let is_number = word.ends_with(|last: char| last.is_ascii_digit());
+        let unit = words.peek().filter(|_| is_number).map_or(0, |unit| 1 + columns(unit));
+        if column > INDENT && !is_after_number && column + 1 + columns(word) + unit > WIDTH {
             write!(out, "\n{:INDENT$}", "")?;
             column = INDENT;
-        } else if number > 0 {
+        } else if column > INDENT {
             out.push(' ');
             column += 1;
         }
         out.push_str(word);
-        column += width;
+        column += columns(word);
+        is_after_number = is_number;
     }
     out.push('\n');
     Ok(())

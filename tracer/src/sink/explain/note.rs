@@ -50,15 +50,11 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
         (Outcome::Complete, Some(status)) => write!(out, "answered with {status}")?,
         (Outcome::Complete, None) => write!(out, "answered")?,
         (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
-        (Outcome::RequestAborted, _) => {
-            write!(out, "the connection ended before the {client} had sent it all")?
-        }
-        (Outcome::ResponseTruncated, _) => {
-            write!(out, "the connection ended before the {server}'s answer did")?
-        }
+        (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,
+        (Outcome::ResponseTruncated, _) => write!(out, "the connection ended within the answer")?,
         (Outcome::NotObserved, _) => write!(out, "how it ended was not seen")?,
     }
-    if let Some(bytes) = exchange.response_body_size {
+    if let Some(bytes) = exchange.response_body_size.filter(|bytes| *bytes > 0) {
         write!(out, ", {}", size(bytes))?;
     }
     if let Some(ns) = exchange.duration_ns {

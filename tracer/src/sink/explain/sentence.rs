@@ -126,9 +126,7 @@ impl Scene<'_> {
                 format!("{who} refuses the connection (RST): nothing listens there, or it is not let in.")
             }
             Purpose::Resets => {
-                format!(
-                    "{who} breaks the connection off (RST): it takes nothing more, and neither must the {other}."
-                )
+                format!("{who} breaks the connection off (RST): it neither sends nor takes anything more.")
             }
             Purpose::Retransmission => {
                 "This was sent before: the first copy or its acknowledgment was lost or late.".into()
@@ -143,7 +141,9 @@ impl Scene<'_> {
             }
             Purpose::WindowOpen => format!("{who} has room again: the {other} may go on."),
             Purpose::KeepAlive => format!("{who} asks whether the {other} is still there (keep-alive)."),
-            Purpose::AcknowledgesUnseen => format!("What the {other} sent before this was not seen here."),
+            Purpose::AcknowledgesUnseen => {
+                format!("{who} acknowledges more than was seen here of what the {other} sent.")
+            }
             Purpose::Other => format!("{who} sends a segment that changes nothing."),
         }
     }

@@ -46,6 +46,8 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
     assert_eq!(exchange_phrase(|_| {}), complete);
     let inferred = format!("{complete} [inferred]");
     assert_eq!(exchange_phrase(|exchange| exchange.confidence = Confidence::Inferred), inferred);
+    let with_content = complete.replace("html 200", "html (1.2 kB) 200");
+    assert_eq!(exchange_phrase(|exchange| exchange.request_body_size = Some(1_200)), with_content);
     let truncated = exchange_phrase(|exchange| {
         exchange.outcome = Outcome::ResponseTruncated;
         exchange.confidence = Confidence::Resynced;

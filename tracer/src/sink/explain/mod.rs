@@ -18,6 +18,7 @@ use crate::record::{Body, Connection, Record, SegmentSeen, Side, Timestamp};
 
 mod note;
 mod sentence;
+mod status;
 mod story;
 
 /// Columns of a line, where they can be kept.

@@ -66,9 +66,13 @@ fn response(out: &mut dyn Write, response: &Response) -> Result {
     confidence(out, response.confidence)
 }
 
-/// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`.
+/// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a request has its size
+/// behind the target: `POST /form (1.2 kB) 303 complete`.
 pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     target(out, &exchange.request)?;
+    if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0) {
+        write!(out, " ({})", size(bytes))?;
+    }
     out.write_char(' ')?;
     for interim in &exchange.interim_statuses {
         write!(out, "{interim} ")?;
@@ -81,9 +85,6 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
         Outcome::ResponseTruncated => " TRUNCATED",
         Outcome::NotObserved => " not fully observed",
     })?;
-    if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0) {
-        write!(out, " sent {}", size(bytes))?;
-    }
     if let Some(bytes) = exchange.response_body_size {
         write!(out, " {}", size(bytes))?;
     }

@@ -12,3 +12,4 @@
 pub mod demo;
 pub mod netns;
 pub mod record;
+pub mod sink;

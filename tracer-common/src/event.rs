@@ -9,7 +9,7 @@ use crate::{
     frame::WINDOW,
     http::FRAGMENT,
     seq::Seq,
-    wire::MAX_OPTIONS,
+    wire::{MAX_OPTIONS, TcpFlags},
 };
 
 /// The kind of an event, first byte of every one.
@@ -197,6 +197,14 @@ pub struct HttpEvent {
     pub facts: HttpFacts,
     /// Bytes of the head; one window longer than a fragment, so that a window can always be read in behind it.
     pub bytes: [u8; FRAGMENT + WINDOW],
+}
+
+impl SegmentEvent {
+    /// The sequence number of the first payload byte: SYN takes one of its own.
+    #[must_use]
+    pub const fn payload_seq(&self) -> Seq {
+        if self.flags & TcpFlags::SYN != 0 { self.seq.add(1) } else { self.seq }
+    }
 }
 
 impl EventHeader {

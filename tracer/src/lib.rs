@@ -10,6 +10,9 @@
 //! - [`demo`], with [`netns`]: a conversation to watch.
 
 pub mod demo;
+pub mod http;
 pub mod netns;
 pub mod record;
 pub mod sink;
+pub mod tcp;
+pub mod tracker;

@@ -5,10 +5,9 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv6Addr},
-    ops::RangeInclusive,
     sync::Arc,
     time::Duration,
 };
@@ -41,7 +40,7 @@ pub struct Limits {
     /// How long a closed connection waits for stray segments before its record is written.
     pub close_linger: Duration,
     /// The traced ports: they tell the server where no SYN was seen.
-    pub ports: Vec<RangeInclusive<u16>>,
+    pub ports: BTreeSet<u16>,
     /// Make a record of each segment told.
     pub segments: bool,
 }
@@ -54,7 +53,7 @@ impl Default for Limits {
             half_open_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
             close_linger: Duration::from_millis(500),
-            ports: vec![80..=80],
+            ports: BTreeSet::from([80]),
             segments: false,
         }
     }
@@ -259,7 +258,7 @@ impl Tracker {
                 return !from_low;
             }
         }
-        let traced = |port| self.limits.ports.iter().any(|range| range.contains(&port));
+        let traced = |port| self.limits.ports.contains(&port);
         match (traced(header.key.low_port), traced(header.key.high_port)) {
             (true, false) => false,
             (false, true) => true,

@@ -49,9 +49,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 65_536,
-            // Linux sends a SYN-ACK again after 1, 2, 4, 8 and 16 s, so silence for longer than that is the end.
-            half_open_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(300),
+            // Linux gives a SYN-ACK up 63 s after the first one.
+            half_open_timeout: Duration::from_secs(64),
+            idle_timeout: Duration::from_secs(360),
             close_linger: Duration::from_millis(500),
             ports: BTreeSet::from([80]),
             segments: false,

@@ -61,7 +61,7 @@ impl Assembly {
         self.holed |= facts.offset != self.end || self.bytes.len() + bytes.len() > MAX_KEPT;
         if !self.holed {
             self.bytes.extend_from_slice(bytes);
-            self.end = facts.offset + bytes.len() as u64;
+            self.end = facts.offset.saturating_add(bytes.len() as u64);
         }
     }
 

@@ -8,7 +8,7 @@ use tracer_common::{
 };
 
 use self::wire::Wire;
-use super::{End, FindingBody, queue::MAX_PENDING};
+use super::{Conversation, End, FindingBody, queue::MAX_PENDING};
 
 /// A request without content for `target`.
 fn get(target: &str) -> String {
@@ -594,5 +594,50 @@ fn whatever_is_lost_what_is_told_is_true() {
             assert!(words[6] != if answered { "no_response" } else { "complete" }, "seed {seed}: {words:?}");
             assert!(!["response_truncated", "request_aborted"].contains(&words[6]), "seed {seed}: {words:?}");
         }
+    }
+}
+
+#[test]
+fn events_that_make_no_sense_do_no_harm() {
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let lines: [&[u8]; 5] =
+        [b"", b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\r\n", b"\xff x \n"];
+    for _ in 0..300 {
+        let mut conversation = Conversation::default();
+        let mut next_index = 1;
+        for time in 0..200 {
+            let bytes = lines[random(5) as usize];
+            let mut facts = HttpFacts {
+                offset: if random(9) == 0 { u64::MAX - random(20) } else { random(60) },
+                content: if random(9) == 0 { u64::MAX } else { random(60) },
+                exchange: if random(20) == 0 { u32::MAX - random(9) as u32 } else { random(9) as u32 },
+                head: random(5) as u32,
+                head_len: random(40) as u32,
+                marks: random(1 << 10) as u16,
+                status: random(600) as u16,
+                len: bytes.len() as u16,
+                framing: random(7) as u8,
+                ..HttpFacts::default()
+            };
+            facts.header.from_low = random(2) as u8;
+            facts.header.time = random(1000);
+            match random(20) {
+                0 => conversation.on_lost(random(2) == 0),
+                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time),
+                _ => conversation.on_event(&facts, bytes),
+            }
+        }
+        conversation.finish([End::Closed, End::Reset, End::NotObserved][random(3) as usize], 9999);
+        while let Some(finding) = conversation.next() {
+            if let FindingBody::Exchange(exchange) = finding.body {
+                assert_eq!(exchange.index, next_index, "every exchange is told once, in order");
+                next_index += 1;
+            }
+        }
+        assert_eq!(conversation.exchanges(), next_index - 1);
     }
 }

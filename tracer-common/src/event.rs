@@ -101,7 +101,8 @@ pub mod mark {
     pub const UNSOLICITED: u16 = 1 << 6;
     /// The head begun turned out not to be one, and nothing more is read in this direction.
     pub const NOT_HTTP: u16 = 1 << 7;
-    /// The end of the message begun cannot be told: bytes were missed, or its chunks are malformed.
+    /// Bytes were missed, or the chunks of a message are malformed: the end of a message begun cannot be told, and
+    /// messages may go by until a head is found by its looks.
     pub const LOST_SYNC: u16 = 1 << 8;
     /// Content-Length is not a number, or there are several that differ.
     pub const BAD_LENGTH: u16 = 1 << 9;

@@ -22,6 +22,8 @@ pub(super) struct Assembly {
     first: Option<u64>,
     /// A fragment is missing: what comes after it is of no use.
     holed: bool,
+    /// Events were lost since it began: its end may be among them.
+    missed: bool,
 }
 
 /// A head, as much of it as was told.
@@ -33,6 +35,8 @@ pub(super) struct Head {
     pub(super) first: Option<u64>,
     /// All of it is there.
     pub(super) whole: bool,
+    /// Events were lost since it began.
+    pub(super) missed: bool,
     /// The exchange that it belongs to: for requests always right once the request line is complete.
     pub(super) exchange: u32,
 }
@@ -57,7 +61,7 @@ impl Assembly {
         self.holed |= facts.offset != self.end || self.bytes.len() + bytes.len() > MAX_KEPT;
         if !self.holed {
             self.bytes.extend_from_slice(bytes);
-            self.end = facts.offset + bytes.len() as u64;
+            self.end = facts.offset.saturating_add(bytes.len() as u64);
         }
     }
 
@@ -72,8 +76,13 @@ impl Assembly {
 
     /// The head as far as it got.
     pub(super) fn give_up(&mut self) -> Head {
-        let Self { exchange, bytes, first, .. } = std::mem::take(self);
-        Head { bytes, first, whole: false, exchange }
+        let Self { exchange, bytes, first, missed, .. } = std::mem::take(self);
+        Head { bytes, first, whole: false, missed, exchange }
+    }
+
+    /// Events were lost.
+    pub(super) const fn on_lost(&mut self) {
+        self.missed = true;
     }
 
     /// Forgets the head.

@@ -71,6 +71,8 @@ impl Message {
         stated: u64,
     ) {
         self.begun = true;
+        // What was missed before it does not matter any more.
+        self.missed = false;
         self.first = first;
         self.framing = framing;
         self.content_at = content_at;
@@ -113,9 +115,14 @@ impl Message {
                 self.complete(size, Some(time));
                 return false;
             }
-            if self.framing == Some(Framing::Length) && self.content_at.saturating_add(self.stated) <= end {
-                self.passed();
-                return true;
+            if self.framing == Some(Framing::Length) {
+                // The offsets tell, whatever was missed.
+                if self.content_at.saturating_add(self.stated) <= end {
+                    self.passed();
+                    return true;
+                }
+                self.progress = Progress::Cut;
+                return false;
             }
         }
         self.progress =

@@ -13,6 +13,8 @@ mod head;
 mod pairing;
 mod queue;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
@@ -113,6 +115,7 @@ impl Conversation {
 
     /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
     pub fn on_lost(&mut self, from_low: bool) {
+        self.direction(from_low).assembly.on_lost();
         let Some(client) = self.is_client(from_low) else { return };
         self.queue.each(client, |message| {
             message.missed = true;

@@ -117,7 +117,10 @@ impl Conversation {
     /// The last byte of a message was seen.
     pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from_low: bool) {
         let Some(client) = self.is_client(from_low) else { return };
-        let current = self.direction(from_low).current.take();
+        let direction = self.direction(from_low);
+        // The end of a head may have been lost.
+        direction.assembly.clear();
+        let current = direction.current.take();
         let pending = match current {
             Some(current) => self.queue.get(current.index),
             None if has(facts, mark::HEAD_END) || client == has(facts, mark::RESPONSE) => None,
@@ -186,10 +189,14 @@ impl Conversation {
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
         pending.head = head::parse_request(&head.bytes, false);
         pending.request.on_head(head.first, None, 0, 0);
+        pending.request.missed = head.missed;
     }
 
     fn on_response_head_cut(&mut self, head: &Head) {
-        let Some(pending) = self.queue.first_unanswered() else { return };
+        // Where events were lost it may as well answer a later request.
+        let Some(pending) = self.queue.first_unanswered().filter(|pending| !pending.response.missed) else {
+            return;
+        };
         pending.status = head::response_status(&head.bytes).filter(|status| !is_interim(*status));
         if pending.status.is_some() {
             pending.response.on_head(head.first, None, 0, 0);

@@ -1,0 +1,365 @@
+//! The only loop: events from the ring to the tracker, records from the tracker to the sink.
+//!
+//! ```text
+//!   ring ─► Event ─► tracker ─► Record ─► --events, --count ─► sink ─► output
+//!                      ▲  │ questions about quiet connections
+//!             tick ────┘  └────────────► kernel tables
+//! ```
+//!
+//! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
+
+mod telling;
+
+use std::{io, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
+};
+use tracer_common::event::Event;
+
+use self::telling::{Stop, Telling};
+use crate::{
+    clock,
+    config::Config,
+    kernel::{
+        Kernel, Sources,
+        attach::{Attacher, Change},
+        interfaces::Watch,
+        log::KernelLog,
+        privilege,
+    },
+    logging::note,
+    record::{Body, EventName, Record, Summary, Timestamp},
+    sink::{self, Format, Sink, output::Output},
+    summary::{self, Received},
+    tracker::{self, Tracker},
+};
+
+/// How often the tracker learns that time has passed, and the interfaces are looked at if something changed: what is told
+/// late is at most this late, and an idle host does not notice ten times a second.
+const TICK: Duration = Duration::from_millis(100);
+/// How often `--events stats` writes a summary, and how often lost events are looked for.
+const STATS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A running observation.
+pub struct Pipeline {
+    attacher: Attacher,
+    sources: Sources,
+    watch: Watch,
+    tracker: Tracker,
+    telling: Telling,
+    /// What SIGHUP opens anew.
+    output: Option<Output>,
+    format: Format,
+    duration: Option<Duration>,
+    received: Received,
+    /// Lost events that the user knows of.
+    lost_told: u64,
+    interfaces_changed: bool,
+    started: u64,
+}
+
+/// Why an observation ends.
+#[derive(Debug)]
+enum End {
+    /// Asked to, or the time is up.
+    Asked,
+    /// The records asked for are written.
+    Enough,
+    /// Nobody reads any more.
+    ClosedPipe,
+    /// The last interface is gone.
+    NoInterface,
+}
+
+/// Traces until `shutdown`, or until `config` says that it is over.
+///
+/// # Errors
+/// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
+pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
+    privilege::require()?;
+    let output = match &config.output.file {
+        Some(path) => Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?,
+        None => Output::stdout(),
+    };
+    let sink = sink::new(config.output.format, Box::new(output.clone()));
+    let mut pipeline = Pipeline::start(config, sink).await?;
+    pipeline.output = config.output.file.is_some().then_some(output);
+    pipeline.run(shutdown).await?;
+    Ok(())
+}
+
+impl Pipeline {
+    /// Loads and attaches the kernel programs: what happens from now on is seen. Tells on standard error where.
+    ///
+    /// # Errors
+    /// The kernel refuses: what was found and what to type.
+    pub async fn start(config: &Config, sink: Box<dyn Sink>) -> Result<Self> {
+        // Before the interfaces are listed: none may come in between.
+        let watch = Watch::new()?;
+        let (kernel, sources) = Kernel::load(&config.kernel)?;
+        let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
+        let mut pipeline = Self {
+            attacher,
+            sources,
+            watch,
+            tracker: Tracker::new(tracker::Limits {
+                max_connections: config.limits.max_connections as usize,
+                half_open_timeout: config.limits.half_open_timeout,
+                idle_timeout: config.limits.idle_timeout,
+                ports: config.kernel.ports.iter().collect(),
+                segments: config.output.events.has(EventName::Segment),
+                ..tracker::Limits::default()
+            }),
+            telling: Telling::new(sink, config.output.events, config.count),
+            output: None,
+            format: config.output.format,
+            duration: config.duration,
+            received: Received::default(),
+            lost_told: 0,
+            interfaces_changed: false,
+            started: clock::now(),
+        };
+        pipeline.tracker.set_clock(clock::epoch_offset());
+        pipeline.on_changes(&changes);
+        Ok(pipeline)
+    }
+
+    /// Traces until `shutdown`, or until the configuration says that it is over; then detaches, tells what is left, and
+    /// sums up.
+    ///
+    /// # Errors
+    /// Records cannot be written, or the kernel does not answer any more.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+        let end = self.observe(shutdown).await.or_else(End::from_stop)?;
+        self.finish(&end)
+    }
+
+    async fn observe(&mut self, shutdown: impl Future<Output = ()>) -> Result<End, Stop> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut time_is_up = std::pin::pin!(elapse(self.duration));
+        let mut hangups = signal(SignalKind::hangup()).map_err(Stop::Failed)?;
+        let mut ticks = every(TICK);
+        let mut stats = every(STATS_INTERVAL);
+        stats.reset();
+        loop {
+            // In this order: what ends the loop first, and the ring last, for it may never run dry.
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(End::Asked),
+                () = &mut time_is_up => return Ok(End::Asked),
+                Some(()) = hangups.recv() => if self.on_hangup() { return Ok(End::Asked) },
+                _ = stats.tick() => self.on_stats()?,
+                _ = ticks.tick() => {
+                    self.on_tick().await?;
+                    if self.attacher.is_empty() && !self.attacher.waits_for_more() {
+                        return Ok(End::NoInterface);
+                    }
+                }
+                () = self.watch.changed() => self.interfaces_changed = true,
+                passed_on = pass_on(&mut self.sources.log) => passed_on.map_err(Stop::Failed)?,
+                readable = self.sources.ring.readable() => {
+                    readable.map_err(Stop::Failed)?;
+                    self.on_readable()?;
+                }
+            }
+        }
+    }
+
+    fn on_readable(&mut self) -> Result<(), Stop> {
+        let mut outcome = Ok(());
+        let Self { sources, tracker, telling, received, .. } = self;
+        let drained = sources.ring.drain(|bytes| {
+            if outcome.is_ok() {
+                outcome = take_event(bytes, tracker, telling, received);
+            }
+        });
+        outcome?;
+        self.settle()?;
+        if drained { self.telling.flush() } else { Ok(()) }
+    }
+
+    async fn on_tick(&mut self) -> Result<(), Stop> {
+        self.tracker.set_clock(clock::epoch_offset());
+        self.tracker.on_tick(clock::now());
+        self.telling.tell(&mut self.tracker)?;
+        self.settle()?;
+        if std::mem::take(&mut self.interfaces_changed) {
+            let changes = self.attacher.follow().await?;
+            self.on_changes(&changes);
+        }
+        self.telling.flush()
+    }
+
+    /// Answers the tracker's questions from the kernel's tables, and removes there what it has forgotten.
+    fn settle(&mut self) -> Result<(), Stop> {
+        while let Some(key) = self.tracker.next_question() {
+            let flow = self.sources.tables.find(&key)?;
+            self.tracker.on_flow(&key, flow.as_ref(), clock::now());
+            self.telling.tell(&mut self.tracker)?;
+        }
+        while let Some(key) = self.tracker.next_forgotten() {
+            self.sources.tables.forget(&key)?;
+        }
+        Ok(())
+    }
+
+    fn on_changes(&mut self, changes: &[Change]) {
+        for change in changes {
+            note(&change.to_string());
+        }
+        for (index, name) in self.attacher.names() {
+            self.tracker.name_interface(index, name);
+        }
+    }
+
+    /// Whether that is the end: without a file, the terminal is gone.
+    fn on_hangup(&mut self) -> bool {
+        let Some(output) = &self.output else { return true };
+        if let Err(error) = output.reopen() {
+            note(&format!("the output file cannot be opened anew, the old one is written on: {error}"));
+        }
+        false
+    }
+
+    fn on_stats(&mut self) -> Result<(), Stop> {
+        let summary = self.summary(self.attacher.summary())?;
+        self.note_lost(&summary);
+        if self.telling.wants(EventName::Summary) { self.telling.write(&summarised(summary)) } else { Ok(()) }
+    }
+
+    fn note_lost(&mut self, summary: &Summary) {
+        let lost = summary.events_lost.total();
+        if lost > self.lost_told {
+            let more = lost - self.lost_told;
+            note(&format!(
+                "{more} events were lost, the ring buffer was full: give it more with --ring-bytes"
+            ));
+            self.lost_told = lost;
+        }
+    }
+
+    fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
+        let duration = clock::now().saturating_sub(self.started);
+        let counted = self.sources.counters.read()?;
+        Ok(summary::summary(duration, counted, self.received, self.tracker.totals(), attachments))
+    }
+
+    fn finish(mut self, end: &End) -> Result<Summary> {
+        let attachments = self.attacher.summary();
+        // First, so that the ring runs dry and the counters stand still.
+        self.attacher.detach();
+        match end {
+            End::Asked | End::NoInterface => self.tell_the_rest().or_else(End::from_stop).map(drop)?,
+            End::Enough | End::ClosedPipe => {}
+        }
+        if matches!(end, End::NoInterface) {
+            note("no interface is left to trace");
+        }
+        let summary = self.summary(attachments)?;
+        if !matches!(end, End::ClosedPipe) {
+            self.tell_summary(&summary).or_else(End::from_stop)?;
+        }
+        Ok(summary)
+    }
+
+    fn tell_the_rest(&mut self) -> Result<End, Stop> {
+        let mut outcome = Ok(());
+        let Self { sources, tracker, telling, received, .. } = self;
+        sources.ring.drain_all(|bytes| {
+            if outcome.is_ok() {
+                outcome = take_event(bytes, tracker, telling, received);
+            }
+        });
+        outcome?;
+        self.settle()?;
+        self.tracker.finish(clock::now());
+        self.telling.tell(&mut self.tracker)?;
+        self.telling.flush()?;
+        Ok(End::Asked)
+    }
+
+    /// For programs the summary is a record like others; people get it beside the records.
+    fn tell_summary(&mut self, summary: &Summary) -> Result<End, Stop> {
+        self.note_lost(summary);
+        match self.format {
+            Format::Json => self.telling.write_uncounted(&summarised(summary.clone()))?,
+            Format::Text | Format::Explain => note(&summary::text(summary)),
+        }
+        self.telling.flush()?;
+        Ok(End::Asked)
+    }
+}
+
+impl End {
+    /// A closed pipe and enough records are ends, not errors.
+    fn from_stop(stop: Stop) -> Result<Self> {
+        match stop {
+            Stop::Enough => Ok(Self::Enough),
+            Stop::ClosedPipe => Ok(Self::ClosedPipe),
+            Stop::Failed(error) => Err(anyhow!(error).context("records cannot be written")),
+            Stop::Kernel(error) => Err(error),
+        }
+    }
+}
+
+fn take_event(
+    bytes: &[u8],
+    tracker: &mut Tracker,
+    telling: &mut Telling,
+    received: &mut Received,
+) -> Result<(), Stop> {
+    received.events += 1;
+    match Event::from_bytes(bytes) {
+        Ok(event) => tracker.on_event(&event),
+        Err(error) => {
+            received.undecodable += 1;
+            log::debug!("an event cannot be decoded: {error:?}");
+        }
+    }
+    telling.tell(tracker)
+}
+
+fn summarised(summary: Summary) -> Record {
+    let now = clock::now().saturating_add_signed(clock::epoch_offset());
+    Record { timestamp: Timestamp(now), connection: None, body: Body::Summary(Box::new(summary)) }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Ends after `duration`; without one, never.
+async fn elapse(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => sleep_until(Instant::now() + duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn pass_on(log: &mut Option<KernelLog>) -> io::Result<()> {
+    match log {
+        Some(log) => log.pass_on().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Comes true at SIGINT or SIGTERM.
+///
+/// # Errors
+/// Signals cannot be waited for.
+pub fn interrupted() -> Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).context("cannot wait for signals");
+    let (mut interrupt, mut terminate): (Signal, Signal) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -162,7 +162,10 @@ where
     let gap = sender.gap;
     let start = sender.offset_of(segment.payload_seq());
     let end = start + u64::from(segment.payload_len);
-    if segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0 && sender.http.wants(end) {
+    // What was sent before the connection was picked up has no place in the stream.
+    let in_stream = start > 0 || segment.payload_seq() == sender.counters.base;
+    let data = segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0;
+    if data && in_stream && sender.http.wants(end) {
         let room = room().ok_or(Skip::TableFull)?;
         fill_header(&mut room.event.facts.header, vantage, key, id, from_low);
         room.event.facts.header.kind = Kind::Http as u8;

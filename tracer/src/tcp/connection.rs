@@ -362,7 +362,9 @@ impl Connection {
         let time = event.header.time;
         if event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
             let direction = &self.directions[usize::from(!low)];
-            let (end, missing) = (direction.counters.stream_end, direction.gaps.bytes());
+            // A FIN may overtake data: what it leaves behind is missing.
+            let end = direction.offset(event.payload_seq()) + u64::from(event.payload_len);
+            let missing = direction.gaps.bytes() + end.saturating_sub(direction.counters.stream_end);
             self.http.on_fin(low, end, missing, time);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {

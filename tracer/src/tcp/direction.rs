@@ -116,6 +116,11 @@ impl Direction {
         Place::Again
     }
 
+    /// Stream offset of `seq`.
+    pub(super) fn offset(&self, seq: Seq) -> u64 {
+        offset(&self.counters, seq)
+    }
+
     /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side
     /// announced (RFC 9293, 3.5.3; RFC 5961, 3).
     pub(super) fn accepts_reset(&self, seq: Seq) -> bool {

@@ -46,7 +46,7 @@ pub mod output {
     use super::*;
 
     #[derive(Clone)]
-    pub struct Output(Arc<Mutex<Box<dyn Write>>>, Option<PathBuf>);
+    pub struct Output(Arc<Mutex<Box<dyn Write + Send>>>, Option<PathBuf>);
 
     impl Output {
         #[must_use]

@@ -163,7 +163,12 @@ fn named(info: &ProgramInfo) -> String {
 ///
 /// # Errors
 /// The kernel does not take it: in words.
-pub(super) fn tc(kernel: &mut Kernel, interface: &Interface, side: Side, tcx: bool) -> Result<Attachment> {
+pub(super) fn tc(
+    kernel: &mut Kernel,
+    interface: &Interface,
+    side: Side,
+    method: Method,
+) -> Result<Attachment> {
     let frames = interface.link.frames().with_context(|| {
         format!("{} carries neither Ethernet frames nor bare IP packets ({})", interface.name, interface.link)
     })?;
@@ -173,10 +178,12 @@ pub(super) fn tc(kernel: &mut Kernel, interface: &Interface, side: Side, tcx: bo
         (Side::Ingress, LinkType::RawIp) => "tracer_in_ip",
         (Side::Egress, LinkType::RawIp) => "tracer_out_ip",
     };
-    let others = if tcx { others(interface, side) } else { Vec::new() };
+    let others = others(interface, side);
     let program = kernel.classifier(name)?;
-    let method = if tcx { Method::Tcx } else { Method::Clsact };
-    let link = if tcx { tcx_link(program, interface, side) } else { clsact_link(program, interface, side) };
+    let link = match method {
+        Method::Clsact => clsact_link(program, interface, side),
+        Method::Tcx | Method::XdpNative | Method::XdpGeneric => tcx_link(program, interface, side),
+    };
     let link = link.with_context(|| format!("{method} {side} on {} is refused", interface.name))?;
     Ok(Attachment {
         interface: interface.name.clone(),

@@ -39,7 +39,7 @@ pub struct Attacher {
 struct Options {
     by: AttachBy,
     xdp_mode: XdpMode,
-    tcx: bool,
+    tc: Method,
 }
 
 #[derive(Debug)]
@@ -81,8 +81,17 @@ impl Attacher {
     /// # Errors
     /// An interface asked for by name does not exist or cannot be traced, or none can.
     pub async fn start(kernel: Kernel, config: &Attach) -> Result<(Self, Vec<Change>)> {
+        let tc = if support::before(6, 6) { Method::Clsact } else { Method::Tcx };
+        Self::start_by(tc, kernel, config).await
+    }
+
+    /// The same, with the kind of TC given: how tests see on a new kernel what older ones do.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_by(tc: Method, kernel: Kernel, config: &Attach) -> Result<(Self, Vec<Change>)> {
         let interfaces = interfaces::list().await?;
-        let options = Options { by: config.by, xdp_mode: config.xdp_mode, tcx: !support::before(6, 6) };
+        let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc };
         let wanted = Wanted::resolve(&config.interfaces, &interfaces).await?;
         let mut attacher =
             Self { kernel, wanted, options, attached: BTreeMap::new(), refused: BTreeSet::new() };
@@ -146,7 +155,7 @@ impl Attacher {
         if interface.link == Link::Loopback {
             return Ok(vec![ingress]);
         }
-        let egress = hook::tc(&mut self.kernel, interface, Side::Egress, self.options.tcx)?;
+        let egress = hook::tc(&mut self.kernel, interface, Side::Egress, self.options.tc)?;
         Ok(vec![ingress, egress])
     }
 
@@ -161,7 +170,7 @@ impl Attacher {
         if let (AttachBy::Xdp, Some(reason)) = (self.options.by, &reason) {
             bail!("{reason}; --attach auto uses TC instead");
         }
-        let attachment = hook::tc(&mut self.kernel, interface, Side::Ingress, self.options.tcx)?;
+        let attachment = hook::tc(&mut self.kernel, interface, Side::Ingress, self.options.tc)?;
         Ok(attachment.instead_of_xdp(reason))
     }
 
@@ -242,7 +251,7 @@ pub fn intention(interface: &Interface, config: &Attach) -> String {
     if let Link::Other(_) = interface.link {
         return "nothing: neither Ethernet nor bare IP".to_owned();
     }
-    let options = Options { by: config.by, xdp_mode: config.xdp_mode, tcx: true };
+    let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc: Method::Tcx };
     let ingress = match (xdp_modes(interface, options), interface.xdp, config.by) {
         (Ok(_), Some(xdp), _) => format!("{tc}, because {} is there", hook::foreign_xdp(xdp)),
         (Ok([Method::XdpGeneric]), None, _) => "XDP generic".to_owned(),
@@ -263,7 +272,7 @@ mod tests {
     }
 
     fn modes(link: Link, by: AttachBy, xdp_mode: XdpMode) -> Result<Vec<Method>, bool> {
-        let options = Options { by, xdp_mode, tcx: true };
+        let options = Options { by, xdp_mode, tc: Method::Tcx };
         xdp_modes(&interface(link), options).map(<[_]>::to_vec).map_err(|reason| reason.is_some())
     }
 

@@ -63,6 +63,8 @@ pub enum Change {
     Refused(String, String),
     /// It was deleted, or moved to another network namespace.
     Gone(String),
+    /// None was named, and there is no default route to go by.
+    OnlyLo,
 }
 
 impl fmt::Display for Change {
@@ -70,6 +72,9 @@ impl fmt::Display for Change {
         match self {
             Self::Attached(hooks) => f.write_str(&hooks.join("\n")),
             Self::Refused(interface, reason) => write!(f, "{interface}: not traced: {reason}"),
+            Self::OnlyLo => f.write_str(
+                "no interface has a default route, so only lo is traced: name others with -i, or all with -i any",
+            ),
             Self::Gone(interface) => write!(f, "{interface} is gone; what it showed so far stays"),
         }
     }
@@ -95,7 +100,7 @@ impl Attacher {
         let wanted = Wanted::resolve(&config.interfaces, &interfaces).await?;
         let mut attacher =
             Self { kernel, wanted, options, attached: BTreeMap::new(), refused: BTreeSet::new() };
-        let changes = attacher.attach_new(&interfaces);
+        let mut changes = attacher.attach_new(&interfaces);
         let refusal = changes.iter().find(|change| matches!(change, Change::Refused(..)));
         if let (Interfaces::Named(_), Some(refusal)) = (&config.interfaces, refusal) {
             bail!("{refusal}");
@@ -103,6 +108,10 @@ impl Attacher {
         if attacher.attached.is_empty() && !attacher.waits_for_more() {
             let reasons: Vec<_> = changes.iter().map(ToString::to_string).collect();
             bail!("there is no interface to trace: {}", reasons.join("; "));
+        }
+        let only_lo = interfaces.iter().all(|i| i.link == Link::Loopback || !attacher.wanted.has(&i.name));
+        if config.interfaces == Interfaces::DefaultRoute && only_lo {
+            changes.push(Change::OnlyLo);
         }
         Ok((attacher, changes))
     }

@@ -9,7 +9,7 @@ use crate::{
     frame::WINDOW,
     http::FRAGMENT,
     seq::Seq,
-    wire::MAX_OPTIONS,
+    wire::{MAX_OPTIONS, TcpFlags},
 };
 
 /// The kind of an event, first byte of every one.
@@ -151,8 +151,8 @@ pub struct SegmentEvent {
     pub flags: u8,
     /// Bytes of `options`; options are told of a SYN only.
     pub options_len: u8,
-    /// Zero.
-    pub padding: u32,
+    /// With [`cause::GAP`](crate::flow::cause::GAP): bytes missing before the payload.
+    pub gap: u32,
     /// TCP options.
     pub options: [u8; MAX_OPTIONS],
     /// What both directions have shown, this segment included: from the lower endpoint, from the higher one.
@@ -197,6 +197,14 @@ pub struct HttpEvent {
     pub facts: HttpFacts,
     /// Bytes of the head; one window longer than a fragment, so that a window can always be read in behind it.
     pub bytes: [u8; FRAGMENT + WINDOW],
+}
+
+impl SegmentEvent {
+    /// The sequence number of the first payload byte: SYN takes one of its own.
+    #[must_use]
+    pub const fn payload_seq(&self) -> Seq {
+        if self.flags & TcpFlags::SYN != 0 { self.seq.add(1) } else { self.seq }
+    }
 }
 
 impl EventHeader {
@@ -384,7 +392,7 @@ impl Reader<'_> {
             window: self.u16(),
             flags: self.u8(),
             options_len: self.u8(),
-            padding: self.u32(),
+            gap: self.u32(),
             options: self.take(),
             halves: [self.counters(), self.counters()],
         }

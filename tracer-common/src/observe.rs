@@ -159,6 +159,7 @@ where
     let mut causes = flow.on_segment(segment, from_low, || vantage.now());
     let (sender, receiver) = flow.split(from_low);
 
+    let gap = sender.gap;
     let start = sender.offset_of(segment.payload_seq());
     let end = start + u64::from(segment.payload_len);
     if segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0 && sender.http.wants(end) {
@@ -187,7 +188,7 @@ where
         event.payload_len = segment.payload_len;
         event.window = segment.window;
         event.flags = segment.flags.0;
-        event.padding = 0;
+        event.gap = gap;
         event.options_len = 0;
         event.halves[0] = flow.halves[0].counters;
         event.halves[1] = flow.halves[1].counters;

@@ -109,6 +109,9 @@ impl Pipeline {
                 max_connections: config.limits.max_connections as usize,
                 half_open_timeout: config.limits.half_open_timeout,
                 idle_timeout: config.limits.idle_timeout,
+                ports: config.kernel.ports.iter().collect(),
+                segments: config.output.events.has(EventName::Segment),
+                ..tracker::Limits::default()
             }),
             telling: Telling::new(sink, config.output.events, config.count),
             output: None,

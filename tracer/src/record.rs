@@ -33,6 +33,15 @@ impl Side {
             Self::Server => Self::Client,
         }
     }
+
+    /// The name as in the records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
 }
 
 /// Who talks to whom, and where it was seen; shared by all records of a connection.
@@ -48,7 +57,11 @@ pub struct Connection {
     #[serde(rename = "network.type")]
     pub network_type: NetworkType,
     /// The interface that showed the connection first.
-    #[serde(rename = "network.interface.name", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "network.interface.name",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "harmless_name"
+    )]
     pub interface: Option<Arc<str>>,
     /// Address of the client.
     #[serde(rename = "client.address")]
@@ -441,8 +454,9 @@ pub struct SegmentSeen {
     /// Receive window in bytes, scaled if the scale is known.
     #[serde(rename = "tcp.segment.window")]
     pub window: u64,
-    /// What it is for: all that applies, the most telling first.
-    #[serde(rename = "tcp.segment.purposes")]
+    /// What it is for: all that applies, the most telling first. In JSON their names are in `tcp.segment.purposes`;
+    /// the method, the target and the status code of the first request and response go to fields of their own.
+    #[serde(flatten, serialize_with = "purposes")]
     pub purposes: Vec<Purpose>,
     /// State of the client after it.
     #[serde(rename = "tcp.client.state")]
@@ -453,8 +467,7 @@ pub struct SegmentSeen {
 }
 
 /// What a segment is for. Words for people are the business of the sinks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// SYN: asks for a connection.
     AsksForConnection,
@@ -500,6 +513,63 @@ pub enum Purpose {
     AcknowledgesUnseen,
     /// Nothing of the above.
     Other,
+}
+
+impl Purpose {
+    /// The name as in `tcp.segment.purposes`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AsksForConnection => "asks_for_connection",
+            Self::AcceptsConnection => "accepts_connection",
+            Self::ConfirmsConnection => "confirms_connection",
+            Self::Request(..) => "request",
+            Self::Response(_) => "response",
+            Self::RequestComplete => "request_complete",
+            Self::ResponseComplete(_) => "response_complete",
+            Self::Data => "data",
+            Self::Acknowledges => "acknowledges",
+            Self::ReadyToClose => "ready_to_close",
+            Self::ConfirmsClose => "confirms_close",
+            Self::Refuses => "refuses",
+            Self::Resets => "resets",
+            Self::Retransmission => "retransmission",
+            Self::AfterGap => "after_gap",
+            Self::OutOfOrder => "out_of_order",
+            Self::DuplicateAck => "duplicate_ack",
+            Self::WindowFull => "window_full",
+            Self::WindowOpen => "window_open",
+            Self::KeepAlive => "keep_alive",
+            Self::AcknowledgesUnseen => "acknowledges_unseen",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The names as a list, and what the first request and response say as fields beside it: the object stays flat.
+fn purposes<S: Serializer>(purposes: &[Purpose], serializer: S) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeMap as _;
+    struct Names<'a>(&'a [Purpose]);
+    impl Serialize for Names<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(self.0.iter().map(Purpose::name))
+        }
+    }
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("tcp.segment.purposes", &Names(purposes))?;
+    if let Some(Purpose::Request(method, target)) =
+        purposes.iter().find(|p| matches!(p, Purpose::Request(..)))
+    {
+        map.serialize_entry("http.request.method", method)?;
+        map.serialize_entry("url.original", target)?;
+    }
+    let is_response = |p: &&Purpose| matches!(p, Purpose::Response(_) | Purpose::ResponseComplete(_));
+    if let Some(Purpose::Response(status) | Purpose::ResponseComplete(status)) =
+        purposes.iter().find(is_response)
+    {
+        map.serialize_entry("http.response.status_code", status)?;
+    }
+    map.end()
 }
 
 /// How a connection ended.
@@ -629,6 +699,28 @@ pub enum ConnState {
     Oth,
 }
 
+impl ConnState {
+    /// Zeek's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::S0 => "S0",
+            Self::S1 => "S1",
+            Self::Sf => "SF",
+            Self::Rej => "REJ",
+            Self::S2 => "S2",
+            Self::S3 => "S3",
+            Self::Rsto => "RSTO",
+            Self::Rstr => "RSTR",
+            Self::Rstos0 => "RSTOS0",
+            Self::Rstrh => "RSTRH",
+            Self::Sh => "SH",
+            Self::Shr => "SHR",
+            Self::Oth => "OTH",
+        }
+    }
+}
+
 /// What was seen, told and lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -669,7 +761,7 @@ pub struct Summary {
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,
     /// Where frames were observed, as "eth0 ingress xdp native".
-    #[serde(rename = "tracer.attachments")]
+    #[serde(rename = "tracer.attachments", serialize_with = "harmless_list")]
     pub attachments: Vec<String>,
 }
 
@@ -746,6 +838,20 @@ fn escape(text: &mut String, bytes: &[u8]) {
         // Writing to a String cannot fail.
         let _ = write!(text, "\\x{byte:02x}");
     }
+}
+
+/// Linux lets an interface have almost any name, control characters included.
+fn harmless_name<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match name {
+        Some(name) if name.chars().all(is_harmless) => serializer.serialize_some(name),
+        Some(name) => serializer.serialize_some(&Text::from_wire(name.as_bytes())),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The same for a list of them.
+fn harmless_list<S: Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|entry| Text::from_wire(entry.as_bytes())))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -3,12 +3,15 @@
 //! The types parse themselves from what is typed on the command line; the errors say what was found and what is
 //! expected instead.
 
+mod events;
+
 use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use tracer_common::config::MAX_HOSTS;
 
-use crate::{record::EventName, sink::Format};
+pub use self::events::Events;
+use crate::sink::Format;
 
 /// The smallest ring buffer: a multiple of every page size that Linux uses, and room for a few hundred events.
 pub const MIN_RING_BYTES: u32 = 64 * 1024;
@@ -245,51 +248,6 @@ pub fn ring_bytes(text: &str) -> Result<u32, Invalid> {
     }
 }
 
-/// Which records are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Events(u16);
-
-/// The words of `--events`, and the records they stand for.
-const EVENT_WORDS: [(&str, &[EventName]); 7] = [
-    ("connection", &[EventName::Opened, EventName::Closed]),
-    ("exchange", &[EventName::Exchange]),
-    ("state", &[EventName::State]),
-    ("segment", &[EventName::Segment]),
-    ("request", &[EventName::Request]),
-    ("response", &[EventName::Response]),
-    ("stats", &[EventName::Summary]),
-];
-
-impl Events {
-    /// Whether records of this name are written.
-    #[must_use]
-    pub const fn has(self, name: EventName) -> bool {
-        self.0 & (1 << name as u16) != 0
-    }
-
-    /// These and one more.
-    #[must_use]
-    pub const fn with(self, name: EventName) -> Self {
-        Self(self.0 | 1 << name as u16)
-    }
-}
-
-impl FromStr for Events {
-    type Err = Invalid;
-
-    fn from_str(list: &str) -> Result<Self, Invalid> {
-        let mut events = Self::default();
-        for word in list.split(',').map(str::trim) {
-            let Some((_, names)) = EVENT_WORDS.iter().find(|(known, _)| *known == word) else {
-                let known = EVENT_WORDS.map(|(known, _)| known).join(", ");
-                return Err(Invalid(format!("\"{word}\" is not an event (expected some of: {known})")));
-            };
-            events = names.iter().fold(events, |events, name| events.with(*name));
-        }
-        Ok(events)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,18 +322,6 @@ mod tests {
         for text in ["", "M", "32K", "3M", "2G", "100000", "-1", "16MB", "18446744073709551615G"] {
             assert!(ring_bytes(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn events_are_chosen_by_word() {
-        let events: Events = "connection, segment".parse().expect("a list");
-        assert!(
-            events.has(EventName::Opened) && events.has(EventName::Closed) && events.has(EventName::Segment)
-        );
-        assert!(!events.has(EventName::Exchange) && !events.has(EventName::Summary));
-        let error = "connection,packets".parse::<Events>().expect_err("no such event");
-        assert!(error.0.contains("\"packets\"") && error.0.contains("exchange"), "{error}");
-        assert!("".parse::<Events>().is_err());
     }
 
     #[test]

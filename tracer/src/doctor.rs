@@ -20,8 +20,9 @@ use crate::{
 };
 
 /// What would not be measured, whatever the host.
-const LIMITS: [&str; 5] = [
+const LIMITS: [&str; 6] = [
     "lo is observed once, on ingress: what goes out there comes in there",
+    "what another XDP program drops or redirects before TC is not seen; what tc drops on egress is",
     "with segmentation offload one segment here may be several on the wire, and the other way round",
     "checksums are not verified: on egress they are not filled in yet",
     "of a fragmented packet only the first fragment is read",

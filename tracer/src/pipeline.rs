@@ -8,18 +8,22 @@
 //!
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
+mod ending;
 mod telling;
+mod waiting;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
-};
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
 use tracer_common::event::Event;
 
-use self::telling::{Stop, Telling};
+pub use self::waiting::interrupted;
+use self::{
+    ending::End,
+    telling::{Stop, Telling},
+    waiting::{elapse, every, pass_on},
+};
 use crate::{
     clock,
     config::Config,
@@ -27,7 +31,6 @@ use crate::{
         Kernel, Sources,
         attach::{Attacher, Change},
         interfaces::Watch,
-        log::KernelLog,
         privilege,
     },
     logging::note,
@@ -43,7 +46,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often `--events stats` writes a summary, and how often lost events are looked for.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A running observation.
+/// An observation, ready to run.
 pub struct Pipeline {
     attacher: Attacher,
     sources: Sources,
@@ -59,19 +62,6 @@ pub struct Pipeline {
     lost_told: u64,
     interfaces_changed: bool,
     started: u64,
-}
-
-/// Why an observation ends.
-#[derive(Debug)]
-enum End {
-    /// Asked to, or the time is up.
-    Asked,
-    /// The records asked for are written.
-    Enough,
-    /// Nobody reads any more.
-    ClosedPipe,
-    /// The last interface is gone.
-    NoInterface,
 }
 
 /// Traces until `shutdown`, or until `config` says that it is over.
@@ -246,63 +236,6 @@ impl Pipeline {
         let counted = self.sources.counters.read()?;
         Ok(summary::summary(duration, counted, self.received, self.tracker.totals(), attachments))
     }
-
-    fn finish(mut self, end: &End) -> Result<Summary> {
-        let attachments = self.attacher.summary();
-        // First, so that the ring runs dry and the counters stand still.
-        self.attacher.detach();
-        match end {
-            End::Asked | End::NoInterface => self.tell_the_rest().or_else(End::from_stop).map(drop)?,
-            End::Enough | End::ClosedPipe => {}
-        }
-        if matches!(end, End::NoInterface) {
-            note("no interface is left to trace");
-        }
-        let summary = self.summary(attachments)?;
-        if !matches!(end, End::ClosedPipe) {
-            self.tell_summary(&summary).or_else(End::from_stop)?;
-        }
-        Ok(summary)
-    }
-
-    fn tell_the_rest(&mut self) -> Result<End, Stop> {
-        let mut outcome = Ok(());
-        let Self { sources, tracker, telling, received, .. } = self;
-        sources.ring.drain_all(|bytes| {
-            if outcome.is_ok() {
-                outcome = take_event(bytes, tracker, telling, received);
-            }
-        });
-        outcome?;
-        self.settle()?;
-        self.tracker.finish(clock::now());
-        self.telling.tell(&mut self.tracker)?;
-        self.telling.flush()?;
-        Ok(End::Asked)
-    }
-
-    /// For programs the summary is a record like others; people get it beside the records.
-    fn tell_summary(&mut self, summary: &Summary) -> Result<End, Stop> {
-        self.note_lost(summary);
-        match self.format {
-            Format::Json => self.telling.write_uncounted(&summarised(summary.clone()))?,
-            Format::Text | Format::Explain => note(&summary::text(summary)),
-        }
-        self.telling.flush()?;
-        Ok(End::Asked)
-    }
-}
-
-impl End {
-    /// A closed pipe and enough records are ends, not errors.
-    fn from_stop(stop: Stop) -> Result<Self> {
-        match stop {
-            Stop::Enough => Ok(Self::Enough),
-            Stop::ClosedPipe => Ok(Self::ClosedPipe),
-            Stop::Failed(error) => Err(anyhow!(error).context("records cannot be written")),
-            Stop::Kernel(error) => Err(error),
-        }
-    }
 }
 
 fn take_event(
@@ -325,41 +258,4 @@ fn take_event(
 fn summarised(summary: Summary) -> Record {
     let now = clock::now().saturating_add_signed(clock::epoch_offset());
     Record { timestamp: Timestamp(now), connection: None, body: Body::Summary(Box::new(summary)) }
-}
-
-fn every(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
-}
-
-/// Ends after `duration`; without one, never.
-async fn elapse(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => sleep_until(Instant::now() + duration).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn pass_on(log: &mut Option<KernelLog>) -> io::Result<()> {
-    match log {
-        Some(log) => log.pass_on().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Comes true at SIGINT or SIGTERM.
-///
-/// # Errors
-/// Signals cannot be waited for.
-pub fn interrupted() -> Result<impl Future<Output = ()>> {
-    let listen = |kind| signal(kind).context("cannot wait for signals");
-    let (mut interrupt, mut terminate): (Signal, Signal) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -50,12 +50,13 @@ pub fn summary(
 pub fn text(summary: &Summary) -> String {
     let duration = Duration::from_millis(summary.duration_ns / 1_000_000);
     let connections = format!(
-        "{} connections opened, {} closed, {} open, {} half-open, {} evicted; {} exchanges",
+        "connections: {} opened, {} closed, {} open, {} half-open, {} evicted; exchanges: {}",
         summary.opened, summary.closed, summary.open, summary.half_open, summary.evicted, summary.exchanges
     );
-    let lost = listed(&summary.events_lost).unwrap_or_else(|| "none lost".to_owned());
+    let lost =
+        listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
     format!(
-        "{} frames in {}, {} segments analysed; passed over: {}\n{connections}\n{} events received, {lost}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,
@@ -87,9 +88,9 @@ mod tests {
         assert_eq!((summary.frames, summary.segments, summary.events_lost.total()), (9, 7, 4));
         let text = text(&summary);
         assert!(
-            text.starts_with("9 frames in 2s 500ms, 7 segments analysed; passed over: 2 not_tcp\n"),
+            text.starts_with("frames: 9 in 2s 500ms; segments analysed: 7; passed over: 2 not_tcp\n"),
             "{text}"
         );
-        assert!(text.ends_with("5 events received, 3 segment_ring_full, 1 undecodable"), "{text}");
+        assert!(text.ends_with("events: 5 received, lost: 3 segment_ring_full, 1 undecodable"), "{text}");
     }
 }

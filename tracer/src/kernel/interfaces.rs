@@ -182,13 +182,18 @@ fn attached_xdp(attributes: &[LinkXdp]) -> Option<XdpAttachment> {
     let mut id = None;
     for attribute in attributes {
         if let LinkXdp::Attached(attached) = attribute {
-            mode = match attached {
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "none, or one of a kind that is not known here"
+            )]
+            let word = match attached {
                 XdpAttached::Driver => Some("native"),
                 XdpAttached::SocketBuffer => Some("generic"),
                 XdpAttached::Hardware => Some("offloaded"),
                 XdpAttached::Multiple => Some("several"),
                 _ => None,
             };
+            mode = word;
         }
         if let LinkXdp::ProgId(number) = attribute {
             id = Some(*number);

@@ -1,11 +1,11 @@
 //! Loads the object: switches, sizes and tables first, and each program when it is to be attached.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, os::fd::AsFd as _};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, LpmTrie, MapData, lpm_trie::Key},
+    maps::{Array, LpmTrie, Map, MapData, lpm_trie::Key},
     programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use ipnet::IpNet;
@@ -30,7 +30,8 @@ pub struct Sources {
     pub counters: Counters,
     /// The connections.
     pub tables: Tables,
-    /// The messages of the programs, if asked for.
+    /// The messages of the programs, if asked for; to be kept as long as programs are still to be loaded, which write
+    /// there.
     pub log: Option<KernelLog>,
 }
 
@@ -68,9 +69,9 @@ impl Kernel {
         fill_ports(&mut ebpf, &config.ports)?;
         fill_hosts(&mut ebpf, &config.hosts)?;
         let sources = Sources {
-            ring: Ring::new(take(&mut ebpf, "EVENTS")?)?,
-            counters: Counters::new(take(&mut ebpf, "COUNTERS")?)?,
-            tables: Tables::new(take(&mut ebpf, "CONNECTIONS")?, take(&mut ebpf, "HALF_OPEN")?)?,
+            ring: Ring::new(share(&ebpf, "EVENTS")?)?,
+            counters: Counters::new(share(&ebpf, "COUNTERS")?)?,
+            tables: Tables::new(share(&ebpf, "CONNECTIONS")?, share(&ebpf, "HALF_OPEN")?)?,
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
         };
         Ok((Self { ebpf }, sources))
@@ -121,8 +122,16 @@ fn instructions(info: Result<aya::programs::ProgramInfo, ProgramError>) -> Resul
     Ok(info.context("the kernel does not tell about its program")?.verified_instruction_count().unwrap_or(0))
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
-    ebpf.take_map(name).with_context(|| format!("the object has no map {name}"))
+/// A handle of its own to a map: programs that are loaded later still refer to the one that stays with the object.
+fn share(ebpf: &Ebpf, name: &str) -> Result<Map> {
+    let map = ebpf.map(name).with_context(|| format!("the object has no map {name}"))?;
+    let (Map::RingBuf(map) | Map::PerCpuArray(map) | Map::HashMap(map) | Map::LruHashMap(map)) = map else {
+        bail!("the map {name} is not as expected");
+    };
+    let fd = map.fd().as_fd().try_clone_to_owned().context("no more file descriptors")?;
+    MapData::from_fd(fd)
+        .and_then(Map::from_map_data)
+        .with_context(|| format!("the map {name} cannot be shared"))
 }
 
 /// Before Linux 5.11, maps count as locked memory. Later kernels do not care, and a refusal shows when the maps are made.

@@ -92,6 +92,12 @@ pub fn require() -> Result<()> {
 fn explain(missing: &[Capability], user: u32, command: &str) -> String {
     let all = NEEDED.map(|capability| capability.name).join(", ");
     let missing = missing.iter().map(|capability| capability.name).collect::<Vec<_>>().join(", ");
+    if user == 0 {
+        return format!(
+            "tracing needs {all}; this root runs without {missing}, as in a container: start it with these, as by \
+             `docker run --cap-add`"
+        );
+    }
     format!("tracing needs root, or {all}; user {user} runs this without {missing}: type `sudo {command}`")
 }
 
@@ -138,5 +144,7 @@ mod tests {
         let message = explain(&NEEDED[..1], 1000, "tracer trace");
         assert!(message.contains("user 1000 runs this without CAP_BPF"), "{message}");
         assert!(message.ends_with("type `sudo tracer trace`"), "{message}");
+        let message = explain(&NEEDED[1..2], 0, "tracer trace");
+        assert!(message.contains("without CAP_NET_ADMIN") && !message.contains("sudo"), "{message}");
     }
 }

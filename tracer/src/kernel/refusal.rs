@@ -2,11 +2,7 @@
 
 use std::error::Error;
 
-use aya::{
-    EbpfError,
-    maps::MapError,
-    programs::{ProgramError, XdpError, tc::TcError},
-};
+use aya::{EbpfError, maps::MapError, programs::ProgramError, sys::SyscallError};
 use nix::errno::Errno;
 
 use super::support;
@@ -17,12 +13,10 @@ const VERIFIER_TAIL: usize = 12;
 /// Why the object cannot be loaded.
 #[must_use]
 pub fn object(error: &EbpfError) -> String {
-    match error {
-        EbpfError::MapError(MapError::CreateError { name, io_error }) => {
-            map(name, io_error.raw_os_error(), io_error)
-        }
-        other => format!("the kernel programs cannot be loaded: {}", chain(other)),
+    if let EbpfError::MapError(MapError::CreateError { name, io_error }) = error {
+        return map(name, io_error.raw_os_error(), io_error);
     }
+    format!("the kernel programs cannot be loaded: {}", chain(error))
 }
 
 fn map(name: &str, errno: Option<i32>, error: &std::io::Error) -> String {
@@ -78,17 +72,15 @@ pub fn attachment(error: &ProgramError) -> String {
 /// The error number of a refusal, if the kernel gave one.
 #[must_use]
 pub fn errno(error: &ProgramError) -> Option<Errno> {
-    let io_error = match error {
-        ProgramError::SyscallError(error) => Some(&error.io_error),
-        ProgramError::LoadError { io_error, .. } => Some(io_error),
-        // The netlink errors keep theirs to themselves, as the source.
-        ProgramError::XdpError(XdpError::NetlinkError(error)) => return source_errno(error),
-        ProgramError::TcError(TcError::NetlinkError(error)) => return source_errno(error),
-        _ => None,
-    };
-    io_error.and_then(std::io::Error::raw_os_error).map(Errno::from_raw)
+    if let ProgramError::SyscallError(SyscallError { io_error, .. })
+    | ProgramError::LoadError { io_error, .. } = error
+    {
+        return io_error.raw_os_error().map(Errno::from_raw);
+    }
+    source_errno(error)
 }
 
+/// The error number at the root of a refusal.
 pub(super) fn source_errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     let mut next = Some(error);
     while let Some(error) = next {

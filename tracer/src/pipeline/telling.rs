@@ -91,7 +91,7 @@ mod tests {
     use std::{cell::RefCell, rc::Rc};
 
     use super::*;
-    use crate::record::{Body, Summary, Timestamp};
+    use crate::record::{Body, Timestamp};
 
     /// Takes a number of records and then says that nobody reads any more.
     struct Pipe {
@@ -121,11 +121,7 @@ mod tests {
     }
 
     fn record() -> Record {
-        Record {
-            timestamp: Timestamp(0),
-            connection: None,
-            body: Body::Summary(Box::new(Summary::default())),
-        }
+        Record { timestamp: Timestamp(0), connection: None, body: Body::Summary(Box::default()) }
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub struct Attachment {
     method: Method,
     /// Programs of others on the same hook.
     others: Vec<String>,
-    /// Why it is not XDP.
-    not_xdp: Option<String>,
+    /// What else there is to know: why it is not XDP, or what XDP does to a driver.
+    remark: Option<String>,
     _link: OwnedLink,
 }
 
@@ -97,8 +97,8 @@ impl Attachment {
     #[must_use]
     pub fn report(&self) -> String {
         let mut line = format!("attached: {self}");
-        if let Some(reason) = &self.not_xdp {
-            line = format!("{line}; not xdp: {reason}");
+        if let Some(remark) = &self.remark {
+            line = format!("{line}; {remark}");
         }
         if !self.others.is_empty() {
             line = format!("{line}; also there: {}", self.others.join(", "));
@@ -108,7 +108,7 @@ impl Attachment {
 
     /// The same, with the reason why it is not XDP.
     pub(super) fn instead_of_xdp(self, reason: Option<String>) -> Self {
-        Self { not_xdp: reason, ..self }
+        Self { remark: reason.map(|reason| format!("not xdp: {reason}")), ..self }
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn xdp(
                     side: Side::Ingress,
                     method: *method,
                     others,
-                    not_xdp: None,
+                    remark: driver_remark(interface, *method),
                     _link: OwnedLink::Xdp(link),
                 });
             }
@@ -144,6 +144,14 @@ pub(super) fn xdp(
         }
     }
     Err(reason)
+}
+
+/// What native XDP may do to real hardware; virtual interfaces have a kind and take it without a break.
+fn driver_remark(interface: &Interface, method: Method) -> Option<String> {
+    let hardware = interface.kind.is_none() && method == Method::XdpNative;
+    hardware.then(|| {
+        "some drivers restart the link for it, or switch off LRO: --attach tc does neither".to_owned()
+    })
 }
 
 /// A foreign XDP program, in words.
@@ -163,7 +171,12 @@ fn named(info: &ProgramInfo) -> String {
 ///
 /// # Errors
 /// The kernel does not take it: in words.
-pub(super) fn tc(kernel: &mut Kernel, interface: &Interface, side: Side, tcx: bool) -> Result<Attachment> {
+pub(super) fn tc(
+    kernel: &mut Kernel,
+    interface: &Interface,
+    side: Side,
+    method: Method,
+) -> Result<Attachment> {
     let frames = interface.link.frames().with_context(|| {
         format!("{} carries neither Ethernet frames nor bare IP packets ({})", interface.name, interface.link)
     })?;
@@ -173,17 +186,19 @@ pub(super) fn tc(kernel: &mut Kernel, interface: &Interface, side: Side, tcx: bo
         (Side::Ingress, LinkType::RawIp) => "tracer_in_ip",
         (Side::Egress, LinkType::RawIp) => "tracer_out_ip",
     };
-    let others = if tcx { others(interface, side) } else { Vec::new() };
+    let others = others(interface, side);
     let program = kernel.classifier(name)?;
-    let method = if tcx { Method::Tcx } else { Method::Clsact };
-    let link = if tcx { tcx_link(program, interface, side) } else { clsact_link(program, interface, side) };
+    let link = match method {
+        Method::Clsact => clsact_link(program, interface, side),
+        Method::Tcx | Method::XdpNative | Method::XdpGeneric => tcx_link(program, interface, side),
+    };
     let link = link.with_context(|| format!("{method} {side} on {} is refused", interface.name))?;
     Ok(Attachment {
         interface: interface.name.clone(),
         side,
         method,
         others,
-        not_xdp: None,
+        remark: None,
         _link: OwnedLink::Tc(link),
     })
 }

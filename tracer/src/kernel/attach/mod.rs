@@ -39,7 +39,7 @@ pub struct Attacher {
 struct Options {
     by: AttachBy,
     xdp_mode: XdpMode,
-    tcx: bool,
+    tc: Method,
 }
 
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub enum Change {
     Refused(String, String),
     /// It was deleted, or moved to another network namespace.
     Gone(String),
+    /// None was named, and there is no default route to go by.
+    OnlyLo,
 }
 
 impl fmt::Display for Change {
@@ -70,6 +72,9 @@ impl fmt::Display for Change {
         match self {
             Self::Attached(hooks) => f.write_str(&hooks.join("\n")),
             Self::Refused(interface, reason) => write!(f, "{interface}: not traced: {reason}"),
+            Self::OnlyLo => f.write_str(
+                "no interface has a default route, so only lo is traced: name others with -i, or all with -i any",
+            ),
             Self::Gone(interface) => write!(f, "{interface} is gone; what it showed so far stays"),
         }
     }
@@ -81,12 +86,21 @@ impl Attacher {
     /// # Errors
     /// An interface asked for by name does not exist or cannot be traced, or none can.
     pub async fn start(kernel: Kernel, config: &Attach) -> Result<(Self, Vec<Change>)> {
+        let tc = if support::before(6, 6) { Method::Clsact } else { Method::Tcx };
+        Self::start_by(tc, kernel, config).await
+    }
+
+    /// The same, with the kind of TC given: how tests see on a new kernel what older ones do.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_by(tc: Method, kernel: Kernel, config: &Attach) -> Result<(Self, Vec<Change>)> {
         let interfaces = interfaces::list().await?;
-        let options = Options { by: config.by, xdp_mode: config.xdp_mode, tcx: !support::before(6, 6) };
+        let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc };
         let wanted = Wanted::resolve(&config.interfaces, &interfaces).await?;
         let mut attacher =
             Self { kernel, wanted, options, attached: BTreeMap::new(), refused: BTreeSet::new() };
-        let changes = attacher.attach_new(&interfaces);
+        let mut changes = attacher.attach_new(&interfaces);
         let refusal = changes.iter().find(|change| matches!(change, Change::Refused(..)));
         if let (Interfaces::Named(_), Some(refusal)) = (&config.interfaces, refusal) {
             bail!("{refusal}");
@@ -94,6 +108,10 @@ impl Attacher {
         if attacher.attached.is_empty() && !attacher.waits_for_more() {
             let reasons: Vec<_> = changes.iter().map(ToString::to_string).collect();
             bail!("there is no interface to trace: {}", reasons.join("; "));
+        }
+        let only_lo = interfaces.iter().all(|i| i.link == Link::Loopback || !attacher.wanted.has(&i.name));
+        if config.interfaces == Interfaces::DefaultRoute && only_lo {
+            changes.push(Change::OnlyLo);
         }
         Ok((attacher, changes))
     }
@@ -146,7 +164,7 @@ impl Attacher {
         if interface.link == Link::Loopback {
             return Ok(vec![ingress]);
         }
-        let egress = hook::tc(&mut self.kernel, interface, Side::Egress, self.options.tcx)?;
+        let egress = hook::tc(&mut self.kernel, interface, Side::Egress, self.options.tc)?;
         Ok(vec![ingress, egress])
     }
 
@@ -161,7 +179,7 @@ impl Attacher {
         if let (AttachBy::Xdp, Some(reason)) = (self.options.by, &reason) {
             bail!("{reason}; --attach auto uses TC instead");
         }
-        let attachment = hook::tc(&mut self.kernel, interface, Side::Ingress, self.options.tcx)?;
+        let attachment = hook::tc(&mut self.kernel, interface, Side::Ingress, self.options.tc)?;
         Ok(attachment.instead_of_xdp(reason))
     }
 
@@ -242,7 +260,7 @@ pub fn intention(interface: &Interface, config: &Attach) -> String {
     if let Link::Other(_) = interface.link {
         return "nothing: neither Ethernet nor bare IP".to_owned();
     }
-    let options = Options { by: config.by, xdp_mode: config.xdp_mode, tcx: true };
+    let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc: Method::Tcx };
     let ingress = match (xdp_modes(interface, options), interface.xdp, config.by) {
         (Ok(_), Some(xdp), _) => format!("{tc}, because {} is there", hook::foreign_xdp(xdp)),
         (Ok([Method::XdpGeneric]), None, _) => "XDP generic".to_owned(),
@@ -263,7 +281,7 @@ mod tests {
     }
 
     fn modes(link: Link, by: AttachBy, xdp_mode: XdpMode) -> Result<Vec<Method>, bool> {
-        let options = Options { by, xdp_mode, tcx: true };
+        let options = Options { by, xdp_mode, tc: Method::Tcx };
         xdp_modes(&interface(link), options).map(<[_]>::to_vec).map_err(|reason| reason.is_some())
     }
 

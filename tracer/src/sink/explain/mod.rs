@@ -88,7 +88,8 @@ impl Explain {
             write!(
                 self.lines,
                 "Each step: the time since its connection was first seen, who sent it, its control bits; seq and ack\n\
-                 count bytes from each side's start. In brackets, where they change: the states [{client} / {server}].\n"
+                 count bytes from each side's start. In brackets, where they change: the states [{client} / {server}].\n\
+                 A segment longer than the network allows is cut up, or was put together, beyond this observer.\n"
             )?;
         }
         write!(self.lines, "\n#{number} {client} {}, {server} {}", connection.client(), connection.server())?;

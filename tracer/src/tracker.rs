@@ -93,8 +93,9 @@ pub struct Tracker {
     deadlines: BinaryHeap<Reverse<(u64, u64, HeapKey)>>,
     records: VecDeque<Record>,
     questions: VecDeque<FlowKey>,
-    forgotten: VecDeque<FlowKey>,
-    closed: VecDeque<(u64, FlowKey)>,
+    forgotten: VecDeque<(FlowKey, u64)>,
+    /// Closed connections that the kernel still holds: since when, and which.
+    closed: VecDeque<(u64, FlowKey, u64)>,
     interfaces: HashMap<u32, Arc<str>>,
     epoch_offset: i64,
     /// Names this run in connection identifiers.
@@ -159,8 +160,8 @@ impl Tracker {
         self.questions.pop_front()
     }
 
-    /// The next connection that the kernel's table need not hold any more.
-    pub fn next_forgotten(&mut self) -> Option<FlowKey> {
+    /// The next connection that the kernel's table need not hold any more, with the kernel's name of its incarnation.
+    pub fn next_forgotten(&mut self) -> Option<(FlowKey, u64)> {
         self.forgotten.pop_front()
     }
 
@@ -343,15 +344,12 @@ impl Tracker {
             self.on_deadline(&flow_key(key), flow, due, now);
         }
         let keep = self.limits.max_connections / CLOSED_SHARE;
-        while let Some((at, key)) = self.closed.front().copied() {
+        while let Some((at, key, flow)) = self.closed.front().copied() {
             if self.closed.len() <= keep && now < at.saturating_add(ns(KEEP_CLOSED)) {
                 break;
             }
             self.closed.pop_front();
-            // The ports may be in use again.
-            if !self.connections.contains_key(&key) {
-                self.forgotten.push_back(key);
-            }
+            self.forgotten.push_back((key, flow));
         }
     }
 
@@ -418,11 +416,17 @@ impl Tracker {
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        let flow = tracked.connection.flow;
         self.tell(key);
         self.connections.remove(key);
         self.count_phase(phase, false);
         self.totals.closed += 1;
-        self.closed.push_back((at, *key));
+        if phase == Phase::Closed {
+            self.closed.push_back((at, *key, flow));
+        } else {
+            // Were it to go on, it would be a new one.
+            self.forgotten.push_back((*key, flow));
+        }
     }
 
     /// Gives up the connection that is due next when the table is full.

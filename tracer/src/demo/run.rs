@@ -165,7 +165,10 @@ fn show(pair: &VethPair, format: Format, closed: &Receiver<()>) -> Result<()> {
     serving.join().map_err(|_| anyhow!("the server has panicked"))?.and_then(|served| Ok(served?))?;
     wait_for_end(closed)?;
 
-    say(format, "\nAnother one, or somebody who pretends to be one, asks for a connection and never confirms it")?;
+    say(
+        format,
+        "\nAnother one, or somebody who pretends to be one, asks for a connection and never confirms it",
+    )?;
     let target = SocketAddrV4::new(pair.server.v4, PORT);
     pair.client.namespace.run(|| half_open::send([ForgedSyn::numbered(0, target)]))??;
     wait_for_end(closed)?;

@@ -30,13 +30,17 @@ impl Tables {
         found(self.half_open.get(key, 0))
     }
 
-    /// Removes the connection; it is no error if there is none.
+    /// Removes the incarnation `flow` of a connection; it is no error if it is not there.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn forget(&mut self, key: &FlowKey) -> Result<()> {
-        found(self.connections.remove(key))?;
-        found(self.half_open.remove(key))?;
+    pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+        // The ports may be in use again, and then another incarnation is there.
+        for table in [&mut self.connections, &mut self.half_open] {
+            if found(table.get(key, 0))?.is_some_and(|known| known.id == flow) {
+                found(table.remove(key))?;
+            }
+        }
         Ok(())
     }
 }

@@ -10,5 +10,6 @@
 //! - [`demo`], with [`netns`]: a conversation to watch.
 
 pub mod demo;
+pub mod host;
 pub mod netns;
 pub mod record;

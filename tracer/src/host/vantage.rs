@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use tracer_common::{
+    counter::Counter,
     event::{Event, Hook, SegmentEvent},
     observe::Vantage,
 };
@@ -51,6 +52,10 @@ impl Vantage for HostVantage<'_> {
 
     fn every_segment(&self) -> bool {
         self.selection.every_segment
+    }
+
+    fn count(&self, counter: Counter) {
+        self.told.count(counter as usize);
     }
 
     fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {

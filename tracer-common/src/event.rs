@@ -4,6 +4,8 @@
 //! for a piece of a message head or the end of a message. Of one segment, the HTTP events come first.
 //! All integers in native byte order but addresses; unused bytes are zero.
 
+mod encode;
+
 use crate::{
     flow::{FlowKey, HalfCounters},
     frame::WINDOW,
@@ -220,6 +222,23 @@ impl EventHeader {
         flow: 0,
         key: FlowKey::BLANK,
         lost: 0,
+    };
+}
+
+impl SegmentEvent {
+    /// All zero.
+    pub const BLANK: Self = Self {
+        header: EventHeader::BLANK,
+        causes: 0,
+        seq: Seq(0),
+        ack: Seq(0),
+        payload_len: 0,
+        window: 0,
+        flags: 0,
+        options_len: 0,
+        gap: 0,
+        options: [0; MAX_OPTIONS],
+        halves: [HalfCounters::BLANK; 2],
     };
 }
 

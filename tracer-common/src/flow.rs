@@ -130,6 +130,23 @@ pub struct HalfCounters {
     pub flags: u32,
 }
 
+impl HalfCounters {
+    /// Nothing seen yet.
+    pub const BLANK: Self = Self {
+        packets: 0,
+        bytes: 0,
+        stream_end: 0,
+        first_ack_ns: 0,
+        first_data_ns: 0,
+        base: Seq(0),
+        ack: Seq(0),
+        duplicate_acks: 0,
+        zero_windows: 0,
+        lost: 0,
+        flags: 0,
+    };
+}
+
 /// Flags of [`HalfCounters::flags`].
 pub mod half {
     /// A segment was seen in this direction.
@@ -177,19 +194,7 @@ pub struct Half {
 impl Half {
     /// Nothing seen yet.
     pub const BLANK: Self = Self {
-        counters: HalfCounters {
-            packets: 0,
-            bytes: 0,
-            stream_end: 0,
-            first_ack_ns: 0,
-            first_data_ns: 0,
-            base: Seq(0),
-            ack: Seq(0),
-            duplicate_acks: 0,
-            zero_windows: 0,
-            lost: 0,
-            flags: 0,
-        },
+        counters: HalfCounters::BLANK,
         next: Seq(0),
         fin: Seq(0),
         owner: 0,

@@ -4,6 +4,7 @@
 //! seen, how to tell) and their [`Tables`] (where connections are kept).
 
 use crate::{
+    counter::Counter,
     event::{EventHeader, Hook, Kind, SegmentEvent},
     flow::{FlowKey, FlowState, Half, cause, half},
     frame::FrameBytes,
@@ -25,6 +26,8 @@ pub trait Vantage {
     fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool;
     /// Whether every segment is to be told.
     fn every_segment(&self) -> bool;
+    /// Counts what is not an outcome of its own.
+    fn count(&self, counter: Counter);
     /// Tells a segment: `fill` writes the event. False when it could not be told.
     fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
     /// The interface and the side of it, as a number other than 0: what owns a direction of a connection.
@@ -93,6 +96,9 @@ where
     }
     if !vantage.selects(&segment.source, &segment.destination) {
         return Err(Skip::OtherHost);
+    }
+    if segment.first_fragment {
+        vantage.count(Counter::FirstFragment);
     }
     let mut key = FlowKey::default();
     let from_low = key.set(&segment);

@@ -84,6 +84,11 @@ impl Vantage for KernelVantage {
     }
 
     #[inline(always)]
+    fn count(&self, counter: Counter) {
+        maps::count(counter as u32);
+    }
+
+    #[inline(always)]
     fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         let Some(mut entry) = EVENTS.reserve::<SegmentEvent>(0) else {
             maps::count(Counter::SegmentEventsLost as u32);

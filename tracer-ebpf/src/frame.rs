@@ -22,8 +22,8 @@ use crate::stages::{parse_tc, parse_xdp, parsed, scan_tc, scan_xdp};
 /// The verifier follows offsets into a packet up to this one.
 const MAX_OFFSET: usize = 0x7fff;
 
-/// Bytes made linear when a header is not: all headers that are followed fit.
-const HEADERS: u32 = 512;
+/// Bytes made linear when a header is not: the last header that is followed starts at most at 511, and has at most 60.
+const HEADERS: u32 = 512 + 60;
 
 /// The `N` bytes at `offset`, if the linear part of the frame, `data` to `data_end`, has them.
 ///

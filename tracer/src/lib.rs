@@ -16,6 +16,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod host;
 pub mod http;
 pub mod kernel;
 pub mod logging;

@@ -1,12 +1,14 @@
-//! What needs a kernel to load programs into. Every test makes its own network namespaces.
+//! What needs a kernel to load programs into. Tests that need a network make their own namespaces.
 //!
 //! - `attach`: where the programs go, and what happens when somebody else is there
+//! - `differential`: the same frames through the kernel programs and the host's side of the observer
 //! - `process`: the program as it is started, signalled and killed
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test kernel -- --ignored`.
 #![forbid(unsafe_code)]
 
 mod attach;
+mod differential;
 mod process;
 
 use std::thread;

@@ -1,0 +1,141 @@
+//! The path of a frame as in the kernel, run in userspace: for captures, and for tests that compare the two.
+//!
+//! [`HostObserver`] is the host's side of [`tracer_common::observe`]: the same parser, the same flow logic and the same
+//! message scanner, with hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
+
+mod frame;
+mod tables;
+mod vantage;
+
+use std::{array, cell::Cell, cell::RefCell, collections::VecDeque, ops::RangeInclusive};
+
+use bytes::Bytes;
+use ipnet::IpNet;
+use tracer_common::{
+    counter::Counter,
+    event::{Event, Hook},
+    http::Room,
+    observe::observe,
+    wire::{LinkType, Skip},
+};
+
+use self::{frame::HostFrame, tables::HostTables, vantage::HostVantage};
+
+/// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
+pub const DEFAULT_MAX_FLOWS: usize = 65_536;
+
+/// What to observe, and how much of it to keep.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The traced ports.
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// Networks; a connection is wanted if one of its addresses is in one of them. Empty: all are wanted.
+    pub hosts: Vec<IpNet>,
+    /// Whether every segment is told, not only those that change something.
+    pub every_segment: bool,
+    /// Connections kept at most; those that come when there is no room are counted as [`Skip::TableFull`].
+    pub max_connections: usize,
+    /// Half-open handshakes and other attempts kept at most; the one not seen for the longest makes room.
+    pub max_unconfirmed: usize,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            ports: vec![80..=80],
+            hosts: Vec::new(),
+            every_segment: false,
+            max_connections: DEFAULT_MAX_FLOWS,
+            max_unconfirmed: DEFAULT_MAX_FLOWS,
+        }
+    }
+}
+
+/// Observes frames as the kernel programs do, and queues the events that they would put into the ring buffer.
+#[derive(Debug)]
+pub struct HostObserver {
+    selection: Selection,
+    tables: HostTables,
+    room: Box<Room>,
+    told: Told,
+}
+
+impl HostObserver {
+    /// An observer that has seen nothing yet.
+    #[must_use]
+    pub fn new(selection: Selection) -> Self {
+        let tables = HostTables::new(selection.max_connections, selection.max_unconfirmed);
+        Self { selection, tables, room: Box::new(Room::BLANK), told: Told::new() }
+    }
+
+    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not 0;
+    /// `time` is in ns of any clock, not 0, and never goes back.
+    ///
+    /// # Errors
+    /// Why the frame was passed over; it is counted too.
+    pub fn observe(
+        &mut self,
+        frame: &[u8],
+        wire_len: usize,
+        link: LinkType,
+        interface: u32,
+        hook: Hook,
+        time: u64,
+    ) -> Result<(), Skip> {
+        let frame = HostFrame { bytes: frame, wire_len, told: &self.told };
+        let vantage = HostVantage { selection: &self.selection, interface, hook, time, told: &self.told };
+        let room = &mut *self.room;
+        let outcome = observe(&frame, link, &vantage, &mut self.tables, move || Some(room));
+        match outcome {
+            Ok(()) => self.told.count(Counter::Matched as usize),
+            Err(reason) => self.told.count(reason as usize),
+        }
+        outcome
+    }
+
+    /// The oldest event not taken yet, as the ring buffer would carry it: see [`Event::from_bytes`].
+    pub fn next_event(&mut self) -> Option<Bytes> {
+        self.told.events.get_mut().pop_front()
+    }
+
+    /// What was counted so far: indexed by [`Skip`] and [`Counter`].
+    #[must_use]
+    pub fn counters(&self) -> [u64; Counter::COUNT] {
+        array::from_fn(|index| self.told.counters.get(index).map_or(0, Cell::get))
+    }
+
+    /// How many connections are kept: confirmed ones, and attempts.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        self.tables.len()
+    }
+}
+
+/// What comes out: shared by the frame, whose scanner tells HTTP events, and the vantage, which tells segments.
+#[derive(Debug)]
+struct Told {
+    events: RefCell<VecDeque<Bytes>>,
+    counters: [Cell<u64>; Counter::COUNT],
+}
+
+impl Told {
+    fn new() -> Self {
+        Self { events: RefCell::default(), counters: array::from_fn(|_| Cell::new(0)) }
+    }
+
+    fn count(&self, index: usize) {
+        if let Some(counter) = self.counters.get(index) {
+            counter.set(counter.get() + 1);
+        }
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes);
+        self.events.borrow_mut().push_back(Bytes::from(bytes));
+        self.count(match event {
+            Event::Segment(_) => Counter::SegmentEvents,
+            Event::Http(..) => Counter::HttpEvents,
+        } as usize);
+    }
+}

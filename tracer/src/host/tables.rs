@@ -1,0 +1,157 @@
+//! The connection tables as hash maps, bounded like the kernel's.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tracer_common::{
+    flow::{FlowKey, FlowState},
+    observe::{Table, Tables},
+};
+
+/// Connections, and attempts at one.
+#[derive(Debug)]
+pub(super) struct HostTables {
+    confirmed: HashMap<FlowKey, FlowState>,
+    max_confirmed: usize,
+    unconfirmed: Recent,
+    max_unconfirmed: usize,
+}
+
+impl HostTables {
+    pub(super) fn new(max_confirmed: usize, max_unconfirmed: usize) -> Self {
+        Self { confirmed: HashMap::new(), max_confirmed, unconfirmed: Recent::default(), max_unconfirmed }
+    }
+
+    /// How many there are: confirmed ones, and attempts.
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.confirmed.len(), self.unconfirmed.flows.len())
+    }
+}
+
+impl Tables for HostTables {
+    fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)> {
+        let (confirmed, unconfirmed) = (self.confirmed.get_mut(key), self.unconfirmed.get_mut(key));
+        let confirmed = confirmed.map(|flow| (Table::Confirmed, flow));
+        let unconfirmed = unconfirmed.map(|flow| (Table::Unconfirmed, flow));
+        match first {
+            Table::Confirmed => confirmed.or(unconfirmed),
+            Table::Unconfirmed => unconfirmed.or(confirmed),
+        }
+    }
+
+    fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
+        self.unconfirmed.remove(key);
+        while self.unconfirmed.flows.len() >= self.max_unconfirmed {
+            self.unconfirmed.remove_oldest()?;
+        }
+        Some(self.unconfirmed.insert(*key, FlowState::BLANK))
+    }
+
+    fn confirm(&mut self, key: &FlowKey) -> bool {
+        if self.confirmed.len() >= self.max_confirmed && !self.confirmed.contains_key(key) {
+            return false;
+        }
+        match self.unconfirmed.remove(key) {
+            Some(flow) => {
+                self.confirmed.insert(*key, flow);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn forget(&mut self, key: &FlowKey) {
+        self.confirmed.remove(key);
+    }
+}
+
+/// Connections in the order of their last use.
+#[derive(Debug, Default)]
+struct Recent {
+    /// With the number of their last use.
+    flows: HashMap<FlowKey, (u64, FlowState)>,
+    /// By the number of their last use.
+    order: BTreeMap<u64, FlowKey>,
+    /// Uses so far.
+    uses: u64,
+}
+
+impl Recent {
+    fn get_mut(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
+        let (used, flow) = self.flows.get_mut(key)?;
+        self.order.remove(used);
+        self.uses += 1;
+        self.order.insert(self.uses, *key);
+        *used = self.uses;
+        Some(flow)
+    }
+
+    /// `key` is not there yet.
+    fn insert(&mut self, key: FlowKey, flow: FlowState) -> &mut FlowState {
+        self.uses += 1;
+        self.order.insert(self.uses, key);
+        &mut self.flows.entry(key).insert_entry((self.uses, flow)).into_mut().1
+    }
+
+    fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let (used, flow) = self.flows.remove(key)?;
+        self.order.remove(&used);
+        Some(flow)
+    }
+
+    fn remove_oldest(&mut self) -> Option<FlowState> {
+        let (_, key) = self.order.pop_first()?;
+        self.flows.remove(&key).map(|(_, flow)| flow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u16) -> FlowKey {
+        FlowKey { low_port: number, ..FlowKey::BLANK }
+    }
+
+    #[test]
+    fn the_attempt_not_seen_for_the_longest_makes_room() {
+        let mut tables = HostTables::new(2, 3);
+        for number in 1..=3 {
+            assert!(tables.create(&key(number)).is_some(), "attempt {number}");
+        }
+        assert!(tables.find(&key(1), Table::Unconfirmed).is_some(), "used again");
+        assert!(tables.create(&key(4)).is_some(), "the fourth of three");
+        assert!(tables.find(&key(1), Table::Unconfirmed).is_some(), "in use");
+        assert!(tables.find(&key(2), Table::Unconfirmed).is_none(), "the oldest");
+        assert_eq!(tables.len(), (0, 3));
+    }
+
+    #[test]
+    fn connections_never_make_room() {
+        let mut tables = HostTables::new(1, 3);
+        for number in 1..=2 {
+            assert!(tables.create(&key(number)).is_some(), "attempt {number}");
+        }
+        assert!(tables.confirm(&key(1)), "the first has room");
+        assert!(!tables.confirm(&key(2)), "the second has none");
+        assert_eq!(tables.len(), (1, 1));
+        tables.forget(&key(1));
+        assert!(tables.confirm(&key(2)), "the first is gone");
+        assert!(!tables.confirm(&key(3)), "never seen");
+        assert_eq!(tables.len(), (1, 0));
+    }
+
+    #[test]
+    fn no_room_at_all_is_no_room() {
+        assert!(HostTables::new(0, 0).create(&key(1)).is_none());
+    }
+
+    #[test]
+    fn an_attempt_that_starts_again_starts_blank() {
+        let mut tables = HostTables::new(1, 1);
+        if let Some(flow) = tables.create(&key(1)) {
+            flow.id = 7;
+        }
+        assert_eq!(tables.create(&key(1)).map(|flow| flow.id), Some(0));
+        assert_eq!(tables.len(), (0, 1));
+    }
+}

@@ -1,0 +1,90 @@
+//! Where a captured frame was seen, and what is asked for.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use tracer_common::{
+    counter::Counter,
+    event::{Event, Hook, SegmentEvent},
+    observe::Vantage,
+};
+
+use super::{Selection, Told};
+
+/// One frame's place and time.
+pub(super) struct HostVantage<'a> {
+    /// What is asked for.
+    pub(super) selection: &'a Selection,
+    /// Index of the interface.
+    pub(super) interface: u32,
+    /// The hook.
+    pub(super) hook: Hook,
+    /// In ns.
+    pub(super) time: u64,
+    /// The events.
+    pub(super) told: &'a Told,
+}
+
+impl Vantage for HostVantage<'_> {
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    fn now(&self) -> u64 {
+        self.time
+    }
+
+    fn traces(&self, port: u16) -> bool {
+        self.selection.ports.iter().any(|ports| ports.contains(&port))
+    }
+
+    fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool {
+        let hosts = &self.selection.hosts;
+        hosts.is_empty()
+            || [source, destination].into_iter().any(|words| {
+                let address = address(words);
+                hosts.iter().any(|host| host.contains(&address))
+            })
+    }
+
+    fn every_segment(&self) -> bool {
+        self.selection.every_segment
+    }
+
+    fn count(&self, counter: Counter) {
+        self.told.count(counter as usize);
+    }
+
+    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+        let mut event = SegmentEvent::BLANK;
+        fill(&mut event);
+        self.told.tell(&Event::Segment(event));
+        true
+    }
+}
+
+/// The address that four words in network byte order stand for.
+fn address(words: &[u32; 4]) -> IpAddr {
+    let mut octets = [0; 16];
+    for (octets, word) in octets.chunks_exact_mut(4).zip(words) {
+        octets.copy_from_slice(&word.to_ne_bytes());
+    }
+    Ipv6Addr::from(octets).to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_in_network_byte_order() {
+        let word = |bytes| u32::from_ne_bytes(bytes);
+        let mapped = [0, 0, word([0, 0, 0xff, 0xff]), word([10, 0, 0, 1])];
+        assert_eq!(address(&mapped).to_string(), "10.0.0.1");
+        let v6 = [word([0x20, 1, 0xd, 0xb8]), 0, 0, word([0, 0, 0, 7])];
+        assert_eq!(address(&v6).to_string(), "2001:db8::7");
+    }
+}

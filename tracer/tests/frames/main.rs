@@ -1,0 +1,85 @@
+//! What becomes of each frame of a table, on the host. The kernel programs are compared with it elsewhere
+//! (`tests/kernel/differential.rs`), with the same table.
+#![forbid(unsafe_code)]
+
+mod table;
+
+use bytes::Bytes;
+use table::{Facts, Row, conversations::conversations, random, rows};
+use tracer::host::{HostObserver, Selection};
+use tracer_common::{
+    counter::Counter,
+    event::{Event, Hook},
+    wire::LinkType,
+};
+
+/// As many as the comparison with the kernel runs, and more: they cost little here.
+const RANDOM_CONVERSATIONS: u64 = 5_000;
+
+fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
+    std::iter::from_fn(|| observer.next_event()).collect()
+}
+
+fn decoded(bytes: &[Bytes]) -> Vec<Event<'_>> {
+    let decode = |bytes| Event::from_bytes(bytes).unwrap_or_else(|error| panic!("no event: {error:?}"));
+    bytes.iter().map(|bytes| decode(bytes)).collect()
+}
+
+fn check(row: &Row) {
+    let mut observer = HostObserver::new(Selection::default());
+    let outcome = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
+    assert_eq!(outcome, row.outcome, "{}: {:02x?}", row.says, row.frame);
+    let index = outcome.map_or_else(|reason| reason as usize, |()| Counter::Matched as usize);
+    assert_eq!(observer.counters()[index], 1, "{}: counted once", row.says);
+    let events = drain(&mut observer);
+    let facts = Facts::of(&decoded(&events));
+    if outcome.is_err() {
+        assert_eq!(facts, Facts::default(), "{}: nothing is told of it", row.says);
+    }
+    if let Some(expected) = &row.facts {
+        assert_eq!(&facts, expected, "{}", row.says);
+    }
+}
+
+#[test]
+fn every_frame_of_the_table_becomes_what_its_row_says() {
+    let rows = rows();
+    assert!(rows.len() >= 80, "{} rows", rows.len());
+    let failed = rows.iter().filter(|row| std::panic::catch_unwind(|| check(row)).is_err()).count();
+    assert_eq!(failed, 0, "rows that failed, of {}", rows.len());
+}
+
+#[test]
+fn a_first_fragment_is_counted_as_one() {
+    let mut observer = HostObserver::new(Selection::default());
+    for row in rows().iter().filter(|row| row.says.ends_with("the first of several fragments")) {
+        let _ = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
+    }
+    assert_eq!(observer.counters()[Counter::FirstFragment as usize], 2, "one of IPv4, one of IPv6");
+}
+
+#[test]
+fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
+    let random = (0..RANDOM_CONVERSATIONS).map(random::conversation);
+    for conversation in conversations().into_iter().chain(random) {
+        let mut observer = HostObserver::new(Selection::default());
+        for (time, step) in (1..).zip(&conversation.steps) {
+            let interface = 1 + u32::from(step.second);
+            let _ = observer.observe(
+                &step.frame,
+                step.frame.len(),
+                LinkType::Ethernet,
+                interface,
+                Hook::Capture,
+                time,
+            );
+        }
+        let counters = observer.counters();
+        let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
+        assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.says);
+        let events = drain(&mut observer);
+        decoded(&events);
+        let told = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
+        assert_eq!(told, events.len() as u64, "{}: every event is counted", conversation.says);
+    }
+}

@@ -1,0 +1,89 @@
+//! Frames with what is to become of them: for the host and for the kernel programs alike.
+
+mod build;
+pub(crate) mod conversations;
+mod link;
+mod network;
+pub(crate) mod random;
+mod transport;
+
+use tracer_common::{
+    event::Event,
+    wire::{LinkType, Skip},
+};
+
+/// One frame, observed with empty tables.
+pub(crate) struct Row {
+    /// What the frame is, as a sentence.
+    pub(crate) says: String,
+    /// What it starts with.
+    pub(crate) link: LinkType,
+    /// Its bytes.
+    pub(crate) frame: Vec<u8>,
+    /// What is to become of it.
+    pub(crate) outcome: Result<(), Skip>,
+    /// What is to be told of it, where the row is about that.
+    pub(crate) facts: Option<Facts>,
+}
+
+/// What is told of one frame.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Causes of the segment event; 0: there is none.
+    pub(crate) causes: u32,
+    /// Payload bytes of the segment.
+    pub(crate) payload_len: u32,
+    /// Options of the segment.
+    pub(crate) options: Vec<u8>,
+    /// Marks and bytes of the HTTP events.
+    pub(crate) heads: Vec<(u16, Vec<u8>)>,
+}
+
+impl Facts {
+    /// The facts in these events.
+    pub(crate) fn of(events: &[Event<'_>]) -> Self {
+        let mut facts = Self::default();
+        for event in events {
+            match event {
+                Event::Segment(event) => {
+                    facts.causes = event.causes;
+                    facts.payload_len = event.payload_len;
+                    facts.options = event.options[..usize::from(event.options_len)].to_vec();
+                }
+                Event::Http(http, bytes) => facts.heads.push((http.marks, bytes.to_vec())),
+            }
+        }
+        facts
+    }
+}
+
+impl Row {
+    fn new(says: impl Into<String>, frame: Vec<u8>, outcome: Result<(), Skip>) -> Self {
+        Self { says: says.into(), link: LinkType::Ethernet, frame, outcome, facts: None }
+    }
+
+    /// A row that is taken in.
+    fn taken(says: impl Into<String>, frame: Vec<u8>) -> Self {
+        Self::new(says, frame, Ok(()))
+    }
+
+    /// A row that is passed over.
+    fn passed(says: impl Into<String>, frame: Vec<u8>, reason: Skip) -> Self {
+        Self::new(says, frame, Err(reason))
+    }
+
+    fn raw_ip(mut self) -> Self {
+        self.link = LinkType::RawIp;
+        self
+    }
+
+    fn telling(mut self, facts: Facts) -> Self {
+        self.facts = Some(facts);
+        self
+    }
+}
+
+/// Every row.
+pub(crate) fn rows() -> Vec<Row> {
+    [link::rows(), network::rows(), transport::rows()].into_iter().flatten().collect()
+}

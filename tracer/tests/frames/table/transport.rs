@@ -1,0 +1,215 @@
+//! Rows about TCP and what it carries.
+
+use tracer_common::{event::mark, flow::cause, wire::Skip};
+
+use super::{Facts, Row, build::*};
+
+/// MSS, window scale, SACK permitted, timestamps: what a Linux client offers.
+const OPTIONS: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+/// Marks of a request without content that is all there.
+const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END | mark::MESSAGE_END;
+
+pub(super) fn rows() -> Vec<Row> {
+    [ports(), flags(), offsets(), options(), windows(), requests(), responses()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn ports() -> Vec<Row> {
+    let port = |from, to| Tcp { from, to, ..Tcp::default() }.frame();
+    vec![
+        Row::taken("to the traced port", port(40_000, 80)),
+        Row::taken("from the traced port", port(80, 40_000)),
+        Row::taken("from the traced port to itself", port(80, 80)),
+        Row::passed("another port", port(40_000, 443), Skip::OtherPort),
+        Row::passed(
+            "a port that has the same place in another word of the bitmap",
+            port(40_000, 144),
+            Skip::OtherPort,
+        ),
+        Row::passed("port 0", port(0, 0), Skip::OtherPort),
+        Row::passed("the highest ports", port(0xffff, 0xffff), Skip::OtherPort),
+        Row::passed("the traced port with its bytes swapped", port(40_000, 80 << 8), Skip::OtherPort),
+    ]
+}
+
+/// Every combination of the control bits, without payload and with some.
+fn flags() -> Vec<Row> {
+    (0..=u8::MAX)
+        .flat_map(|flags| {
+            [b"".as_slice(), b"GET / HTTP/1.1\r\n\r\n"].map(|payload| {
+                let says = format!("control bits {flags:#04x} with {} bytes", payload.len());
+                Row::taken(says, Tcp { flags, payload: payload.to_vec(), ..Tcp::default() }.frame())
+            })
+        })
+        .collect()
+}
+
+fn offsets() -> Vec<Row> {
+    let frame = Tcp::sending(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").frame();
+    let mut rows: Vec<Row> = (0..5)
+        .map(|words: u8| {
+            let says = format!("a data offset of {words} words");
+            Row::passed(says, with(frame.clone(), TCP4 + 12, &[words << 4]), Skip::MalformedTcp)
+        })
+        .collect();
+    rows.extend((5..12).map(|words: u8| {
+        let says = format!("a data offset of {words} words into the payload");
+        Row::taken(says, with(frame.clone(), TCP4 + 12, &[words << 4]))
+    }));
+    rows.extend((12..16).map(|words: u8| {
+        let says = format!("a data offset of {words} words, beyond the packet");
+        Row::passed(says, with(frame.clone(), TCP4 + 12, &[words << 4]), Skip::MalformedTcp)
+    }));
+    rows
+}
+
+fn options() -> Vec<Row> {
+    let syn =
+        |options: &[u8]| Tcp { flags: SYN, ack: 0, options: options.to_vec(), ..Tcp::default() }.frame();
+    let told = |says, options: &[u8]| {
+        Row::taken(says, syn(options)).telling(Facts {
+            causes: cause::SYN,
+            options: options.to_vec(),
+            ..Facts::default()
+        })
+    };
+    vec![
+        told("a SYN without options", &[]),
+        told("a SYN with all common options", &OPTIONS),
+        told("a SYN with 40 bytes of options", &[1; 40]),
+        told("a SYN with an option of length 0", &[2, 0, 0, 0]),
+        told("a SYN with an option longer than the header", &[2, 200, 5, 0xb4]),
+        told("a SYN with an option cut off", &[1, 1, 1, 8]),
+        told("a SYN with unknown options", &[254, 4, 0xab, 0xcd, 0, 0, 0, 0]),
+        Row::taken(
+            "options of another segment are not told",
+            Tcp { options: [1; 12].to_vec(), ..Tcp::default() }.frame(),
+        )
+        .telling(Facts { causes: cause::MIDSTREAM, ..Facts::default() }),
+        Row::passed("a SYN whose options are cut off", syn(&OPTIONS)[..TCP4 + 30].to_vec(), Skip::Truncated),
+        Row::taken(
+            "a SYN-ACK",
+            Tcp { from: 80, to: 40_000, flags: SYN | ACK, options: OPTIONS.to_vec(), ..Tcp::default() }
+                .frame(),
+        )
+        .telling(Facts { causes: cause::SYN_ACK, options: OPTIONS.to_vec(), ..Facts::default() }),
+        Row::taken(
+            "a SYN over IPv6",
+            Tcp { flags: SYN, options: OPTIONS.to_vec(), ..Tcp::default() }.frame6(),
+        )
+        .telling(Facts { causes: cause::SYN, options: OPTIONS.to_vec(), ..Facts::default() }),
+    ]
+}
+
+fn windows() -> Vec<Row> {
+    let told = |says, tcp: Tcp, causes| {
+        let payload_len = tcp.payload.len() as u32;
+        Row::taken(says, tcp.frame()).telling(Facts {
+            causes: cause::MIDSTREAM | causes,
+            payload_len,
+            ..Facts::default()
+        })
+    };
+    vec![
+        told("a zero window", Tcp { window: 0, ..Tcp::default() }, cause::ZERO_WINDOW),
+        told("the largest window", Tcp { window: 0xffff, ..Tcp::default() }, 0),
+        told("a reset", Tcp { flags: RST, ..Tcp::default() }, cause::RST),
+        told(
+            "a reset with data",
+            Tcp { flags: RST | ACK, payload: b"no such thing".to_vec(), ..Tcp::default() },
+            cause::RST,
+        ),
+        told("a FIN", Tcp { flags: FIN | ACK, ..Tcp::default() }, cause::FIN),
+        told(
+            "payload across the wrap of sequence numbers",
+            Tcp { seq: 0xffff_fff8, ..Tcp::sending(&[b'x'; 32]) },
+            0,
+        ),
+        told("a segment at the last sequence number", Tcp { seq: u32::MAX, ..Tcp::default() }, 0),
+    ]
+}
+
+/// A SYN with payload shows the start of the stream, so that its message is read from the start.
+fn fast_open(payload: &[u8]) -> Vec<u8> {
+    Tcp { flags: SYN, payload: payload.to_vec(), ..Tcp::default() }.frame()
+}
+
+fn requests() -> Vec<Row> {
+    let told = |says, payload: &[u8], heads: &[(u16, &[u8])]| {
+        Row::taken(says, fast_open(payload)).telling(Facts {
+            causes: cause::SYN,
+            payload_len: payload.len() as u32,
+            options: Vec::new(),
+            heads: heads.iter().map(|(marks, bytes)| (*marks, bytes.to_vec())).collect(),
+        })
+    };
+    let get: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let posted: &[u8] = b"POST /p HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
+    vec![
+        told("a request head", get, &[(WHOLE, get)]),
+        told(
+            "a request head that ends its lines with line feeds",
+            b"GET / HTTP/1.0\n\n",
+            &[(WHOLE, b"GET / HTTP/1.0\n\n")],
+        ),
+        told("a part of a request head", &get[..10], &[(mark::HEAD_START, &get[..10])]),
+        told("one byte of a request head", b"G", &[(mark::HEAD_START, b"G")]),
+        told(
+            "three pipelined requests",
+            &[get, get, get].concat(),
+            &[(WHOLE, get), (WHOLE, get), (WHOLE, get)],
+        ),
+        told("empty lines before a request", &[b"\r\n\r\n", get].concat(), &[(WHOLE, get)]),
+        told("a request with its content", &[posted, b"abcd"].concat(), &[(WHOLE, posted)]),
+        told(
+            "a request with half of its content",
+            &[posted, b"ab"].concat(),
+            &[(mark::HEAD_START | mark::HEAD_END, posted)],
+        ),
+        told(
+            "a request, its content and the next request",
+            &[posted, b"abcd", get].concat(),
+            &[(WHOLE, posted), (WHOLE, get)],
+        ),
+        told("what is not HTTP", b"\x16\x03\x01\x02\x00\x01\x00", &[]),
+        told("a request line of another protocol", b"GET / RTSP/1.0\r\n\r\n", &[]),
+        Row::taken("a request on a connection never seen is known by its looks", Tcp::sending(get).frame())
+            .telling(Facts {
+                causes: cause::MIDSTREAM,
+                payload_len: get.len() as u32,
+                options: Vec::new(),
+                heads: vec![(WHOLE | mark::RESYNCED, get.to_vec())],
+            }),
+    ]
+}
+
+fn responses() -> Vec<Row> {
+    let told = |says, payload: &[u8], heads: &[(u16, &[u8])]| {
+        let tcp = Tcp { from: 80, to: 40_000, flags: SYN | ACK, payload: payload.to_vec(), ..Tcp::default() };
+        let response = mark::RESPONSE | mark::UNSOLICITED;
+        Row::taken(says, tcp.frame()).telling(Facts {
+            causes: cause::SYN_ACK,
+            payload_len: payload.len() as u32,
+            options: Vec::new(),
+            heads: heads.iter().map(|(marks, bytes)| (marks | response, bytes.to_vec())).collect(),
+        })
+    };
+    let ok: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+    let cached: &[u8] = b"HTTP/1.1 304 Not Modified\r\n\r\n";
+    vec![
+        told("a response with its content", &[ok, b"abcd"].concat(), &[(WHOLE, ok)]),
+        told("a response without content", cached, &[(WHOLE, cached)]),
+        told(
+            "a response without a reason phrase",
+            b"HTTP/1.1 204\r\n\r\n",
+            &[(WHOLE, b"HTTP/1.1 204\r\n\r\n")],
+        ),
+        told(
+            "two responses and content between them",
+            &[ok, b"abcd", cached].concat(),
+            &[(WHOLE, ok), (WHOLE, cached)],
+        ),
+    ]
+}

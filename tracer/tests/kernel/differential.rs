@@ -1,0 +1,115 @@
+//! The kernel programs and the host see the same in the same frames.
+//!
+//! Both get the frames of `tests/frames/table`: the programs by `BPF_PROG_TEST_RUN`, which needs no interface and sends
+//! nothing. After every frame the events are compared, but for what must differ (times, the name of the connection),
+//! after every conversation the counters and the connection tables.
+
+#[path = "../frames/table/mod.rs"]
+mod table;
+
+mod compare;
+mod kernel;
+//mod timing;
+
+use self::{
+    compare::{Pair, Seen},
+    kernel::{Kernel, Programs, Switches},
+    table::{
+        conversations::{Conversation, Step, conversations},
+        random, rows,
+    },
+};
+use tracer_common::wire::LinkType;
+
+/// Where the random conversations start; printed with every failure as the number of the conversation.
+const SEED: u64 = 0x7472_6163_6572;
+/// How many there are for each way to run the programs.
+const RANDOM_CONVERSATIONS: u64 = 600;
+
+/// Every way to run the programs on Ethernet frames.
+const ETHERNET: [Programs; 3] = [Programs::XDP, Programs::TC_INGRESS, Programs::TC_EGRESS];
+/// On bare IP packets.
+const RAW_IP: [Programs; 2] = [Programs::IP_INGRESS, Programs::IP_EGRESS];
+
+fn ways(link: LinkType) -> &'static [Programs] {
+    match link {
+        LinkType::Ethernet => &ETHERNET,
+        LinkType::RawIp => &RAW_IP,
+    }
+}
+
+fn kernels() -> [Kernel; 2] {
+    [
+        Switches { every_segment: false, select_hosts: false },
+        Switches { every_segment: true, select_hosts: true },
+    ]
+    .map(Kernel::load)
+}
+
+/// Observes a conversation in every way of its link layer.
+fn compare_all(kernel: &mut Kernel, link: LinkType, conversation: &Conversation, seen: &mut Seen) {
+    for programs in ways(link) {
+        let mut pair = Pair::new(kernel, *programs, link);
+        for (number, step) in conversation.steps.iter().enumerate() {
+            let place = format!("{}, frame {number}, {programs}", conversation.says);
+            pair.observe(&place, step, seen);
+        }
+        pair.finish(&format!("{}, {programs}", conversation.says));
+    }
+}
+
+/// The conversation without its Ethernet headers, if there is nothing else before IP.
+fn bare(conversation: &Conversation) -> Conversation {
+    let mut bare = conversation.clone();
+    bare.steps.retain(|step| {
+        step.frame
+            .get(12..14)
+            .is_some_and(|ethertype| [[8, 0], [0x86, 0xdd]].contains(&[ethertype[0], ethertype[1]]))
+    });
+    for step in &mut bare.steps {
+        step.frame.drain(..14);
+    }
+    bare
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn the_kernel_sees_in_every_frame_what_the_host_sees() {
+    for kernel in &mut kernels() {
+        let mut seen = Seen::default();
+        for row in rows() {
+            let step = Step { frame: row.frame, second: false };
+            let single = Conversation { says: row.says, steps: vec![step] };
+            compare_all(kernel, row.link, &single, &mut seen);
+        }
+        println!("rows, {kernel}: {seen}");
+        kernel.print_instructions();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn the_kernel_sees_in_every_conversation_what_the_host_sees() {
+    for kernel in &mut kernels() {
+        let mut seen = Seen::default();
+        for conversation in conversations() {
+            compare_all(kernel, LinkType::Ethernet, &conversation, &mut seen);
+            compare_all(kernel, LinkType::RawIp, &bare(&conversation), &mut seen);
+        }
+        println!("conversations, {kernel}: {seen}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn the_kernel_sees_in_random_frames_what_the_host_sees() {
+    for kernel in &mut kernels() {
+        let mut seen = Seen::default();
+        for seed in SEED..SEED + RANDOM_CONVERSATIONS {
+            let conversation = random::conversation(seed);
+            compare_all(kernel, LinkType::Ethernet, &conversation, &mut seen);
+            compare_all(kernel, LinkType::RawIp, &bare(&conversation), &mut seen);
+        }
+        println!("random conversations from {SEED}, {kernel}: {seen}");
+    }
+}

@@ -1,0 +1,119 @@
+//! The same frame for both, and what they say of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use tracer::host::HostObserver;
+use tracer_common::{
+    event::{Event, EventHeader, HttpFacts, SegmentEvent},
+    flow::HalfCounters,
+    wire::LinkType,
+};
+
+use super::{
+    kernel::{Kernel, Program, Programs},
+    table::conversations::Step,
+};
+
+/// The loopback interface: what `BPF_PROG_TEST_RUN` says frames come from.
+const INTERFACE: u32 = 1;
+
+/// What was compared.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    frames: usize,
+    events: usize,
+    /// Frames that the kernel does not make for a test, by program and length.
+    impossible: std::collections::BTreeMap<&'static str, Vec<usize>>,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} frames and {} events are equal", self.frames, self.events)?;
+        for (name, lengths) in &self.impossible {
+            let largest_of_short = lengths.iter().filter(|len| **len < 100).max();
+            let smallest_of_long = lengths.iter().filter(|len| **len >= 100).min();
+            write!(
+                f,
+                "; {name}: {} left out (up to {largest_of_short:?} bytes, from {smallest_of_long:?})",
+                lengths.len()
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The kernel programs and the host.
+pub(crate) struct Pair<'a> {
+    kernel: &'a mut Kernel,
+    host: HostObserver,
+    programs: Programs,
+    link: LinkType,
+    time: u64,
+}
+
+impl<'a> Pair<'a> {
+    /// Both with nothing seen.
+    pub(crate) fn new(kernel: &'a mut Kernel, programs: Programs, link: LinkType) -> Self {
+        kernel.clear();
+        let host = HostObserver::new(kernel.switches.selection());
+        Self { kernel, host, programs, link, time: 0 }
+    }
+
+    /// Both observe a frame, and must tell the same.
+    pub(crate) fn observe(&mut self, place: &str, step: &Step, seen: &mut Seen) {
+        let program = if step.second { self.programs.second } else { self.programs.first };
+        let Some(program) = self.run(program, step, place, seen) else { return };
+        self.time += 1;
+        let frame = &step.frame;
+        let outcome = self.host.observe(frame, frame.len(), self.link, INTERFACE, program.hook, self.time);
+        let of_host: Vec<Bytes> = std::iter::from_fn(|| self.host.next_event()).collect();
+        let of_kernel = self.kernel.next_events();
+        let (of_host, of_kernel) = (comparable(&of_host), comparable(&of_kernel));
+        assert!(
+            of_host == of_kernel,
+            "{place}: {outcome:?}, {} bytes\nhost:   {of_host:#?}\nkernel: {of_kernel:#?}\n{:02x?}",
+            frame.len(),
+            &frame[..frame.len().min(200)],
+        );
+        seen.frames += 1;
+        seen.events += of_kernel.len();
+    }
+
+    /// The program that saw the frame: not every kernel makes long frames for every kind of program.
+    fn run(&self, program: Program, step: &Step, place: &str, seen: &mut Seen) -> Option<Program> {
+        if self.kernel.run(program, &step.frame, place) {
+            return Some(program);
+        }
+        seen.impossible.entry(program.name).or_default().push(step.frame.len());
+        None
+    }
+
+    /// Both must have counted the same and keep the same.
+    pub(crate) fn finish(self, place: &str) {
+        assert_eq!(self.host.counters(), self.kernel.counters(), "{place}: counters, host and kernel");
+        assert_eq!(self.host.kept(), self.kernel.kept(), "{place}: connections kept, host and kernel");
+    }
+}
+
+/// Events without what must differ: times are told apart as 0 and not 0.
+fn comparable(events: &[Bytes]) -> Vec<Event<'_>> {
+    let half = |half: HalfCounters| HalfCounters {
+        first_ack_ns: u64::from(half.first_ack_ns != 0),
+        first_data_ns: u64::from(half.first_data_ns != 0),
+        ..half
+    };
+    let header = |header: EventHeader| EventHeader { time: 0, flow: u64::from(header.flow != 0), ..header };
+    let decode = |bytes| match Event::from_bytes(bytes) {
+        Ok(Event::Segment(event)) => Event::Segment(SegmentEvent {
+            header: header(event.header),
+            halves: event.halves.map(half),
+            ..event
+        }),
+        Ok(Event::Http(facts, bytes)) => {
+            Event::Http(HttpFacts { header: header(facts.header), ..facts }, bytes)
+        }
+        Err(error) => panic!("{error:?}: {bytes:?}"),
+    };
+    events.iter().map(|bytes| decode(bytes)).collect()
+}

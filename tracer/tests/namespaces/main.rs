@@ -4,14 +4,18 @@
 //! - `conversation`: the demo's server and browser, and the segments they cause
 //! - `half_open`: forged handshakes leave the server's kernel in SYN-RECEIVED
 //! - `leftovers`: nothing stays behind, not even after a kill
+//! - `harness`: the real program, started and stopped by the tests of it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
 #![forbid(unsafe_code)]
 
 mod conversation;
 mod half_open;
+mod harness;
 mod leftovers;
 mod network;
+#[path = "../support/schema.rs"]
+mod schema;
 mod sniffer;
 
 use std::thread;

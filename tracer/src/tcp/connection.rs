@@ -290,6 +290,10 @@ impl Connection {
     fn take_counters(&mut self, halves: &[HalfCounters; 2], event: Option<&SegmentEvent>) {
         let mut news = [0; 2];
         for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
+            // The kernel's table may have answered before an older event was read.
+            if told.packets < direction.counters.packets {
+                continue;
+            }
             *news = told.flags & !direction.counters.flags;
             direction.counters = *told;
         }
@@ -379,8 +383,10 @@ impl Connection {
         let time = event.header.time;
         if event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
             let direction = &self.directions[usize::from(!low)];
-            let (end, missing) = (direction.counters.stream_end, direction.gaps.bytes());
-            self.http.on_fin(low, end, missing, time);
+            // The FIN also says how much there was before it.
+            let end = direction.fin_offset(event);
+            let unseen = end.saturating_sub(direction.counters.stream_end);
+            self.http.on_fin(low, end, direction.gaps.bytes() + unseen, time);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;
@@ -396,7 +402,8 @@ impl Connection {
             return false;
         }
         let halves = [flow.halves[0].counters, flow.halves[1].counters];
-        let news = halves.iter().zip(&self.directions).any(|(told, known)| *told != known.counters);
+        let is_news = |(told, known): (&HalfCounters, &Direction)| told.packets > known.counters.packets;
+        let news = halves.iter().zip(&self.directions).any(is_news);
         for low in [true, false] {
             self.note_lost(low, halves[usize::from(!low)].lost);
         }

@@ -116,6 +116,11 @@ impl Direction {
         Place::Again
     }
 
+    /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.
+    pub(super) fn fin_offset(&self, event: &SegmentEvent) -> u64 {
+        offset(&self.counters, event.payload_seq().add(event.payload_len))
+    }
+
     /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side
     /// announced (RFC 9293, 3.5.3; RFC 5961, 3).
     pub(super) fn accepts_reset(&self, seq: Seq) -> bool {

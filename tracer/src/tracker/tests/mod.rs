@@ -256,6 +256,17 @@ fn what_is_missing_late_or_sent_again_is_counted() {
             "S1 EndOfCapture ShAgd 15 client 0B/3 server 100B/2, server gap_bytes 100",
         ),
         (
+            "never seen before the FIN, so that nobody can say that there was no answer",
+            ">S <SA >A >G -<O <FA >FA <A",
+            &open_then(&[
+                "ESTABLISHED/FIN-WAIT-1",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+                "exchange 1 - NotObserved Exact",
+            ]),
+            "Sf Fin by server ShADfFa 31 client 27B/4 server 0B/3, server gap_bytes 27",
+        ),
+        (
             "never seen at the end, but acknowledged",
             ">S <SA >A <A100 -<A50 >A",
             &OPEN,

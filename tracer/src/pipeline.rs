@@ -216,19 +216,25 @@ impl Pipeline {
 
     fn on_stats(&mut self) -> Result<(), Stop> {
         let summary = self.summary(self.attacher.summary())?;
-        self.note_lost(&summary);
+        if self.note_lost(&summary) {
+            // The kernel's tables know what the lost events would have told.
+            self.tracker.question_all();
+            self.settle()?;
+        }
         if self.telling.wants(EventName::Summary) { self.telling.write(&summarised(summary)) } else { Ok(()) }
     }
 
-    fn note_lost(&mut self, summary: &Summary) {
+    /// Whether events were lost since the last time.
+    fn note_lost(&mut self, summary: &Summary) -> bool {
         let lost = summary.events_lost.total();
-        if lost > self.lost_told {
-            let more = lost - self.lost_told;
+        let more = lost.saturating_sub(self.lost_told);
+        if more > 0 {
             note(&format!(
                 "{more} events were lost, the ring buffer was full: give it more with --ring-bytes"
             ));
             self.lost_told = lost;
         }
+        more > 0
     }
 
     fn summary(&self, attachments: Vec<String>) -> Result<Summary> {

@@ -31,7 +31,8 @@ const CLOSED_SHARE: usize = 4;
 /// What bounds the tracker.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The most connections followed at once.
+    /// The most connections followed at once, and the most handshakes that are not confirmed: each for itself, so that a
+    /// flood of SYNs pushes out no connection.
     pub max_connections: usize,
     /// How long a handshake may stay unconfirmed after its last SYN or SYN-ACK.
     pub half_open_timeout: Duration,
@@ -89,8 +90,10 @@ struct Tracked {
 pub struct Tracker {
     limits: Limits,
     connections: HashMap<FlowKey, Tracked>,
-    /// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
-    deadlines: BinaryHeap<Reverse<(u64, u64, HeapKey)>>,
+    /// Of the handshakes not confirmed.
+    attempts: Deadlines,
+    /// Of all others.
+    deadlines: Deadlines,
     records: VecDeque<Record>,
     questions: VecDeque<FlowKey>,
     forgotten: VecDeque<(FlowKey, u64)>,
@@ -103,6 +106,12 @@ pub struct Tracker {
     totals: Totals,
     said: Vec<(u64, Body)>,
 }
+
+/// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
+type Deadlines = BinaryHeap<Reverse<(u64, u64, HeapKey)>>;
+
+/// How many deadlines may be left over before they are cleared away, besides as many as there are connections.
+const MAX_LEFT_OVER: usize = 1024;
 
 /// A key that has an order, for the heap.
 type HeapKey = ([u32; 4], [u32; 4], u16, u16);
@@ -126,6 +135,7 @@ impl Tracker {
         Self {
             limits,
             connections: HashMap::new(),
+            attempts: BinaryHeap::new(),
             deadlines: BinaryHeap::new(),
             records: VecDeque::new(),
             questions: VecDeque::new(),
@@ -222,7 +232,9 @@ impl Tracker {
             // A stray segment of a connection whose record is written.
             return false;
         }
-        self.make_room(header.time);
+        while self.totals.half_open >= self.limits.max_connections as u64 && self.make_room(true, header.time)
+        {
+        }
         self.start(event);
         true
     }
@@ -244,7 +256,17 @@ impl Tracker {
     fn schedule(&mut self, key: &FlowKey) {
         let Some(tracked) = self.connections.get_mut(key) else { return };
         tracked.due = deadline(&self.limits, &tracked.connection);
-        self.deadlines.push(Reverse((tracked.due, tracked.connection.flow, heap_key(key))));
+        let deadlines = match tracked.connection.phase() {
+            Phase::HalfOpen => &mut self.attempts,
+            Phase::Open | Phase::Closed => &mut self.deadlines,
+        };
+        deadlines.push(Reverse((tracked.due, tracked.connection.flow, heap_key(key))));
+        if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
+            deadlines.retain(|Reverse((due, flow, key))| {
+                let tracked = self.connections.get(&flow_key(*key));
+                tracked.is_some_and(|tracked| tracked.connection.flow == *flow && tracked.due == *due)
+            });
+        }
     }
 
     /// Who is the client: who sent the SYN, else who does not own the traced port, else who was seen first.
@@ -292,6 +314,9 @@ impl Tracker {
     fn on_phase(&mut self, key: &FlowKey, before: Phase, after: Phase) {
         self.count_phase(before, false);
         self.count_phase(after, true);
+        let now = self.connections.get(key).map_or(0, |tracked| tracked.connection.last);
+        let confirmed = |tracker: &Self| tracker.connections.len() as u64 - tracker.totals.half_open;
+        while confirmed(self) > self.limits.max_connections as u64 && self.make_room(false, now) {}
         self.schedule(key);
     }
 
@@ -336,12 +361,14 @@ impl Tracker {
 
     /// Does what is due at `now`.
     pub fn on_tick(&mut self, now: u64) {
-        while let Some(Reverse((due, flow, key))) = self.deadlines.peek().copied() {
-            if due > now {
-                break;
+        for attempts in [true, false] {
+            while let Some(Reverse((due, flow, key))) = self.deadlines(attempts).peek().copied() {
+                if due > now {
+                    break;
+                }
+                self.deadlines(attempts).pop();
+                self.on_deadline(&flow_key(key), flow, due, now);
             }
-            self.deadlines.pop();
-            self.on_deadline(&flow_key(key), flow, due, now);
         }
         let keep = self.limits.max_connections / CLOSED_SHARE;
         while let Some((at, key, flow)) = self.closed.front().copied() {
@@ -364,9 +391,8 @@ impl Tracker {
             return;
         }
         match tracked.connection.phase() {
-            // Quiet segments are not told: only the kernel knows whether it is idle.
-            Phase::Open => self.questions.push_back(*key),
-            Phase::HalfOpen => self.close(key, tracked.connection.close_reason(), due),
+            // Quiet segments are not told, and others may have been lost: only the kernel knows what went on.
+            Phase::Open | Phase::HalfOpen => self.questions.push_back(*key),
             Phase::Closed => {
                 let at = tracked.connection.closed_at;
                 self.close(key, tracked.connection.close_reason(), at);
@@ -378,18 +404,21 @@ impl Tracker {
     pub fn on_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
         let Some(tracked) = self.connections.get_mut(key) else { return };
         let before = tracked.connection.phase();
-        let news = flow.is_some_and(|flow| tracked.connection.on_flow(flow, now));
+        let news = flow.is_some_and(|flow| tracked.connection.on_flow(flow, now, &mut self.said));
         let after = tracked.connection.phase();
         if news {
             tracked.connection.last = tracked.connection.last.max(now);
         }
+        let due = deadline(&self.limits, &tracked.connection);
         if after != before {
             self.on_phase(key, before, after);
-        } else if deadline(&self.limits, &tracked.connection) > now {
+        } else if due > now {
             self.schedule(key);
         } else {
-            self.close(key, CloseReason::IdleTimeout, now);
+            let reason = tracked.connection.close_reason();
+            self.close(key, reason, due);
         }
+        self.tell(key);
     }
 
     /// Asks about every connection: after losses, or before [`Tracker::finish`].
@@ -429,13 +458,21 @@ impl Tracker {
         }
     }
 
-    /// Gives up the connection that is due next when the table is full.
-    fn make_room(&mut self, now: u64) {
-        while self.connections.len() >= self.limits.max_connections {
-            let Some(Reverse((due, flow, key))) = self.deadlines.pop() else { return };
+    fn deadlines(&mut self, attempts: bool) -> &mut Deadlines {
+        if attempts { &mut self.attempts } else { &mut self.deadlines }
+    }
+
+    /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
+    fn make_room(&mut self, attempts: bool, now: u64) -> bool {
+        while let Some(Reverse((due, flow, key))) = self.deadlines(attempts).pop() {
             let key = flow_key(key);
             let Some(tracked) = self.connections.get(&key) else { continue };
             if tracked.connection.flow != flow || tracked.due != due {
+                continue;
+            }
+            if deadline(&self.limits, &tracked.connection) > due {
+                // It has shown something since: others are due before it.
+                self.schedule(&key);
                 continue;
             }
             let reason = match tracked.connection.phase() {
@@ -446,7 +483,9 @@ impl Tracker {
                 }
             };
             self.close(&key, reason, now);
+            return true;
         }
+        false
     }
 }
 
@@ -475,3 +514,6 @@ fn community_id(client: (IpAddr, u16), server: (IpAddr, u16)) -> String {
     community_id::calculate_community_id(0, client.0, server.0, Some(client.1), Some(server.1), TCP, false)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

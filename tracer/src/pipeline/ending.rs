@@ -46,6 +46,8 @@ impl Pipeline {
             }
         });
         outcome?;
+        // Quiet segments are not told, and the last events of a connection may have been lost.
+        self.tracker.question_all();
         self.settle()?;
         self.tracker.finish(clock::now());
         self.telling.tell(&mut self.tracker)?;

@@ -8,7 +8,7 @@ use tracer_common::{
 
 use super::{
     direction::{Direction, Place, relative, window_scale},
-    endpoints::Endpoints,
+    endpoints::{Endpoints, News},
     outcome::{History, completeness, conn_state},
     purpose::{Circumstances, flags_text, purposes},
 };
@@ -221,10 +221,8 @@ impl Connection {
             let body = self.segment_seen(event, sender, purposes(event, circumstances, messages));
             said.push((time, Body::Segment(Box::new(body))));
         }
-        if let Some(change) = self.ends.change_since(&previous) {
-            said.push((time, Body::State(change)));
-        }
-        self.tell_opened(event, said);
+        self.tell_change(&previous, time, said);
+        self.tell_opened(event.causes & cause::HANDSHAKE_ACK != 0, time, said);
         said.append(&mut self.held);
         self.note_end(event, low, said);
     }
@@ -292,6 +290,10 @@ impl Connection {
     fn take_counters(&mut self, halves: &[HalfCounters; 2], event: Option<&SegmentEvent>) {
         let mut news = [0; 2];
         for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
+            // The kernel's table may have answered before an older event was read.
+            if told.packets < direction.counters.packets {
+                continue;
+            }
             *news = told.flags & !direction.counters.flags;
             direction.counters = *told;
         }
@@ -299,14 +301,27 @@ impl Connection {
         let time = event.map_or(self.last, |event| event.header.time);
         // What the sender shows comes first.
         let first = sender.unwrap_or(true);
-        for low in [first, !first] {
+        let order = [first, !first];
+        let causes = |low| event.filter(|_| sender == Some(low)).map_or(0, |event| event.causes);
+        self.ends.on_news(order.map(|low| {
             let index = usize::from(!low);
-            let (side, new) = (self.side(low), news[index]);
-            let now = event.filter(|_| sender == Some(low)).map_or(0, |event| event.causes);
-            let fresh_syn_ack = new & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
-            let answers = fresh_syn_ack || now & cause::SYN_ACK != 0;
-            let syn_acked = self.directions[1 - index].flags() & half::ACKED_SYN != 0;
-            self.ends.on_flags(side, new, answers, syn_acked);
+            let flags = news[index];
+            let fresh_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
+            News {
+                side: self.side(low),
+                flags,
+                answers: fresh_syn_ack || causes(low) & cause::SYN_ACK != 0,
+                syn_acked: self.directions[1 - index].flags() & half::ACKED_SYN != 0,
+            }
+        }));
+        for low in order {
+            let index = usize::from(!low);
+            let (side, new, now) = (self.side(low), news[index], causes(low));
+            if new & half::SYN != 0 {
+                // If its own event was lost, it was before all that is known.
+                let letter = if halves[index].flags & half::SYN_ACK != 0 { 'H' } else { 'S' };
+                self.history.once(side, letter, self.first);
+            }
             if new & half::FIN != 0 {
                 self.history.once(side, 'F', time);
             }
@@ -320,14 +335,20 @@ impl Connection {
         }
     }
 
-    fn tell_opened(&mut self, event: &SegmentEvent, said: &mut Said) {
+    fn tell_change(&self, previous: &Endpoints, time: u64, said: &mut Said) {
+        if let Some(change) = self.ends.change_since(previous) {
+            said.push((time, Body::State(change)));
+        }
+    }
+
+    /// `confirmed` by the segment at `time`; it may also have been opened by one that was not told.
+    fn tell_opened(&mut self, confirmed: bool, time: u64, said: &mut Said) {
         if self.opened || !self.ends.are_open() {
             return;
         }
         self.opened = true;
         let midstream = !self.has_syn();
-        let confirmed = event.causes & cause::HANDSHAKE_ACK != 0;
-        let ack_ns = self.syn_ack_at.filter(|_| confirmed).map(|at| event.header.time.saturating_sub(at));
+        let ack_ns = self.syn_ack_at.filter(|_| confirmed).map(|at| time.saturating_sub(at));
         let body = Body::Opened(Opened {
             syn_ack_ns: self.syn_ack_ns,
             ack_ns,
@@ -335,7 +356,7 @@ impl Connection {
             syn_ack_retransmits: self.syn_ack_retransmits,
             midstream,
         });
-        said.push((event.header.time, body));
+        said.push((time, body));
     }
 
     fn segment_seen(&self, event: &SegmentEvent, sender: Side, purposes: Vec<Purpose>) -> SegmentSeen {
@@ -362,10 +383,10 @@ impl Connection {
         let time = event.header.time;
         if event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
             let direction = &self.directions[usize::from(!low)];
-            // A FIN may overtake data: what it leaves behind is missing.
-            let end = direction.offset(event.payload_seq()) + u64::from(event.payload_len);
-            let missing = direction.gaps.bytes() + end.saturating_sub(direction.counters.stream_end);
-            self.http.on_fin(low, end, missing, time);
+            // The FIN also says how much there was before it.
+            let end = direction.fin_offset(event);
+            let unseen = end.saturating_sub(direction.counters.stream_end);
+            self.http.on_fin(low, end, direction.gaps.bytes() + unseen, time);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;
@@ -376,16 +397,20 @@ impl Connection {
     }
 
     /// Takes in what the kernel's table says, where events may have been lost; true when there was news.
-    pub fn on_flow(&mut self, flow: &FlowState, now: u64) -> bool {
+    pub fn on_flow(&mut self, flow: &FlowState, now: u64, said: &mut Said) -> bool {
         if flow.id != self.flow {
             return false;
         }
         let halves = [flow.halves[0].counters, flow.halves[1].counters];
-        let news = halves.iter().zip(&self.directions).any(|(told, known)| *told != known.counters);
+        let is_news = |(told, known): (&HalfCounters, &Direction)| told.packets > known.counters.packets;
+        let news = halves.iter().zip(&self.directions).any(is_news);
         for low in [true, false] {
             self.note_lost(low, halves[usize::from(!low)].lost);
         }
+        let previous = self.ends.clone();
         self.take_counters(&halves, None);
+        self.tell_change(&previous, now, said);
+        self.tell_opened(false, now, said);
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = now;
         }
@@ -407,7 +432,7 @@ impl Connection {
         self.http.finish(end, now);
         self.tell_http(said);
         for low in [true, false] {
-            let (side, counters) = (self.side(low), self.directions[usize::from(!low)].counters);
+            let (side, counters) = (self.side(low), self.directions[usize::from(!low)].totals());
             for (letter, time) in [('A', counters.first_ack_ns), ('D', counters.first_data_ns)] {
                 if time != 0 {
                     self.history.once(side, letter, time);

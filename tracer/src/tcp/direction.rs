@@ -116,9 +116,9 @@ impl Direction {
         Place::Again
     }
 
-    /// Stream offset of `seq`.
-    pub(super) fn offset(&self, seq: Seq) -> u64 {
-        offset(&self.counters, seq)
+    /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.
+    pub(super) fn fin_offset(&self, event: &SegmentEvent) -> u64 {
+        offset(&self.counters, event.payload_seq().add(event.payload_len))
     }
 
     /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side

@@ -9,10 +9,23 @@ use crate::record::{Side, StateChange, TcpState};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Endpoints {
     states: [TcpState; 2],
-    /// Who sent the first FIN.
+    /// Who sent the first FIN, if that is known.
     pub(super) fin_by: Option<Side>,
+    fin_seen: bool,
     /// Who sent the RST that ended the connection.
     pub(super) reset_by: Option<Side>,
+}
+
+/// What one side has newly shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    pub(super) side: Side,
+    /// The [`half`] flags that are new.
+    pub(super) flags: u32,
+    /// Its SYN carries an ACK, and is new or seen again.
+    pub(super) answers: bool,
+    /// The other side has acknowledged its SYN.
+    pub(super) syn_acked: bool,
 }
 
 impl Endpoints {
@@ -26,32 +39,61 @@ impl Endpoints {
         *state = state.next(fact);
     }
 
-    /// Takes in the [`half`] flags that are `new` in what `side` has shown. `answers`: its SYN carries an ACK;
-    /// `syn_acked`: the other side has acknowledged its SYN.
-    pub(super) fn on_flags(&mut self, side: Side, new: u32, answers: bool, syn_acked: bool) {
-        if new & half::SYN != 0 {
-            self.apply(side, if answers { Fact::SentSynAck } else { Fact::SentSyn });
-        } else if answers {
-            // Both sides opened at once: a second SYN, now with an ACK.
+    /// Takes in what is new, in an order in which it can have happened: when events were lost, several things at once.
+    pub(super) fn on_news(&mut self, news: [News; 2]) {
+        for News { side, flags, answers, .. } in news {
+            self.on_start(side, flags, answers);
+        }
+        for News { side, flags, answers, syn_acked } in news {
+            if answers && syn_acked {
+                self.apply(side, Fact::SynAcked);
+            }
+            if flags & half::ACKED_SYN != 0 {
+                self.apply(side, Fact::AckedSyn);
+                self.apply(side.other(), Fact::SynAcked);
+            }
+        }
+        // A segment that acknowledges a FIN and is one itself does the first first.
+        let fresh = |side| news.iter().any(|news| news.side == side && news.flags & half::FIN != 0);
+        self.on_fin_acks(news, |side| !fresh(side.other()));
+        self.on_fins(news);
+        self.on_fin_acks(news, |side| fresh(side.other()));
+    }
+
+    fn on_start(&mut self, side: Side, flags: u32, answers: bool) {
+        if answers {
+            // Who is answered has asked, seen or not.
+            if self.state(side.other()) == TcpState::Listen {
+                self.apply(side.other(), Fact::SentSyn);
+            }
+            // Also when both sides opened at once: a second SYN, now with an ACK.
             self.apply(side, Fact::SentSynAck);
-        } else if new & half::STARTED != 0 {
+        } else if flags & half::SYN != 0 {
+            self.apply(side, Fact::SentSyn);
+        } else if flags & half::STARTED != 0 {
             self.apply(side, Fact::SentMidstream);
             self.apply(side.other(), Fact::SentMidstream);
         }
-        if answers && syn_acked {
-            self.apply(side, Fact::SynAcked);
+    }
+
+    fn on_fin_acks(&mut self, news: [News; 2], wanted: impl Fn(Side) -> bool) {
+        for News { side, flags, .. } in news {
+            if flags & half::ACKED_FIN != 0 && wanted(side) {
+                self.apply(side, Fact::AckedFin);
+                self.apply(side.other(), Fact::FinAcked);
+            }
         }
-        if new & half::ACKED_SYN != 0 {
-            self.apply(side, Fact::AckedSyn);
-            self.apply(side.other(), Fact::SynAcked);
+    }
+
+    fn on_fins(&mut self, news: [News; 2]) {
+        let [first, second] = news.map(|news| (news.flags & half::FIN != 0).then_some(news.side));
+        if !self.fin_seen {
+            // Of two at once, nobody knows which was the first.
+            self.fin_by = first.xor(second);
+            self.fin_seen = first.or(second).is_some();
         }
-        if new & half::ACKED_FIN != 0 {
-            self.apply(side, Fact::AckedFin);
-            self.apply(side.other(), Fact::FinAcked);
-        }
-        if new & half::FIN != 0 {
+        for side in [first, second].into_iter().flatten() {
             self.apply(side, Fact::SentFin);
-            self.fin_by = self.fin_by.or(Some(side));
         }
     }
 

@@ -234,25 +234,25 @@ fn what_is_missing_late_or_sent_again_is_counted() {
         (
             "sent again after a time",
             ">S <SA >A <A100 +300 <A100@0 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/3 server 100B/3, server retransmits 1",
         ),
         (
             "overtaken on its way",
             ">S <SA >A <A100@100 <A100@0 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAgd 15 client 0B/3 server 200B/3, server out_of_order 1",
         ),
         (
             "missing, and sent again later",
             ">S <SA >A <A100@100 +300 <A100@0 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAgdt 15 client 0B/3 server 200B/3, server retransmits 1",
         ),
         (
             "never seen before other data, but acknowledged",
             ">S <SA >A -<A100 <A100 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAgd 15 client 0B/3 server 100B/2, server gap_bytes 100",
         ),
         (
@@ -269,19 +269,19 @@ fn what_is_missing_late_or_sent_again_is_counted() {
         (
             "never seen at the end, but acknowledged",
             ">S <SA >A <A100 -<A50 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAd 15 client 0B/3 server 100B/2, server gap_bytes 50",
         ),
         (
             "acknowledged again and again while data is missing",
             ">S <SA >A <A100 >A <A100 <A100 >A^100 >A^100 >A^100",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAd 15 client 0B/6 server 300B/4, client duplicate_acks 3",
         ),
         (
             "a window of zero, and open again",
             ">S <SA >A <A100 >A=0 <A1@99 >A=0 >A=1000",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAdW 15 client 0B/5 server 100B/3, client zero_windows 2",
         ),
     ]);
@@ -344,9 +344,9 @@ fn who_asks_is_the_client_when_no_syn_and_no_port_says_so() {
     assert_eq!(client_ports.last(), Some(&Some(40_000)), "{records:#?}");
     let states: Vec<_> = records
         .iter()
-        .filter_map(|record| match &record.body {
-            Body::State(change) => Some(format!("{}/{}", change.client.as_str(), change.server.as_str())),
-            _ => None,
+        .filter_map(|record| {
+            let Body::State(change) = &record.body else { return None };
+            Some(format!("{}/{}", change.client.as_str(), change.server.as_str()))
         })
         .collect();
     assert_eq!(states, ["PARTIAL/PARTIAL", "PARTIAL/FIN-WAIT-1", "CLOSE-WAIT/FIN-WAIT-2"]);

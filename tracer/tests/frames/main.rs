@@ -9,7 +9,7 @@ use table::{Facts, Row, conversations::conversations, random, rows};
 use tracer::host::{HostObserver, Selection};
 use tracer_common::{
     counter::Counter,
-    event::{Event, Hook},
+    event::{Event, Hook, mark},
     wire::LinkType,
 };
 
@@ -23,6 +23,17 @@ fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
 fn decoded(bytes: &[Bytes]) -> Vec<Event<'_>> {
     let decode = |bytes| Event::from_bytes(bytes).unwrap_or_else(|error| panic!("no event: {error:?}"));
     bytes.iter().map(|bytes| decode(bytes)).collect()
+}
+
+/// How many heads were told to their end, of the client and of the server.
+fn complete_heads(events: &[Event<'_>]) -> [usize; 2] {
+    let mut heads = [0, 0];
+    for event in events {
+        let Event::Http(http, _) = event else { continue };
+        let from_port = if http.header.from_low == 1 { http.header.key.low_port } else { http.header.key.high_port };
+        heads[usize::from(from_port == 80)] += usize::from(http.marks & mark::HEAD_END != 0);
+    }
+    heads
 }
 
 fn check(row: &Row) {
@@ -78,7 +89,9 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
         assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.says);
         let events = drain(&mut observer);
-        decoded(&events);
+        if let Some(heads) = conversation.heads {
+            assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.says);
+        }
         let told = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
         assert_eq!(told, events.len() as u64, "{}: every event is counted", conversation.says);
     }

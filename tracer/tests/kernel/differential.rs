@@ -79,7 +79,7 @@ fn the_kernel_sees_in_every_frame_what_the_host_sees() {
         let mut seen = Seen::default();
         for row in rows() {
             let step = Step { frame: row.frame, second: false };
-            let single = Conversation { says: row.says, steps: vec![step] };
+            let single = Conversation { says: row.says, steps: vec![step], heads: None };
             compare_all(kernel, row.link, &single, &mut seen);
         }
         println!("rows, {kernel}: {seen}");

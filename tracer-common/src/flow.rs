@@ -330,7 +330,8 @@ impl Half {
 #[inline(always)]
 fn on_payload(sender: &mut Half, segment: &Segment, now: &impl Fn() -> u64) {
     let len = segment.payload_len;
-    if len == 0 {
+    // What a RST carries is a text about its cause, not part of the stream (RFC 9293, 3.5.3).
+    if len == 0 || segment.flags.has(TcpFlags::RST) {
         return;
     }
     let seq = segment.payload_seq();

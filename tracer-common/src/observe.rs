@@ -167,7 +167,7 @@ where
 
     let start = sender.offset_of(segment.payload_seq());
     let end = start + u64::from(segment.payload_len);
-    if segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0 && sender.http.wants(end) {
+    if segment.payload_len > 0 && causes & (cause::KEEP_ALIVE | cause::RST) == 0 && sender.http.wants(end) {
         let room = room().ok_or(Skip::TableFull)?;
         fill_header(&mut room.event.facts.header, vantage, key, id, from_low);
         room.event.facts.header.kind = Kind::Http as u8;
@@ -224,10 +224,11 @@ fn own(flow: &mut FlowState, segment: &Segment, from_low: bool, token: u32) -> R
 fn is_news(sender: &Half, segment: &Segment) -> bool {
     let flags = sender.counters.flags;
     let fresh = |bit: u8, seen: u32| segment.flags.has(bit) && flags & seen == 0;
+    let stream = segment.payload_len > 0 && !segment.flags.has(TcpFlags::RST);
     fresh(TcpFlags::SYN, half::SYN)
         || fresh(TcpFlags::FIN, half::FIN)
         || fresh(TcpFlags::RST, half::RST)
-        || segment.payload_len > 0 && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
+        || stream && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
         || segment.flags.has(TcpFlags::ACK) && segment.ack.is_after(sender.counters.ack)
 }
 

@@ -228,6 +228,16 @@ pub struct FlowState {
     pub halves: [Half; 2],
 }
 
+impl Half {
+    /// Whether `seq` lies before the first byte that is known of the stream: it has no offset.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_before_start(&self, seq: Seq) -> bool {
+        let distance = seq.since(self.next);
+        distance < 0 && u64::from(distance.unsigned_abs()) > self.counters.stream_end
+    }
+}
+
 impl FlowState {
     /// Nothing seen yet.
     pub const BLANK: Self = Self { id: 0, halves: [Half::BLANK; 2] };

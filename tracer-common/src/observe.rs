@@ -167,7 +167,10 @@ where
 
     let start = sender.offset_of(segment.payload_seq());
     let end = start + u64::from(segment.payload_len);
-    if segment.payload_len > 0 && causes & (cause::KEEP_ALIVE | cause::RST) == 0 && sender.http.wants(end) {
+    // What was sent before the pick-up has no offset, and must not be taken for the start of the stream.
+    let readable =
+        causes & (cause::KEEP_ALIVE | cause::RST) == 0 && !sender.is_before_start(segment.payload_seq());
+    if segment.payload_len > 0 && readable && sender.http.wants(end) {
         let room = room().ok_or(Skip::TableFull)?;
         fill_header(&mut room.event.facts.header, vantage, key, id, from_low);
         room.event.facts.header.kind = Kind::Http as u8;

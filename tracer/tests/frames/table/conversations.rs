@@ -119,6 +119,7 @@ pub(crate) fn conversations() -> Vec<Conversation> {
         simultaneous_open(),
     ]);
     all.extend([forged_syn(), long_head(), chunked(), tiny_chunks(), empty_lines(), tunnel(), until_close()]);
+    all.push(older_than_the_pick_up());
     all.extend([closing_with_old_acknowledgment(), reuse_on_two_interfaces(), head_request()]);
     all
 }
@@ -339,6 +340,16 @@ fn midstream() -> Conversation {
     talk.server(ACK | PSH, &response(b"hello"));
     talk.close();
     talk.done([2, 2], "picked up in the middle")
+}
+
+fn older_than_the_pick_up() -> Conversation {
+    let mut talk = Talk::new(40_000, [10_000, 200]);
+    talk.client(ACK | PSH, GET);
+    let old = Tcp { seq: 9_000, ..talk.segment(0, ACK | PSH, &[0; 1020]) };
+    talk.put(&old);
+    talk.put(&Tcp { seq: 5_000, ..old });
+    talk.client(ACK | PSH, GET);
+    talk.done([2, 0], "retransmissions from before the pick-up")
 }
 
 fn half_seen() -> Conversation {

@@ -268,13 +268,6 @@ impl FlowState {
             || low.counters.bytes | high.counters.bytes != 0
     }
 
-    /// No payload in either direction.
-    #[inline(always)]
-    #[must_use]
-    pub fn has_no_data(&self) -> bool {
-        self.halves[0].counters.bytes | self.halves[1].counters.bytes == 0
-    }
-
     /// Takes in one segment and returns its [`cause`]s. `now` reads the clock, in ns; it is only called when needed.
     ///
     /// The message scanner is not run here: see [`crate::http`].

@@ -136,13 +136,13 @@ fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool) -
         return false;
     }
     let closed = flow.is_closed();
-    let no_data = flow.has_no_data();
+    let confirmed = flow.is_confirmed();
     let (sender, _) = flow.split(from_low);
     let same = sender.counters.flags & half::SYN != 0 && sender.counters.base == segment.payload_seq();
     let started = sender.counters.flags & half::STARTED != 0;
     // A live connection is not given up for a SYN that anybody can forge; its server would challenge it
-    // (RFC 9293, 3.10.7.4). Until data has passed, the newest SYN is the one that counts.
-    !same && (closed || started && no_data)
+    // (RFC 9293, 3.10.7.4). Before the end of the handshake, the newest SYN is the one that counts.
+    !same && (closed || started && !confirmed)
 }
 
 /// Takes a segment into its connection and tells what matters.

@@ -390,7 +390,7 @@ fn forged_syn() -> Conversation {
     flood.put(&forged);
     flood.client(ACK | PSH, GET);
     talk.steps.extend(flood.steps);
-    talk.done([2, 1], "forged SYNs: with data behind it a connection does not follow them, without it does")
+    talk.done([2, 1], "forged SYNs: a connection does not follow them, with data behind it or without")
 }
 
 fn long_head() -> Conversation {

@@ -187,6 +187,7 @@ where
         }
         causes = cause::EVERY;
     }
+    let lost = flow.split(from_low).0.counters.lost;
     let told = vantage.tell_segment(|event| {
         fill_header(&mut event.header, vantage, key, id, from_low);
         event.header.kind = Kind::Segment as u8;
@@ -200,7 +201,7 @@ where
         event.options_len = 0;
         event.halves[0] = flow.halves[0].counters;
         event.halves[1] = flow.halves[1].counters;
-        event.header.lost = 0;
+        event.header.lost = lost;
         fill_options(event, frame, segment);
     });
     if !told {

@@ -254,6 +254,7 @@ fn fill_options<F: FrameBytes + ?Sized>(event: &mut SegmentEvent, frame: &F, seg
     if !segment.flags.has(TcpFlags::SYN) {
         return;
     }
+    let mut len = 0;
     let (words, _) = event.options.as_chunks_mut::<4>();
     for (i, word) in words.iter_mut().enumerate() {
         if i * 4 >= segment.options_len as usize {
@@ -263,6 +264,8 @@ fn fill_options<F: FrameBytes + ?Sized>(event: &mut SegmentEvent, frame: &F, seg
             Some(bytes) => *word = bytes,
             None => break,
         }
+        len += 4;
     }
-    event.options_len = segment.options_len;
+    // Fewer than there are where the frame was cut.
+    event.options_len = len;
 }

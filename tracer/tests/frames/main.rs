@@ -5,35 +5,15 @@
 mod table;
 
 use bytes::Bytes;
-use table::{Facts, Row, conversations::conversations, random, rows};
+use table::{Facts, Row, complete_heads, conversations::conversations, decoded, random, rows};
 use tracer::host::{HostObserver, Selection};
-use tracer_common::{
-    counter::Counter,
-    event::{Event, Hook, mark},
-    wire::LinkType,
-};
+use tracer_common::{counter::Counter, event::Hook, wire::LinkType};
 
 /// As many as the comparison with the kernel runs, and more: they cost little here.
 const RANDOM_CONVERSATIONS: u64 = 5_000;
 
 fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
     std::iter::from_fn(|| observer.next_event()).collect()
-}
-
-fn decoded(bytes: &[Bytes]) -> Vec<Event<'_>> {
-    let decode = |bytes| Event::from_bytes(bytes).unwrap_or_else(|error| panic!("no event: {error:?}"));
-    bytes.iter().map(|bytes| decode(bytes)).collect()
-}
-
-/// How many heads were told to their end, of the client and of the server.
-fn complete_heads(events: &[Event<'_>]) -> [usize; 2] {
-    let mut heads = [0, 0];
-    for event in events {
-        let Event::Http(http, _) = event else { continue };
-        let from_port = if http.header.from_low == 1 { http.header.key.low_port } else { http.header.key.high_port };
-        heads[usize::from(from_port == 80)] += usize::from(http.marks & mark::HEAD_END != 0);
-    }
-    heads
 }
 
 fn check(row: &Row) {

@@ -28,10 +28,10 @@ const CACHED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
 const LARGE: usize = 60 * 1024;
 
 /// A conversation being written.
-pub(super) struct Talk {
+pub(crate) struct Talk {
     steps: Vec<Step>,
     /// The next sequence numbers of the client and of the server.
-    pub(super) next: [u32; 2],
+    pub(crate) next: [u32; 2],
     port: u16,
     second: bool,
 }
@@ -43,7 +43,7 @@ impl Talk {
     }
 
     /// After the handshake.
-    pub(super) fn connected(port: u16, next: [u32; 2]) -> Self {
+    pub(crate) fn connected(port: u16, next: [u32; 2]) -> Self {
         let mut talk = Self::new(port, next);
         talk.client(SYN, b"");
         talk.server(SYN | ACK, b"");
@@ -52,7 +52,7 @@ impl Talk {
     }
 
     /// A segment from the client (0) or the server (1), with the numbers that come next.
-    pub(super) fn segment(&self, side: usize, flags: u8, payload: &[u8]) -> Tcp {
+    pub(crate) fn segment(&self, side: usize, flags: u8, payload: &[u8]) -> Tcp {
         let (from, to) = if side == 0 { (self.port, SERVER_PORT) } else { (SERVER_PORT, self.port) };
         let ack = if flags & ACK == 0 { 0 } else { self.next[1 - side] };
         let seq = self.next[side];
@@ -93,6 +93,11 @@ impl Talk {
         self.client(FIN | ACK, b"");
         self.server(FIN | ACK, b"");
         self.client(ACK, b"");
+    }
+
+    /// The frames so far.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     pub(super) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
@@ -405,7 +410,7 @@ fn long_head() -> Conversation {
         talk.client(ACK, piece);
     }
     talk.client(ACK, &head);
-    talk.done([3, 0], "a head longer than is told, in many segments and in one")
+    talk.done([4, 0], "a head longer than is told, in many segments and in one")
 }
 
 fn chunked() -> Conversation {

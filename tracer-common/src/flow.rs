@@ -229,6 +229,16 @@ pub struct FlowState {
     pub halves: [Half; 2],
 }
 
+impl Half {
+    /// Whether `seq` lies before the first byte that is known of the stream: it has no offset.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_before_start(&self, seq: Seq) -> bool {
+        let distance = seq.since(self.next);
+        distance < 0 && u64::from(distance.unsigned_abs()) > self.counters.stream_end
+    }
+}
+
 impl FlowState {
     /// Nothing seen yet.
     pub const BLANK: Self = Self { id: 0, halves: [Half::BLANK; 2] };
@@ -257,13 +267,6 @@ impl FlowState {
         let flags = low.counters.flags & high.counters.flags;
         flags & (half::SYN | half::ACKED_SYN) == half::SYN | half::ACKED_SYN
             || low.counters.bytes | high.counters.bytes != 0
-    }
-
-    /// No payload in either direction.
-    #[inline(always)]
-    #[must_use]
-    pub fn has_no_data(&self) -> bool {
-        self.halves[0].counters.bytes | self.halves[1].counters.bytes == 0
     }
 
     /// Takes in one segment and returns its [`cause`]s. `now` reads the clock, in ns; it is only called when needed.
@@ -332,7 +335,8 @@ impl Half {
 #[inline(always)]
 fn on_payload(sender: &mut Half, segment: &Segment, now: &impl Fn() -> u64) {
     let len = segment.payload_len;
-    if len == 0 {
+    // What a RST carries is a text about its cause, not part of the stream (RFC 9293, 3.5.3).
+    if len == 0 || segment.flags.has(TcpFlags::RST) {
         return;
     }
     let seq = segment.payload_seq();

@@ -129,20 +129,25 @@ fn confirm<T: Tables>(tables: &mut T, key: &FlowKey) -> Result<(), Skip> {
     if tables.confirm(key) { Ok(()) } else { Err(Skip::TableFull) }
 }
 
-/// A SYN that does not belong to the connection as known: another initial sequence number.
+/// A SYN, or the answer to one, that does not belong to the connection as known.
 #[inline(always)]
 fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool) -> bool {
-    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK | TcpFlags::RST) {
+    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::RST) {
         return false;
     }
     let closed = flow.is_closed();
-    let no_data = flow.has_no_data();
-    let (sender, _) = flow.split(from_low);
-    let same = sender.counters.flags & half::SYN != 0 && sender.counters.base == segment.payload_seq();
-    let started = sender.counters.flags & half::STARTED != 0;
+    let confirmed = flow.is_confirmed();
+    let (sender, receiver) = flow.split(from_low);
+    let known = sender.counters.flags & half::SYN != 0;
+    let same = known && sender.counters.base == segment.payload_seq();
+    if segment.flags.has(TcpFlags::ACK) {
+        // The server has accepted another SYN than the one that was followed: the old connection is dead.
+        return known && !same && segment.ack != receiver.counters.base;
+    }
     // A live connection is not given up for a SYN that anybody can forge; its server would challenge it
-    // (RFC 9293, 3.10.7.4). Until data has passed, the newest SYN is the one that counts.
-    !same && (closed || started && no_data)
+    // (RFC 9293, 3.10.7.4). Before the end of the handshake, the newest SYN is the one that counts.
+    let started = sender.counters.flags & half::STARTED != 0;
+    !same && (closed || started && !confirmed)
 }
 
 /// Takes a segment into its connection and tells what matters.
@@ -168,10 +173,10 @@ where
     let gap = sender.gap;
     let start = sender.offset_of(segment.payload_seq());
     let end = start + u64::from(segment.payload_len);
-    // What was sent before the connection was picked up has no place in the stream.
-    let in_stream = start > 0 || segment.payload_seq() == sender.counters.base;
-    let data = segment.payload_len > 0 && causes & cause::KEEP_ALIVE == 0;
-    if data && in_stream && sender.http.wants(end) {
+    // What was sent before the pick-up has no offset, and must not be taken for the start of the stream.
+    let readable =
+        causes & (cause::KEEP_ALIVE | cause::RST) == 0 && !sender.is_before_start(segment.payload_seq());
+    if segment.payload_len > 0 && readable && sender.http.wants(end) {
         let room = room().ok_or(Skip::TableFull)?;
         fill_header(&mut room.event.facts.header, vantage, key, id, from_low);
         room.event.facts.header.kind = Kind::Http as u8;
@@ -188,6 +193,7 @@ where
         }
         causes = cause::EVERY;
     }
+    let lost = flow.split(from_low).0.counters.lost;
     let told = vantage.tell_segment(|event| {
         fill_header(&mut event.header, vantage, key, id, from_low);
         event.header.kind = Kind::Segment as u8;
@@ -201,7 +207,7 @@ where
         event.options_len = 0;
         event.halves[0] = flow.halves[0].counters;
         event.halves[1] = flow.halves[1].counters;
-        event.header.lost = 0;
+        event.header.lost = lost;
         fill_options(event, frame, segment);
     });
     if !told {
@@ -228,10 +234,11 @@ fn own(flow: &mut FlowState, segment: &Segment, from_low: bool, token: u32) -> R
 fn is_news(sender: &Half, segment: &Segment) -> bool {
     let flags = sender.counters.flags;
     let fresh = |bit: u8, seen: u32| segment.flags.has(bit) && flags & seen == 0;
+    let stream = segment.payload_len > 0 && !segment.flags.has(TcpFlags::RST);
     fresh(TcpFlags::SYN, half::SYN)
         || fresh(TcpFlags::FIN, half::FIN)
         || fresh(TcpFlags::RST, half::RST)
-        || segment.payload_len > 0 && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
+        || stream && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
         || segment.flags.has(TcpFlags::ACK) && segment.ack.is_after(sender.counters.ack)
 }
 
@@ -253,6 +260,7 @@ fn fill_options<F: FrameBytes + ?Sized>(event: &mut SegmentEvent, frame: &F, seg
     if !segment.flags.has(TcpFlags::SYN) {
         return;
     }
+    let mut len = 0;
     let (words, _) = event.options.as_chunks_mut::<4>();
     for (i, word) in words.iter_mut().enumerate() {
         if i * 4 >= segment.options_len as usize {
@@ -262,6 +270,8 @@ fn fill_options<F: FrameBytes + ?Sized>(event: &mut SegmentEvent, frame: &F, seg
             Some(bytes) => *word = bytes,
             None => break,
         }
+        len += 4;
     }
-    event.options_len = segment.options_len;
+    // Fewer than there are where the frame was cut.
+    event.options_len = len;
 }

@@ -210,12 +210,17 @@ impl Tracker {
     /// Finds the connection of an event, or starts one; false when the event is not of a connection to follow.
     fn find(&mut self, event: &Event<'_>) -> bool {
         let header = event.header();
-        let syn = matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & cause::SYN != 0);
+        let has = |bits| matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0);
         if let Some(tracked) = self.connections.get_mut(&header.key) {
             if tracked.connection.flow == header.flow {
                 return true;
             }
-            if !syn && tracked.connection.phase() != Phase::Closed {
+            let starts = match tracked.connection.phase() {
+                Phase::Closed => true,
+                Phase::Open => has(cause::SYN | cause::SYN_ACK),
+                Phase::HalfOpen => has(cause::SYN),
+            };
+            if !starts {
                 // The kernel made room by dropping its entry; the connection is the same.
                 tracked.connection.adopt(header.flow);
                 return true;

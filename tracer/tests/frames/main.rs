@@ -5,24 +5,15 @@
 mod table;
 
 use bytes::Bytes;
-use table::{Facts, Row, conversations::conversations, random, rows};
+use table::{Facts, Row, complete_heads, conversations::conversations, decoded, random, rows};
 use tracer::host::{HostObserver, Selection};
-use tracer_common::{
-    counter::Counter,
-    event::{Event, Hook},
-    wire::LinkType,
-};
+use tracer_common::{counter::Counter, event::Hook, wire::LinkType};
 
 /// As many as the comparison with the kernel runs, and more: they cost little here.
 const RANDOM_CONVERSATIONS: u64 = 5_000;
 
 fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
     std::iter::from_fn(|| observer.next_event()).collect()
-}
-
-fn decoded(bytes: &[Bytes]) -> Vec<Event<'_>> {
-    let decode = |bytes| Event::from_bytes(bytes).unwrap_or_else(|error| panic!("no event: {error:?}"));
-    bytes.iter().map(|bytes| decode(bytes)).collect()
 }
 
 fn check(row: &Row) {
@@ -78,7 +69,9 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
         assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.says);
         let events = drain(&mut observer);
-        decoded(&events);
+        if let Some(heads) = conversation.heads {
+            assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.says);
+        }
         let told = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
         assert_eq!(told, events.len() as u64, "{}: every event is counted", conversation.says);
     }

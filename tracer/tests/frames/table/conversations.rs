@@ -18,6 +18,8 @@ pub(crate) struct Conversation {
     pub(crate) says: String,
     /// The frames.
     pub(crate) steps: Vec<Step>,
+    /// How many complete heads are to be told, of the client and of the server, where that is known.
+    pub(crate) heads: Option<[usize; 2]>,
 }
 
 const GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example\r\n\r\n";
@@ -26,10 +28,10 @@ const CACHED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
 const LARGE: usize = 60 * 1024;
 
 /// A conversation being written.
-pub(super) struct Talk {
+pub(crate) struct Talk {
     steps: Vec<Step>,
     /// The next sequence numbers of the client and of the server.
-    pub(super) next: [u32; 2],
+    pub(crate) next: [u32; 2],
     port: u16,
     second: bool,
 }
@@ -41,7 +43,7 @@ impl Talk {
     }
 
     /// After the handshake.
-    pub(super) fn connected(port: u16, next: [u32; 2]) -> Self {
+    pub(crate) fn connected(port: u16, next: [u32; 2]) -> Self {
         let mut talk = Self::new(port, next);
         talk.client(SYN, b"");
         talk.server(SYN | ACK, b"");
@@ -50,7 +52,7 @@ impl Talk {
     }
 
     /// A segment from the client (0) or the server (1), with the numbers that come next.
-    pub(super) fn segment(&self, side: usize, flags: u8, payload: &[u8]) -> Tcp {
+    pub(crate) fn segment(&self, side: usize, flags: u8, payload: &[u8]) -> Tcp {
         let (from, to) = if side == 0 { (self.port, SERVER_PORT) } else { (SERVER_PORT, self.port) };
         let ack = if flags & ACK == 0 { 0 } else { self.next[1 - side] };
         let seq = self.next[side];
@@ -93,8 +95,13 @@ impl Talk {
         self.client(ACK, b"");
     }
 
-    pub(super) fn done(self, says: impl Into<String>) -> Conversation {
-        Conversation { says: says.into(), steps: self.steps }
+    /// The frames so far.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(super) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
+        Conversation { says: says.into(), steps: self.steps, heads: heads.into() }
     }
 }
 
@@ -117,6 +124,7 @@ pub(crate) fn conversations() -> Vec<Conversation> {
         simultaneous_open(),
     ]);
     all.extend([forged_syn(), long_head(), chunked(), tiny_chunks(), empty_lines(), tunnel(), until_close()]);
+    all.push(older_than_the_pick_up());
     all.extend([closing_with_old_acknowledgment(), reuse_on_two_interfaces(), head_request()]);
     all
 }
@@ -135,7 +143,7 @@ fn page(first: u32) -> Conversation {
         talk.server(ACK | PSH, CACHED);
     }
     talk.close();
-    talk.done(format!("a page and two cached pictures, from sequence number {first:#x}"))
+    talk.done([3, 3], format!("a page and two cached pictures, from sequence number {first:#x}"))
 }
 
 fn flood() -> Conversation {
@@ -149,7 +157,7 @@ fn flood() -> Conversation {
             ..Tcp::default()
         });
     }
-    talk.done("a thousand handshakes never confirmed")
+    talk.done([0, 0], "a thousand handshakes never confirmed")
 }
 
 fn reuse() -> Conversation {
@@ -164,7 +172,7 @@ fn reuse() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, &response(b"again"));
     talk.close();
-    talk.done("the same ports again, after the close")
+    talk.done([2, 2], "the same ports again, after the close")
 }
 
 fn refused() -> Conversation {
@@ -174,7 +182,7 @@ fn refused() -> Conversation {
     talk.next = [900, 0];
     talk.client(SYN, b"");
     talk.server(RST | ACK, b"");
-    talk.done("two connections refused")
+    talk.done([0, 0], "two connections refused")
 }
 
 fn coalesced() -> Conversation {
@@ -185,7 +193,7 @@ fn coalesced() -> Conversation {
     answers.extend(CACHED);
     talk.server(ACK, &answers);
     talk.client(ACK, b"");
-    talk.done("pipelined requests with their responses coalesced in one large segment")
+    talk.done([4, 5], "pipelined requests with their responses coalesced in one large segment")
 }
 
 fn byte_by_byte() -> Conversation {
@@ -197,7 +205,7 @@ fn byte_by_byte() -> Conversation {
         talk.server(ACK | PSH, &[byte]);
     }
     talk.client(ACK, b"");
-    talk.done("heads split into segments of one byte")
+    talk.done([1, 1], "heads split into segments of one byte")
 }
 
 fn content_out_of_order() -> Conversation {
@@ -218,7 +226,7 @@ fn content_out_of_order() -> Conversation {
     talk.client(ACK, b"");
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
-    talk.done("content out of order")
+    talk.done([2, 2], "content out of order")
 }
 
 fn head_out_of_order() -> Conversation {
@@ -231,7 +239,7 @@ fn head_out_of_order() -> Conversation {
     talk.server(ACK | PSH, CACHED);
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
-    talk.done("a head out of order, then one in order")
+    talk.done([1, 2], "a head out of order, then one in order")
 }
 
 fn retransmissions() -> Conversation {
@@ -256,7 +264,7 @@ fn retransmissions() -> Conversation {
     let fin = talk.segment(1, FIN | ACK, b"");
     talk.put(&fin);
     talk.server(FIN | ACK, b"");
-    talk.done("everything retransmitted, once with new data behind the old")
+    talk.done([2, 1], "everything retransmitted, once with new data behind the old")
 }
 
 fn windows() -> Conversation {
@@ -275,7 +283,7 @@ fn windows() -> Conversation {
     for _ in 0..4 {
         talk.client(ACK, b"");
     }
-    talk.done("a zero window, probes and keep-alives, and an open window")
+    talk.done([1, 1], "a zero window, probes and keep-alives, and an open window")
 }
 
 fn resets() -> Conversation {
@@ -288,7 +296,7 @@ fn resets() -> Conversation {
     talk.client(SYN, b"");
     talk.client(RST, b"");
     talk.server(SYN | ACK, b"");
-    talk.done("resets, with data and twice, and a segment after them")
+    talk.done([1, 0], "resets, with data and twice, and a segment after them")
 }
 
 fn twice_seen() -> Conversation {
@@ -307,7 +315,7 @@ fn twice_seen() -> Conversation {
         talk.on_second(false);
     }
     talk.close();
-    talk.done("every segment on two interfaces")
+    talk.done([1, 1], "every segment on two interfaces")
 }
 
 fn taken_over() -> Conversation {
@@ -323,7 +331,7 @@ fn taken_over() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.on_second(true);
     talk.close();
-    talk.done("news on the second interface takes a direction over")
+    talk.done([2, 1], "news on the second interface takes a direction over")
 }
 
 fn midstream() -> Conversation {
@@ -336,7 +344,17 @@ fn midstream() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, &response(b"hello"));
     talk.close();
-    talk.done("picked up in the middle")
+    talk.done([2, 2], "picked up in the middle")
+}
+
+fn older_than_the_pick_up() -> Conversation {
+    let mut talk = Talk::new(40_000, [10_000, 200]);
+    talk.client(ACK | PSH, GET);
+    let old = Tcp { seq: 9_000, ..talk.segment(0, ACK | PSH, &[0; 1020]) };
+    talk.put(&old);
+    talk.put(&Tcp { seq: 5_000, ..old });
+    talk.client(ACK | PSH, GET);
+    talk.done([2, 0], "retransmissions from before the pick-up")
 }
 
 fn half_seen() -> Conversation {
@@ -347,7 +365,7 @@ fn half_seen() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
     talk.close();
-    talk.done("the SYN-ACK was missed")
+    talk.done([1, 1], "the SYN-ACK was missed")
 }
 
 fn simultaneous_open() -> Conversation {
@@ -360,7 +378,7 @@ fn simultaneous_open() -> Conversation {
     talk.next = [101, 201];
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
-    talk.done("a simultaneous open")
+    talk.done([1, 1], "a simultaneous open")
 }
 
 fn forged_syn() -> Conversation {
@@ -377,7 +395,7 @@ fn forged_syn() -> Conversation {
     flood.put(&forged);
     flood.client(ACK | PSH, GET);
     talk.steps.extend(flood.steps);
-    talk.done("forged SYNs: with data behind it a connection does not follow them, without it does")
+    talk.done([2, 1], "forged SYNs: a connection does not follow them, with data behind it or without")
 }
 
 fn long_head() -> Conversation {
@@ -392,7 +410,7 @@ fn long_head() -> Conversation {
         talk.client(ACK, piece);
     }
     talk.client(ACK, &head);
-    talk.done("a head longer than is told, in many segments and in one")
+    talk.done([4, 0], "a head longer than is told, in many segments and in one")
 }
 
 fn chunked() -> Conversation {
@@ -412,7 +430,7 @@ fn chunked() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n");
     talk.server(ACK, CACHED);
-    talk.done("chunked content, in small pieces, in one, and malformed")
+    talk.done([5, 6], "chunked content, in small pieces, in one, and malformed")
 }
 
 /// More work than the scanner does for one segment.
@@ -427,7 +445,7 @@ fn tiny_chunks() -> Conversation {
     talk.server(ACK, b"0\r\n\r\n");
     talk.client(ACK | PSH, GET);
     talk.server(ACK, CACHED);
-    talk.done("ten thousand chunks of one byte in one segment")
+    talk.done([2, 2], "ten thousand chunks of one byte in one segment")
 }
 
 /// Every byte takes two steps: the scanner gives up.
@@ -436,7 +454,7 @@ fn empty_lines() -> Conversation {
     talk.client(ACK | PSH, &vec![b'\n'; LARGE - 100]);
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
-    talk.done("sixty thousand empty lines in one segment")
+    talk.done([1, 1], "sixty thousand empty lines in one segment")
 }
 
 fn tunnel() -> Conversation {
@@ -450,7 +468,7 @@ fn tunnel() -> Conversation {
     upgrade.server(ACK | PSH, b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x05hello");
     upgrade.client(ACK | PSH, b"\x81\x85abcdefghi");
     talk.steps.extend(upgrade.steps);
-    talk.done("a tunnel and an upgrade")
+    talk.done([2, 2], "a tunnel and an upgrade")
 }
 
 fn until_close() -> Conversation {
@@ -460,7 +478,7 @@ fn until_close() -> Conversation {
     talk.server(FIN | ACK | PSH, b", world");
     talk.client(FIN | ACK, b"");
     talk.server(ACK, b"");
-    talk.done("content until the close")
+    talk.done([1, 1], "content until the close")
 }
 
 fn closing_with_old_acknowledgment() -> Conversation {
@@ -468,13 +486,13 @@ fn closing_with_old_acknowledgment() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
     talk.client(FIN | ACK, b"");
-    let old = Tcp { ack: 150, ..talk.segment(1, FIN | ACK, b"") };
+    let old = Tcp { ack: 120, ..talk.segment(1, FIN | ACK, b"") };
     talk.put(&old);
     talk.next[1] += 1;
     talk.client(ACK, b"");
     talk.server(ACK, b"");
     talk.server(ACK, b"");
-    talk.done("a FIN with an acknowledgment of long ago closes nothing")
+    talk.done([1, 1], "a FIN with an acknowledgment of long ago closes nothing")
 }
 
 fn reuse_on_two_interfaces() -> Conversation {
@@ -489,7 +507,7 @@ fn reuse_on_two_interfaces() -> Conversation {
     talk.next[0] += 1;
     talk.server(SYN | ACK, b"");
     talk.client(ACK, b"");
-    talk.done("the same ports again, seen on two interfaces")
+    talk.done([0, 0], "the same ports again, seen on two interfaces")
 }
 
 fn head_request() -> Conversation {
@@ -502,5 +520,5 @@ fn head_request() -> Conversation {
     talk.client(ACK | PSH, b"hello");
     talk.server(ACK | PSH, b"HTTP/1.1 201 Created\r\nContent-Length: 2, 2\r\n\r\nok");
     talk.close();
-    talk.done("a response to HEAD, and an interim one")
+    talk.done([2, 3], "a response to HEAD, and an interim one")
 }

@@ -1,14 +1,15 @@
 //! Frames with what is to become of them: for the host and for the kernel programs alike.
 
-mod build;
+pub(crate) mod build;
 pub(crate) mod conversations;
 mod link;
 mod network;
 pub(crate) mod random;
 mod transport;
 
+use bytes::Bytes;
 use tracer_common::{
-    event::Event,
+    event::{Event, mark},
     wire::{LinkType, Skip},
 };
 
@@ -81,6 +82,24 @@ impl Row {
         self.facts = Some(facts);
         self
     }
+}
+
+/// The events in these bytes.
+pub(crate) fn decoded(bytes: &[Bytes]) -> Vec<Event<'_>> {
+    let decode = |bytes| Event::from_bytes(bytes).unwrap_or_else(|error| panic!("no event: {error:?}"));
+    bytes.iter().map(|bytes| decode(bytes)).collect()
+}
+
+/// How many heads were told to their end, of the client and of the server.
+pub(crate) fn complete_heads(events: &[Event<'_>]) -> [usize; 2] {
+    let mut heads = [0, 0];
+    for event in events {
+        let Event::Http(http, _) = event else { continue };
+        let from_port =
+            if http.header.from_low == 1 { http.header.key.low_port } else { http.header.key.high_port };
+        heads[usize::from(from_port == 80)] += usize::from(http.marks & mark::HEAD_END != 0);
+    }
+    heads
 }
 
 /// Every row.

@@ -76,7 +76,7 @@ pub(crate) fn conversation(seed: u64) -> Conversation {
     for _ in 0..random.below(24) {
         step(&mut random, &mut talk);
     }
-    talk.done(format!("random conversation {seed}"))
+    talk.done(None, format!("random conversation {seed}"))
 }
 
 /// One segment, or a lie, or something that is neither.

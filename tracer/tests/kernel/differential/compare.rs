@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use tracer::host::HostObserver;
 use tracer_common::{
+    counter::Counter,
     event::{Event, EventHeader, HttpFacts, SegmentEvent},
     flow::HalfCounters,
     wire::LinkType,
@@ -25,6 +26,13 @@ pub(crate) struct Seen {
     events: usize,
     /// Frames that the kernel does not make for a test, by program and length.
     impossible: std::collections::BTreeMap<&'static str, Vec<usize>>,
+}
+
+impl Seen {
+    /// How many frames were left out so far.
+    pub(crate) fn left_out(&self) -> usize {
+        self.impossible.values().map(Vec::len).sum()
+    }
 }
 
 impl fmt::Display for Seen {
@@ -60,16 +68,16 @@ impl<'a> Pair<'a> {
         Self { kernel, host, programs, link, time: 0 }
     }
 
-    /// Both observe a frame, and must tell the same.
-    pub(crate) fn observe(&mut self, place: &str, step: &Step, seen: &mut Seen) {
+    /// Both observe a frame, and must tell the same; what the kernel told.
+    pub(crate) fn observe(&mut self, place: &str, step: &Step, seen: &mut Seen) -> Vec<Bytes> {
         let program = if step.second { self.programs.second } else { self.programs.first };
-        let Some(program) = self.run(program, step, place, seen) else { return };
+        let Some(program) = self.run(program, step, place, seen) else { return Vec::new() };
         self.time += 1;
         let frame = &step.frame;
         let outcome = self.host.observe(frame, frame.len(), self.link, INTERFACE, program.hook, self.time);
         let of_host: Vec<Bytes> = std::iter::from_fn(|| self.host.next_event()).collect();
-        let of_kernel = self.kernel.next_events();
-        let (of_host, of_kernel) = (comparable(&of_host), comparable(&of_kernel));
+        let told = self.kernel.next_events();
+        let (of_host, of_kernel) = (comparable(&of_host), comparable(&told));
         assert!(
             of_host == of_kernel,
             "{place}: {outcome:?}, {} bytes\nhost:   {of_host:#?}\nkernel: {of_kernel:#?}\n{:02x?}",
@@ -78,6 +86,7 @@ impl<'a> Pair<'a> {
         );
         seen.frames += 1;
         seen.events += of_kernel.len();
+        told
     }
 
     /// The program that saw the frame: not every kernel makes long frames for every kind of program.
@@ -89,10 +98,11 @@ impl<'a> Pair<'a> {
         None
     }
 
-    /// Both must have counted the same and keep the same.
-    pub(crate) fn finish(self, place: &str) {
+    /// Both must have counted the same and keep the same; what they counted.
+    pub(crate) fn finish(self, place: &str) -> [u64; Counter::COUNT] {
         assert_eq!(self.host.counters(), self.kernel.counters(), "{place}: counters, host and kernel");
         assert_eq!(self.host.kept(), self.kernel.kept(), "{place}: connections kept, host and kernel");
+        self.host.counters()
     }
 }
 

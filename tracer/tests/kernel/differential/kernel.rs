@@ -130,7 +130,9 @@ impl Kernel {
             .map_max_entries("EVENTS", RING)
             .load(OBJECT)
             .unwrap_or_else(|error| panic!("the object cannot be loaded: {error:?}"));
-        for Program { name, .. } in Programs::ALL {
+        for name in
+            Programs::ALL.iter().map(|program| program.name).chain(["tracer_noop_xdp", "tracer_noop_tc"])
+        {
             load_program(&mut ebpf, name);
         }
         let mut ports: Array<MapData, u64> = map(&mut ebpf, "PORTS");

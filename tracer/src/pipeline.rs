@@ -200,8 +200,8 @@ impl Pipeline {
             self.tracker.on_flow(&key, flow.as_ref(), clock::now());
             self.telling.tell(&mut self.tracker)?;
         }
-        while let Some(key) = self.tracker.next_forgotten() {
-            self.sources.tables.forget(&key)?;
+        while let Some((key, flow)) = self.tracker.next_forgotten() {
+            self.sources.tables.forget(&key, flow)?;
         }
         Ok(())
     }

@@ -96,8 +96,9 @@ pub struct Tracker {
     deadlines: Deadlines,
     records: VecDeque<Record>,
     questions: VecDeque<FlowKey>,
-    forgotten: VecDeque<FlowKey>,
-    closed: VecDeque<(u64, FlowKey)>,
+    forgotten: VecDeque<(FlowKey, u64)>,
+    /// When, which, and its identifier in the kernel: the ports may be in use again.
+    closed: VecDeque<(u64, FlowKey, u64)>,
     interfaces: HashMap<u32, Arc<str>>,
     epoch_offset: i64,
     /// Names this run in connection identifiers.
@@ -169,8 +170,9 @@ impl Tracker {
         self.questions.pop_front()
     }
 
-    /// The next connection that the kernel's table need not hold any more.
-    pub fn next_forgotten(&mut self) -> Option<FlowKey> {
+    /// The next connection that the kernel's table need not hold any more, and its
+    /// [`FlowState::id`]: another one with the same key must stay, for its first event may still be under way.
+    pub fn next_forgotten(&mut self) -> Option<(FlowKey, u64)> {
         self.forgotten.pop_front()
     }
 
@@ -370,14 +372,14 @@ impl Tracker {
             }
         }
         let keep = self.limits.max_connections / CLOSED_SHARE;
-        while let Some((at, key)) = self.closed.front().copied() {
+        while let Some((at, key, flow)) = self.closed.front().copied() {
             if self.closed.len() <= keep && now < at.saturating_add(ns(KEEP_CLOSED)) {
                 break;
             }
             self.closed.pop_front();
             // The ports may be in use again.
             if !self.connections.contains_key(&key) {
-                self.forgotten.push_back(key);
+                self.forgotten.push_back((key, flow));
             }
         }
     }
@@ -443,7 +445,7 @@ impl Tracker {
 
     fn close(&mut self, key: &FlowKey, reason: CloseReason, at: u64) {
         let Some(tracked) = self.connections.get_mut(key) else { return };
-        let phase = tracked.connection.phase();
+        let (phase, flow) = (tracked.connection.phase(), tracked.connection.flow);
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
@@ -451,7 +453,7 @@ impl Tracker {
         self.connections.remove(key);
         self.count_phase(phase, false);
         self.totals.closed += 1;
-        self.closed.push_back((at, *key));
+        self.closed.push_back((at, *key, flow));
     }
 
     fn deadlines(&mut self, attempts: bool) -> &mut Deadlines {

@@ -30,13 +30,19 @@ impl Tables {
         found(self.half_open.get(key, 0))
     }
 
-    /// Removes the connection; it is no error if there is none.
+    /// Removes the connection whose [`FlowState::id`] is `flow`; it is no error if there is none, and another one that
+    /// uses its ports by now stays.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn forget(&mut self, key: &FlowKey) -> Result<()> {
-        found(self.connections.remove(key))?;
-        found(self.half_open.remove(key))?;
+    pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+        // The kernel cannot compare and remove in one step. The moment in between is some microseconds; without the
+        // comparison it would be as long as events wait in the ring.
+        for table in [&mut self.connections, &mut self.half_open] {
+            if found(table.get(key, 0))?.is_some_and(|known| known.id == flow) {
+                found(table.remove(key))?;
+            }
+        }
         Ok(())
     }
 }

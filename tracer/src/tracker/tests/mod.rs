@@ -375,6 +375,15 @@ fn silence_ends_a_connection_unless_the_kernel_has_seen_something() {
 }
 
 #[test]
+fn a_connection_is_not_forgotten_for_the_one_before_it() {
+    let mut wire = Wire::new(limits());
+    wire.run(">S <SA >A >G <O <FA >FA <A +1000");
+    assert_eq!(wire.tracker.totals().closed, 1);
+    wire.use_ports_again().run("+20000");
+    assert_eq!(wire.kept(), 1, "its first event may still wait in the ring");
+}
+
+#[test]
 fn ports_are_used_again() {
     for (how, script, state) in [
         ("after an orderly close", ">S <SA >A >G <O <FA >FA <A", "Sf Fin by server"),

@@ -323,11 +323,17 @@ impl Wire {
             let flow = self.maps.connections.get(&key).or_else(|| self.maps.half_open.get(&key)).copied();
             self.tracker.on_flow(&key, flow.as_ref(), self.place.time);
         }
-        while let Some(key) = self.tracker.next_forgotten() {
-            self.maps.connections.remove(&key);
-            self.maps.half_open.remove(&key);
+        while let Some((forgotten, id)) = self.tracker.next_forgotten() {
+            self.maps.connections.retain(|key, flow| *key != forgotten || flow.id != id);
+            self.maps.half_open.retain(|key, flow| *key != forgotten || flow.id != id);
         }
         self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
+    }
+
+    /// The kernel has seen the ports of every connection used again; the tracker has not been told yet.
+    pub(super) fn use_ports_again(&mut self) -> &mut Self {
+        self.maps.connections.values_mut().for_each(|flow| flow.id += 1);
+        self
     }
 
     /// The kernel's tables lose everything.

@@ -453,7 +453,12 @@ impl Tracker {
         self.connections.remove(key);
         self.count_phase(phase, false);
         self.totals.closed += 1;
-        self.closed.push_back((at, *key, flow));
+        if phase == Phase::Closed {
+            self.closed.push_back((at, *key, flow));
+        } else {
+            // Should it go on, it is picked up anew, and what is told here is not counted again.
+            self.forgotten.push_back((*key, flow));
+        }
     }
 
     fn deadlines(&mut self, attempts: bool) -> &mut Deadlines {

@@ -234,25 +234,25 @@ fn what_is_missing_late_or_sent_again_is_counted() {
         (
             "sent again after a time",
             ">S <SA >A <A100 +300 <A100@0 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/3 server 100B/3, server retransmits 1",
         ),
         (
             "overtaken on its way",
             ">S <SA >A <A100@100 <A100@0 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAgd 15 client 0B/3 server 200B/3, server out_of_order 1",
         ),
         (
             "missing, and sent again later",
             ">S <SA >A <A100@100 +300 <A100@0 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAgdt 15 client 0B/3 server 200B/3, server retransmits 1",
         ),
         (
             "never seen before other data, but acknowledged",
             ">S <SA >A -<A100 <A100 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAgd 15 client 0B/3 server 100B/2, server gap_bytes 100",
         ),
         (
@@ -269,19 +269,19 @@ fn what_is_missing_late_or_sent_again_is_counted() {
         (
             "never seen at the end, but acknowledged",
             ">S <SA >A <A100 -<A50 >A",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAd 15 client 0B/3 server 100B/2, server gap_bytes 50",
         ),
         (
             "acknowledged again and again while data is missing",
             ">S <SA >A <A100 >A <A100 <A100 >A^100 >A^100 >A^100",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAd 15 client 0B/6 server 300B/4, client duplicate_acks 3",
         ),
         (
             "a window of zero, and open again",
             ">S <SA >A <A100 >A=0 <A1@99 >A=0 >A=1000",
-            &OPEN,
+            OPEN,
             "S1 EndOfCapture ShAdW 15 client 0B/5 server 100B/3, client zero_windows 2",
         ),
     ]);
@@ -344,9 +344,9 @@ fn who_asks_is_the_client_when_no_syn_and_no_port_says_so() {
     assert_eq!(client_ports.last(), Some(&Some(40_000)), "{records:#?}");
     let states: Vec<_> = records
         .iter()
-        .filter_map(|record| match &record.body {
-            Body::State(change) => Some(format!("{}/{}", change.client.as_str(), change.server.as_str())),
-            _ => None,
+        .filter_map(|record| {
+            let Body::State(change) = &record.body else { return None };
+            Some(format!("{}/{}", change.client.as_str(), change.server.as_str()))
         })
         .collect();
     assert_eq!(states, ["PARTIAL/PARTIAL", "PARTIAL/FIN-WAIT-1", "CLOSE-WAIT/FIN-WAIT-2"]);
@@ -370,8 +370,32 @@ fn silence_ends_a_connection_unless_the_kernel_has_seen_something() {
     wire.run("+20000 +20000");
     assert_eq!(wire.words(), ["S1 IdleTimeout ShADd 15 client 127B/4 server 127B/3"]);
     assert_eq!(wire.tracker.totals(), Totals { opened: 1, closed: 1, exchanges: 1, ..Totals::default() });
-    wire.run("+20000");
     assert_eq!(wire.kept(), 0, "the kernel's tables can forget it");
+}
+
+#[test]
+fn what_was_given_up_and_goes_on_is_picked_up_anew_and_not_counted_twice() {
+    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
+    wire.run(">S <SA >A >G <O +20000 +20000");
+    assert_eq!(
+        wire.words().last().map(String::as_str),
+        Some("S1 IdleTimeout ShADd 15 client 27B/3 server 27B/2")
+    );
+    wire.run(">G <O <FA >FA <A +1000").question_all();
+    let mut words = wire.words();
+    words.retain(|words| words != "request" && words != "response");
+    assert_eq!(
+        words,
+        [
+            "PARTIAL/PARTIAL",
+            "opened midstream",
+            "exchange 1 204 Complete Resynced",
+            "PARTIAL/FIN-WAIT-1",
+            "LAST-ACK/FIN-WAIT-2",
+            "CLOSED/TIME-WAIT",
+            "Oth Fin by server DdfFa 28 client 27B/2 server 27B/3",
+        ]
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `tracer demo` tells the story that it is there to tell, and leaves nothing behind.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -131,4 +133,20 @@ fn an_interrupted_demo_ends_soon_and_leaves_nothing() {
         // The programs are held by its file descriptors only, and so are gone with it.
         assert!(eventually(|| !is_anybody_in(&made)), "a namespace outlives the demo after {signal}");
     }
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_demo_whose_reader_goes_away_ends_quietly() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+    command.arg("demo").env_remove("RUST_LOG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = here().command(command).expect("the demo starts");
+    let mut output = BufReader::new(demo.stdout.take().expect("piped"));
+    output.read_line(&mut String::new()).expect("text");
+    drop(output);
+    let output = demo.wait_with_output().expect("a child can be waited for");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert!(!errors.contains("panicked") && !errors.contains("pipe"), "{errors}");
 }

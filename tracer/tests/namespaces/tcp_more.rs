@@ -71,3 +71,39 @@ fn two_tracers_tell_the_same_and_one_survives_the_other() {
     let targets: Vec<_> = second.exchanges().iter().map(|exchange| exchange.text("url.path")).collect();
     assert_eq!(targets, ["/both", "/second"]);
 }
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_connection_given_up_in_silence_is_picked_up_anew() {
+    let pair = pair();
+    let listener = listen(&pair);
+    let tracer = Tracer::at(&pair.server, &["--idle-timeout", "700ms"]);
+    let (mut client, mut server) = connect(&pair, &listener);
+    let before = exchange(&mut client, &mut server, "/before", 200);
+    tracer.wait_for(1, "connection.closed");
+    let after = exchange(&mut client, &mut server, "/after", 200);
+    drop(server);
+    await_end(&mut client);
+    drop(client);
+    tracer.wait_for(2, "connection.closed");
+    let trace = tracer.stop();
+    trace.assert_clean();
+    let story = ["connection.opened", "http.exchange", "connection.closed"];
+    assert_eq!(trace.names(), [&story[..], &story, &["tracer.summary"]].concat());
+    let ends: Vec<_> = trace
+        .closed()
+        .iter()
+        .map(|closed| (closed.text("tcp.conn_state"), closed.text("tcp.close.reason")))
+        .collect();
+    assert_eq!(ends, [("S1", "idle_timeout"), ("OTH", "fin")]);
+    let bytes: Vec<_> = trace
+        .closed()
+        .iter()
+        .map(|closed| [closed.number("client.bytes"), closed.number("server.bytes")])
+        .collect();
+    assert_eq!(bytes, [before, after], "no byte is counted twice");
+    assert!(trace.opened()[1].flag("tcp.midstream"));
+    assert_eq!(trace.exchanges()[1].text("http.confidence"), "resynced");
+    let ids = [0, 1].map(|number| trace.closed()[number].text("connection.id"));
+    assert_ne!(ids[0], ids[1]);
+}

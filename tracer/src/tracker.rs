@@ -446,11 +446,10 @@ impl Tracker {
 
     fn close(&mut self, key: &FlowKey, reason: CloseReason, at: u64) {
         let Some(tracked) = self.connections.get_mut(key) else { return };
-        let phase = tracked.connection.phase();
+        let (phase, flow) = (tracked.connection.phase(), tracked.connection.flow);
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
-        let flow = tracked.connection.flow;
         self.tell(key);
         self.connections.remove(key);
         self.count_phase(phase, false);

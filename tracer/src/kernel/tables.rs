@@ -35,7 +35,8 @@ impl Tables {
     /// # Errors
     /// The kernel refuses.
     pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
-        // The ports may be in use again, and then another incarnation is there.
+        // The ports may be in use again, and then another incarnation is there. The kernel cannot compare and remove in one
+        // step: some microseconds stay uncertain.
         for table in [&mut self.connections, &mut self.half_open] {
             if found(table.get(key, 0))?.is_some_and(|known| known.id == flow) {
                 found(table.remove(key))?;

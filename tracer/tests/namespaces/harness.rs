@@ -224,8 +224,6 @@ pub(crate) trait Fields {
     fn text(&self, name: &str) -> &str;
     /// A whole number.
     fn number(&self, name: &str) -> u64;
-    /// A list of whole numbers.
-    fn numbers(&self, name: &str) -> Vec<u64>;
     /// A yes or no.
     fn flag(&self, name: &str) -> bool;
     /// Whether the field is there.
@@ -241,13 +239,6 @@ impl Fields for Value {
     #[track_caller]
     fn number(&self, name: &str) -> u64 {
         self[name].as_u64().unwrap_or_else(|| panic!("{name} is no number in {self:#}"))
-    }
-
-    #[track_caller]
-    fn numbers(&self, name: &str) -> Vec<u64> {
-        let list = self[name].as_array().unwrap_or_else(|| panic!("{name} is no list in {self:#}"));
-        let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no numbers in {self:#}"));
-        list.iter().map(number).collect()
     }
 
     #[track_caller]

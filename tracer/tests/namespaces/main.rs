@@ -10,7 +10,8 @@
 //! - `http_load`: much at once
 //! - `http_output`: the formats for people
 //! - `http_sockets`: conversations that no server or client can be asked to have
-//! - `tcp_ends`: how connections end; `tcp_more`: what tracer does not see alone, or not from its start
+//! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
+//! - `operation_flood`: forged SYNs; `operation_loss`: events are lost; `operation_trouble`: no privileges, no room
 //! - `demo`: the demo as a user sees it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
@@ -18,15 +19,24 @@
 
 mod account;
 mod conversation;
+mod demo;
 mod half_open;
 mod harness;
+mod http_load;
 mod http_nginx;
+mod http_output;
 mod http_sockets;
 mod leftovers;
 mod network;
+mod operation_flood;
+mod operation_loss;
+mod operation_trouble;
 #[path = "../support/schema.rs"]
 mod schema;
 mod sniffer;
+mod tcp_ends;
+mod tcp_frames;
+mod tcp_more;
 mod web;
 
 use std::thread;

@@ -370,8 +370,41 @@ fn silence_ends_a_connection_unless_the_kernel_has_seen_something() {
     wire.run("+20000 +20000");
     assert_eq!(wire.words(), ["S1 IdleTimeout ShADd 15 client 127B/4 server 127B/3"]);
     assert_eq!(wire.tracker.totals(), Totals { opened: 1, closed: 1, exchanges: 1, ..Totals::default() });
-    wire.run("+20000");
     assert_eq!(wire.kept(), 0, "the kernel's tables can forget it");
+}
+
+#[test]
+fn what_was_given_up_and_goes_on_is_picked_up_anew_and_not_counted_twice() {
+    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
+    wire.run(">S <SA >A >G <O +20000 +20000");
+    assert_eq!(
+        wire.words().last().map(String::as_str),
+        Some("S1 IdleTimeout ShADd 15 client 27B/3 server 27B/2")
+    );
+    wire.run(">G <O <FA >FA <A +1000").question_all();
+    let mut words = wire.words();
+    words.retain(|words| words != "request" && words != "response");
+    assert_eq!(
+        words,
+        [
+            "PARTIAL/PARTIAL",
+            "opened midstream",
+            "exchange 1 204 Complete Resynced",
+            "PARTIAL/FIN-WAIT-1",
+            "LAST-ACK/FIN-WAIT-2",
+            "CLOSED/TIME-WAIT",
+            "Oth Fin by server DdfFa 28 client 27B/2 server 27B/3",
+        ]
+    );
+}
+
+#[test]
+fn a_connection_is_not_forgotten_for_the_one_before_it() {
+    let mut wire = Wire::new(limits());
+    wire.run(">S <SA >A >G <O <FA >FA <A +1000");
+    assert_eq!(wire.tracker.totals().closed, 1);
+    wire.use_ports_again().run("+20000");
+    assert_eq!(wire.kept(), 1, "its first event may still wait in the ring");
 }
 
 #[test]

@@ -335,6 +335,12 @@ impl Wire {
         self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
     }
 
+    /// The kernel has seen the ports of every connection used again; the tracker has not been told yet.
+    pub(super) fn use_ports_again(&mut self) -> &mut Self {
+        self.maps.connections.values_mut().for_each(|flow| flow.id += 1);
+        self
+    }
+
     /// The kernel's tables lose everything.
     pub(super) fn forget(&mut self) -> &mut Self {
         self.maps = Maps::default();

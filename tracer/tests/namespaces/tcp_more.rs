@@ -1,0 +1,109 @@
+//! Connections that tracer does not see alone, or not from their start.
+
+use serde_json::Value;
+
+use crate::harness::{Fields, Tracer};
+use crate::pair;
+use crate::tcp_ends::{await_end, connect, exchange, listen};
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_connection_older_than_tracer_is_followed_from_its_next_exchange() {
+    let pair = pair();
+    let listener = listen(&pair);
+    let (mut client, mut server) = connect(&pair, &listener);
+    exchange(&mut client, &mut server, "/before", 200);
+    let tracer = Tracer::at(&pair.server, &[]);
+    let [asked, answered] = exchange(&mut client, &mut server, "/after", 404);
+    drop(server);
+    await_end(&mut client);
+    drop(client);
+    tracer.wait_for(1, "connection.closed");
+    let trace = tracer.stop();
+    trace.assert_clean();
+    assert_eq!(trace.names(), ["connection.opened", "http.exchange", "connection.closed", "tracer.summary"]);
+    assert!(trace.opened()[0].flag("tcp.midstream"));
+    let exchange = trace.exchanges()[0];
+    assert_eq!(exchange.text("url.original"), "/after");
+    assert_eq!(exchange.number("http.response.status_code"), 404);
+    assert_eq!((exchange.text("http.outcome"), exchange.text("http.confidence")), ("complete", "resynced"));
+    let closed = trace.closed()[0];
+    assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("OTH", "fin"));
+    assert_eq!((closed.number("client.bytes"), closed.number("server.bytes")), (asked, answered));
+    assert_eq!(closed.text("server.address"), pair.server.v4.to_string());
+}
+
+/// A record without what differs from one tracer to another: its clock, and its names of connections.
+fn essence(record: &Value) -> Value {
+    let mut record = record.clone();
+    if let Some(fields) = record.as_object_mut() {
+        fields.retain(|name, _| !name.ends_with("_ns") && name != "timestamp" && name != "connection.id");
+    }
+    record
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn two_tracers_tell_the_same_and_one_survives_the_other() {
+    let pair = pair();
+    let listener = listen(&pair);
+    let converse = |target: &str| {
+        let (mut client, mut server) = connect(&pair, &listener);
+        exchange(&mut client, &mut server, target, 200);
+        drop(server);
+        await_end(&mut client);
+    };
+    let first = Tracer::at(&pair.server, &[]);
+    let second = Tracer::at(&pair.server, &[]);
+    assert!(second.errors().contains("XDP"), "the second says why it does not use XDP:\n{}", second.errors());
+    converse("/both");
+    first.wait_for(1, "connection.closed");
+    second.wait_for(1, "connection.closed");
+    let first = first.stop();
+    converse("/second");
+    second.wait_for(2, "connection.closed");
+    let second = second.stop();
+    first.assert_clean();
+    second.assert_clean();
+    let told = |records: &[Value]| records.iter().map(essence).collect::<Vec<_>>();
+    assert_eq!(first.names(), ["connection.opened", "http.exchange", "connection.closed", "tracer.summary"]);
+    assert_eq!(told(&first.records[..3]), told(&second.records[..3]));
+    let targets: Vec<_> = second.exchanges().iter().map(|exchange| exchange.text("url.path")).collect();
+    assert_eq!(targets, ["/both", "/second"]);
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_connection_given_up_in_silence_is_picked_up_anew() {
+    let pair = pair();
+    let listener = listen(&pair);
+    let tracer = Tracer::at(&pair.server, &["--idle-timeout", "700ms"]);
+    let (mut client, mut server) = connect(&pair, &listener);
+    let before = exchange(&mut client, &mut server, "/before", 200);
+    tracer.wait_for(1, "connection.closed");
+    let after = exchange(&mut client, &mut server, "/after", 200);
+    drop(server);
+    await_end(&mut client);
+    drop(client);
+    tracer.wait_for(2, "connection.closed");
+    let trace = tracer.stop();
+    trace.assert_clean();
+    let story = ["connection.opened", "http.exchange", "connection.closed"];
+    assert_eq!(trace.names(), [&story[..], &story, &["tracer.summary"]].concat());
+    let ends: Vec<_> = trace
+        .closed()
+        .iter()
+        .map(|closed| (closed.text("tcp.conn_state"), closed.text("tcp.close.reason")))
+        .collect();
+    assert_eq!(ends, [("S1", "idle_timeout"), ("OTH", "fin")]);
+    let bytes: Vec<_> = trace
+        .closed()
+        .iter()
+        .map(|closed| [closed.number("client.bytes"), closed.number("server.bytes")])
+        .collect();
+    assert_eq!(bytes, [before, after], "no byte is counted twice");
+    assert!(trace.opened()[1].flag("tcp.midstream"));
+    assert_eq!(trace.exchanges()[1].text("http.confidence"), "resynced");
+    let ids = [0, 1].map(|number| trace.closed()[number].text("connection.id"));
+    assert_ne!(ids[0], ids[1]);
+}

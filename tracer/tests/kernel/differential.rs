@@ -9,6 +9,7 @@ mod table;
 
 mod compare;
 mod kernel;
+mod paged;
 mod timing;
 
 use self::{

@@ -28,6 +28,7 @@ const CACHED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
 const LARGE: usize = 60 * 1024;
 
 /// A conversation being written.
+#[derive(Clone)]
 pub(crate) struct Talk {
     steps: Vec<Step>,
     /// The next sequence numbers of the client and of the server.
@@ -95,12 +96,8 @@ impl Talk {
         self.client(ACK, b"");
     }
 
-    /// The frames so far.
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    pub(super) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
+    /// The conversation so far.
+    pub(crate) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
         Conversation { says: says.into(), steps: self.steps, heads: heads.into() }
     }
 }

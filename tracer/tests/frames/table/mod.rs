@@ -28,7 +28,7 @@ pub(crate) struct Row {
 }
 
 /// What is told of one frame.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Causes of the segment event; 0: there is none.
     pub(crate) causes: u32,

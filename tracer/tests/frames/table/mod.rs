@@ -3,8 +3,10 @@
 pub(crate) mod build;
 pub(crate) mod conversations;
 mod link;
+mod messages;
 mod network;
 pub(crate) mod random;
+pub(crate) mod talk;
 mod transport;
 
 use bytes::Bytes;

@@ -6,7 +6,7 @@ use super::{
     kernel::{Kernel, Switches},
     table::{
         build::{ACK, SYN, Tcp},
-        conversations::Talk,
+        talk::Talk,
     },
 };
 

@@ -11,7 +11,7 @@ use crate::{
     frame::WINDOW,
     http::FRAGMENT,
     seq::Seq,
-    wire::MAX_OPTIONS,
+    wire::{MAX_OPTIONS, TcpFlags},
 };
 
 /// The kind of an event, first byte of every one.
@@ -103,7 +103,8 @@ pub mod mark {
     pub const UNSOLICITED: u16 = 1 << 6;
     /// The head begun turned out not to be one, and nothing more is read in this direction.
     pub const NOT_HTTP: u16 = 1 << 7;
-    /// The end of the message begun cannot be told: bytes were missed, or its chunks are malformed.
+    /// Bytes were missed, or the chunks of a message are malformed: the end of a message begun cannot be told, and
+    /// messages may go by until a head is found by its looks.
     pub const LOST_SYNC: u16 = 1 << 8;
     /// Content-Length is not a number, or there are several that differ.
     pub const BAD_LENGTH: u16 = 1 << 9;
@@ -153,8 +154,8 @@ pub struct SegmentEvent {
     pub flags: u8,
     /// Bytes of `options`; options are told of a SYN only.
     pub options_len: u8,
-    /// Zero.
-    pub padding: u32,
+    /// With [`cause::GAP`](crate::flow::cause::GAP): bytes missing before the payload.
+    pub gap: u32,
     /// TCP options.
     pub options: [u8; MAX_OPTIONS],
     /// What both directions have shown, this segment included: from the lower endpoint, from the higher one.
@@ -201,6 +202,14 @@ pub struct HttpEvent {
     pub bytes: [u8; FRAGMENT + WINDOW],
 }
 
+impl SegmentEvent {
+    /// The sequence number of the first payload byte: SYN takes one of its own.
+    #[must_use]
+    pub const fn payload_seq(&self) -> Seq {
+        if self.flags & TcpFlags::SYN != 0 { self.seq.add(1) } else { self.seq }
+    }
+}
+
 impl EventHeader {
     /// All zero.
     pub const BLANK: Self = Self {
@@ -227,7 +236,7 @@ impl SegmentEvent {
         window: 0,
         flags: 0,
         options_len: 0,
-        padding: 0,
+        gap: 0,
         options: [0; MAX_OPTIONS],
         halves: [HalfCounters::BLANK; 2],
     };
@@ -403,7 +412,7 @@ impl Reader<'_> {
             window: self.u16(),
             flags: self.u8(),
             options_len: self.u8(),
-            padding: self.u32(),
+            gap: self.u32(),
             options: self.take(),
             halves: [self.counters(), self.counters()],
         }

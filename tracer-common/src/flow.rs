@@ -185,7 +185,8 @@ pub struct Half {
     pub window: u32,
     /// The causes of the segment being taken in.
     causes: u32,
-    padding: u32,
+    /// With [`cause::GAP`]: the bytes missing before the payload of the segment being taken in.
+    pub(crate) gap: u32,
     /// Where HTTP messages start and end.
     pub http: HttpHalf,
 }
@@ -199,7 +200,7 @@ impl Half {
         owner: 0,
         window: 0,
         causes: 0,
-        padding: 0,
+        gap: 0,
         http: HttpHalf::BLANK,
     };
 
@@ -276,6 +277,7 @@ impl FlowState {
         let closed = self.is_closed();
         let (sender, receiver) = self.split(from_low);
         sender.counters.packets += 1;
+        sender.gap = 0;
         sender.causes = if closed { cause::AFTER_CLOSE } else { 0 };
         on_start(sender, receiver, segment);
         on_payload(sender, segment, &now);
@@ -355,6 +357,7 @@ fn on_payload(sender: &mut Half, segment: &Segment, now: &impl Fn() -> u64) {
     }
     if ahead > 0 {
         sender.causes |= cause::GAP;
+        sender.gap = ahead.cast_unsigned();
     }
     if ahead < 0 {
         sender.causes |= cause::OLD_DATA;

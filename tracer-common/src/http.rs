@@ -11,7 +11,7 @@ use core::ops::ControlFlow;
 
 use crate::{
     event::{Framing, HttpEvent, mark},
-    flow::Half,
+    flow::{Half, half},
     frame::{FrameBytes, WINDOW},
 };
 
@@ -445,7 +445,10 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     /// The byte at `position` is not in this segment: it may still come, or it never will.
     #[inline(always)]
     fn missed(&mut self, position: u64) -> ControlFlow<()> {
-        if self.half.offset_of(self.peer.counters.ack) <= position {
+        // Without acknowledgments to go by (a capture of one direction) there is nothing to wait for.
+        if self.peer.counters.flags & half::ACKED != 0
+            && self.half.offset_of(self.peer.counters.ack) <= position
+        {
             return ControlFlow::Break(());
         }
         // The receiver has it, so it will not be sent again: it went by unseen or out of order.
@@ -453,34 +456,33 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         ControlFlow::Continue(())
     }
 
-    /// The framing is lost: says so where userspace has heard of the message.
+    /// The framing is lost. Says so between messages, too: whole messages may go by until it is found again.
     #[inline(always)]
     fn lost(&mut self) {
-        self.give_up(mark::LOST_SYNC);
+        self.drop_loaded();
+        if self.half.http.state != state::LOST {
+            self.tell(mark::LOST_SYNC);
+        }
         self.half.http.lose_sync();
     }
 
+    /// This is not HTTP: says so where userspace has heard of the message.
     #[inline(always)]
     fn not_http(&mut self) {
-        self.give_up(mark::NOT_HTTP);
-        self.half.http.stop_at(state::NOT_HTTP);
-    }
-
-    #[inline(always)]
-    fn give_up(&mut self, marks: u16) {
         self.drop_loaded();
         if self.half.http.has(fact::TOLD) {
-            self.tell(marks);
+            self.tell(mark::NOT_HTTP);
         }
+        self.half.http.stop_at(state::NOT_HTTP);
     }
 
     /// The head is complete: what follows is decided in the order of RFC 9112, 6.3.
     #[inline(always)]
     fn head_end(&mut self) {
         let http = &mut self.half.http;
-        let head_requested = self.peer.http.head_requests >> (http.messages & 63) & 1 != 0;
-        let connected = self.peer.http.connect == http.messages.wrapping_add(1);
         let mut marks = mark::HEAD_END;
+        let mut head_requested = false;
+        let mut connected = false;
         if http.has(fact::RESPONSE) {
             if http.has(fact::RESYNCED) && self.peer.http.messages > http.messages {
                 http.messages = self.peer.http.messages - 1;
@@ -489,8 +491,12 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             let unsolicited = http.messages >= self.peer.http.messages;
             if unsolicited {
                 marks |= mark::UNSOLICITED;
-            } else if http.status >= 200 || http.status == 101 {
-                http.messages += 1;
+            } else {
+                head_requested = self.peer.http.head_requests >> (http.messages & 63) & 1 != 0;
+                connected = self.peer.http.connect == http.messages.wrapping_add(1);
+                if http.status >= 200 || http.status == 101 {
+                    http.messages += 1;
+                }
             }
         }
         let framing = http.body_framing(head_requested, connected);
@@ -793,7 +799,8 @@ impl HttpHalf {
         }
         self.number = 0;
         self.digits = 0;
-        self.state = if self.token == CONTENT_LENGTH {
+        // The lengths, because zero bytes in front of a name do not show in the token.
+        self.state = if self.token == CONTENT_LENGTH && self.token_len == 14 {
             state::LENGTH
         } else if self.token == TRANSFER_ENCODING && self.token_len == 17 && self.state == state::NAME_T {
             self.clear_token();
@@ -937,3 +944,6 @@ fn starts_like_a_message(window: &[u8; WINDOW]) -> bool {
         || starts(const { token("OPTIONS ") }, 8)
         || starts(const { token("CONNECT ") }, 8)
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,19 +129,24 @@ fn confirm<T: Tables>(tables: &mut T, key: &FlowKey) -> Result<(), Skip> {
     if tables.confirm(key) { Ok(()) } else { Err(Skip::TableFull) }
 }
 
-/// A SYN that does not belong to the connection as known: another initial sequence number.
+/// A SYN, or the answer to one, that does not belong to the connection as known.
 #[inline(always)]
 fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool) -> bool {
-    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK | TcpFlags::RST) {
+    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::RST) {
         return false;
     }
     let closed = flow.is_closed();
     let confirmed = flow.is_confirmed();
-    let (sender, _) = flow.split(from_low);
-    let same = sender.counters.flags & half::SYN != 0 && sender.counters.base == segment.payload_seq();
-    let started = sender.counters.flags & half::STARTED != 0;
+    let (sender, receiver) = flow.split(from_low);
+    let known = sender.counters.flags & half::SYN != 0;
+    let same = known && sender.counters.base == segment.payload_seq();
+    if segment.flags.has(TcpFlags::ACK) {
+        // The server has accepted another SYN than the one that was followed: the old connection is dead.
+        return known && !same && segment.ack != receiver.counters.base;
+    }
     // A live connection is not given up for a SYN that anybody can forge; its server would challenge it
     // (RFC 9293, 3.10.7.4). Before the end of the handshake, the newest SYN is the one that counts.
+    let started = sender.counters.flags & half::STARTED != 0;
     !same && (closed || started && !confirmed)
 }
 
@@ -165,6 +170,7 @@ where
     let mut causes = flow.on_segment(segment, from_low, || vantage.now());
     let (sender, receiver) = flow.split(from_low);
 
+    let gap = sender.gap;
     let start = sender.offset_of(segment.payload_seq());
     let end = start + u64::from(segment.payload_len);
     // What was sent before the pick-up has no offset, and must not be taken for the start of the stream.
@@ -197,7 +203,7 @@ where
         event.payload_len = segment.payload_len;
         event.window = segment.window;
         event.flags = segment.flags.0;
-        event.padding = 0;
+        event.gap = gap;
         event.options_len = 0;
         event.halves[0] = flow.halves[0].counters;
         event.halves[1] = flow.halves[1].counters;

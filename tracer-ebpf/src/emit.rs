@@ -127,6 +127,13 @@ fn warn<C: EbpfContext>(ctx: &C, reason: Skip, times: u64) {
         Skip::TableFull => aya_log_ebpf::warn!(ctx, "connection table full, {} times on this CPU", times),
         Skip::MalformedIp => aya_log_ebpf::warn!(ctx, "malformed IP header, {} times on this CPU", times),
         Skip::MalformedTcp => aya_log_ebpf::warn!(ctx, "malformed TCP header, {} times on this CPU", times),
-        _ => {}
+        Skip::NotIp
+        | Skip::NotTcp
+        | Skip::OtherPort
+        | Skip::OtherHost
+        | Skip::Fragment
+        | Skip::Truncated
+        | Skip::TooManyHeaders
+        | Skip::Duplicate => {}
     }
 }

@@ -34,12 +34,20 @@ impl Tables for KernelTables {
         look_up(second, key).map(|flow| (second, flow))
     }
 
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value it would be copied to the BPF stack"
+    )]
     #[inline(always)]
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
         HALF_OPEN.insert(key, &BLANK, 0).ok()?;
         look_up(Table::Unconfirmed, key)
     }
 
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value it would be copied to the BPF stack"
+    )]
     #[inline(always)]
     fn confirm(&mut self, key: &FlowKey) -> bool {
         let Some(flow) = look_up(Table::Unconfirmed, key) else { return false };

@@ -2,14 +2,28 @@
 //!
 //! The path of an event, and the modules along it:
 //!
+//! - [`cli`] and [`config`]: what is asked for; [`doctor`]: whether this host can do it.
 //! - [`kernel`]: loads and attaches the kernel programs, reads the ring buffer, the counters and the connection table.
 //! - [`pipeline`]: the loop that moves events from the ring to the tracker and records to the sinks.
 //! - [`tracker`]: events in, [`record`]s out; with [`tcp`] for the two endpoints and [`http`] for the exchanges.
-//! - [`sink`]: records as text, JSON lines or an explanation.
+//! - [`sink`]: records as text, JSON lines or an explanation; [`summary`]: what was seen, told and lost.
 //! - [`host`]: the path of a frame as in the kernel, run in userspace.
+//! - [`clock`], [`logging`]: time and diagnostics.
 //! - [`demo`], with [`netns`]: a conversation to watch.
 
+pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod host;
+pub mod http;
+pub mod kernel;
+pub mod logging;
 pub mod netns;
+pub mod pipeline;
 pub mod record;
+pub mod sink;
+pub mod summary;
+pub mod tcp;
+pub mod tracker;

@@ -69,7 +69,7 @@ impl<E: Extend<u8>> Writer<'_, E> {
         self.u32(event.payload_len);
         self.u16(event.window);
         self.put([event.flags, event.options_len]);
-        self.u32(event.padding);
+        self.u32(event.gap);
         self.put(event.options);
         for half in &event.halves {
             self.counters(half);
@@ -150,7 +150,7 @@ mod tests {
             window: 15,
             flags: 16,
             options_len: 40,
-            padding: 0,
+            gap: 0,
             options,
             halves: [half(100), half(200)],
         }

@@ -29,8 +29,11 @@ use std::net::SocketAddr;
 pub mod browser;
 mod content;
 pub mod half_open;
+mod run;
 pub mod server;
 mod wire;
+
+pub use run::run;
 
 /// What one side knows of one connection once it is over, to be compared with the tracer's record.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,15 +4,30 @@
 //! - `conversation`: the demo's server and browser, and the segments they cause
 //! - `half_open`: forged handshakes leave the server's kernel in SYN-RECEIVED
 //! - `leftovers`: nothing stays behind, not even after a kill
+//! - `harness`: the real program, started and stopped by the tests of it
+//! - `web`: nginx and curl; `account`: what the records must say
+//! - `http_nginx`: what tracer says of nginx and curl is what they say themselves
+//! - `http_load`: much at once
+//! - `http_output`: the formats for people
+//! - `http_sockets`: conversations that no server or client can be asked to have
+//! - `tcp_ends`: how connections end; `tcp_more`: what tracer does not see alone, or not from its start
+//! - `demo`: the demo as a user sees it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
 #![forbid(unsafe_code)]
 
+mod account;
 mod conversation;
 mod half_open;
+mod harness;
+mod http_nginx;
+mod http_sockets;
 mod leftovers;
 mod network;
+#[path = "../support/schema.rs"]
+mod schema;
 mod sniffer;
+mod web;
 
 use std::thread;
 use std::time::{Duration, Instant};

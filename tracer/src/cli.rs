@@ -1,0 +1,318 @@
+//! The command line. No side effects: what is typed becomes a [`Command`], or a message and exit code 2.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{
+    Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
+    builder::{NonEmptyStringValueParser, PossibleValue},
+    error::ErrorKind,
+};
+use ipnet::IpNet;
+
+use crate::{
+    config::{
+        self, Attach, AttachBy, Config, Events, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS, Output,
+        Ports, XdpMode,
+    },
+    record::EventName,
+    sink::Format,
+};
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Trace live connections.
+    Trace(Box<Config>),
+    /// Trace a conversation made for the purpose.
+    Demo(Format),
+    /// Tell what this host supports.
+    Doctor(Attach),
+}
+
+/// Reads the command line of this process; ends it where that is no command, or only a question.
+#[must_use]
+pub fn parse() -> Command {
+    Arguments::parse()
+        .command
+        .checked()
+        .unwrap_or_else(|invalid| Arguments::command().error(ErrorKind::ValueValidation, invalid).exit())
+}
+
+/// Traces TCP connections and their HTTP exchanges from inside the Linux kernel
+#[derive(Debug, Parser)]
+#[command(name = "tracer", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+/// What follows the list of subcommands.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed at run time, 2 bad arguments.";
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Trace live connections (needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)
+    Trace(TraceArguments),
+    /// Trace a page and two cached pictures, served and fetched in private network namespaces
+    Demo {
+        /// How records are written
+        #[arg(short, long, value_name = "FORMAT", default_value = "explain")]
+        output: Format,
+    },
+    /// Tell what this host supports, where tracer would attach, and what would not be measured
+    Doctor(AttachArguments),
+}
+
+#[derive(Debug, Args)]
+struct TraceArguments {
+    #[command(flatten)]
+    attach: AttachArguments,
+    #[command(flatten)]
+    select: SelectArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    limits: LimitArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where")]
+struct AttachArguments {
+    /// Interface to attach to; repeatable. "any" means all, also those that come later
+    /// [default: those with a default route, and lo]
+    #[arg(short, long = "interface", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    interfaces: Vec<String>,
+
+    /// Hook for ingress. Egress is always TC
+    #[arg(long, value_name = "HOOK", default_value = "auto")]
+    attach: AttachBy,
+
+    /// Kind of XDP
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    xdp_mode: XdpMode,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What")]
+struct SelectArguments {
+    /// Ports of the servers
+    #[arg(short, long = "port", value_name = "LIST", default_value = "80")]
+    ports: Ports,
+
+    /// Only connections with an address in this network; repeatable
+    #[arg(long = "host", value_name = "CIDR", value_parser = config::host)]
+    hosts: Vec<IpNet>,
+
+    /// Records to write: connection, exchange, state, segment, request, response, stats
+    #[arg(long, value_name = "LIST", default_value = "connection,exchange")]
+    events: Events,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct OutputArguments {
+    /// How records are written
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+
+    /// Write records to this file instead of standard output; SIGHUP opens it anew
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+
+    /// End after this time, as in 90s or 1h30m
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    duration: Option<Duration>,
+
+    /// End after this many records
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Show the messages of the kernel programs on standard error
+    #[arg(long)]
+    kernel_log: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArguments {
+    /// Size of the ring buffer between kernel and userspace, a power of two
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = config::ring_bytes)]
+    ring_bytes: u32,
+
+    /// Connections, and half-open handshakes, followed at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONNECTIONS)))]
+    max_connections: u32,
+
+    // Linux sends its SYN-ACK six times and gives up after 63 seconds.
+    /// Give up a handshake that is not confirmed after this time; a Linux server does so after 63s
+    #[arg(long, value_name = "TIME", default_value = "64s", value_parser = config::duration)]
+    half_open_timeout: Duration,
+
+    // Longer than servers and browsers keep idle connections: nginx 75 s, browsers up to 5 minutes.
+    /// Give up a connection after this much silence; servers and browsers keep idle ones for up to 5m
+    #[arg(long, value_name = "TIME", default_value = "6m", value_parser = config::duration)]
+    idle_timeout: Duration,
+}
+
+impl Subcommands {
+    fn checked(self) -> Result<Command, config::Invalid> {
+        Ok(match self {
+            Self::Trace(arguments) => Command::Trace(Box::new(arguments.checked()?)),
+            Self::Demo { output } => Command::Demo(output),
+            Self::Doctor(arguments) => Command::Doctor(arguments.checked()),
+        })
+    }
+}
+
+impl AttachArguments {
+    fn checked(self) -> Attach {
+        Attach {
+            interfaces: Interfaces::from_names(self.interfaces),
+            by: self.attach,
+            xdp_mode: self.xdp_mode,
+        }
+    }
+}
+
+impl TraceArguments {
+    fn checked(self) -> Result<Config, config::Invalid> {
+        let Self { attach, select, output, limits } = self;
+        // An explanation goes from segment to segment.
+        let events = match output.output {
+            Format::Explain => select.events.with(EventName::Segment),
+            Format::Text | Format::Json => select.events,
+        };
+        Ok(Config {
+            attach: attach.checked(),
+            kernel: KernelConfig {
+                ports: select.ports,
+                hosts: config::hosts(select.hosts)?,
+                every_segment: events.has(EventName::Segment),
+                ring_bytes: limits.ring_bytes,
+                max_connections: limits.max_connections,
+                log: output.kernel_log,
+            },
+            limits: Limits {
+                max_connections: limits.max_connections,
+                half_open_timeout: limits.half_open_timeout,
+                idle_timeout: limits.idle_timeout,
+            },
+            output: Output { format: output.output, events, file: output.write },
+            duration: output.duration,
+            count: output.count,
+        })
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json, Self::Explain]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Text => PossibleValue::new("text").help("One line a record, for reading"),
+            Self::Json => PossibleValue::new("json").help("One JSON object a line, for a log pipeline"),
+            Self::Explain => PossibleValue::new("explain").help("Each connection step by step, in words"),
+        })
+    }
+}
+
+impl ValueEnum for AttachBy {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Xdp, Self::Tc]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Auto => PossibleValue::new("auto").help("XDP where it works, TC elsewhere"),
+            Self::Xdp => PossibleValue::new("xdp").help("XDP, or an error"),
+            Self::Tc => PossibleValue::new("tc").help("TC: leaves the driver as it is"),
+        })
+    }
+}
+
+impl ValueEnum for XdpMode {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Native, Self::Generic]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Auto => {
+                PossibleValue::new("auto").help("Native; with --attach xdp, generic where that fails")
+            }
+            Self::Native => PossibleValue::new("native").help("In the driver"),
+            Self::Generic => PossibleValue::new("generic").help("In the network stack; slower than TC"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, clap::Error> {
+        let arguments = Arguments::try_parse_from(line.split_whitespace())?;
+        Ok(arguments.command.checked().expect("valid"))
+    }
+
+    fn trace(line: &str) -> Config {
+        match command(&format!("tracer trace {line}")) {
+            Ok(Command::Trace(config)) => *config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let config = trace("");
+        assert_eq!(config.attach, Attach::default());
+        assert_eq!(config.kernel.ports, "80".parse().expect("a port"));
+        assert_eq!(config.kernel.ring_bytes, 16 << 20);
+        assert_eq!((config.kernel.max_connections, config.limits.max_connections), (65_536, 65_536));
+        assert_eq!(config.limits.half_open_timeout, Duration::from_secs(64));
+        assert_eq!(config.limits.idle_timeout, Duration::from_secs(360));
+        assert_eq!(config.output.events, "connection,exchange".parse().expect("events"));
+        assert_eq!((config.duration, config.count), (None, None));
+        assert!(!config.kernel.every_segment && !config.kernel.log);
+    }
+
+    #[test]
+    fn segments_are_asked_for_by_name_and_by_an_explanation() {
+        assert!(trace("--events segment").kernel.every_segment);
+        let explained = trace("-o explain");
+        assert!(explained.kernel.every_segment && explained.output.events.has(EventName::Segment));
+    }
+
+    #[test]
+    fn options_may_be_repeated_where_that_makes_sense() {
+        let config = trace("-i eth0 -i eth1 --host 192.0.2.0/24 --host 2001:db8::1");
+        assert_eq!(config.attach.interfaces, Interfaces::from_names(vec!["eth0".into(), "eth1".into()]));
+        assert_eq!(config.kernel.hosts.len(), 2);
+    }
+
+    #[test]
+    fn bad_arguments_are_refused() {
+        for line in [
+            "tracer",
+            "tracer trace -p x",
+            "tracer trace --host x",
+            "tracer trace --events x",
+            "tracer trace --duration x",
+            "tracer trace --count 0",
+            "tracer trace --max-connections 0",
+            "tracer trace --ring-bytes 3M",
+            "tracer trace -o xml",
+            "tracer trace -i",
+        ] {
+            assert!(command(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What a run is asked to do, checked: every value here is one that can be carried out.
+//!
+//! The types parse themselves from what is typed on the command line; the errors say what was found and what is
+//! expected instead.
+
+mod events;
+
+use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use ipnet::IpNet;
+use tracer_common::config::MAX_HOSTS;
+
+pub use self::events::Events;
+use crate::sink::Format;
+
+/// The smallest ring buffer: a multiple of every page size that Linux uses, and room for a few hundred events.
+pub const MIN_RING_BYTES: u32 = 64 * 1024;
+/// The largest ring buffer: the kernel locks all of it in memory.
+pub const MAX_RING_BYTES: u32 = 1024 * 1024 * 1024;
+/// The most connections followed at once: the kernel sets the memory for all of them aside, about 1 KiB for each.
+pub const MAX_CONNECTIONS: u32 = 4 * 1024 * 1024;
+/// The longest timeout and duration: far beyond any use, and far from an overflow of nanoseconds.
+const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// A value that cannot be carried out, and what is expected instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid(String);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// What `tracer trace` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to attach, and how.
+    pub attach: Attach,
+    /// What the kernel programs look at, and the memory they get.
+    pub kernel: KernelConfig,
+    /// How long userspace waits for what does not come.
+    pub limits: Limits,
+    /// Which records are written, how and where.
+    pub output: Output,
+    /// End after this time.
+    pub duration: Option<Duration>,
+    /// End after this many records.
+    pub count: Option<u64>,
+}
+
+/// Where to attach, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attach {
+    /// The interfaces.
+    pub interfaces: Interfaces,
+    /// XDP or TC on ingress.
+    pub by: AttachBy,
+    /// The kind of XDP.
+    pub xdp_mode: XdpMode,
+}
+
+/// What the kernel programs look at, and the memory they get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelConfig {
+    /// The traced ports.
+    pub ports: Ports,
+    /// Only connections with an address in one of these networks; all if there are none.
+    pub hosts: Vec<IpNet>,
+    /// Tell every segment, not only those that change something.
+    pub every_segment: bool,
+    /// Bytes of the ring buffer.
+    pub ring_bytes: u32,
+    /// Size of each of the two connection tables.
+    pub max_connections: u32,
+    /// Show the messages of the kernel programs.
+    pub log: bool,
+}
+
+/// How long userspace waits for what does not come, and how much it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most connections kept.
+    pub max_connections: u32,
+    /// Time after which a handshake that is not confirmed is given up.
+    pub half_open_timeout: Duration,
+    /// Silence after which a connection is given up.
+    pub idle_timeout: Duration,
+}
+
+/// Which records are written, how and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How records are written.
+    pub format: Format,
+    /// Which records are written.
+    pub events: Events,
+    /// The file they are written to instead of standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// The interfaces to attach to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Interfaces {
+    /// Those with a default route, and `lo`.
+    #[default]
+    DefaultRoute,
+    /// All of them, and those that come later.
+    Any,
+    /// These.
+    Named(BTreeSet<String>),
+}
+
+impl Interfaces {
+    /// The word that stands for all interfaces, as in tcpdump.
+    pub const ANY: &str = "any";
+
+    /// From the names given; none means the default.
+    #[must_use]
+    pub fn from_names(names: Vec<String>) -> Self {
+        if names.is_empty() {
+            Self::DefaultRoute
+        } else if names.iter().any(|name| name == Self::ANY) {
+            Self::Any
+        } else {
+            Self::Named(names.into_iter().collect())
+        }
+    }
+}
+
+/// XDP or TC on ingress. Egress is always TC: XDP sees nothing of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachBy {
+    /// XDP where it works, TC elsewhere.
+    #[default]
+    Auto,
+    /// XDP, or an error.
+    Xdp,
+    /// TC.
+    Tc,
+}
+
+/// The kind of XDP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// Native; generic only where TC is ruled out and the driver has no native XDP.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// In the network stack: slower than TC, for drivers that cannot do better.
+    Generic,
+}
+
+/// A set of ports, as in `80,8080,8000-8099`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports(BTreeSet<u16>);
+
+impl Ports {
+    /// The ports in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromStr for Ports {
+    type Err = Invalid;
+
+    fn from_str(list: &str) -> Result<Self, Invalid> {
+        let mut ports = BTreeSet::new();
+        for item in list.split(',') {
+            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            let (first, last) = (port(first, list)?, port(last, list)?);
+            if first > last {
+                return Err(Invalid(format!("the range {item} ends before it starts: write {last}-{first}")));
+            }
+            ports.extend(first..=last);
+        }
+        Ok(Self(ports))
+    }
+}
+
+fn port(text: &str, list: &str) -> Result<u16, Invalid> {
+    match text.trim().parse() {
+        Ok(port) if port > 0 => Ok(port),
+        Ok(_) | Err(_) => Err(Invalid(format!(
+            "\"{text}\" is not a port from 1 to 65535 (in \"{list}\"; expected a list like 80,8080,8000-8099)"
+        ))),
+    }
+}
+
+/// A network, or a single address.
+///
+/// # Errors
+/// Text that is neither.
+pub fn host(text: &str) -> Result<IpNet, Invalid> {
+    let single = |address: IpAddr| IpNet::from(address);
+    text.parse::<IpNet>().or_else(|_| text.parse().map(single)).map(|network| network.trunc()).map_err(|_| {
+        Invalid(format!("\"{text}\" is neither an address nor a network like 192.0.2.0/24 or 2001:db8::/32"))
+    })
+}
+
+/// Checks that all networks fit into the kernel's table.
+///
+/// # Errors
+/// There are too many.
+pub fn hosts(networks: Vec<IpNet>) -> Result<Vec<IpNet>, Invalid> {
+    if networks.len() > MAX_HOSTS as usize {
+        return Err(Invalid(format!("{} networks are given, {MAX_HOSTS} is the most", networks.len())));
+    }
+    Ok(networks)
+}
+
+/// A length of time, as in `90s` or `1h 30m`.
+///
+/// # Errors
+/// Text that is none, zero, and more than a year.
+pub fn duration(text: &str) -> Result<Duration, Invalid> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| Invalid(format!("{error} (expected a duration like 500ms, 90s or 1h30m)")))?;
+    if duration.is_zero() || duration > MAX_DURATION {
+        return Err(Invalid(format!("{text} is not between 1ns and a year")));
+    }
+    Ok(duration)
+}
+
+/// Bytes of the ring buffer, as in `16M`.
+///
+/// # Errors
+/// What is no power of two between [`MIN_RING_BYTES`] and [`MAX_RING_BYTES`].
+pub fn ring_bytes(text: &str) -> Result<u32, Invalid> {
+    let (digits, shift) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
+        Some((digits, "k" | "K")) => (digits, 10),
+        Some((digits, "m" | "M")) => (digits, 20),
+        Some((digits, "g" | "G")) => (digits, 30),
+        _ => (text.trim(), 0),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    match bytes.and_then(|bytes| u32::try_from(bytes).ok()) {
+        Some(bytes) if bytes.is_power_of_two() && (MIN_RING_BYTES..=MAX_RING_BYTES).contains(&bytes) => {
+            Ok(bytes)
+        }
+        Some(_) | None => Err(Invalid(format!(
+            "\"{text}\" is not a power of two from 64K to 1G (expected a size like 16M)"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(list: &str) -> Result<Vec<u16>, Invalid> {
+        list.parse::<Ports>().map(|ports| ports.iter().collect())
+    }
+
+    #[test]
+    fn ports_are_single_ones_and_ranges() {
+        assert_eq!(ports("80"), Ok(vec![80]));
+        assert_eq!(ports("8080, 80,8000-8002,80"), Ok(vec![80, 8000, 8001, 8002, 8080]));
+        assert_eq!(ports("1-65535").map(|all| all.len()), Ok(65_535));
+    }
+
+    #[test]
+    fn what_is_no_list_of_ports_is_refused_with_the_part_that_is_wrong() {
+        for (list, wrong) in [
+            ("", "\"\""),
+            ("80,", "\"\""),
+            ("http", "\"http\""),
+            ("0", "\"0\""),
+            ("80,65536", "\"65536\""),
+            ("80-", "\"\""),
+            ("-80", "\"\""),
+            ("90-80", "80-90"),
+            ("80 81", "\"80 81\""),
+        ] {
+            let error = ports(list).expect_err(list);
+            assert!(error.0.contains(wrong), "{list}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_network_or_an_address() {
+        for (text, network) in [
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("192.0.2.7/24", "192.0.2.0/24"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(host(text).map(|host| host.to_string()).as_deref(), Ok(network));
+        }
+        for text in ["", "example.org", "192.0.2.0/33", "192.0.2", "2001:db8::/129"] {
+            assert!(host(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_hosts_than_the_kernel_has_room_for_are_refused() {
+        let network = host("192.0.2.0/24").expect("a network");
+        assert!(hosts(vec![network; MAX_HOSTS as usize]).is_ok());
+        assert!(hosts(vec![network; MAX_HOSTS as usize + 1]).is_err());
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_an_end() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for text in ["", "90", "0s", "-1s", "5 parsecs", "10years"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ring_is_a_power_of_two() {
+        assert_eq!(ring_bytes("16M"), Ok(16 << 20));
+        assert_eq!(ring_bytes("64k"), Ok(64 << 10));
+        assert_eq!(ring_bytes("1G"), Ok(1 << 30));
+        assert_eq!(ring_bytes("131072"), Ok(131_072));
+        for text in ["", "M", "32K", "3M", "2G", "100000", "-1", "16MB", "18446744073709551615G"] {
+            assert!(ring_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn any_among_the_interfaces_means_all() {
+        let names = |names: &[&str]| Interfaces::from_names(names.iter().map(ToString::to_string).collect());
+        assert_eq!(names(&[]), Interfaces::DefaultRoute);
+        assert_eq!(names(&["eth0", "any"]), Interfaces::Any);
+        assert_eq!(names(&["eth0", "eth0"]), Interfaces::Named(BTreeSet::from(["eth0".to_owned()])));
+    }
+}

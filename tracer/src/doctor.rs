@@ -1,0 +1,219 @@
+//! `tracer doctor`: what this host supports, where tracer would attach, and what would not be measured.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    config::{Attach, Interfaces, KernelConfig},
+    kernel::{
+        Kernel, attach,
+        interfaces::{self, Interface, Link},
+        object,
+        privilege::{Capabilities, NEEDED},
+        support,
+    },
+};
+
+/// What would not be measured, whatever the host.
+const LIMITS: [&str; 6] = [
+    "lo is observed once, on ingress: what goes out there comes in there",
+    "what another XDP program drops or redirects before TC is not seen; what tc drops on egress is",
+    "with segmentation offload one segment here may be several on the wire, and the other way round",
+    "checksums are not verified: on egress they are not filled in yet",
+    "of a fragmented packet only the first fragment is read",
+    "TLS and HTTP/2 are counted as data: only HTTP/1.x heads are read",
+];
+
+/// The smallest tables that load: only the programs are tried.
+const TRIAL_CONNECTIONS: u32 = 64;
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    text: String,
+    works: bool,
+}
+
+impl Report {
+    /// Whether tracing would work.
+    #[must_use]
+    pub const fn tracing_works(&self) -> bool {
+        self.works
+    }
+
+    /// Writes the report to standard output.
+    ///
+    /// # Errors
+    /// It cannot be written; a closed pipe is none.
+    pub fn print(&self) -> Result<()> {
+        match io::stdout().write_all(self.text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write the report")
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn head(&mut self, title: &str) {
+        let blank = if self.text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(self.text, "{blank}{title}");
+    }
+
+    fn line(&mut self, mark: Mark, what: &str) {
+        if matches!(mark, Mark::Missing) {
+            self.works = false;
+        }
+        let mark = match mark {
+            Mark::Good => "ok  ",
+            Mark::Missing => "NO  ",
+            Mark::Without => "no  ",
+            Mark::Unknown => "?   ",
+            Mark::Plain => "    ",
+        };
+        let _ = writeln!(self.text, "  {mark}{what}");
+    }
+}
+
+/// How a line of the report is marked.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    Good,
+    /// Tracing does not work without it.
+    Missing,
+    /// Tracing works without it.
+    Without,
+    Unknown,
+    Plain,
+}
+
+/// Looks at everything that tracing builds on.
+///
+/// # Errors
+/// Not even the questions can be asked.
+pub async fn examine(config: &Attach) -> Result<Report> {
+    let mut report = Report { text: String::new(), works: true };
+    let capabilities = Capabilities::current()?;
+    kernel(&mut report);
+    privileges(&mut report, capabilities);
+    programs(&mut report, capabilities);
+    where_to_attach(&mut report, config).await?;
+    report.head("Not measured");
+    for limit in LIMITS {
+        report.line(Mark::Plain, limit);
+    }
+    let verdict =
+        if report.works { "tracing works here" } else { "tracing does not work here: see NO above" };
+    report.head(verdict);
+    Ok(report)
+}
+
+fn kernel(report: &mut Report) {
+    report.head("Kernel");
+    report.line(Mark::Plain, &support::release());
+    for feature in support::features() {
+        let mark = match (feature.there, feature.required) {
+            (Some(true), _) => Mark::Good,
+            (Some(false), true) => Mark::Missing,
+            (Some(false), false) => Mark::Without,
+            (None, _) => Mark::Unknown,
+        };
+        report.line(mark, &format!("{}: {}", feature.name, feature.purpose));
+    }
+}
+
+fn privileges(report: &mut Report, capabilities: Capabilities) {
+    report.head("Privileges");
+    for capability in NEEDED {
+        let mark = if capabilities.has(capability) { Mark::Good } else { Mark::Missing };
+        report.line(mark, &format!("{}: {}", capability.name, capability.purpose));
+    }
+    let mark = if capabilities.can_name_others() { Mark::Good } else { Mark::Without };
+    report.line(mark, "CAP_SYS_ADMIN: names the programs of others; not needed");
+    report.line(Mark::Plain, &format!("locked memory: {}", support::locked_memory()));
+}
+
+fn programs(report: &mut Report, capabilities: Capabilities) {
+    report.head("Kernel programs");
+    if let Err(error) = object::embedded() {
+        return report.line(Mark::Missing, &format!("{error:#}"));
+    }
+    report.line(Mark::Good, &format!("embedded, {} KiB", object::size() / 1024));
+    if !capabilities.missing().is_empty() {
+        return report.line(Mark::Unknown, "not tried, for want of privileges: type `sudo tracer doctor`");
+    }
+    match try_programs() {
+        Ok(verified) => {
+            for (name, instructions) in verified {
+                report.line(Mark::Good, &format!("{name}: loads, {instructions} instructions verified"));
+            }
+        }
+        Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
+    }
+}
+
+fn try_programs() -> Result<Vec<(&'static str, u32)>> {
+    let (mut kernel, _sources) = Kernel::load(&KernelConfig {
+        ports: "80".parse()?,
+        hosts: Vec::new(),
+        every_segment: false,
+        ring_bytes: crate::config::MIN_RING_BYTES,
+        max_connections: TRIAL_CONNECTIONS,
+        log: false,
+    })?;
+    kernel.load_all()
+}
+
+async fn where_to_attach(report: &mut Report, config: &Attach) -> Result<()> {
+    report.head("Interfaces");
+    let interfaces = interfaces::list().await?;
+    let routed = interfaces::with_default_route().await?;
+    let chosen = |interface: &Interface| match &config.interfaces {
+        Interfaces::Any => true,
+        Interfaces::Named(names) => names.contains(&interface.name),
+        Interfaces::DefaultRoute => interface.link == Link::Loopback || routed.contains(&interface.index),
+    };
+    for interface in &interfaces {
+        let chosen = chosen(interface);
+        let mark = match (chosen, interface.link.frames()) {
+            (true, Some(_)) => Mark::Good,
+            (true, None) => Mark::Without,
+            (false, _) => Mark::Plain,
+        };
+        let plan = if chosen { attach::intention(interface, config) } else { "only with -i".to_owned() };
+        report.line(mark, &format!("{}: {plan}", described(interface)));
+    }
+    if let Interfaces::Named(names) = &config.interfaces {
+        for name in names.iter().filter(|name| !interfaces.iter().any(|interface| interface.name == **name)) {
+            report.line(Mark::Missing, &format!("{name}: there is no such interface"));
+        }
+    }
+    if !interfaces.iter().any(|interface| chosen(interface) && interface.link.frames().is_some()) {
+        report.line(Mark::Missing, "no interface to trace: name some with -i");
+    }
+    Ok(())
+}
+
+fn described(interface: &Interface) -> String {
+    let driver = driver(interface).map_or_else(String::new, |driver| format!(", {driver}"));
+    let down = if interface.up { "" } else { ", down" };
+    format!("{} ({}{driver}{down})", interface.name, interface.link)
+}
+
+/// The driver, or the kind of a virtual interface.
+fn driver(interface: &Interface) -> Option<String> {
+    interface.kind.clone().or_else(|| {
+        let folder = format!("/sys/class/net/{}", interface.name);
+        // The folder may belong to another network namespace: then its number differs, as a rule.
+        let index = fs::read_to_string(format!("{folder}/ifindex")).ok()?;
+        if index.trim_end() != interface.index.to_string() {
+            return None;
+        }
+        let driver = fs::read_link(format!("{folder}/device/driver")).ok()?;
+        Some(driver.file_name()?.to_string_lossy().into_owned())
+    })
+}

@@ -1,0 +1,178 @@
+//! HTTP/1.x: from the kernel's [`HttpFacts`] of one connection to requests, responses and exchanges.
+//!
+//! The kernel's scanner has decided where heads and messages start and end, and which response answers which request;
+//! see [`tracer_common::http`]. Left to do here: put the fragments of heads together (`assembly`), parse them (`head`,
+//! `target`), find the exchange of each message (`pairing`), and keep each (`exchange`, in a `queue`) until it can be
+//! told, in the order of the requests.
+//!
+//! No clock, no I/O: time comes with the events.
+
+mod assembly;
+mod exchange;
+mod head;
+mod pairing;
+mod queue;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use tracer_common::event::{HttpFacts, mark};
+
+use self::{assembly::Assembly, exchange::StreamEnd, pairing::has, queue::Queue};
+use crate::record::{Exchange, Request, Response};
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// When it was known, in ns of the observer's clock.
+    pub time: u64,
+    /// What it is.
+    pub body: FindingBody,
+}
+
+/// What there is to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FindingBody {
+    /// The head of a request is complete.
+    Request(Request),
+    /// The head of a response, interim or final, is complete.
+    Response(Response),
+    /// An exchange is over, and all before it are told.
+    Exchange(Box<Exchange>),
+}
+
+/// Why nothing more will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both sides closed. What [`Conversation::on_fin`] said counts; a direction without a FIN was not observed.
+    Closed,
+    /// A RST.
+    Reset,
+    /// The connection goes on or went silent, but is not followed any more.
+    NotObserved,
+}
+
+/// All HTTP of one connection.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    low: Direction,
+    high: Direction,
+    client_is_low: Option<bool>,
+    queue: Queue,
+    findings: VecDeque<Finding>,
+    exchanges: u32,
+}
+
+/// What one side is sending.
+#[derive(Debug, Default)]
+struct Direction {
+    assembly: Assembly,
+    /// The message whose end is awaited.
+    current: Option<Current>,
+    /// Its FIN.
+    fin: Option<StreamEnd>,
+}
+
+/// A message whose head is complete.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    /// Number of its head in its direction.
+    head: u32,
+    /// The exchange it belongs to.
+    index: u32,
+}
+
+impl Conversation {
+    /// Takes in what the kernel tells, with `bytes` of a head.
+    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8]) {
+        let from_low = facts.header.from_low == 1;
+        let response = has(facts, mark::RESPONSE);
+        if self.client_is_low.is_none() && has(facts, mark::RESPONSE | mark::HEAD_END | mark::MESSAGE_END) {
+            self.client_is_low = Some(from_low != response);
+        }
+        self.on_next_head(facts, from_low);
+        self.direction(from_low).assembly.push(facts, bytes);
+        if has(facts, mark::NOT_HTTP) {
+            self.direction(from_low).assembly.clear();
+        }
+        if has(facts, mark::LOST_SYNC) {
+            self.on_lost_sync(from_low);
+        }
+        if has(facts, mark::HEAD_END) {
+            let head = self.direction(from_low).assembly.take(facts);
+            // A client that sends responses has no exchanges.
+            if self.client_is_low == Some(from_low != response) {
+                self.on_head(facts, &head, from_low);
+            }
+        }
+        if has(facts, mark::MESSAGE_END) {
+            self.on_message_end(facts, from_low);
+        }
+        self.tell_over(facts.header.time);
+    }
+
+    /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
+    pub fn on_lost(&mut self, from_low: bool) {
+        self.direction(from_low).assembly.on_lost();
+        let Some(client) = self.is_client(from_low) else { return };
+        self.queue.each(client, |message| {
+            message.missed = true;
+            false
+        });
+    }
+
+    /// The direction has ended with a FIN at stream offset `end`; `gap_bytes` before it were not seen.
+    ///
+    /// May be called again when gaps were filled.
+    pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64) {
+        let how = StreamEnd::Fin { end, gap: gap_bytes > 0, time };
+        self.direction(from_low).fin = Some(how);
+        if gap_bytes == 0 {
+            self.on_head_cut(from_low);
+            self.on_stream_end(from_low, how);
+        } else if let Some(client) = self.is_client(from_low) {
+            // What is missing may still come.
+            self.queue.each(client, |message| {
+                message.missed = true;
+                message.ends_with_fin() && message.on_stream_end(how)
+            });
+        }
+        self.tell_over(time);
+    }
+
+    /// The connection is over: what is under way is told now, oldest first.
+    pub fn finish(&mut self, why: End, time: u64) {
+        // First of all, because a request may turn up.
+        self.on_head_cut(true);
+        self.on_head_cut(false);
+        for from_low in [true, false] {
+            let how = match (why, self.direction(from_low).fin) {
+                (End::Closed, Some(fin)) => fin,
+                (End::Reset, _) => StreamEnd::Reset,
+                (End::Closed, None) | (End::NotObserved, _) => StreamEnd::Unobserved,
+            };
+            self.on_stream_end(from_low, how);
+        }
+        self.tell_over(time);
+    }
+
+    /// The next finding.
+    #[expect(clippy::should_implement_trait, reason = "more may come after None: not an iterator")]
+    pub fn next(&mut self) -> Option<Finding> {
+        self.findings.pop_front()
+    }
+
+    /// Which side sends the requests, once a message said so.
+    #[must_use]
+    pub const fn client_is_low(&self) -> Option<bool> {
+        self.client_is_low
+    }
+
+    /// How many exchanges were told.
+    #[must_use]
+    pub const fn exchanges(&self) -> u32 {
+        self.exchanges
+    }
+}

@@ -1,0 +1,643 @@
+//! Conversations: bytes of both directions in, exchanges out.
+
+mod wire;
+
+use tracer_common::{
+    event::{HttpFacts, mark},
+    http::MAX_HEAD,
+};
+
+use self::wire::Wire;
+use super::{Conversation, End, FindingBody, queue::MAX_PENDING};
+
+/// A request without content for `target`.
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: example.org\r\n\r\n")
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const NOT_MODIFIED: &str = "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n";
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+
+/// The findings are the same, times included, however the bytes are cut into segments.
+#[track_caller]
+fn expect(script: impl Fn(&mut Wire), exchanges: &[&str]) {
+    let mut whole = Wire::connected();
+    script(&mut whole);
+    assert_eq!(whole.exchanges(), exchanges);
+    let mut again = Wire::connected();
+    script(&mut again);
+    let findings = again.findings();
+    for size in [1, 2, 3, 5, 7, 16, 17, 64, 100, 1000] {
+        let mut cut = Wire::connected().in_segments_of(size);
+        script(&mut cut);
+        assert_eq!(cut.findings(), findings, "in segments of {size}");
+    }
+}
+
+#[test]
+fn a_persistent_connection_carries_one_exchange_after_another() {
+    expect(
+        |wire| {
+            wire.client(get("/"))
+                .server(OK)
+                .client(get("/a"))
+                .server(NOT_MODIFIED)
+                .client(get("/b"))
+                .server(NOT_FOUND);
+        },
+        &[
+            "1 GET / 200 content-length 0/2 complete exact",
+            "2 GET /a 304 none 0/0 complete exact",
+            "3 GET /b 404 none 0/0 complete exact",
+        ],
+    );
+}
+
+#[test]
+fn pipelined_requests_are_told_in_their_order() {
+    expect(
+        |wire| {
+            wire.client([get("/1"), get("/2"), get("/3")].concat())
+                .server([NOT_FOUND, OK, NOT_MODIFIED].concat());
+        },
+        &[
+            "1 GET /1 404 none 0/0 complete exact",
+            "2 GET /2 200 content-length 0/2 complete exact",
+            "3 GET /3 304 none 0/0 complete exact",
+        ],
+    );
+}
+
+#[test]
+fn request_and_response_are_told_when_their_heads_are_complete() {
+    let mut wire = Wire::connected();
+    wire.client("POST /f HTTP/1.0\r\nContent-Length: 4\r\n\r\nab");
+    let [finding] = wire.findings().try_into().unwrap();
+    let FindingBody::Request(request) = finding.body else { panic!("a request") };
+    assert_eq!((finding.time, request.index, request.head.truncated), (1010, 1, false));
+    assert_eq!(request.head.version.unwrap().as_str(), "1.0");
+    wire.client("cd").server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+    let [finding] = wire.findings().try_into().unwrap();
+    let FindingBody::Response(response) = finding.body else { panic!("a response") };
+    assert_eq!((finding.time, response.index, response.status), (1030, 1, Some(200)));
+    assert_eq!(wire.conversation().exchanges(), 0);
+    wire.server("cd");
+    assert_eq!(wire.exchanges(), ["1 POST /f 200 content-length 4/4 complete exact"]);
+    assert_eq!((wire.conversation().exchanges(), wire.conversation().client_is_low()), (1, Some(true)));
+}
+
+#[test]
+fn times_are_measured_between_first_and_last_bytes() {
+    let mut wire = Wire::connected();
+    wire.client("POST / HTTP/1.1\r\n").client("Content-Length: 4\r\n\r\n").client("abcd");
+    wire.server("HTTP/1.1 200 OK\r\n").server("Content-Length: 4\r\n\r\n").server("ab").server("cd");
+    let finding = wire.findings().pop().unwrap();
+    let FindingBody::Exchange(exchange) = finding.body else { panic!("an exchange") };
+    assert_eq!(finding.time, 1070);
+    assert_eq!(exchange.request_ns, Some(20));
+    assert_eq!(exchange.time_to_first_byte_ns, Some(10));
+    assert_eq!(exchange.response_ns, Some(30));
+    assert_eq!(exchange.duration_ns, Some(60));
+}
+
+#[test]
+fn interim_responses_belong_to_the_exchange_they_precede() {
+    expect(
+        |wire| {
+            wire.client("PUT /f HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+                .server("HTTP/1.1 100 Continue\r\n\r\n")
+                .client("abc")
+                .server("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+                .server(OK);
+        },
+        &["1 PUT /f [100,103] 200 content-length 3/2 complete exact"],
+    );
+}
+
+#[test]
+fn responses_without_content_end_with_their_heads() {
+    expect(
+        |wire| {
+            wire.client("HEAD / HTTP/1.1\r\n\r\n").server("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
+            wire.client("DELETE /x HTTP/1.1\r\n\r\n").server("HTTP/1.1 204 No Content\r\n\r\n");
+            wire.client(get("/y")).server(NOT_MODIFIED);
+        },
+        &[
+            "1 HEAD / 200 none 0/0 complete exact",
+            "2 DELETE /x 204 none 0/0 complete exact",
+            "3 GET /y 304 none 0/0 complete exact",
+        ],
+    );
+}
+
+#[test]
+fn chunked_content_is_counted_without_its_framing() {
+    expect(
+        |wire| {
+            wire.client("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n")
+                .server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .server("A\r\n0123456789\r\n")
+                .server("1\r\n0\r\n0\r\nDigest: x\r\n\r\n");
+        },
+        &["1 POST /c 200 chunked 3/11 complete exact"],
+    );
+}
+
+const UNTIL_CLOSE: &str = "HTTP/1.0 200 OK\r\n\r\n0123456789";
+
+#[test]
+fn content_until_the_close_is_complete_with_the_fin() {
+    expect(
+        |wire| {
+            wire.client(get("/")).server(UNTIL_CLOSE).server("more");
+            assert_eq!(wire.conversation().exchanges(), 0);
+            wire.server_fin();
+            assert_eq!(wire.conversation().exchanges(), 1);
+            wire.client_fin().finish(End::Closed);
+        },
+        &["1 GET / 200 close 0/14 complete exact"],
+    );
+}
+
+#[test]
+fn content_until_the_close_with_a_gap_has_no_size() {
+    let mut wire = Wire::connected();
+    wire.client(get("/"))
+        .server(UNTIL_CLOSE)
+        .unseen(false, 100)
+        .fin(false, 100)
+        .client_fin()
+        .finish(End::Closed);
+    assert_eq!(wire.exchanges(), ["1 GET / 200 close 0/- complete exact"]);
+}
+
+#[test]
+fn a_reset_truncates_a_response() {
+    for (response, words) in [
+        (UNTIL_CLOSE, "1 GET / 200 close 0/- response_truncated exact"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+            "1 GET / 200 content-length 0/- response_truncated exact",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            "1 GET / 200 chunked 0/- response_truncated exact",
+        ),
+        ("HTTP/1.1 200 OK\r\nConte", "1 GET / 200 - 0/- response_truncated exact"),
+        ("HTTP/1.1 100 Continue\r\nConte", "1 GET / - - 0/- no_response exact"),
+        ("HTTP/1.1 20", "1 GET / - - 0/- no_response exact"),
+    ] {
+        expect(
+            |wire| {
+                wire.client(get("/")).server(response).finish(End::Reset);
+            },
+            &[words],
+        );
+    }
+}
+
+#[test]
+fn a_fin_truncates_a_response_that_said_its_length() {
+    expect(
+        |wire| {
+            wire.client(get("/")).server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc").close();
+        },
+        &["1 GET / 200 content-length 0/- response_truncated exact"],
+    );
+}
+
+#[test]
+fn a_connection_that_goes_on_unobserved_proves_nothing() {
+    for response in [UNTIL_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nabc"] {
+        let mut wire = Wire::connected();
+        wire.client(get("/")).server(response).finish(End::NotObserved);
+        let [words] = wire.exchanges().try_into().unwrap();
+        assert!(words.ends_with("0/- not_observed exact"), "{words}");
+    }
+    let mut wire = Wire::connected();
+    wire.client(get("/")).finish(End::NotObserved);
+    assert_eq!(wire.exchanges(), ["1 GET / - - 0/- not_observed exact"]);
+}
+
+#[test]
+fn an_upgrade_ends_http() {
+    expect(
+        |wire| {
+            wire.client("GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")
+                .server("HTTP/1.1 101 Switching Protocols\r\n\r\n")
+                .client(get("/not-http"))
+                .server(OK)
+                .close();
+        },
+        &["1 GET /chat 101 tunnel 0/- complete exact"],
+    );
+}
+
+#[test]
+fn connect_opens_a_tunnel_or_does_not() {
+    expect(
+        |wire| {
+            wire.client("CONNECT b:443 HTTP/1.1\r\n\r\n")
+                .server("HTTP/1.1 407 x\r\nContent-Length: 1\r\n\r\n-")
+                .client("CONNECT b:443 HTTP/1.1\r\n\r\n")
+                .server("HTTP/1.1 200 OK\r\n\r\n")
+                .client("\x16\x03\x01")
+                .close();
+        },
+        &[
+            "1 CONNECT b:443 407 content-length 0/1 complete exact",
+            "2 CONNECT b:443 200 tunnel 0/- complete exact",
+        ],
+    );
+}
+
+#[test]
+fn an_early_response_waits_for_its_request() {
+    expect(
+        |wire| {
+            wire.client("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab").server(NOT_FOUND);
+            assert_eq!(wire.conversation().exchanges(), 0);
+            wire.client("cd");
+            assert_eq!(wire.conversation().exchanges(), 1);
+        },
+        &["1 POST / 404 none 4/0 complete exact"],
+    );
+    expect(
+        |wire| {
+            wire.client("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab").server(NOT_FOUND).close();
+        },
+        &["1 POST / 404 none -/0 complete exact"],
+    );
+}
+
+#[test]
+fn a_response_may_come_before_the_head_of_its_request_is_complete() {
+    expect(
+        |wire| {
+            wire.client("GET /long HTTP/1.1\r\nA: b\r\nC: ").server(NOT_FOUND).client("d\r\n\r\n").close();
+        },
+        &["1 GET /long 404 none 0/0 complete exact"],
+    );
+    expect(
+        |wire| {
+            wire.client("GET /long HTTP/1.1\r\nA: b\r\nC: ").server(NOT_FOUND).close();
+        },
+        &["1 GET /long 404 none -/0 complete exact"],
+    );
+}
+
+#[test]
+fn a_response_without_a_request_is_told_as_inferred() {
+    expect(
+        |wire| {
+            wire.client(get("/")).server(OK).server("HTTP/1.1 408 x\r\nContent-Length: 0\r\n\r\n").close();
+        },
+        &["1 GET / 200 content-length 0/2 complete exact", "2 - - 408 none -/0 complete inferred"],
+    );
+}
+
+#[test]
+fn a_connection_picked_up_in_its_middle_starts_with_what_is_seen() {
+    let mut wire = Wire::midstream();
+    wire.server(OK).client(get("/next")).server(NOT_FOUND).client(get("/last")).server(OK).close();
+    assert_eq!(
+        wire.exchanges(),
+        [
+            "1 - - 200 content-length -/2 complete inferred",
+            "2 GET /next 404 none 0/0 complete resynced",
+            "3 GET /last 200 content-length 0/2 complete exact",
+        ]
+    );
+    assert_eq!(wire.conversation().client_is_low(), Some(true));
+}
+
+#[test]
+fn an_aborted_request_is_told_with_what_was_sent() {
+    for (request, words) in [
+        ("POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "1 POST /a - - -/- request_aborted exact"),
+        ("GET /a HTTP/1.1\r\nHost: exam", "1 GET /a - - -/- request_aborted exact"),
+    ] {
+        expect(
+            |wire| {
+                wire.client(request).client_fin().server_fin().finish(End::Closed);
+            },
+            &[words],
+        );
+        expect(
+            |wire| {
+                wire.client(request).server_fin().client_fin().finish(End::Closed);
+            },
+            &[words],
+        );
+        expect(
+            |wire| {
+                wire.client(request).finish(End::Reset);
+            },
+            &[words],
+        );
+    }
+    expect(
+        |wire| {
+            wire.client("GET /a HT").finish(End::Reset);
+        },
+        &[],
+    );
+}
+
+#[test]
+fn a_request_without_an_answer_is_told_when_the_server_closes() {
+    expect(
+        |wire| {
+            wire.client([get("/1"), get("/2")].concat()).server(OK).server_fin();
+            assert_eq!(wire.conversation().exchanges(), 2);
+            wire.client(get("/3")).client_fin().finish(End::Closed);
+        },
+        &[
+            "1 GET /1 200 content-length 0/2 complete exact",
+            "2 GET /2 - - 0/- no_response exact",
+            "3 GET /3 - - 0/- no_response exact",
+        ],
+    );
+}
+
+#[test]
+fn a_response_that_went_by_unseen_is_not_missing() {
+    let mut wire = Wire::connected();
+    wire.client(get("/1")).unseen(false, 60).fin(false, 60).client_fin().finish(End::Closed);
+    assert_eq!(wire.exchanges(), ["1 GET /1 - - 0/- not_observed exact"]);
+    // The gap shows with the next segment; then a reset.
+    let mut wire = Wire::connected();
+    wire.client(get("/1")).unseen(false, 60).server("rest of it").client(get("/2")).server("more");
+    wire.finish(End::Reset);
+    assert_eq!(
+        wire.exchanges(),
+        ["1 GET /1 - - 0/- not_observed exact", "2 GET /2 - - 0/- not_observed exact"]
+    );
+}
+
+#[test]
+fn after_missed_bytes_exchanges_are_found_again() {
+    let mut wire = Wire::connected();
+    wire.client(get("/1")).server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    wire.unseen(false, 50).client(get("/2")).server(OK).client(get("/3")).server(NOT_FOUND);
+    assert_eq!(
+        wire.exchanges(),
+        [
+            "1 GET /1 200 chunked 0/- not_observed inferred",
+            "2 GET /2 200 content-length 0/2 complete resynced",
+            "3 GET /3 404 none 0/0 complete exact",
+        ]
+    );
+}
+
+#[test]
+fn a_request_that_went_by_unseen_leaves_its_response() {
+    let mut wire = Wire::connected();
+    wire.client(get("/1")).server(OK).unseen(true, 70).server(NOT_FOUND).client(get("/3")).server(OK);
+    assert_eq!(
+        wire.exchanges(),
+        [
+            "1 GET /1 200 content-length 0/2 complete exact",
+            "2 - - 404 none -/0 complete inferred",
+            "3 GET /3 200 content-length 0/2 complete resynced",
+        ]
+    );
+}
+
+#[test]
+fn a_lost_fragment_leaves_the_lines_before_it() {
+    let mut wire = Wire::connected();
+    wire.losing(|facts| facts.offset == 20).client("GET /cut HTTP/1.1\r\nA");
+    wire.client(": b\r\n").client("Host: a\r\n\r\n").server(OK);
+    let findings = wire.findings();
+    let FindingBody::Exchange(exchange) = &findings.last().unwrap().body else { panic!("an exchange") };
+    assert_eq!(exchange.request.target.as_ref().unwrap().as_str(), "/cut");
+    assert_eq!((exchange.request.truncated, &exchange.request.domain), (true, &None));
+    assert_eq!(exchange.request_ns, Some(20));
+}
+
+#[test]
+fn a_lost_start_of_a_head_leaves_the_status_only() {
+    let mut wire = Wire::connected();
+    wire.losing(|facts| facts.marks & mark::HEAD_START != 0);
+    wire.client("GET / HTTP/1.1\r\n")
+        .client("\r\n")
+        .server("HTTP/1.1 200 OK\r\n")
+        .server("Content-Length: 0\r\n\r\n");
+    assert_eq!(wire.exchanges(), ["1 - - 200 none 0/0 complete inferred"]);
+}
+
+#[test]
+fn pairing_survives_lost_events() {
+    fn is(facts: &HttpFacts, client: bool, exchange: u32, marks: u16) -> bool {
+        (facts.header.from_low == 1) == client && facts.exchange == exchange && facts.marks & marks != 0
+    }
+    let run = |lose: fn(&HttpFacts) -> bool| {
+        let mut wire = Wire::connected();
+        wire.losing(lose);
+        for (target, response) in [("/1", OK), ("/2", NOT_FOUND), ("/3", NOT_MODIFIED)] {
+            wire.client(get(target));
+            response.split_inclusive("\r\n\r\n").for_each(|part| {
+                wire.server(part);
+            });
+        }
+        wire.close().exchanges()
+    };
+    let first = "1 GET /1 200 content-length 0/2 complete exact";
+    let last = "3 GET /3 304 none 0/0 complete exact";
+    // The request.
+    let told = run(|facts| is(facts, true, 1, mark::HEAD_END));
+    assert_eq!(told, [first, "2 - - 404 none -/0 complete inferred", last]);
+    // The response.
+    let told = run(|facts| is(facts, false, 1, mark::HEAD_END));
+    assert_eq!(told, [first, "2 GET /2 - - 0/- not_observed exact", last]);
+    // Both.
+    let told = run(|facts| is(facts, true, 1, !0) || is(facts, false, 1, !0));
+    assert_eq!(told, [first, "2 - - - - -/- not_observed inferred", last]);
+    // The end of the first response: the second one proves that it was complete.
+    let told = run(|facts| is(facts, false, 0, mark::MESSAGE_END));
+    assert_eq!(told[0], "1 GET /1 200 content-length 0/2 complete inferred");
+    assert_eq!(told[2], last);
+    // The head of the first response.
+    let told = run(|facts| is(facts, false, 0, mark::HEAD_END));
+    assert_eq!(told[0], "1 GET /1 200 content-length 0/2 complete inferred");
+    assert_eq!(told[2], last);
+    // All that is told of responses: nothing is made up.
+    let told = run(|facts| facts.header.from_low == 0);
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|words| words.ends_with("not_observed exact")), "{told:?}");
+}
+
+#[test]
+fn the_end_of_the_last_response_may_be_lost_before_the_fin() {
+    let mut wire = Wire::connected();
+    wire.losing(|facts| {
+        facts.marks & (mark::MESSAGE_END | mark::RESPONSE) == mark::MESSAGE_END | mark::RESPONSE
+    });
+    wire.client(get("/")).server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n").server("abcd").close();
+    assert_eq!(wire.exchanges(), ["1 GET / 200 content-length 0/4 complete inferred"]);
+}
+
+#[test]
+fn a_head_too_long_is_told_from_its_start() {
+    let filler = format!("X-Filler: {}\r\n", "x".repeat(500)).repeat(40);
+    assert!(filler.len() > MAX_HEAD as usize);
+    for size in [usize::MAX, 1000, 1] {
+        let mut wire = Wire::connected().in_segments_of(size);
+        wire.client(format!("GET /long HTTP/1.1\r\nHost: a\r\n{filler}\r\n")).server(OK);
+        let FindingBody::Exchange(exchange) = wire.findings().pop().unwrap().body else {
+            panic!("an exchange")
+        };
+        assert_eq!(exchange.request.target.unwrap().as_str(), "/long");
+        assert_eq!(exchange.request.domain.unwrap().as_str(), "a");
+        assert!(exchange.request.truncated);
+    }
+    let mut wire = Wire::connected();
+    wire.client(format!("GET /long HTTP/1.1\r\n{filler}Host: a\r\n\r\n")).server(OK);
+    let FindingBody::Exchange(exchange) = wire.findings().pop().unwrap().body else { panic!("an exchange") };
+    assert_eq!((exchange.request.truncated, exchange.request.domain), (true, None));
+}
+
+#[test]
+fn hostile_bytes_in_a_target_are_made_harmless() {
+    let mut wire = Wire::connected();
+    wire.client(b"GET /\x1b[31m\xff\x07?\x80 HTTP/1.1\r\nHost: a\x1bb\r\n\r\n").server(OK);
+    assert_eq!(wire.exchanges(), ["1 GET /\\x1b[31m\\xff\\x07?\\x80 200 content-length 0/2 complete exact"]);
+}
+
+#[test]
+fn other_protocols_are_not_exchanges() {
+    for bytes in [
+        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\x00",
+        b"SSH-2.0-x\r\n",
+        b"HELLO there\r\n",
+    ] {
+        expect(
+            |wire| {
+                wire.client(bytes).server(b"\x00\x00\x12\x04").close();
+            },
+            &[],
+        );
+    }
+}
+
+#[test]
+fn a_request_with_contradicting_lengths_does_not_wait_for_its_end() {
+    expect(
+        |wire| {
+            wire.client("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+                .server(NOT_FOUND);
+        },
+        &["1 POST / 404 none -/0 complete inferred"],
+    );
+}
+
+#[test]
+fn beyond_the_bound_the_oldest_request_is_given_up() {
+    let mut wire = Wire::connected();
+    for number in 0..=MAX_PENDING {
+        wire.client(get(&format!("/{number}")));
+    }
+    assert_eq!(wire.exchanges(), ["1 GET /0 - - 0/- not_observed inferred"]);
+    wire.server(OK).server(NOT_FOUND);
+    assert_eq!(wire.exchanges(), ["2 GET /1 404 none 0/0 complete exact"]);
+    wire.close();
+    assert_eq!(wire.exchanges().len(), MAX_PENDING - 1);
+}
+
+#[test]
+fn nothing_is_told_of_a_connection_without_http() {
+    let mut wire = Wire::connected();
+    wire.close();
+    assert!(wire.findings().is_empty());
+    assert_eq!(wire.conversation().client_is_low(), None);
+}
+
+#[test]
+fn whatever_is_lost_what_is_told_is_true() {
+    for seed in 0..1000u64 {
+        let mut state = seed;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut loss = random;
+        let mut wire = Wire::connected().in_segments_of(random(40) as usize + 5);
+        wire.losing(move |_| loss(5) == 0);
+        // Request n gets the status 210 + n and content of n bytes.
+        let mut answered = 0;
+        for n in 0..40u16 {
+            wire.client(get(&format!("/{n}")));
+            while answered <= n && random(3) > 0 {
+                let content = "x".repeat(usize::from(answered));
+                let status = 210 + answered;
+                wire.server(format!("HTTP/1.1 {status} x\r\nContent-Length: {answered}\r\n\r\n{content}"));
+                answered += 1;
+            }
+        }
+        wire.close();
+        for (position, words) in wire.exchanges().iter().enumerate() {
+            let words: Vec<_> = words.split(' ').collect();
+            assert_eq!(words[0], (position + 1).to_string());
+            assert!([format!("/{position}").as_str(), "-"].contains(&words[2]), "seed {seed}: {words:?}");
+            assert!(
+                [format!("{}", 210 + position).as_str(), "-"].contains(&words[3]),
+                "seed {seed}: {words:?}"
+            );
+            assert!(
+                [format!("0/{position}"), "0/-".into(), format!("-/{position}"), "-/-".into()]
+                    .contains(&words[5].into())
+            );
+            let answered = position < usize::from(answered);
+            assert!(words[6] != if answered { "no_response" } else { "complete" }, "seed {seed}: {words:?}");
+            assert!(!["response_truncated", "request_aborted"].contains(&words[6]), "seed {seed}: {words:?}");
+        }
+    }
+}
+
+#[test]
+fn events_that_make_no_sense_do_no_harm() {
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let lines: [&[u8]; 5] =
+        [b"", b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\r\n", b"\xff x \n"];
+    for _ in 0..300 {
+        let mut conversation = Conversation::default();
+        let mut next_index = 1;
+        for time in 0..200 {
+            let bytes = lines[random(5) as usize];
+            let mut facts = HttpFacts {
+                offset: if random(9) == 0 { u64::MAX - random(20) } else { random(60) },
+                content: if random(9) == 0 { u64::MAX } else { random(60) },
+                exchange: if random(20) == 0 { u32::MAX - random(9) as u32 } else { random(9) as u32 },
+                head: random(5) as u32,
+                head_len: random(40) as u32,
+                marks: random(1 << 10) as u16,
+                status: random(600) as u16,
+                len: bytes.len() as u16,
+                framing: random(7) as u8,
+                ..HttpFacts::default()
+            };
+            facts.header.from_low = random(2) as u8;
+            facts.header.time = random(1000);
+            match random(20) {
+                0 => conversation.on_lost(random(2) == 0),
+                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time),
+                _ => conversation.on_event(&facts, bytes),
+            }
+        }
+        conversation.finish([End::Closed, End::Reset, End::NotObserved][random(3) as usize], 9999);
+        while let Some(finding) = conversation.next() {
+            if let FindingBody::Exchange(exchange) = finding.body {
+                assert_eq!(exchange.index, next_index, "every exchange is told once, in order");
+                next_index += 1;
+            }
+        }
+        assert_eq!(conversation.exchanges(), next_index - 1);
+    }
+}

@@ -1,0 +1,215 @@
+//! A connection whose bytes go through the kernel's scanner, run on the host, into a [`Conversation`].
+
+use std::{cell::RefCell, mem::take};
+
+use tracer_common::{
+    event::{HttpEvent, HttpFacts},
+    flow::{FlowState, cause},
+    http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
+    seq::Seq,
+    wire::{Segment, TcpFlags},
+};
+
+use super::super::{Conversation, End, Finding, FindingBody};
+
+/// Where the streams start: close to the wrap.
+const BASE: u32 = 0xffff_fff0;
+
+#[derive(Default)]
+struct Ring(RefCell<Vec<(HttpFacts, Vec<u8>)>>);
+
+impl HttpSink for Ring {
+    fn tell(&self, event: &HttpEvent) -> bool {
+        self.0.borrow_mut().push((event.facts, event.bytes[..usize::from(event.facts.len)].to_vec()));
+        true
+    }
+}
+
+/// The connection. The client is the lower endpoint; every call takes 10 ns.
+pub(super) struct Wire {
+    flow: FlowState,
+    room: Box<Room>,
+    ring: Ring,
+    conversation: Conversation,
+    time: u64,
+    /// Bytes sent so far, by the server and by the client.
+    sent: [u32; 2],
+    /// Bytes of a segment.
+    size: usize,
+    /// Says which events are lost on their way to userspace.
+    lose: Box<dyn FnMut(&HttpFacts) -> bool>,
+    lost: [bool; 2],
+}
+
+impl Wire {
+    /// After its handshake.
+    pub(super) fn connected() -> Self {
+        let mut wire = Self::midstream();
+        wire.segment(true, BASE - 1, TcpFlags::SYN, b"");
+        wire.segment(false, BASE - 1, TcpFlags::SYN | TcpFlags::ACK, b"");
+        wire.segment(true, BASE, TcpFlags::ACK, b"");
+        wire
+    }
+
+    /// Before anything was seen.
+    pub(super) fn midstream() -> Self {
+        Self {
+            flow: FlowState::BLANK,
+            room: Box::new(Room::BLANK),
+            ring: Ring::default(),
+            conversation: Conversation::default(),
+            time: 1000,
+            sent: [0; 2],
+            size: usize::MAX,
+            lose: Box::new(|_| false),
+            lost: [false; 2],
+        }
+    }
+
+    /// Sends in segments of `size` bytes from here on.
+    pub(super) fn in_segments_of(mut self, size: usize) -> Self {
+        self.size = size;
+        self
+    }
+
+    /// Loses the events that `lose` says.
+    pub(super) fn losing(&mut self, lose: impl FnMut(&HttpFacts) -> bool + 'static) -> &mut Self {
+        self.lose = Box::new(lose);
+        self
+    }
+
+    pub(super) fn client(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.send(true, bytes.as_ref())
+    }
+
+    pub(super) fn server(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.send(false, bytes.as_ref())
+    }
+
+    /// Bytes that go by unseen.
+    pub(super) fn unseen(&mut self, from_client: bool, bytes: u32) -> &mut Self {
+        self.sent[usize::from(from_client)] += bytes;
+        self
+    }
+
+    fn send(&mut self, from: bool, bytes: &[u8]) -> &mut Self {
+        self.time += 10;
+        for piece in bytes.chunks(self.size) {
+            let sent = self.sent[usize::from(from)];
+            self.sent[usize::from(from)] += piece.len() as u32;
+            self.segment(from, BASE.wrapping_add(sent), TcpFlags::ACK, piece);
+        }
+        self
+    }
+
+    pub(super) fn client_fin(&mut self) -> &mut Self {
+        self.fin(true, 0)
+    }
+
+    pub(super) fn server_fin(&mut self) -> &mut Self {
+        self.fin(false, 0)
+    }
+
+    pub(super) fn fin(&mut self, from: bool, gap_bytes: u64) -> &mut Self {
+        self.time += 10;
+        self.tell_lost(from);
+        let end = u64::from(self.sent[usize::from(from)]);
+        self.conversation.on_fin(from, end, gap_bytes, self.time);
+        self
+    }
+
+    pub(super) fn finish(&mut self, why: End) -> &mut Self {
+        self.time += 10;
+        self.tell_lost(true);
+        self.tell_lost(false);
+        self.conversation.finish(why, self.time);
+        self
+    }
+
+    /// Both sides close.
+    pub(super) fn close(&mut self) -> &mut Self {
+        self.server_fin().client_fin().finish(End::Closed)
+    }
+
+    pub(super) fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// All findings since the last call.
+    pub(super) fn findings(&mut self) -> Vec<Finding> {
+        std::iter::from_fn(|| self.conversation.next()).collect()
+    }
+
+    /// The exchanges among the findings since the last call, each in a line.
+    pub(super) fn exchanges(&mut self) -> Vec<String> {
+        self.findings()
+            .into_iter()
+            .filter_map(|finding| match finding.body {
+                FindingBody::Exchange(exchange) => Some(words(&serde_json::to_value(exchange).unwrap())),
+                FindingBody::Request(_) | FindingBody::Response(_) => None,
+            })
+            .collect()
+    }
+
+    fn tell_lost(&mut self, from: bool) {
+        if take(&mut self.lost[usize::from(from)]) {
+            self.conversation.on_lost(from);
+        }
+    }
+
+    /// Does what `observe` does with a segment.
+    fn segment(&mut self, from: bool, seq: u32, flags: u8, bytes: &[u8]) {
+        // The receiver acknowledges all bytes, whether they were observed or not.
+        let ack = Seq(BASE.wrapping_add(self.sent[usize::from(!from)]));
+        let payload_len = bytes.len() as u32;
+        let flags = TcpFlags(flags);
+        let segment = Segment { seq: Seq(seq), ack, flags, payload_len, window: 100, ..Segment::default() };
+        let causes = self.flow.on_segment(&segment, from, || 1);
+        let (sender, receiver) = self.flow.split(from);
+        let start = sender.offset_of(segment.payload_seq());
+        let end = start + u64::from(payload_len);
+        if payload_len == 0 || !sender.http.wants(end) {
+            return;
+        }
+        let facts = &mut self.room.event.facts;
+        facts.header.from_low = u8::from(from);
+        facts.header.time = self.time;
+        (self.room.start, self.room.end) = (start, end);
+        self.room.fresh = u32::from(causes & cause::OLD_DATA == 0);
+        let mut scan: Scan<'_, [u8], Ring> = Scan::new(bytes, &self.ring, sender, receiver, &mut self.room);
+        assert!((0..MAX_STEPS).any(|_| scan.step().is_break()));
+        for (facts, bytes) in self.ring.0.take() {
+            if (self.lose)(&facts) {
+                self.lost[usize::from(from)] = true;
+                continue;
+            }
+            self.tell_lost(from);
+            self.conversation.on_event(&facts, &bytes);
+        }
+    }
+}
+
+/// Index, method, target, statuses, framing, sizes of both contents, outcome and confidence; "-" for what is absent.
+fn words(exchange: &serde_json::Value) -> String {
+    let word = |name: &str| match exchange.get(name) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "-".into(),
+    };
+    let interim = match exchange.get("http.response.interim_status_codes") {
+        Some(statuses) => format!("{statuses} "),
+        None => String::new(),
+    };
+    format!(
+        "{} {} {} {interim}{} {} {}/{} {} {}",
+        word("http.exchange.index"),
+        word("http.request.method"),
+        word("url.original"),
+        word("http.response.status_code"),
+        word("http.response.framing"),
+        word("http.request.body.size"),
+        word("http.response.body.size"),
+        word("http.outcome"),
+        word("http.confidence"),
+    )
+}

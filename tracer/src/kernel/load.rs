@@ -1,0 +1,213 @@
+//! Loads the object: switches, sizes and tables first, and each program when it is to be attached.
+
+use std::{net::IpAddr, os::fd::AsFd as _};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, LpmTrie, Map, MapData, lpm_trie::Key},
+    programs::{Program, ProgramError, SchedClassifier, Xdp},
+};
+use ipnet::IpNet;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracer_common::config::{Config, PORT_WORDS};
+
+use super::{counters::Counters, log::KernelLog, object, refusal, ring::Ring, support, tables::Tables};
+use crate::config::{KernelConfig, Ports};
+
+/// The programs of the object, loaded one by one as they are needed.
+#[derive(Debug)]
+pub struct Kernel {
+    ebpf: Ebpf,
+}
+
+/// What the programs share with userspace.
+#[derive(Debug)]
+pub struct Sources {
+    /// Events.
+    pub ring: Ring,
+    /// What was passed over, and what was lost.
+    pub counters: Counters,
+    /// The connections.
+    pub tables: Tables,
+    /// The messages of the programs, if asked for; to be kept as long as programs are still to be loaded, which write
+    /// there.
+    pub log: Option<KernelLog>,
+}
+
+/// How much the programs log: nothing, or everything.
+const LOG_OFF: u8 = 0;
+const LOG_ALL: u8 = aya_log::Level::Trace as u8;
+
+/// Bits of an IPv6 address before the IPv4 address that is mapped into it (RFC 4291, 2.5.5.2).
+const MAPPED_PREFIX: u8 = 96;
+
+impl Kernel {
+    /// Makes the maps and fills them; loads no program yet.
+    ///
+    /// # Errors
+    /// There is no object, or the kernel does not take it: in words.
+    pub fn load(config: &KernelConfig) -> Result<(Self, Sources)> {
+        Self::load_object(object::embedded()?, config)
+    }
+
+    fn load_object(object: &[u8], config: &KernelConfig) -> Result<(Self, Sources)> {
+        raise_locked_memory();
+        let switches = Config {
+            every_segment: u8::from(config.every_segment),
+            select_hosts: u8::from(!config.hosts.is_empty()),
+        };
+        let log_level = if config.log { LOG_ALL } else { LOG_OFF };
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("CONFIG", &switches, true)
+            .override_global(aya_log::LEVEL, &log_level, true)
+            .map_max_entries("EVENTS", config.ring_bytes)
+            .map_max_entries("CONNECTIONS", config.max_connections)
+            .map_max_entries("HALF_OPEN", config.max_connections);
+        let mut ebpf = loader.load(object).map_err(|error| anyhow!(refusal::object(&error)))?;
+        fill_ports(&mut ebpf, &config.ports)?;
+        fill_hosts(&mut ebpf, &config.hosts)?;
+        let sources = Sources {
+            ring: Ring::new(share(&ebpf, "EVENTS")?)?,
+            counters: Counters::new(share(&ebpf, "COUNTERS")?)?,
+            tables: Tables::new(share(&ebpf, "CONNECTIONS")?, share(&ebpf, "HALF_OPEN")?)?,
+            log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
+        };
+        Ok((Self { ebpf }, sources))
+    }
+
+    /// The XDP program `name`, loaded.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refuses it: in words.
+    pub fn xdp(&mut self, name: &str) -> Result<&mut Xdp> {
+        let program: &mut Xdp = self.program(name)?.try_into().context("not an XDP program")?;
+        if program.fd().is_err() {
+            program.load().map_err(|error| anyhow!(refusal::program(name, &error)))?;
+        }
+        Ok(program)
+    }
+
+    /// The TC program `name`, loaded.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refuses it: in words.
+    pub fn classifier(&mut self, name: &str) -> Result<&mut SchedClassifier> {
+        let program: &mut SchedClassifier = self.program(name)?.try_into().context("not a TC program")?;
+        if program.fd().is_err() {
+            program.load().map_err(|error| anyhow!(refusal::program(name, &error)))?;
+        }
+        Ok(program)
+    }
+
+    fn program(&mut self, name: &str) -> Result<&mut Program> {
+        self.ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))
+    }
+
+    /// Loads every program that is ever attached, and tells the instructions that the verifier went through.
+    ///
+    /// # Errors
+    /// The kernel refuses one: in words.
+    pub fn load_all(&mut self) -> Result<Vec<(&'static str, u32)>> {
+        let mut verified = vec![(super::attach::XDP, instructions(self.xdp(super::attach::XDP)?.info())?)];
+        for name in super::attach::CLASSIFIERS {
+            verified.push((name, instructions(self.classifier(name)?.info())?));
+        }
+        Ok(verified)
+    }
+}
+
+fn instructions(info: Result<aya::programs::ProgramInfo, ProgramError>) -> Result<u32> {
+    Ok(info.context("the kernel does not tell about its program")?.verified_instruction_count().unwrap_or(0))
+}
+
+/// A handle of its own to a map: programs that are loaded later still refer to the one that stays with the object.
+fn share(ebpf: &Ebpf, name: &str) -> Result<Map> {
+    let map = ebpf.map(name).with_context(|| format!("the object has no map {name}"))?;
+    let (Map::RingBuf(map) | Map::PerCpuArray(map) | Map::HashMap(map) | Map::LruHashMap(map)) = map else {
+        bail!("the map {name} is not as expected");
+    };
+    let fd = map.fd().as_fd().try_clone_to_owned().context("no more file descriptors")?;
+    MapData::from_fd(fd)
+        .and_then(Map::from_map_data)
+        .with_context(|| format!("the map {name} cannot be shared"))
+}
+
+/// Before Linux 5.11, maps count as locked memory. Later kernels do not care, and a refusal shows when the maps are made.
+fn raise_locked_memory() {
+    if support::before(5, 11)
+        && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK)
+    {
+        let unlimited = nix::sys::resource::RLIM_INFINITY;
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited)
+            .or_else(|_| setrlimit(Resource::RLIMIT_MEMLOCK, hard, hard));
+    }
+}
+
+fn fill_ports(ebpf: &mut Ebpf, ports: &Ports) -> Result<()> {
+    let map = ebpf.map_mut("PORTS").context("the object has no map PORTS")?;
+    let mut words = Array::<&mut MapData, u64>::try_from(map).context("the map PORTS is not as expected")?;
+    for (index, word) in (0..).zip(port_words(ports)).filter(|(_, word)| *word != 0) {
+        words.set(index, word, 0).context("cannot tell the kernel the ports")?;
+    }
+    Ok(())
+}
+
+fn port_words(ports: &Ports) -> [u64; PORT_WORDS as usize] {
+    let mut words = [0; PORT_WORDS as usize];
+    for port in ports.iter() {
+        words[usize::from(port / 64)] |= 1 << (port % 64);
+    }
+    words
+}
+
+fn fill_hosts(ebpf: &mut Ebpf, hosts: &[IpNet]) -> Result<()> {
+    let map = ebpf.map_mut("HOSTS").context("the object has no map HOSTS")?;
+    let mut networks =
+        LpmTrie::<&mut MapData, [u32; 4], u8>::try_from(map).context("the map HOSTS is not as expected")?;
+    for host in hosts {
+        let (prefix, words) = host_key(*host);
+        networks.insert(&Key::new(prefix, words), 1, 0).context("cannot tell the kernel the hosts")?;
+    }
+    Ok(())
+}
+
+/// A network as the kernel programs see addresses: IPv6, network byte order.
+fn host_key(network: IpNet) -> (u32, [u32; 4]) {
+    let (address, prefix) = match network.network() {
+        IpAddr::V4(address) => (address.to_ipv6_mapped(), network.prefix_len() + MAPPED_PREFIX),
+        IpAddr::V6(address) => (address, network.prefix_len()),
+    };
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(address.octets().as_chunks().0) {
+        *word = u32::from_ne_bytes(*bytes);
+    }
+    (u32::from(prefix), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn a_port_is_one_bit() {
+        let words = port_words(&"80,63,64,65535".parse().expect("ports"));
+        assert_eq!(words[0], 1 << 63);
+        assert_eq!(words[1], 1 | 1 << 16);
+        assert_eq!(words[1023], 1 << 63);
+        assert_eq!(words.iter().map(|word| word.count_ones()).sum::<u32>(), 4);
+    }
+
+    #[test]
+    fn networks_are_in_network_byte_order_and_ipv4_is_mapped() {
+        let key = |text: &str| host_key(config::host(text).expect("a host"));
+        let (prefix, words) = key("192.0.2.0/24");
+        assert_eq!(prefix, 120);
+        assert_eq!(words.map(u32::to_be), [0, 0, 0xffff, 0xc000_0200]);
+        let (prefix, words) = key("2001:db8::/32");
+        assert_eq!(prefix, 32);
+        assert_eq!(words.map(u32::to_be), [0x2001_0db8, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,27 @@
+//! Everything that talks to the kernel: aya is used here and nowhere else.
+//!
+//! ```text
+//!   object ─► load ──► attach: XDP, TCX, clsact ◄── interfaces (netlink)
+//!              │ maps
+//!              ├──► ring      events, as they come
+//!              ├──► counters  what was passed over and lost
+//!              ├──► tables    a connection by its key
+//!              └──► log       the rare message of a kernel program
+//! ```
+//!
+//! [`privilege`] and [`support`] say what is missing before the kernel only says "Operation not permitted".
+
+pub mod attach;
+pub mod counters;
+pub mod interfaces;
+pub mod load;
+pub mod log;
+pub mod object;
+pub mod privilege;
+mod readiness;
+pub mod refusal;
+pub mod ring;
+pub mod support;
+pub mod tables;
+
+pub use load::{Kernel, Sources};

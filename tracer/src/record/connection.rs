@@ -1,0 +1,248 @@
+//! The course of a connection: opened, states, closed.
+
+use serde::{Serialize, Serializer};
+
+use super::Side;
+
+/// The handshake is through, or the connection was picked up in its middle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Opened {
+    /// SYN to SYN-ACK.
+    #[serde(rename = "tcp.handshake.syn_ack_ns", skip_serializing_if = "Option::is_none")]
+    pub syn_ack_ns: Option<u64>,
+    /// SYN-ACK to ACK: how long the server was in SYN-RECEIVED, as the wire shows it.
+    #[serde(rename = "tcp.handshake.ack_ns", skip_serializing_if = "Option::is_none")]
+    pub ack_ns: Option<u64>,
+    /// How often the SYN was repeated.
+    #[serde(rename = "tcp.syn_retransmits")]
+    pub syn_retransmits: u32,
+    /// How often the SYN-ACK was repeated.
+    #[serde(rename = "tcp.syn_ack_retransmits")]
+    pub syn_ack_retransmits: u32,
+    /// The connection was picked up without its SYN.
+    #[serde(rename = "tcp.midstream")]
+    pub midstream: bool,
+}
+
+/// State of an endpoint (RFC 9293, 3.3.2), as far as an observer can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TcpState {
+    /// Nothing sent or received yet: the server before the SYN.
+    #[default]
+    Listen,
+    /// Has sent a SYN.
+    SynSent,
+    /// Has received a SYN and sent its own; not confirmed yet.
+    SynReceived,
+    /// Open.
+    Established,
+    /// Has sent a FIN that is not acknowledged.
+    FinWait1,
+    /// Its FIN is acknowledged, and it waits for the other one.
+    FinWait2,
+    /// Has received a FIN and not sent its own.
+    CloseWait,
+    /// Both have sent a FIN; its own is not acknowledged.
+    Closing,
+    /// Has received a FIN and sent its own, which is not acknowledged.
+    LastAck,
+    /// Both FINs are acknowledged; it closed first and waits for stray segments.
+    TimeWait,
+    /// Closed.
+    Closed,
+    /// Picked up in the middle of a connection: open, as far as was seen.
+    Partial,
+}
+
+impl TcpState {
+    /// The name as in RFC 9293; PARTIAL is Zeek's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+            Self::Partial => "PARTIAL",
+        }
+    }
+}
+
+impl Serialize for TcpState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The state of an endpoint changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StateChange {
+    /// The client now.
+    #[serde(rename = "tcp.client.state")]
+    pub client: TcpState,
+    /// The server now.
+    #[serde(rename = "tcp.server.state")]
+    pub server: TcpState,
+    /// The client before.
+    #[serde(rename = "tcp.client.previous_state")]
+    pub previous_client: TcpState,
+    /// The server before.
+    #[serde(rename = "tcp.server.previous_state")]
+    pub previous_server: TcpState,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseReason {
+    /// Both sides closed, and both were confirmed.
+    Fin,
+    /// A RST.
+    Reset,
+    /// A RST in answer to the SYN.
+    Refused,
+    /// No answer to the SYN.
+    Unanswered,
+    /// A SYN-ACK that was never confirmed.
+    HalfOpenTimeout,
+    /// Silence.
+    IdleTimeout,
+    /// Given up to make room for others.
+    Evicted,
+    /// The observation ended first.
+    EndOfCapture,
+}
+
+/// A connection is over, or no longer followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Closed {
+    /// Zeek's conn_state.
+    #[serde(rename = "tcp.conn_state")]
+    pub conn_state: ConnState,
+    /// Zeek's history.
+    #[serde(rename = "tcp.history")]
+    pub history: String,
+    /// Wireshark's completeness: 1 SYN, 2 SYN-ACK, 4 ACK, 8 data, 16 FIN, 32 RST.
+    #[serde(rename = "tcp.completeness")]
+    pub completeness: u8,
+    /// Why it is over.
+    #[serde(rename = "tcp.close.reason")]
+    pub reason: CloseReason,
+    /// Who sent the first FIN or the RST.
+    #[serde(rename = "tcp.close.initiator", skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<Side>,
+    /// First to last segment.
+    #[serde(rename = "tcp.duration_ns")]
+    pub duration_ns: u64,
+    /// The client's direction.
+    #[serde(flatten, serialize_with = "client_side")]
+    pub client: SideTotals,
+    /// The server's direction.
+    #[serde(flatten, serialize_with = "server_side")]
+    pub server: SideTotals,
+    /// Exchanges reported.
+    #[serde(rename = "http.exchanges")]
+    pub exchanges: u32,
+    /// Events about this connection that were lost between kernel and userspace.
+    #[serde(rename = "events.lost")]
+    pub events_lost: u64,
+}
+
+/// What one side sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SideTotals {
+    /// TCP payload bytes, each sequence number once.
+    pub bytes: u64,
+    /// Segments.
+    pub packets: u64,
+    /// Segments sent again.
+    pub retransmits: u64,
+    /// Segments that were overtaken on their way.
+    pub out_of_order: u64,
+    /// Acknowledgments repeated while data was missing.
+    pub duplicate_acks: u64,
+    /// Segments that announce a window of zero.
+    pub zero_windows: u64,
+    /// Bytes that were never seen.
+    pub gap_bytes: u64,
+}
+
+macro_rules! side {
+    ($name:ident, $side:literal) => {
+        fn $name<S: Serializer>(totals: &SideTotals, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(Some(7))?;
+            map.serialize_entry(concat!($side, ".bytes"), &totals.bytes)?;
+            map.serialize_entry(concat!($side, ".packets"), &totals.packets)?;
+            map.serialize_entry(concat!($side, ".retransmits"), &totals.retransmits)?;
+            map.serialize_entry(concat!($side, ".out_of_order"), &totals.out_of_order)?;
+            map.serialize_entry(concat!($side, ".duplicate_acks"), &totals.duplicate_acks)?;
+            map.serialize_entry(concat!($side, ".zero_windows"), &totals.zero_windows)?;
+            map.serialize_entry(concat!($side, ".gap_bytes"), &totals.gap_bytes)?;
+            map.end()
+        }
+    };
+}
+side!(client_side, "client");
+side!(server_side, "server");
+
+/// Zeek's conn_state: how the connection went, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ConnState {
+    /// Connection attempt seen, no reply.
+    S0,
+    /// Connection established, not terminated.
+    S1,
+    /// Normal establishment and termination.
+    Sf,
+    /// Connection attempt rejected.
+    Rej,
+    /// Established; close attempt by the originator, no reply from the responder.
+    S2,
+    /// Established; close attempt by the responder, no reply from the originator.
+    S3,
+    /// Established, originator aborted.
+    Rsto,
+    /// Responder sent a RST.
+    Rstr,
+    /// Originator sent a SYN followed by a RST, no SYN-ACK seen.
+    Rstos0,
+    /// Responder sent a SYN-ACK followed by a RST, no SYN seen from the originator.
+    Rstrh,
+    /// Originator sent a SYN followed by a FIN, no SYN-ACK seen.
+    Sh,
+    /// Responder sent a SYN-ACK followed by a FIN, no SYN seen from the originator.
+    Shr,
+    /// No SYN seen, just midstream traffic.
+    Oth,
+}
+
+impl ConnState {
+    /// Zeek's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::S0 => "S0",
+            Self::S1 => "S1",
+            Self::Sf => "SF",
+            Self::Rej => "REJ",
+            Self::S2 => "S2",
+            Self::S3 => "S3",
+            Self::Rsto => "RSTO",
+            Self::Rstr => "RSTR",
+            Self::Rstos0 => "RSTOS0",
+            Self::Rstrh => "RSTRH",
+            Self::Sh => "SH",
+            Self::Shr => "SHR",
+            Self::Oth => "OTH",
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! HTTP: requests, responses, exchanges.
+
+use serde::Serialize;
+
+use super::Text;
+
+/// The head of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// Number of the exchange in its connection, from 1.
+    #[serde(rename = "http.exchange.index")]
+    pub index: u32,
+    /// What the request line and the fields say.
+    #[serde(flatten)]
+    pub head: RequestHead,
+    /// How much of it is known.
+    #[serde(rename = "http.confidence")]
+    pub confidence: Confidence,
+}
+
+/// What the head of a request says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestHead {
+    /// Method.
+    #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
+    pub method: Option<Text>,
+    /// Request target as it was sent.
+    #[serde(rename = "url.original", skip_serializing_if = "Option::is_none")]
+    pub target: Option<Text>,
+    /// Path of the target.
+    #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
+    pub path: Option<Text>,
+    /// Query of the target, without the question mark.
+    #[serde(rename = "url.query", skip_serializing_if = "Option::is_none")]
+    pub query: Option<Text>,
+    /// Host: from the target if it is absolute, else from the Host field; without the port.
+    #[serde(rename = "url.domain", skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Text>,
+    /// HTTP version of the request, "1.0" or "1.1"; of the response where the request was not seen.
+    #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
+    pub version: Option<Text>,
+    /// The head is longer than what the kernel tells of it.
+    #[serde(rename = "http.request.head.truncated", skip_serializing_if = "is_false")]
+    pub truncated: bool,
+}
+
+/// The head of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Response {
+    /// Number of the exchange in its connection, from 1.
+    #[serde(rename = "http.exchange.index")]
+    pub index: u32,
+    /// Status code.
+    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How the content is delimited.
+    #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
+    pub framing: Option<ResponseFraming>,
+    /// How much of it is known.
+    #[serde(rename = "http.confidence")]
+    pub confidence: Confidence,
+}
+
+/// A request and its final response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Exchange {
+    /// Number of the exchange in its connection, from 1.
+    #[serde(rename = "http.exchange.index")]
+    pub index: u32,
+    /// What the head of the request says.
+    #[serde(flatten)]
+    pub request: RequestHead,
+    /// Status code of the final response.
+    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Status codes of the interim responses (1xx) before it.
+    #[serde(rename = "http.response.interim_status_codes", skip_serializing_if = "Vec::is_empty")]
+    pub interim_statuses: Vec<u16>,
+    /// Content bytes of the request.
+    #[serde(rename = "http.request.body.size", skip_serializing_if = "Option::is_none")]
+    pub request_body_size: Option<u64>,
+    /// Content bytes of the response, without the framing of chunks.
+    #[serde(rename = "http.response.body.size", skip_serializing_if = "Option::is_none")]
+    pub response_body_size: Option<u64>,
+    /// How the content of the response is delimited.
+    #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
+    pub framing: Option<ResponseFraming>,
+    /// How it ended.
+    #[serde(rename = "http.outcome")]
+    pub outcome: Outcome,
+    /// How much of it is known.
+    #[serde(rename = "http.confidence")]
+    pub confidence: Confidence,
+    /// First to last byte of the request.
+    #[serde(rename = "http.request_ns", skip_serializing_if = "Option::is_none")]
+    pub request_ns: Option<u64>,
+    /// Last byte of the request to first byte of the final response; 0 when the response was earlier.
+    #[serde(rename = "http.time_to_first_byte_ns", skip_serializing_if = "Option::is_none")]
+    pub time_to_first_byte_ns: Option<u64>,
+    /// First to last byte of the final response.
+    #[serde(rename = "http.response_ns", skip_serializing_if = "Option::is_none")]
+    pub response_ns: Option<u64>,
+    /// First byte of the request to last byte of the response.
+    #[serde(rename = "http.duration_ns", skip_serializing_if = "Option::is_none")]
+    pub duration_ns: Option<u64>,
+}
+
+/// How the content of a response is delimited (RFC 9112, 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResponseFraming {
+    /// Content-Length.
+    ContentLength,
+    /// The chunked transfer coding.
+    Chunked,
+    /// The end of the connection.
+    Close,
+    /// There is no content.
+    None,
+    /// The connection became a tunnel or changed its protocol.
+    Tunnel,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Request and response are complete.
+    Complete,
+    /// The connection ended before a final response.
+    NoResponse,
+    /// The connection ended before the request was complete.
+    RequestAborted,
+    /// The connection ended before the response was complete.
+    ResponseTruncated,
+    /// Something was not seen, so that it cannot be told.
+    #[default]
+    NotObserved,
+}
+
+/// How much of an exchange is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Everything was seen from the start of the connection.
+    #[default]
+    Exact,
+    /// Bytes were missed before; the head was found by its looks.
+    Resynced,
+    /// Request and response were put together without proof that they belong together, or an end is a guess.
+    Inferred,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}

@@ -1,0 +1,211 @@
+//! What tracer says: one [`Record`] for each thing worth a line.
+//!
+//! The fields carry the names of the JSON contract: OpenTelemetry semantic conventions and ECS where they have a name,
+//! `tcp.*` otherwise. A fact that was not observed is `None`, and then absent. Durations are in nanoseconds.
+
+mod connection;
+mod exchange;
+mod segment;
+mod summary;
+mod text;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use serde::{Serialize, Serializer};
+
+pub use connection::{CloseReason, Closed, ConnState, Opened, SideTotals, StateChange, TcpState};
+pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
+pub use segment::{Purpose, SegmentSeen};
+pub use summary::{Counts, Summary};
+pub use text::Text;
+
+/// A point in time, in ns since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub u64);
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The originator: who sent the SYN, or else who sent the request.
+    Client,
+    /// The responder.
+    Server,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// The name as in the records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Who talks to whom, and where it was seen; shared by all records of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Connection {
+    /// Unique for each connection, also when the ports are used again.
+    #[serde(rename = "connection.id")]
+    pub id: String,
+    /// Community ID v1.
+    #[serde(rename = "network.community_id")]
+    pub community_id: String,
+    /// IP version.
+    #[serde(rename = "network.type")]
+    pub network_type: NetworkType,
+    /// The interface that showed the connection first.
+    #[serde(
+        rename = "network.interface.name",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "harmless_name"
+    )]
+    pub interface: Option<Arc<str>>,
+    /// Address of the client.
+    #[serde(rename = "client.address")]
+    pub client_address: IpAddr,
+    /// Port of the client.
+    #[serde(rename = "client.port")]
+    pub client_port: u16,
+    /// Address of the server.
+    #[serde(rename = "server.address")]
+    pub server_address: IpAddr,
+    /// Port of the server.
+    #[serde(rename = "server.port")]
+    pub server_port: u16,
+}
+
+impl Connection {
+    /// The client's end.
+    #[must_use]
+    pub const fn client(&self) -> SocketAddr {
+        SocketAddr::new(self.client_address, self.client_port)
+    }
+
+    /// The server's end.
+    #[must_use]
+    pub const fn server(&self) -> SocketAddr {
+        SocketAddr::new(self.server_address, self.server_port)
+    }
+}
+
+/// IP version of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkType {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+/// One thing worth a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// The connection it is about; none for a summary.
+    pub connection: Option<Arc<Connection>>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Body {
+    /// `connection.opened`.
+    Opened(Opened),
+    /// `http.request`: the head of a request is complete.
+    Request(Request),
+    /// `http.response`: the head of a response is complete.
+    Response(Response),
+    /// `http.exchange`: a request and its final response are complete, or will not be.
+    Exchange(Box<Exchange>),
+    /// `connection.state`: an endpoint changed its state.
+    State(StateChange),
+    /// `tcp.segment`: one segment.
+    Segment(Box<SegmentSeen>),
+    /// `connection.closed`.
+    Closed(Box<Closed>),
+    /// `tracer.summary`.
+    Summary(Box<Summary>),
+}
+
+/// The names of [`Body`]: what `--events` chooses from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventName {
+    /// `connection.opened`.
+    Opened,
+    /// `http.request`.
+    Request,
+    /// `http.response`.
+    Response,
+    /// `http.exchange`.
+    Exchange,
+    /// `connection.state`.
+    State,
+    /// `tcp.segment`.
+    Segment,
+    /// `connection.closed`.
+    Closed,
+    /// `tracer.summary`.
+    Summary,
+}
+
+impl Body {
+    /// What kind of record this is.
+    #[must_use]
+    pub const fn name(&self) -> EventName {
+        match self {
+            Self::Opened(_) => EventName::Opened,
+            Self::Request(_) => EventName::Request,
+            Self::Response(_) => EventName::Response,
+            Self::Exchange(_) => EventName::Exchange,
+            Self::State(_) => EventName::State,
+            Self::Segment(_) => EventName::Segment,
+            Self::Closed(_) => EventName::Closed,
+            Self::Summary(_) => EventName::Summary,
+        }
+    }
+}
+
+impl EventName {
+    /// The name as in `event.name`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "connection.opened",
+            Self::Request => "http.request",
+            Self::Response => "http.response",
+            Self::Exchange => "http.exchange",
+            Self::State => "connection.state",
+            Self::Segment => "tcp.segment",
+            Self::Closed => "connection.closed",
+            Self::Summary => "tracer.summary",
+        }
+    }
+}
+
+/// Linux lets an interface have almost any name, control characters included.
+fn harmless_name<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match name {
+        Some(name) if name.chars().all(text::is_harmless) => serializer.serialize_some(name),
+        Some(name) => serializer.serialize_some(&Text::from_wire(name.as_bytes())),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,71 @@
+//! One line a record, for an operator at a terminal:
+//!
+//! ```text
+//! 21:33:47.123456 10.0.0.2:45678 → 10.0.0.1:80 GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)
+//! ```
+//!
+//! Times of day are UTC. The arrow points from client to server, and bytes "sent" and "received" are the client's. What
+//! is wrong or not known for sure stands in brackets at the end, or in the words themselves.
+
+use std::fmt::{self, Write as _};
+use std::io;
+
+use super::{Sink, units};
+use crate::record::{Connection, Record, Text};
+
+pub mod phrase;
+
+/// Writes readable lines.
+pub struct TextLines {
+    /// Gets whole lines.
+    writer: Box<dyn io::Write>,
+    /// The line in the making, kept for its memory.
+    line: String,
+}
+
+impl TextLines {
+    /// Readable lines to `writer`.
+    #[must_use]
+    pub fn new(writer: Box<dyn io::Write>) -> Self {
+        Self { writer, line: String::new() }
+    }
+}
+
+impl Sink for TextLines {
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        self.line.clear();
+        line(&mut self.line, record).map_err(io::Error::other)?;
+        self.writer.write_all(self.line.as_bytes())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Time, connection, and what happened.
+fn line(out: &mut String, record: &Record) -> fmt::Result {
+    out.write_str(&units::time_of_day(record.timestamp))?;
+    if let Some(connection) = &record.connection {
+        write!(out, " {}", Ends(connection))?;
+    }
+    out.push(' ');
+    phrase::body(out, &record.body)?;
+    out.push('\n');
+    Ok(())
+}
+
+/// `10.0.0.2:45678 → 10.0.0.1:80`, IPv6 addresses in brackets.
+struct Ends<'a>(&'a Connection);
+
+impl fmt::Display for Ends<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {}", self.0.client(), self.0.server())
+    }
+}
+
+/// The name of an interface, with what could drive a terminal made harmless.
+#[must_use]
+pub fn interface_name(name: &str) -> Text {
+    Text::from_wire(name.as_bytes())
+}

@@ -1,0 +1,96 @@
+//! What was seen, told and lost: put together from the kernel's counters and the tracker's totals.
+
+use std::time::Duration;
+
+use crate::{
+    kernel::counters::Counted,
+    record::{Counts, Summary},
+    tracker::Totals,
+};
+
+/// What userspace counts itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Events received.
+    pub events: u64,
+    /// Events among them that could not be decoded: the kernel programs are of another version.
+    pub undecodable: u64,
+}
+
+/// Puts everything together.
+#[must_use]
+pub fn summary(
+    duration_ns: u64,
+    counted: Counted,
+    received: Received,
+    totals: Totals,
+    attachments: Vec<String>,
+) -> Summary {
+    let mut events_lost = counted.lost.clone();
+    events_lost.0.push(("undecodable", received.undecodable));
+    Summary {
+        duration_ns,
+        frames: counted.frames(),
+        segments: counted.matched,
+        skipped: counted.skipped,
+        events_received: received.events,
+        events_lost,
+        opened: totals.opened,
+        closed: totals.closed,
+        open: totals.open,
+        half_open: totals.half_open,
+        evicted: totals.evicted,
+        exchanges: totals.exchanges,
+        attachments,
+    }
+}
+
+/// The summary for people.
+#[must_use]
+pub fn text(summary: &Summary) -> String {
+    let duration = Duration::from_millis(summary.duration_ns / 1_000_000);
+    let connections = format!(
+        "connections: {} opened, {} closed, {} open, {} half-open, {} evicted; exchanges: {}",
+        summary.opened, summary.closed, summary.open, summary.half_open, summary.evicted, summary.exchanges
+    );
+    let lost =
+        listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
+    format!(
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}",
+        summary.frames,
+        humantime::format_duration(duration),
+        summary.segments,
+        listed(&summary.skipped).unwrap_or_else(|| "none".to_owned()),
+        summary.events_received,
+    )
+}
+
+fn listed(counts: &Counts) -> Option<String> {
+    let counted = counts.0.iter().filter(|(_, count)| *count > 0);
+    let words: Vec<_> = counted.map(|(name, count)| format!("{count} {name}")).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_and_passed_over_is_named() {
+        let counted = Counted {
+            matched: 7,
+            skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
+            told: 5,
+            lost: Counts(vec![("segment_ring_full", 3)]),
+        };
+        let received = Received { events: 5, undecodable: 1 };
+        let summary = summary(2_500_000_000, counted, received, Totals::default(), Vec::new());
+        assert_eq!((summary.frames, summary.segments, summary.events_lost.total()), (9, 7, 4));
+        let text = text(&summary);
+        assert!(
+            text.starts_with("frames: 9 in 2s 500ms; segments analysed: 7; passed over: 2 not_tcp\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("events: 5 received, lost: 3 segment_ring_full, 1 undecodable"), "{text}");
+    }
+}

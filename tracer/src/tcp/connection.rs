@@ -1,0 +1,485 @@
+//! One connection: what its events say, put together.
+
+use tracer_common::{
+    event::{HttpFacts, SegmentEvent, mark},
+    flow::{FlowKey, FlowState, HalfCounters, cause, half},
+    wire::TcpFlags,
+};
+
+use super::{
+    direction::{Direction, Place, relative, window_scale},
+    endpoints::{Endpoints, News},
+    outcome::{History, completeness, conn_state},
+    purpose::{Circumstances, flags_text, purposes},
+};
+use crate::{
+    http::{Conversation, End, FindingBody},
+    record::{Body, CloseReason, Closed, Opened, Purpose, SegmentSeen, Side},
+};
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The handshake is not through.
+    HalfOpen,
+    /// The handshake is through, or the connection was picked up in its middle.
+    Open,
+    /// Both sides have closed, or one has reset it.
+    Closed,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The endpoints.
+    pub key: FlowKey,
+    /// The kernel's name of this incarnation.
+    pub flow: u64,
+    /// The lower endpoint of the key is the client.
+    pub client_is_low: bool,
+    /// When its first segment was seen, in ns.
+    pub first: u64,
+    /// When its last event happened, in ns.
+    pub last: u64,
+    /// When it closed, in ns.
+    pub closed_at: u64,
+    /// From the lower endpoint, from the higher one.
+    directions: [Direction; 2],
+    ends: Endpoints,
+    syn_at: Option<u64>,
+    syn_ack_at: Option<u64>,
+    syn_ack_ns: Option<u64>,
+    syn_retransmits: u32,
+    syn_ack_retransmits: u32,
+    opened: bool,
+    history: History,
+    http: Conversation,
+    /// Messages in the segment whose own event comes next.
+    messages: Vec<Purpose>,
+    /// What they say, held back until that segment is told.
+    held: Said,
+}
+
+/// What a connection has to say, with the time in ns.
+pub(crate) type Said = Vec<(u64, Body)>;
+
+impl Connection {
+    /// A connection first seen at `time`.
+    #[must_use]
+    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64) -> Self {
+        Self {
+            key,
+            flow,
+            client_is_low,
+            first: time,
+            last: time,
+            closed_at: 0,
+            directions: Default::default(),
+            ends: Endpoints::default(),
+            syn_at: None,
+            syn_ack_at: None,
+            syn_ack_ns: None,
+            syn_retransmits: 0,
+            syn_ack_retransmits: 0,
+            opened: false,
+            history: History::default(),
+            http: Conversation::default(),
+            messages: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        if self.ends.are_closed() {
+            Phase::Closed
+        } else if self.opened {
+            Phase::Open
+        } else {
+            Phase::HalfOpen
+        }
+    }
+
+    /// Exchanges reported so far.
+    #[must_use]
+    pub fn exchanges(&self) -> u32 {
+        self.http.exchanges()
+    }
+
+    /// A SYN that the connection is said to have sent or answered was seen.
+    #[must_use]
+    pub fn has_syn(&self) -> bool {
+        self.directions.iter().any(|direction| direction.flags() & half::SYN != 0)
+    }
+
+    /// The kernel lost its state of the connection and starts counting anew under another name.
+    pub fn adopt(&mut self, flow: u64) {
+        self.flow = flow;
+        for direction in &mut self.directions {
+            direction.before = direction.totals();
+            direction.counters = HalfCounters::default();
+        }
+    }
+
+    fn side(&self, low: bool) -> Side {
+        if low == self.client_is_low { Side::Client } else { Side::Server }
+    }
+
+    fn direction(&self, side: Side) -> &Direction {
+        let low = (side == Side::Client) == self.client_is_low;
+        &self.directions[usize::from(!low)]
+    }
+
+    /// Takes in an HTTP event of this connection; `segments` says that segments are told.
+    pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], segments: bool, said: &mut Said) {
+        self.last = facts.header.time;
+        let low = facts.header.from_low != 0;
+        self.note_lost(low, facts.header.lost);
+        self.http.on_event(facts, bytes);
+        // What a message says comes after the segment that carried it, if segments are told.
+        if segments {
+            let mut held = std::mem::take(&mut self.held);
+            self.tell_http(&mut held);
+            self.held = held;
+        } else {
+            self.tell_http(said);
+        }
+        if facts.marks & mark::MESSAGE_END != 0 {
+            self.messages.push(if facts.marks & mark::RESPONSE != 0 {
+                Purpose::ResponseComplete(facts.status)
+            } else {
+                Purpose::RequestComplete
+            });
+        }
+        if let Some(client_is_low) = self.http.client_is_low()
+            && !self.has_syn()
+        {
+            self.turn(client_is_low);
+        }
+    }
+
+    /// Repairs the direction of a connection whose SYN was not seen.
+    fn turn(&mut self, client_is_low: bool) {
+        if client_is_low != self.client_is_low {
+            self.client_is_low = client_is_low;
+            self.ends.turn();
+        }
+    }
+
+    fn tell_http(&mut self, said: &mut Said) {
+        while let Some(finding) = self.http.next() {
+            let body = match finding.body {
+                FindingBody::Request(request) => {
+                    if let (Some(method), Some(target)) = (&request.head.method, &request.head.target) {
+                        self.messages.push(Purpose::Request(method.clone(), target.clone()));
+                    }
+                    Body::Request(request)
+                }
+                FindingBody::Response(response) => {
+                    if let Some(status) = response.status {
+                        self.messages.push(Purpose::Response(status));
+                    }
+                    Body::Response(response)
+                }
+                FindingBody::Exchange(exchange) => Body::Exchange(exchange),
+            };
+            said.push((finding.time, body));
+        }
+    }
+
+    fn note_lost(&mut self, low: bool, lost: u32) {
+        let direction = &mut self.directions[usize::from(!low)];
+        if lost > direction.counters.lost {
+            direction.counters.lost = lost;
+            self.http.on_lost(low);
+        }
+    }
+
+    /// Takes in a segment event of this connection; `segments` asks for a record of each.
+    pub fn on_segment(&mut self, event: &SegmentEvent, segments: bool, said: &mut Said) {
+        let time = event.header.time;
+        self.last = time;
+        let low = event.header.from_low != 0;
+        let sender = self.side(low);
+        let previous = self.ends.clone();
+        let duplicates = self.direction(sender).counters.duplicate_acks;
+        let opening = self.direction(Side::Server).flags() & half::SYN == 0 && self.has_syn();
+
+        let out_of_order = self.note_payload(event, low);
+        self.note_handshake(event, sender);
+        for low in [true, false] {
+            let lost = event.halves[usize::from(!low)].lost;
+            self.note_lost(low, lost);
+        }
+        self.take_counters(&event.halves, Some(event));
+        self.note_window(event, low);
+        let messages = std::mem::take(&mut self.messages);
+        if segments {
+            let duplicate_ack = self.direction(sender).counters.duplicate_acks > duplicates;
+            let circumstances = Circumstances { out_of_order, duplicate_ack, opening };
+            let body = self.segment_seen(event, sender, purposes(event, circumstances, messages));
+            said.push((time, Body::Segment(Box::new(body))));
+        }
+        self.tell_change(&previous, time, said);
+        self.tell_opened(event.causes & cause::HANDSHAKE_ACK != 0, time, said);
+        said.append(&mut self.held);
+        self.note_end(event, low, said);
+    }
+
+    /// Payload out of its place; true when it was overtaken.
+    fn note_payload(&mut self, event: &SegmentEvent, low: bool) -> bool {
+        let (time, side) = (event.header.time, self.side(low));
+        let round_trip = self.syn_ack_ns.unwrap_or(0);
+        if event.causes & cause::GAP != 0 {
+            self.history.logarithmic(side, 'G', time);
+        }
+        let place = self.directions[usize::from(!low)].note_payload(
+            event,
+            &event.halves[usize::from(!low)],
+            round_trip,
+        );
+        if place == Place::Again {
+            self.history.logarithmic(side, 'T', time);
+        }
+        place == Place::Overtaken
+    }
+
+    /// SYN and SYN-ACK: when, and how often again.
+    fn note_handshake(&mut self, event: &SegmentEvent, sender: Side) {
+        let time = event.header.time;
+        let repeated = event.causes & cause::REPEATED != 0;
+        if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
+            if repeated {
+                self.again(sender, time);
+            }
+            return;
+        }
+        let answer = event.causes & cause::SYN_ACK != 0;
+        if repeated {
+            *if answer { &mut self.syn_ack_retransmits } else { &mut self.syn_retransmits } += 1;
+            self.again(sender, time);
+        } else if answer {
+            self.syn_ack_at = Some(time);
+            self.syn_ack_ns = self.syn_at.map(|syn| time.saturating_sub(syn));
+            self.history.once(sender, 'H', time);
+        } else {
+            self.syn_at = self.syn_at.or(Some(time));
+            self.history.once(sender, 'S', time);
+        }
+        let low = event.header.from_low != 0;
+        self.directions[usize::from(!low)].window_scale = window_scale(event);
+    }
+
+    fn again(&mut self, sender: Side, time: u64) {
+        let low = (sender == Side::Client) == self.client_is_low;
+        self.directions[usize::from(!low)].retransmits += 1;
+        self.history.logarithmic(sender, 'T', time);
+    }
+
+    fn note_window(&mut self, event: &SegmentEvent, low: bool) {
+        self.directions[usize::from(!low)].window = event.window;
+        if event.causes & cause::ZERO_WINDOW != 0 {
+            let side = self.side(low);
+            self.history.logarithmic(side, 'W', event.header.time);
+        }
+    }
+
+    /// Takes in what both directions have shown, and advances the endpoints by what is new in it. Also right when events
+    /// were lost in between. `event` is the segment that brought the news, if one did.
+    fn take_counters(&mut self, halves: &[HalfCounters; 2], event: Option<&SegmentEvent>) {
+        let mut news = [0; 2];
+        for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
+            // The kernel's table may have answered before an older event was read.
+            if told.packets < direction.counters.packets {
+                continue;
+            }
+            *news = told.flags & !direction.counters.flags;
+            direction.counters = *told;
+        }
+        let sender = event.map(|event| event.header.from_low != 0);
+        let time = event.map_or(self.last, |event| event.header.time);
+        // What the sender shows comes first.
+        let first = sender.unwrap_or(true);
+        let order = [first, !first];
+        let causes = |low| event.filter(|_| sender == Some(low)).map_or(0, |event| event.causes);
+        self.ends.on_news(order.map(|low| {
+            let index = usize::from(!low);
+            let flags = news[index];
+            let fresh_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
+            News {
+                side: self.side(low),
+                flags,
+                answers: fresh_syn_ack || causes(low) & cause::SYN_ACK != 0,
+                syn_acked: self.directions[1 - index].flags() & half::ACKED_SYN != 0,
+            }
+        }));
+        for low in order {
+            let index = usize::from(!low);
+            let (side, new, now) = (self.side(low), news[index], causes(low));
+            if new & half::SYN != 0 {
+                // If its own event was lost, it was before all that is known.
+                let letter = if halves[index].flags & half::SYN_ACK != 0 { 'H' } else { 'S' };
+                self.history.once(side, letter, self.first);
+            }
+            if new & half::FIN != 0 {
+                self.history.once(side, 'F', time);
+            }
+            if now & cause::RST != 0 || event.is_none() && new & half::RST != 0 {
+                self.history.once(side, 'R', time);
+                let peer = &self.directions[1 - index];
+                if event.is_none_or(|event| peer.accepts_reset(event.seq)) {
+                    self.ends.on_reset(side);
+                }
+            }
+        }
+    }
+
+    fn tell_change(&self, previous: &Endpoints, time: u64, said: &mut Said) {
+        if let Some(change) = self.ends.change_since(previous) {
+            said.push((time, Body::State(change)));
+        }
+    }
+
+    /// `confirmed` by the segment at `time`; it may also have been opened by one that was not told.
+    fn tell_opened(&mut self, confirmed: bool, time: u64, said: &mut Said) {
+        if self.opened || !self.ends.are_open() {
+            return;
+        }
+        self.opened = true;
+        let midstream = !self.has_syn();
+        let ack_ns = self.syn_ack_at.filter(|_| confirmed).map(|at| time.saturating_sub(at));
+        let body = Body::Opened(Opened {
+            syn_ack_ns: self.syn_ack_ns,
+            ack_ns,
+            syn_retransmits: self.syn_retransmits,
+            syn_ack_retransmits: self.syn_ack_retransmits,
+            midstream,
+        });
+        said.push((time, body));
+    }
+
+    fn segment_seen(&self, event: &SegmentEvent, sender: Side, purposes: Vec<Purpose>) -> SegmentSeen {
+        let own = self.direction(sender);
+        let other = self.direction(sender.other());
+        let scale = if event.flags & TcpFlags::SYN == 0 { own.window_scale.unwrap_or(0) } else { 0 };
+        let acknowledges = event.flags & TcpFlags::ACK != 0 && other.flags() & half::STARTED != 0;
+        SegmentSeen {
+            sender,
+            since_start_ns: event.header.time.saturating_sub(self.first),
+            flags: flags_text(event.flags),
+            seq: relative(&own.counters, event.seq),
+            ack: acknowledges.then(|| relative(&other.counters, event.ack)),
+            len: event.payload_len,
+            window: u64::from(event.window) << scale,
+            purposes,
+            client_state: self.ends.state(Side::Client),
+            server_state: self.ends.state(Side::Server),
+        }
+    }
+
+    /// FIN, RST, and both sides closed: what that means for the exchanges.
+    fn note_end(&mut self, event: &SegmentEvent, low: bool, said: &mut Said) {
+        let time = event.header.time;
+        if event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
+            let direction = &self.directions[usize::from(!low)];
+            // The FIN also says how much there was before it.
+            let end = direction.fin_offset(event);
+            let unseen = end.saturating_sub(direction.counters.stream_end);
+            self.http.on_fin(low, end, direction.gaps.bytes() + unseen, time);
+        }
+        if self.phase() == Phase::Closed && self.closed_at == 0 {
+            self.closed_at = time;
+            self.http.finish(if self.ends.reset_by.is_some() { End::Reset } else { End::Closed }, time);
+        }
+        self.tell_http(said);
+        self.messages.clear();
+    }
+
+    /// Takes in what the kernel's table says, where events may have been lost; true when there was news.
+    pub fn on_flow(&mut self, flow: &FlowState, now: u64, said: &mut Said) -> bool {
+        if flow.id != self.flow {
+            return false;
+        }
+        let halves = [flow.halves[0].counters, flow.halves[1].counters];
+        let is_news = |(told, known): (&HalfCounters, &Direction)| told.packets > known.counters.packets;
+        let news = halves.iter().zip(&self.directions).any(is_news);
+        for low in [true, false] {
+            self.note_lost(low, halves[usize::from(!low)].lost);
+        }
+        let previous = self.ends.clone();
+        self.take_counters(&halves, None);
+        self.tell_change(&previous, now, said);
+        self.tell_opened(false, now, said);
+        if self.phase() == Phase::Closed && self.closed_at == 0 {
+            self.closed_at = now;
+        }
+        news
+    }
+
+    /// The connection is over for `reason`, at `now`: what is pending, and then the record of its end.
+    pub fn close(&mut self, reason: CloseReason, now: u64, said: &mut Said) {
+        let end = match reason {
+            CloseReason::Fin => End::Closed,
+            CloseReason::Reset | CloseReason::Refused => End::Reset,
+            CloseReason::Unanswered
+            | CloseReason::HalfOpenTimeout
+            | CloseReason::IdleTimeout
+            | CloseReason::Evicted
+            | CloseReason::EndOfCapture => End::NotObserved,
+        };
+        said.append(&mut self.held);
+        self.http.finish(end, now);
+        self.tell_http(said);
+        for low in [true, false] {
+            let (side, counters) = (self.side(low), self.directions[usize::from(!low)].totals());
+            for (letter, time) in [('A', counters.first_ack_ns), ('D', counters.first_data_ns)] {
+                if time != 0 {
+                    self.history.once(side, letter, time);
+                }
+            }
+        }
+        said.push((now, Body::Closed(Box::new(self.closed(reason)))));
+    }
+
+    /// Why it is over, if it closed by itself.
+    #[must_use]
+    pub fn close_reason(&self) -> CloseReason {
+        let server_silent = self.direction(Side::Server).flags() & half::SYN == 0;
+        match self.phase() {
+            Phase::Closed if self.ends.reset_by.is_none() => CloseReason::Fin,
+            Phase::Closed if self.ends.reset_by == Some(Side::Server) && self.has_syn() && server_silent => {
+                CloseReason::Refused
+            }
+            Phase::Closed => CloseReason::Reset,
+            Phase::Open => CloseReason::IdleTimeout,
+            Phase::HalfOpen if server_silent => CloseReason::Unanswered,
+            Phase::HalfOpen => CloseReason::HalfOpenTimeout,
+        }
+    }
+
+    fn closed(&self, reason: CloseReason) -> Closed {
+        let (client, server) = (self.direction(Side::Client), self.direction(Side::Server));
+        let data = client.totals().bytes + server.totals().bytes > 0;
+        Closed {
+            conn_state: conn_state(client.flags(), server.flags(), self.ends.reset_by),
+            history: self.history.text(),
+            completeness: completeness(client.flags(), server.flags(), data),
+            reason,
+            initiator: match reason {
+                CloseReason::Reset | CloseReason::Refused => self.ends.reset_by,
+                CloseReason::Fin => self.ends.fin_by,
+                CloseReason::Unanswered
+                | CloseReason::HalfOpenTimeout
+                | CloseReason::IdleTimeout
+                | CloseReason::Evicted
+                | CloseReason::EndOfCapture => None,
+            },
+            duration_ns: self.last.saturating_sub(self.first),
+            client: client.side_totals(&server.counters),
+            server: server.side_totals(&client.counters),
+            exchanges: self.http.exchanges(),
+            events_lost: u64::from(client.totals().lost) + u64::from(server.totals().lost),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What one direction of a connection has shown.
+
+use std::time::Duration;
+
+use tracer_common::{
+    event::SegmentEvent,
+    flow::{HalfCounters, cause, half},
+    seq::Seq,
+};
+
+use super::gaps::Gaps;
+use crate::record::SideTotals;
+
+/// A segment that fills a gap sooner than this was overtaken on its way; later, it was sent again. The same 3 ms that
+/// Wireshark takes, or the round-trip time of the handshake where that is longer.
+const OVERTAKEN: Duration = Duration::from_millis(3);
+
+/// TCP option kind of the window scale (RFC 7323, 2.2), which has 3 bytes.
+const WINDOW_SCALE: u8 = 3;
+/// The largest shift count (RFC 7323, 2.3).
+const MAX_WINDOW_SCALE: u8 = 14;
+
+/// One direction.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Direction {
+    /// What the kernel last told.
+    pub(super) counters: HalfCounters,
+    /// What was counted before the kernel lost its state of the connection.
+    pub(super) before: HalfCounters,
+    pub(super) gaps: Gaps,
+    pub(super) retransmits: u64,
+    pub(super) out_of_order: u64,
+    /// Shift count of its windows, once its SYN said so.
+    pub(super) window_scale: Option<u8>,
+    /// The last window told, not scaled.
+    pub(super) window: u16,
+}
+
+/// Where the payload of a segment lies in its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Behind everything seen before.
+    Next,
+    /// In a gap that it filled soon: it was overtaken on its way.
+    Overtaken,
+    /// Where something was seen before, or in a gap that is old: it was sent again.
+    Again,
+}
+
+impl Direction {
+    pub(super) fn flags(&self) -> u32 {
+        self.counters.flags | self.before.flags
+    }
+
+    /// What was counted, before and after the kernel lost its state.
+    pub(super) fn totals(&self) -> HalfCounters {
+        let (now, before) = (&self.counters, &self.before);
+        HalfCounters {
+            packets: now.packets + before.packets,
+            bytes: now.bytes + before.bytes,
+            stream_end: now.stream_end + before.stream_end,
+            first_ack_ns: if before.first_ack_ns == 0 { now.first_ack_ns } else { before.first_ack_ns },
+            first_data_ns: if before.first_data_ns == 0 { now.first_data_ns } else { before.first_data_ns },
+            base: now.base,
+            ack: now.ack,
+            duplicate_acks: now.duplicate_acks + before.duplicate_acks,
+            zero_windows: now.zero_windows + before.zero_windows,
+            lost: now.lost + before.lost,
+            flags: now.flags | before.flags,
+        }
+    }
+
+    /// What this side sent; `peer` says how far it was acknowledged.
+    pub(super) fn side_totals(&self, peer: &HalfCounters) -> SideTotals {
+        let totals = self.totals();
+        let fin = u64::from(totals.flags & half::FIN != 0);
+        let acked = if peer.flags & half::ACKED != 0 && self.counters.flags & half::STARTED != 0 {
+            offset(&self.counters, peer.ack)
+        } else {
+            0
+        };
+        let unseen = acked.saturating_sub(self.counters.stream_end + fin);
+        SideTotals {
+            bytes: totals.stream_end.saturating_sub(self.gaps.bytes()),
+            packets: totals.packets,
+            retransmits: self.retransmits,
+            out_of_order: self.out_of_order,
+            duplicate_acks: u64::from(totals.duplicate_acks),
+            zero_windows: u64::from(totals.zero_windows),
+            gap_bytes: self.gaps.bytes() + unseen,
+        }
+    }
+
+    /// Takes in where the payload of a segment lies; `round_trip` of the handshake in ns.
+    pub(super) fn note_payload(
+        &mut self,
+        event: &SegmentEvent,
+        counters: &HalfCounters,
+        round_trip: u64,
+    ) -> Place {
+        let time = event.header.time;
+        let start = offset(counters, event.payload_seq());
+        let end = start.saturating_add(u64::from(event.payload_len));
+        if event.causes & cause::GAP != 0 {
+            self.gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
+        }
+        if event.causes & cause::OLD_DATA == 0 {
+            return Place::Next;
+        }
+        let fill = self.gaps.fill(start, end, time);
+        if fill.bytes > 0 && fill.after < round_trip.max(OVERTAKEN.as_nanos() as u64) {
+            self.out_of_order += 1;
+            return Place::Overtaken;
+        }
+        self.retransmits += 1;
+        Place::Again
+    }
+
+    /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.
+    pub(super) fn fin_offset(&self, event: &SegmentEvent) -> u64 {
+        offset(&self.counters, event.payload_seq().add(event.payload_len))
+    }
+
+    /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side
+    /// announced (RFC 9293, 3.5.3; RFC 5961, 3).
+    pub(super) fn accepts_reset(&self, seq: Seq) -> bool {
+        if self.flags() & half::ACKED == 0 {
+            return true;
+        }
+        let window = i64::from(u16::MAX) << self.window_scale.unwrap_or(MAX_WINDOW_SCALE);
+        // One before: a RST in answer to a probe, or from a side whose FIN was acknowledged already.
+        (-1..=window).contains(&i64::from(seq.since(self.counters.ack))) || seq == Seq(0)
+    }
+}
+
+/// Stream offset of `seq` as a signed number: -1 is the SYN. 64 bits wide, so that it goes on where `seq` wraps.
+fn signed_offset(counters: &HalfCounters, seq: Seq) -> i64 {
+    // Truncation is meant: sequence numbers are stream offsets modulo 2^32.
+    let end = counters.base.add(counters.stream_end as u32);
+    counters.stream_end.cast_signed() + i64::from(seq.since(end))
+}
+
+fn offset(counters: &HalfCounters, seq: Seq) -> u64 {
+    signed_offset(counters, seq).max(0).cast_unsigned()
+}
+
+/// The number relative to the initial sequence number, as Wireshark shows it: the SYN has 0, the first byte 1.
+pub(super) fn relative(counters: &HalfCounters, seq: Seq) -> i64 {
+    signed_offset(counters, seq) + 1
+}
+
+/// The window scale option of a SYN (RFC 7323, 2.2).
+pub(super) fn window_scale(event: &SegmentEvent) -> Option<u8> {
+    let mut options = event.options.get(..usize::from(event.options_len))?;
+    loop {
+        options = match *options {
+            [0, ..] | [] => return None,
+            [1, ref rest @ ..] => rest,
+            [WINDOW_SCALE, 3, shift, ..] => return Some(shift.min(MAX_WINDOW_SCALE)),
+            [_, len, ..] => options.get(usize::from(len.max(2))..)?,
+            [_] => return None,
+        };
+    }
+}

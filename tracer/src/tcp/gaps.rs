@@ -1,0 +1,110 @@
+//! What is missing of a byte stream: the gaps between what was seen.
+
+/// The most gaps remembered of one direction. A receiver's SACK blocks describe at most four; more than this many are
+/// a broken observation, and the oldest then count as never filled.
+const MAX_GAPS: usize = 64;
+
+/// A stretch of the stream that was not seen, in stream offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gap {
+    start: u64,
+    end: u64,
+    /// When it appeared, in ns.
+    since: u64,
+}
+
+/// The gaps of one direction, in stream order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gaps {
+    open: Vec<Gap>,
+    /// Bytes of gaps that are not remembered any more.
+    given_up: u64,
+}
+
+/// What a segment with old data turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fill {
+    /// Bytes of gaps that it filled.
+    pub(super) bytes: u64,
+    /// How long the oldest of these gaps was open, in ns.
+    pub(super) after: u64,
+}
+
+impl Gaps {
+    /// Bytes `start` to `end` were passed over at `now`.
+    pub(super) fn open(&mut self, start: u64, end: u64, now: u64) {
+        if start >= end {
+            return;
+        }
+        if self.open.len() == MAX_GAPS {
+            let oldest = self.open.remove(0);
+            self.given_up += oldest.end - oldest.start;
+        }
+        self.open.push(Gap { start, end, since: now });
+    }
+
+    /// Bytes `start` to `end` were seen at `now`.
+    pub(super) fn fill(&mut self, start: u64, end: u64, now: u64) -> Fill {
+        let mut fill = Fill { bytes: 0, after: 0 };
+        let mut left = Vec::new();
+        for gap in self.open.drain(..) {
+            let (from, to) = (gap.start.max(start), gap.end.min(end));
+            if from >= to {
+                left.push(gap);
+                continue;
+            }
+            fill.bytes += to - from;
+            fill.after = fill.after.max(now.saturating_sub(gap.since));
+            for (start, end) in [(gap.start, from), (to, gap.end)] {
+                if start < end {
+                    left.push(Gap { start, end, since: gap.since });
+                }
+            }
+        }
+        self.open = left;
+        fill
+    }
+
+    /// Bytes that are missing.
+    pub(super) fn bytes(&self) -> u64 {
+        self.given_up + self.open.iter().map(|gap| gap.end - gap.start).sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gaps;
+
+    #[test]
+    fn gaps_are_filled_in_any_order_and_in_parts() {
+        for (what, opened, filled, left) in [
+            ("nothing missing", &[][..], &[(0, 100)][..], 0),
+            ("exactly filled", &[(10, 20)], &[(10, 20)], 0),
+            ("filled with more around it", &[(10, 20)], &[(5, 30)], 0),
+            ("filled from the left", &[(10, 20)], &[(10, 15)], 5),
+            ("filled in the middle", &[(10, 20)], &[(13, 15)], 8),
+            ("filled in three parts", &[(10, 20)], &[(13, 15), (15, 20), (10, 13)], 0),
+            ("two gaps by one segment", &[(10, 20), (30, 40)], &[(15, 35)], 10),
+            ("filled twice", &[(10, 20)], &[(10, 20), (10, 20)], 0),
+        ] {
+            let mut gaps = Gaps::default();
+            for (start, end) in opened {
+                gaps.open(*start, *end, 0);
+            }
+            for (start, end) in filled {
+                gaps.fill(*start, *end, 7);
+            }
+            assert_eq!(gaps.bytes(), left, "{what}");
+        }
+    }
+
+    #[test]
+    fn more_gaps_than_are_remembered_still_count() {
+        let mut gaps = Gaps::default();
+        for i in 0..1000u64 {
+            gaps.open(i * 10, i * 10 + 3, i);
+        }
+        assert_eq!(gaps.bytes(), 3000);
+        assert_eq!(gaps.open.len(), super::MAX_GAPS);
+    }
+}

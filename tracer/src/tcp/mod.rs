@@ -1,0 +1,14 @@
+//! TCP as an observer on the path sees it (RFC 9293): the two endpoints' states, what each direction sent, and how the
+//! connection went.
+//!
+//! Plain synchronous code: events in, facts out; time is an argument.
+
+mod connection;
+mod direction;
+mod endpoints;
+mod gaps;
+mod outcome;
+mod purpose;
+mod state;
+
+pub use connection::{Connection, Phase};

@@ -1,0 +1,524 @@
+//! Events in, records out: the table of connections.
+//!
+//! Sans-IO: no clock, no sockets, no kernel. The caller brings events and the time, and takes what there is to say, to
+//! ask and to forget.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
+    hash::{BuildHasher as _, RandomState},
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tracer_common::{
+    event::{Event, SegmentEvent},
+    flow::{FlowKey, FlowState, cause},
+};
+
+use crate::{
+    record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
+    tcp::{Connection, Phase},
+};
+
+/// How long the kernel's entry of a closed connection is kept, so that stray segments do not look like a new one.
+const KEEP_CLOSED: Duration = Duration::from_secs(10);
+
+/// The share of the table that closed connections may take in the kernel: one in this many.
+const CLOSED_SHARE: usize = 4;
+
+/// What bounds the tracker.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The most connections followed at once, and the most handshakes that are not confirmed: each for itself, so that a
+    /// flood of SYNs pushes out no connection.
+    pub max_connections: usize,
+    /// How long a handshake may stay unconfirmed after its last SYN or SYN-ACK.
+    pub half_open_timeout: Duration,
+    /// How long an open connection may be silent.
+    pub idle_timeout: Duration,
+    /// How long a closed connection waits for stray segments before its record is written.
+    pub close_linger: Duration,
+    /// The traced ports: they tell the server where no SYN was seen.
+    pub ports: BTreeSet<u16>,
+    /// Make a record of each segment told.
+    pub segments: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 65_536,
+            // Linux gives a SYN-ACK up 63 s after the first one.
+            half_open_timeout: Duration::from_secs(64),
+            idle_timeout: Duration::from_secs(360),
+            close_linger: Duration::from_millis(500),
+            ports: BTreeSet::from([80]),
+            segments: false,
+        }
+    }
+}
+
+/// What the tracker has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections first seen.
+    pub opened: u64,
+    /// Connections over.
+    pub closed: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Handshakes not confirmed now.
+    pub half_open: u64,
+    /// Connections given up to make room.
+    pub evicted: u64,
+    /// Exchanges reported.
+    pub exchanges: u64,
+}
+
+struct Tracked {
+    connection: Connection,
+    facts: Arc<record::Connection>,
+    /// Which way round `facts` are.
+    client_is_low: bool,
+    /// The deadline that counts; others in the heap are left over.
+    due: u64,
+}
+
+/// The table of connections.
+pub struct Tracker {
+    limits: Limits,
+    connections: HashMap<FlowKey, Tracked>,
+    /// Of the handshakes not confirmed.
+    attempts: Deadlines,
+    /// Of all others.
+    deadlines: Deadlines,
+    records: VecDeque<Record>,
+    questions: VecDeque<FlowKey>,
+    forgotten: VecDeque<(FlowKey, u64)>,
+    /// Closed connections that the kernel still holds: since when, and which.
+    closed: VecDeque<(u64, FlowKey, u64)>,
+    interfaces: HashMap<u32, Arc<str>>,
+    epoch_offset: i64,
+    /// Names this run in connection identifiers.
+    run: u32,
+    totals: Totals,
+    said: Vec<(u64, Body)>,
+}
+
+/// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
+type Deadlines = BinaryHeap<Reverse<(u64, u64, HeapKey)>>;
+
+/// How many deadlines may be left over before they are cleared away, besides as many as there are connections.
+const MAX_LEFT_OVER: usize = 1024;
+
+/// A key that has an order, for the heap.
+type HeapKey = ([u32; 4], [u32; 4], u16, u16);
+
+fn heap_key(key: &FlowKey) -> HeapKey {
+    (key.low, key.high, key.low_port, key.high_port)
+}
+
+fn flow_key((low, high, low_port, high_port): HeapKey) -> FlowKey {
+    FlowKey { low, high, low_port, high_port }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Tracker {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            connections: HashMap::new(),
+            attempts: BinaryHeap::new(),
+            deadlines: BinaryHeap::new(),
+            records: VecDeque::new(),
+            questions: VecDeque::new(),
+            forgotten: VecDeque::new(),
+            closed: VecDeque::new(),
+            interfaces: HashMap::new(),
+            epoch_offset: 0,
+            // A RandomState is seeded by the system: enough to tell runs apart.
+            run: RandomState::new().hash_one(0u8) as u32,
+            totals: Totals::default(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Sets what to add to the observer's clock to get ns since the Unix epoch.
+    pub fn set_clock(&mut self, epoch_offset_ns: i64) {
+        self.epoch_offset = epoch_offset_ns;
+    }
+
+    /// Tells the name of an interface.
+    pub fn name_interface(&mut self, index: u32, name: &str) {
+        self.interfaces.insert(index, name.into());
+    }
+
+    /// The next record.
+    pub fn next_record(&mut self) -> Option<Record> {
+        self.records.pop_front()
+    }
+
+    /// The next connection that the kernel's table should be asked about: see [`Tracker::on_flow`].
+    pub fn next_question(&mut self) -> Option<FlowKey> {
+        self.questions.pop_front()
+    }
+
+    /// The next connection that the kernel's table need not hold any more, with the kernel's name of its incarnation.
+    pub fn next_forgotten(&mut self) -> Option<(FlowKey, u64)> {
+        self.forgotten.pop_front()
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Takes in one event.
+    pub fn on_event(&mut self, event: &Event<'_>) {
+        let header = event.header();
+        let key = header.key;
+        if !self.find(event) {
+            return;
+        }
+        let Some(tracked) = self.connections.get_mut(&key) else { return };
+        let before = tracked.connection.phase();
+        let exchanges = tracked.connection.exchanges();
+        match event {
+            Event::Segment(segment) => {
+                tracked.connection.on_segment(segment, self.limits.segments, &mut self.said);
+            }
+            Event::Http(facts, bytes) => {
+                tracked.connection.on_http(facts, bytes, self.limits.segments, &mut self.said);
+            }
+        }
+        let after = tracked.connection.phase();
+        self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        if after != before {
+            self.on_phase(&key, before, after);
+        }
+        self.tell(&key);
+    }
+
+    /// Finds the connection of an event, or starts one; false when the event is not of a connection to follow.
+    fn find(&mut self, event: &Event<'_>) -> bool {
+        let header = event.header();
+        let has = |bits| matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0);
+        if let Some(tracked) = self.connections.get_mut(&header.key) {
+            if tracked.connection.flow == header.flow {
+                return true;
+            }
+            let starts = match tracked.connection.phase() {
+                Phase::Closed => true,
+                Phase::Open => has(cause::SYN | cause::SYN_ACK),
+                Phase::HalfOpen => has(cause::SYN),
+            };
+            if !starts {
+                // The kernel made room by dropping its entry; the connection is the same.
+                tracked.connection.adopt(header.flow);
+                return true;
+            }
+            // The ports are used again.
+            let reason = match tracked.connection.phase() {
+                Phase::Closed | Phase::HalfOpen => tracked.connection.close_reason(),
+                Phase::Open => CloseReason::Evicted,
+            };
+            let last = tracked.connection.last;
+            self.close(&header.key, reason, last);
+        } else if matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & cause::AFTER_CLOSE != 0)
+        {
+            // A stray segment of a connection whose record is written.
+            return false;
+        }
+        while self.totals.half_open >= self.limits.max_connections as u64 && self.make_room(true, header.time)
+        {
+        }
+        self.start(event);
+        true
+    }
+
+    fn start(&mut self, event: &Event<'_>) {
+        let header = event.header();
+        let client_is_low = self.client_is_low(event);
+        let connection = Connection::new(header.key, header.flow, client_is_low, header.time);
+        self.totals.opened += 1;
+        self.totals.half_open += 1;
+        let interface = self.interfaces.get(&header.interface).cloned();
+        let facts = self.connection_facts(&header.key, client_is_low, interface, self.totals.opened);
+        let tracked = Tracked { connection, facts: Arc::new(facts), client_is_low, due: 0 };
+        self.connections.insert(header.key, tracked);
+        self.schedule(&header.key);
+    }
+
+    /// Plans the next look at a connection.
+    fn schedule(&mut self, key: &FlowKey) {
+        let Some(tracked) = self.connections.get_mut(key) else { return };
+        tracked.due = deadline(&self.limits, &tracked.connection);
+        let deadlines = match tracked.connection.phase() {
+            Phase::HalfOpen => &mut self.attempts,
+            Phase::Open | Phase::Closed => &mut self.deadlines,
+        };
+        deadlines.push(Reverse((tracked.due, tracked.connection.flow, heap_key(key))));
+        if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
+            deadlines.retain(|Reverse((due, flow, key))| {
+                let tracked = self.connections.get(&flow_key(*key));
+                tracked.is_some_and(|tracked| tracked.connection.flow == *flow && tracked.due == *due)
+            });
+        }
+    }
+
+    /// Who is the client: who sent the SYN, else who does not own the traced port, else who was seen first.
+    fn client_is_low(&self, event: &Event<'_>) -> bool {
+        let header = event.header();
+        let from_low = header.from_low != 0;
+        if let Event::Segment(segment) = event {
+            if segment.causes & cause::SYN != 0 {
+                return from_low;
+            }
+            if segment.causes & cause::SYN_ACK != 0 {
+                return !from_low;
+            }
+        }
+        let traced = |port| self.limits.ports.contains(&port);
+        match (traced(header.key.low_port), traced(header.key.high_port)) {
+            (true, false) => false,
+            (false, true) => true,
+            _ => from_low,
+        }
+    }
+
+    fn connection_facts(
+        &self,
+        key: &FlowKey,
+        client_is_low: bool,
+        interface: Option<Arc<str>>,
+        number: u64,
+    ) -> record::Connection {
+        let low = (address(key.low), key.low_port);
+        let high = (address(key.high), key.high_port);
+        let (client, server) = if client_is_low { (low, high) } else { (high, low) };
+        record::Connection {
+            id: format!("{:08x}-{number}", self.run),
+            community_id: community_id(client, server),
+            network_type: if client.0.is_ipv4() { NetworkType::Ipv4 } else { NetworkType::Ipv6 },
+            interface,
+            client_address: client.0,
+            client_port: client.1,
+            server_address: server.0,
+            server_port: server.1,
+        }
+    }
+
+    fn on_phase(&mut self, key: &FlowKey, before: Phase, after: Phase) {
+        self.count_phase(before, false);
+        self.count_phase(after, true);
+        let now = self.connections.get(key).map_or(0, |tracked| tracked.connection.last);
+        let confirmed = |tracker: &Self| tracker.connections.len() as u64 - tracker.totals.half_open;
+        while confirmed(self) > self.limits.max_connections as u64 && self.make_room(false, now) {}
+        self.schedule(key);
+    }
+
+    fn count_phase(&mut self, phase: Phase, more: bool) {
+        let count = match phase {
+            Phase::HalfOpen => &mut self.totals.half_open,
+            Phase::Open => &mut self.totals.open,
+            Phase::Closed => return,
+        };
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+    }
+
+    /// Makes records of what a connection said.
+    fn tell(&mut self, key: &FlowKey) {
+        if self.said.is_empty() {
+            return;
+        }
+        let said = std::mem::take(&mut self.said);
+        if let Some(tracked) = self.connections.get(key)
+            && tracked.connection.client_is_low != tracked.client_is_low
+        {
+            // Its direction was repaired.
+            let client_is_low = tracked.connection.client_is_low;
+            let turned = record::Connection {
+                client_address: tracked.facts.server_address,
+                client_port: tracked.facts.server_port,
+                server_address: tracked.facts.client_address,
+                server_port: tracked.facts.client_port,
+                ..(*tracked.facts).clone()
+            };
+            if let Some(tracked) = self.connections.get_mut(key) {
+                tracked.facts = Arc::new(turned);
+                tracked.client_is_low = client_is_low;
+            }
+        }
+        let facts = self.connections.get(key).map(|tracked| Arc::clone(&tracked.facts));
+        for (time, body) in said {
+            let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
+            self.records.push_back(Record { timestamp, connection: facts.clone(), body });
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn on_tick(&mut self, now: u64) {
+        for attempts in [true, false] {
+            while let Some(Reverse((due, flow, key))) = self.deadlines(attempts).peek().copied() {
+                if due > now {
+                    break;
+                }
+                self.deadlines(attempts).pop();
+                self.on_deadline(&flow_key(key), flow, due, now);
+            }
+        }
+        let keep = self.limits.max_connections / CLOSED_SHARE;
+        while let Some((at, key, flow)) = self.closed.front().copied() {
+            if self.closed.len() <= keep && now < at.saturating_add(ns(KEEP_CLOSED)) {
+                break;
+            }
+            self.closed.pop_front();
+            self.forgotten.push_back((key, flow));
+        }
+    }
+
+    fn on_deadline(&mut self, key: &FlowKey, flow: u64, due: u64, now: u64) {
+        let Some(tracked) = self.connections.get(key) else { return };
+        if tracked.connection.flow != flow || tracked.due != due {
+            return;
+        }
+        let due = deadline(&self.limits, &tracked.connection);
+        if due > now {
+            self.schedule(key);
+            return;
+        }
+        match tracked.connection.phase() {
+            // Quiet segments are not told, and others may have been lost: only the kernel knows what went on.
+            Phase::Open | Phase::HalfOpen => self.questions.push_back(*key),
+            Phase::Closed => {
+                let at = tracked.connection.closed_at;
+                self.close(key, tracked.connection.close_reason(), at);
+            }
+        }
+    }
+
+    /// Answers a question: what the kernel's table says of a connection, at `now`.
+    pub fn on_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
+        let Some(tracked) = self.connections.get_mut(key) else { return };
+        let before = tracked.connection.phase();
+        let news = flow.is_some_and(|flow| tracked.connection.on_flow(flow, now, &mut self.said));
+        let after = tracked.connection.phase();
+        if news {
+            tracked.connection.last = tracked.connection.last.max(now);
+        }
+        let due = deadline(&self.limits, &tracked.connection);
+        if after != before {
+            self.on_phase(key, before, after);
+        } else if due > now {
+            self.schedule(key);
+        } else {
+            let reason = tracked.connection.close_reason();
+            self.close(key, reason, due);
+        }
+        self.tell(key);
+    }
+
+    /// Asks about every connection: after losses, or before [`Tracker::finish`].
+    pub fn question_all(&mut self) {
+        self.questions = self.connections.keys().copied().collect();
+    }
+
+    /// The observation ends at `now`: everything pending is told.
+    pub fn finish(&mut self, now: u64) {
+        let keys: Vec<FlowKey> = self.connections.keys().copied().collect();
+        for key in keys {
+            let Some(tracked) = self.connections.get(&key) else { continue };
+            let (reason, at) = match tracked.connection.phase() {
+                Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
+                Phase::Open | Phase::HalfOpen => (CloseReason::EndOfCapture, now),
+            };
+            self.close(&key, reason, at);
+        }
+    }
+
+    fn close(&mut self, key: &FlowKey, reason: CloseReason, at: u64) {
+        let Some(tracked) = self.connections.get_mut(key) else { return };
+        let phase = tracked.connection.phase();
+        let exchanges = tracked.connection.exchanges();
+        tracked.connection.close(reason, at, &mut self.said);
+        self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        let flow = tracked.connection.flow;
+        self.tell(key);
+        self.connections.remove(key);
+        self.count_phase(phase, false);
+        self.totals.closed += 1;
+        if phase == Phase::Closed {
+            self.closed.push_back((at, *key, flow));
+        } else {
+            // Were it to go on, it would be a new one.
+            self.forgotten.push_back((*key, flow));
+        }
+    }
+
+    fn deadlines(&mut self, attempts: bool) -> &mut Deadlines {
+        if attempts { &mut self.attempts } else { &mut self.deadlines }
+    }
+
+    /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
+    fn make_room(&mut self, attempts: bool, now: u64) -> bool {
+        while let Some(Reverse((due, flow, key))) = self.deadlines(attempts).pop() {
+            let key = flow_key(key);
+            let Some(tracked) = self.connections.get(&key) else { continue };
+            if tracked.connection.flow != flow || tracked.due != due {
+                continue;
+            }
+            if deadline(&self.limits, &tracked.connection) > due {
+                // It has shown something since: others are due before it.
+                self.schedule(&key);
+                continue;
+            }
+            let reason = match tracked.connection.phase() {
+                Phase::Closed => tracked.connection.close_reason(),
+                Phase::Open | Phase::HalfOpen => {
+                    self.totals.evicted += 1;
+                    CloseReason::Evicted
+                }
+            };
+            self.close(&key, reason, now);
+            return true;
+        }
+        false
+    }
+}
+
+/// When something is due for a connection, in ns.
+fn deadline(limits: &Limits, connection: &Connection) -> u64 {
+    let (from, after) = match connection.phase() {
+        Phase::HalfOpen => (connection.last, limits.half_open_timeout),
+        Phase::Open => (connection.last, limits.idle_timeout),
+        Phase::Closed => (connection.closed_at, limits.close_linger),
+    };
+    from.saturating_add(ns(after))
+}
+
+/// An address as it travels in keys: network byte order, IPv4 as IPv4-mapped IPv6.
+fn address(words: [u32; 4]) -> IpAddr {
+    let mut bytes = [0; 16];
+    for (four, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *four = word.to_ne_bytes();
+    }
+    Ipv6Addr::from(bytes).to_canonical()
+}
+
+/// Community ID v1 with seed 0 (github.com/corelight/community-id-spec).
+fn community_id(client: (IpAddr, u16), server: (IpAddr, u16)) -> String {
+    const TCP: u8 = 6;
+    community_id::calculate_community_id(0, client.0, server.0, Some(client.1), Some(server.1), TCP, false)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

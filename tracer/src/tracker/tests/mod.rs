@@ -1,0 +1,554 @@
+//! Whole connections through the kernel's flow logic and the tracker, and all that is told of them.
+
+mod wire;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use self::wire::Wire;
+use super::{Limits, Totals};
+use crate::record::Body;
+
+const OPEN: &[&str] = &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED", "ESTABLISHED/ESTABLISHED", "opened"];
+
+fn limits() -> Limits {
+    Limits {
+        half_open_timeout: Duration::from_secs(64),
+        idle_timeout: Duration::from_secs(300),
+        ..Limits::default()
+    }
+}
+
+/// What is told of a script, to its end and after it: states and the like, and the record of the end.
+fn told(script: &str) -> (Vec<String>, String) {
+    let mut wire = Wire::new(limits());
+    wire.run(script).run("+1000").finish();
+    let mut words = wire.words();
+    words.retain(|words| words != "request" && words != "response");
+    let end = words.pop().expect("the end is told");
+    (words, end)
+}
+
+/// Compares the states after the handshake, and the end, of each row.
+fn check(rows: &[(&str, &str, &[&str], &str)]) {
+    let mut wrong = Vec::new();
+    for (what, script, states, end) in rows {
+        let (told, told_end) = told(script);
+        if told != *states || told_end != *end {
+            wrong.push(format!(
+                "{what}\n   told {told:?}\nexpected {states:?}\n   told {told_end}\nexpected {end}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The states of an open connection, and then these.
+fn open_then(more: &[&'static str]) -> Vec<&'static str> {
+    [OPEN, more].concat()
+}
+
+#[test]
+fn a_connection_closes_in_good_order_from_either_side() {
+    check(&[
+        (
+            "the server closes first",
+            ">S <SA >A >G <O >A <FA >A >FA <A",
+            &open_then(&[
+                "exchange 1 204 Complete Exact",
+                "ESTABLISHED/FIN-WAIT-1",
+                "CLOSE-WAIT/FIN-WAIT-2",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+            ]),
+            "Sf Fin by server ShADdfFa 31 client 27B/6 server 27B/4",
+        ),
+        (
+            "the client closes first, and the server answers with a FIN at once",
+            ">S <SA >A >G <O >FA <FA >A",
+            &open_then(&[
+                "exchange 1 204 Complete Exact",
+                "FIN-WAIT-1/ESTABLISHED",
+                "FIN-WAIT-2/LAST-ACK",
+                "TIME-WAIT/CLOSED",
+            ]),
+            "Sf Fin by client ShADdFf 31 client 27B/5 server 27B/3",
+        ),
+        (
+            "both close at once",
+            ">S <SA >A >FA^0 <FA^0 >A <A",
+            &open_then(&[
+                "FIN-WAIT-1/ESTABLISHED",
+                "FIN-WAIT-1/FIN-WAIT-1",
+                "CLOSING/FIN-WAIT-2",
+                "TIME-WAIT/TIME-WAIT",
+            ]),
+            "Sf Fin by client ShAFfa 23 client 0B/4 server 0B/3",
+        ),
+        (
+            "the client closes its half, and the server answers afterwards",
+            ">S <SA >A >G >FA <A <O >A <FA >A",
+            &open_then(&[
+                "FIN-WAIT-1/ESTABLISHED",
+                "FIN-WAIT-2/CLOSE-WAIT",
+                "exchange 1 204 Complete Exact",
+                "FIN-WAIT-2/LAST-ACK",
+                "TIME-WAIT/CLOSED",
+            ]),
+            "Sf Fin by client ShADFadf 31 client 27B/6 server 27B/4",
+        ),
+        (
+            "the last acknowledgment never comes",
+            ">S <SA >A <FA >A >FA <FA@0^0",
+            &open_then(&["ESTABLISHED/FIN-WAIT-1", "CLOSE-WAIT/FIN-WAIT-2", "LAST-ACK/FIN-WAIT-2"]),
+            "Sf EndOfCapture ShAfFt 23 client 0B/4 server 0B/3, server retransmits 1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_handshake_can_go_in_many_ways() {
+    check(&[
+        (
+            "SYN and SYN-ACK are sent again",
+            ">S +1000 >S@0 <SA +1000 <SA@0 >A <FA >A >FA <A",
+            &[
+                "SYN-SENT/LISTEN",
+                "SYN-SENT/SYN-RECEIVED",
+                "ESTABLISHED/ESTABLISHED",
+                "opened, SYN 1x again, SYN-ACK 1x again",
+                "ESTABLISHED/FIN-WAIT-1",
+                "CLOSE-WAIT/FIN-WAIT-2",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+            ],
+            "Sf Fin by server SThtAfFa 23 client 0B/5 server 0B/4, client retransmits 1, server retransmits 1",
+        ),
+        (
+            "the request confirms the handshake",
+            ">S <SA >G <O",
+            &[
+                "SYN-SENT/LISTEN",
+                "SYN-SENT/SYN-RECEIVED",
+                "ESTABLISHED/ESTABLISHED",
+                "opened",
+                "exchange 1 204 Complete Exact",
+            ],
+            "S1 EndOfCapture ShDd 15 client 27B/2 server 27B/2",
+        ),
+        (
+            "both open at once",
+            ">S <S >SA@0 <SA@0 >A",
+            &[
+                "SYN-SENT/LISTEN",
+                "SYN-SENT/SYN-SENT",
+                "SYN-RECEIVED/SYN-SENT",
+                "ESTABLISHED/ESTABLISHED",
+                // Each SYN goes by twice, the second time with an ACK.
+                "opened, SYN-ACK 2x again",
+            ],
+            "S1 EndOfCapture SsTtA 5 client 0B/3 server 0B/2, client retransmits 1, server retransmits 1",
+        ),
+        (
+            "refused",
+            ">S <RA",
+            &["SYN-SENT/LISTEN", "CLOSED/CLOSED"],
+            "Rej Refused by server Sr 33 client 0B/1 server 0B/1",
+        ),
+        (
+            "given up before the answer",
+            ">S >R",
+            &["SYN-SENT/LISTEN", "CLOSED/CLOSED"],
+            "Rstos0 Reset by client SR 33 client 0B/2 server 0B/0",
+        ),
+        (
+            "answered, and then given up",
+            ">S <SA >R",
+            &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED", "CLOSED/CLOSED"],
+            "Rsto Reset by client ShR 35 client 0B/2 server 0B/1",
+        ),
+        (
+            "unanswered",
+            ">S +1000 >S@0 +2000 >S@0 +70000",
+            &["SYN-SENT/LISTEN"],
+            "S0 Unanswered ST 1 client 0B/3 server 0B/0, client retransmits 2",
+        ),
+        (
+            "never confirmed",
+            ">S <SA +1000 <SA@0 +2000 <SA@0 +70000",
+            &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED"],
+            "S1 HalfOpenTimeout Sht 3 client 0B/1 server 0B/3, server retransmits 2",
+        ),
+        (
+            "never confirmed when the observation ends",
+            ">S <SA",
+            &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED"],
+            "S1 EndOfCapture Sh 3 client 0B/1 server 0B/1",
+        ),
+        (
+            "only the answer is seen",
+            "->S <SA +70000",
+            &["SYN-SENT/SYN-RECEIVED"],
+            "Oth HalfOpenTimeout h 2 client 0B/0 server 0B/1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_reset_ends_a_connection_if_it_is_in_the_window() {
+    check(&[
+        (
+            "by the client, in the middle of the answer",
+            ">S <SA >A >G <A100 >R",
+            &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
+            "Rsto Reset by client ShADdR 47 client 27B/4 server 100B/2",
+        ),
+        (
+            "by the server, before its answer",
+            ">S <SA >A >G <RA",
+            &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
+            "Rstr Reset by server ShADr 47 client 27B/3 server 0B/2",
+        ),
+        (
+            "not one out of the window, as somebody else would forge it",
+            ">S <SA >A >R@-100000000 >G <O <FA >FA <A",
+            &open_then(&[
+                "exchange 1 204 Complete Exact",
+                "ESTABLISHED/FIN-WAIT-1",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+            ]),
+            "Sf Fin by server ShARDdfFa 63 client 27B/5 server 27B/4",
+        ),
+        (
+            "after the client's FIN",
+            ">S <SA >A >FA <RA",
+            &open_then(&["FIN-WAIT-1/ESTABLISHED", "CLOSED/CLOSED"]),
+            "Rstr Reset by server ShAFr 55 client 0B/3 server 0B/2",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_missing_late_or_sent_again_is_counted() {
+    check(&[
+        (
+            "sent again after a time",
+            ">S <SA >A <A100 +300 <A100@0 >A",
+            OPEN,
+            "S1 EndOfCapture ShAdt 15 client 0B/3 server 100B/3, server retransmits 1",
+        ),
+        (
+            "overtaken on its way",
+            ">S <SA >A <A100@100 <A100@0 >A",
+            OPEN,
+            "S1 EndOfCapture ShAgd 15 client 0B/3 server 200B/3, server out_of_order 1",
+        ),
+        (
+            "missing, and sent again later",
+            ">S <SA >A <A100@100 +300 <A100@0 >A",
+            OPEN,
+            "S1 EndOfCapture ShAgdt 15 client 0B/3 server 200B/3, server retransmits 1",
+        ),
+        (
+            "never seen before other data, but acknowledged",
+            ">S <SA >A -<A100 <A100 >A",
+            OPEN,
+            "S1 EndOfCapture ShAgd 15 client 0B/3 server 100B/2, server gap_bytes 100",
+        ),
+        (
+            "never seen before the FIN, so that nobody can say that there was no answer",
+            ">S <SA >A >G -<O <FA >FA <A",
+            &open_then(&[
+                "ESTABLISHED/FIN-WAIT-1",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+                "exchange 1 - NotObserved Exact",
+            ]),
+            "Sf Fin by server ShADfFa 31 client 27B/4 server 0B/3, server gap_bytes 27",
+        ),
+        (
+            "never seen at the end, but acknowledged",
+            ">S <SA >A <A100 -<A50 >A",
+            OPEN,
+            "S1 EndOfCapture ShAd 15 client 0B/3 server 100B/2, server gap_bytes 50",
+        ),
+        (
+            "acknowledged again and again while data is missing",
+            ">S <SA >A <A100 >A <A100 <A100 >A^100 >A^100 >A^100",
+            OPEN,
+            "S1 EndOfCapture ShAd 15 client 0B/6 server 300B/4, client duplicate_acks 3",
+        ),
+        (
+            "a window of zero, and open again",
+            ">S <SA >A <A100 >A=0 <A1@99 >A=0 >A=1000",
+            OPEN,
+            "S1 EndOfCapture ShAdW 15 client 0B/5 server 100B/3, client zero_windows 2",
+        ),
+    ]);
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    // Far more than the 4 GiB that the numbers can tell apart, in segments as large as a capture may show.
+    let mut wire = Wire::new(limits());
+    wire.run(">S <SA >A");
+    for _ in 0..5000 {
+        wire.run("<A1000000 >A");
+    }
+    wire.run("<FA >FA <A").finish();
+    let words = wire.words();
+    assert_eq!(
+        words.last().map(String::as_str),
+        Some("Sf Fin by server ShAdfFa 31 client 0B/5003 server 5000000000B/5003")
+    );
+}
+
+#[test]
+fn a_connection_is_picked_up_in_its_middle() {
+    check(&[
+        (
+            "by the traced port, and closed",
+            ">A100 <A100 <FA >FA <A",
+            &[
+                "PARTIAL/PARTIAL",
+                "opened midstream",
+                "PARTIAL/FIN-WAIT-1",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+            ],
+            "Oth Fin by server DdfFa 28 client 100B/2 server 100B/3",
+        ),
+        (
+            "and reset",
+            "<A100 >R",
+            &["PARTIAL/PARTIAL", "opened midstream", "CLOSED/CLOSED"],
+            "Oth Reset by client dR 44 client 0B/1 server 100B/1",
+        ),
+        (
+            "at the answer to its SYN",
+            "->S <SA >A >G <O",
+            &["SYN-SENT/SYN-RECEIVED", "ESTABLISHED/ESTABLISHED", "opened", "exchange 1 204 Complete Exact"],
+            "Oth EndOfCapture hADd 14 client 27B/2 server 27B/2",
+        ),
+    ]);
+}
+
+#[test]
+fn who_asks_is_the_client_when_no_syn_and_no_port_says_so() {
+    let mut wire = Wire::new(Limits { ports: BTreeSet::from([80, 40_000]), ..limits() });
+    // The server is seen first, and taken for the client until the request comes.
+    wire.run("<A >G <O <FA >A").finish();
+    let records = wire.records();
+    let client_ports: Vec<_> =
+        records.iter().map(|record| record.connection.as_ref().map(|c| c.client_port)).collect();
+    assert_eq!(client_ports.last(), Some(&Some(40_000)), "{records:#?}");
+    let states: Vec<_> = records
+        .iter()
+        .filter_map(|record| {
+            let Body::State(change) = &record.body else { return None };
+            Some(format!("{}/{}", change.client.as_str(), change.server.as_str()))
+        })
+        .collect();
+    assert_eq!(states, ["PARTIAL/PARTIAL", "PARTIAL/FIN-WAIT-1", "CLOSE-WAIT/FIN-WAIT-2"]);
+    let Some(Body::Closed(closed)) = records.last().map(|record| &record.body) else {
+        panic!("{records:#?}")
+    };
+    assert_eq!((closed.client.bytes, closed.server.bytes), (27, 27));
+    assert_eq!(closed.history, "aDdfA", "the letters are turned with the sides");
+}
+
+#[test]
+fn silence_ends_a_connection_unless_the_kernel_has_seen_something() {
+    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
+    wire.run(">S <SA >A >G <O");
+    wire.words();
+    // Quiet segments are not told; the answers to the tracker's questions are.
+    wire.run("+6000 >A100 +6000 <A100 +6000 +3000");
+    assert_eq!(wire.words(), [""; 0], "it is not idle");
+    assert_eq!(wire.tracker.totals().open, 1);
+    // Asked once for the last bytes, and once more in vain.
+    wire.run("+20000 +20000");
+    assert_eq!(wire.words(), ["S1 IdleTimeout ShADd 15 client 127B/4 server 127B/3"]);
+    assert_eq!(wire.tracker.totals(), Totals { opened: 1, closed: 1, exchanges: 1, ..Totals::default() });
+    wire.run("+20000");
+    assert_eq!(wire.kept(), 0, "the kernel's tables can forget it");
+}
+
+#[test]
+fn ports_are_used_again() {
+    // A SYN on an open connection can be forged; only its answer shows that the old connection is dead.
+    let seen = ("SYN-SENT/LISTEN", "S1 EndOfCapture ShADd 15 client 27B/3 server 27B/2");
+    let answer_seen = ("SYN-SENT/SYN-RECEIVED", "Oth EndOfCapture hADd 14 client 27B/2 server 27B/2");
+    for (how, script, state, (first, last)) in [
+        ("after an orderly close", ">S <SA >A >G <O <FA >FA <A", "Sf Fin by server", seen),
+        ("after a reset", ">S <SA >A >G <O >R", "Rsto Reset by client", seen),
+        ("after a handshake that was not confirmed", ">S <SA", "S1 HalfOpenTimeout", seen),
+        ("after silence", ">S <SA >A", "S1 Evicted", answer_seen),
+    ] {
+        let mut wire = Wire::new(limits());
+        wire.run(script).afresh().run(">S <SA >A >G <O").finish();
+        let records = wire.records();
+        let ids: BTreeSet<_> =
+            records.iter().map(|r| r.connection.as_ref().expect("a connection").id.clone()).collect();
+        assert_eq!(ids.len(), 2, "{how}: {records:#?}");
+        let communities: BTreeSet<_> = records
+            .iter()
+            .map(|r| r.connection.as_ref().expect("a connection").community_id.clone())
+            .collect();
+        assert_eq!(communities.len(), 1, "{how}");
+        let ends: Vec<_> = records.iter().filter(|record| matches!(record.body, Body::Closed(_))).collect();
+        assert_eq!(ends.len(), 2, "{how}");
+        let mut wire = Wire::new(limits());
+        wire.run(script).afresh().run(">S <SA >A >G <O").finish();
+        let words = wire.words();
+        let end = words.iter().position(|words| words.starts_with(state));
+        let end = end.unwrap_or_else(|| panic!("{how}: no {state} in {words:#?}"));
+        assert_eq!(words[end + 1], first, "{how}: the new one starts when the old one is told");
+        assert_eq!(words.last().map(String::as_str), Some(last), "{how}");
+    }
+}
+
+#[test]
+fn a_stray_segment_after_the_record_is_no_new_connection() {
+    let mut wire = Wire::new(limits());
+    wire.run(">S <SA >A <FA >FA <A +1000").words();
+    assert_eq!(wire.tracker.totals().closed, 1);
+    wire.run("<FA >A >R +1000");
+    assert_eq!(wire.words(), [""; 0]);
+    assert_eq!(wire.tracker.totals().opened, 1);
+}
+
+#[test]
+fn lost_events_are_counted_and_the_states_catch_up() {
+    check(&[
+        (
+            "of the handshake",
+            ">S !<SA !>A >A100 <FA >FA <A",
+            &[
+                "SYN-SENT/LISTEN",
+                "ESTABLISHED/FIN-WAIT-1",
+                "opened",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+            ],
+            "Sf Fin by server ShADfFa 31 client 100B/4 server 0B/3, 2 lost",
+        ),
+        (
+            "of the confirmation, with nothing but quiet segments after it",
+            ">S <SA !>A >A100 <A100 +70000",
+            &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED", "ESTABLISHED/ESTABLISHED", "opened"],
+            "S1 EndOfCapture ShADd 15 client 100B/3 server 100B/2, 1 lost",
+        ),
+        (
+            "of the first FIN",
+            ">S <SA >A !<FA >A >FA <A",
+            &open_then(&["CLOSE-WAIT/FIN-WAIT-2", "LAST-ACK/FIN-WAIT-2", "CLOSED/TIME-WAIT"]),
+            "Sf Fin by server ShAfFa 23 client 0B/4 server 0B/3, 1 lost",
+        ),
+        (
+            "of the acknowledgment of the first FIN",
+            ">S <SA >A <FA !>A >FA <A",
+            &open_then(&["ESTABLISHED/FIN-WAIT-1", "LAST-ACK/FIN-WAIT-2", "CLOSED/TIME-WAIT"]),
+            "Sf Fin by server ShAfFa 23 client 0B/4 server 0B/3, 1 lost",
+        ),
+        (
+            "of the second FIN",
+            ">S <SA >A <FA >A !>FA <A",
+            &open_then(&["ESTABLISHED/FIN-WAIT-1", "CLOSE-WAIT/FIN-WAIT-2", "CLOSED/TIME-WAIT"]),
+            "Sf Fin by server ShAfaF 23 client 0B/4 server 0B/3, 1 lost",
+        ),
+        (
+            "of everything at the end, so that nobody knows who closed first",
+            ">S <SA >A >G <O !<FA !>FA !<A",
+            &open_then(&["exchange 1 204 Complete Exact", "TIME-WAIT/TIME-WAIT"]),
+            "Sf Fin ShADdfFa 31 client 27B/4 server 27B/4, 3 lost",
+        ),
+        (
+            "of a reset at the end",
+            ">S <SA >A >G !>R",
+            &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
+            "Rsto Reset by client ShADR 47 client 27B/4 server 0B/1, 1 lost",
+        ),
+        (
+            "of an answer",
+            ">S <SA >A >G !<O >G <O",
+            &open_then(&["exchange 1 - NotObserved Exact", "exchange 2 204 Complete Exact"]),
+            "S1 EndOfCapture ShADd 15 client 54B/4 server 54B/3, 1 lost",
+        ),
+    ]);
+}
+
+#[test]
+fn the_kernel_may_lose_its_entry_of_a_connection() {
+    let mut wire = Wire::new(limits());
+    wire.run(">S <SA >A >A100 <A200").words();
+    wire.forget().run(">A50 <A70 <FA >FA <A").finish();
+    // What was quiet before is gone with the entry: 100 and 200 bytes in two segments.
+    let end = "Sf Fin by server ShADdfFa 31 client 50B/4 server 70B/4";
+    assert_eq!(wire.words().last().map(String::as_str), Some(end));
+    assert_eq!(wire.tracker.totals().opened, 1);
+}
+
+/// Starts connection `number` of many, by `script`.
+fn another(wire: &mut Wire, number: u32, script: &str) {
+    wire.ports[0] = 1024 + (number % 50_000) as u16;
+    wire.hosts[0] = 2 + (number / 50_000) as u8;
+    wire.afresh().run(script).records();
+}
+
+#[test]
+fn the_table_never_holds_more_than_it_may() {
+    const ROOM: usize = 500;
+    let mut wire = Wire::new(Limits { max_connections: ROOM, ..limits() });
+    for number in 0..100_000 {
+        // Every tenth is confirmed.
+        another(&mut wire, number, if number % 10 == 0 { ">S <SA >A" } else { ">S" });
+        assert!(wire.tracker.connections.len() <= 2 * ROOM, "after {number}");
+        let deadlines = wire.tracker.attempts.len() + wire.tracker.deadlines.len();
+        assert!(deadlines <= 8 * ROOM, "{deadlines} deadlines after {number}");
+    }
+    let totals =
+        Totals { opened: 100_000, closed: 99_000, open: 500, half_open: 500, evicted: 99_000, exchanges: 0 };
+    assert_eq!(wire.tracker.totals(), totals);
+}
+
+#[test]
+fn a_flood_of_syns_pushes_out_no_connection() {
+    let mut wire = Wire::new(Limits { max_connections: 100, ..limits() });
+    for number in 0..100 {
+        another(&mut wire, number, ">S <SA >A");
+    }
+    for number in 100..10_000 {
+        another(&mut wire, number, ">S");
+    }
+    let totals = wire.tracker.totals();
+    assert_eq!((totals.open, totals.half_open, totals.evicted), (100, 100, 9800));
+}
+
+#[test]
+fn who_was_silent_longest_makes_room() {
+    let mut wire = Wire::new(Limits { max_connections: 2, ..limits() });
+    another(&mut wire, 0, ">S <SA >A");
+    another(&mut wire, 1, ">S <SA >A");
+    // The first one has shown something since, for which no deadline was set anew.
+    wire.ports[0] = 1024;
+    wire.run(">F@0^0").records();
+    wire.ports[0] = 1026;
+    wire.afresh().run(">S <SA >A");
+    let records = wire.records();
+    let evicted: Vec<_> = records.iter().filter(|record| matches!(record.body, Body::Closed(_))).collect();
+    let [evicted] = evicted[..] else { panic!("{records:#?}") };
+    assert_eq!(evicted.connection.as_ref().map(|connection| connection.client_port), Some(1025));
+}
+
+#[test]
+fn what_many_short_connections_leave_over_is_cleared_away() {
+    let mut wire = Wire::new(limits());
+    for number in 0..10_000 {
+        another(&mut wire, number, ">S <SA >A <FA >FA <A +1000");
+        let deadlines = wire.tracker.attempts.len() + wire.tracker.deadlines.len();
+        assert!(deadlines < 5000, "{deadlines} deadlines after {number}");
+        assert!(wire.kept() < 50, "the kernel keeps {}", wire.kept());
+    }
+    assert_eq!(wire.tracker.totals().closed, 10_000);
+}

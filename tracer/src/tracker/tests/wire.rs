@@ -1,0 +1,439 @@
+//! One connection as a script, run through the kernel's flow logic on the host and into a [`Tracker`].
+//!
+//! A script is a row of steps. Each takes 1 ms.
+//!
+//! ```text
+//! >S <SA >A        the client (>) sends a SYN, the server (<) a SYN-ACK, …: letters of the control bits S A F R P
+//! >A100            … with 100 bytes of payload
+//! >G <O            … with a request that has no content, and a response that has none
+//! >A100@200        … that begins at offset 200 of the stream instead of behind what was sent
+//! >A^50            … that acknowledges up to offset 50 instead of everything sent
+//! >A=0             … with this window
+//! -<A100           … which the observer does not see
+//! !<A              … which the observer sees, but cannot tell of: the ring is full
+//! +500             nothing for 500 ms
+//! ```
+
+use std::{cell::RefCell, collections::HashMap, mem::take};
+
+use tracer_common::{
+    event::{Event, EventHeader, Hook, HttpEvent, HttpFacts, SegmentEvent},
+    flow::{FlowKey, FlowState, Half, HalfCounters},
+    frame::{FrameBytes, WINDOW},
+    http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
+    observe::{Frame, Table, Tables, Vantage, observe},
+    seq::Seq,
+    wire::{LinkType, MAX_OPTIONS, Segment, Skip, TcpFlags},
+};
+
+use super::super::{Limits, Tracker};
+use crate::record::{Body, Closed, Opened, Record, SideTotals};
+
+/// How long a step takes, in ns.
+const STEP: u64 = 1_000_000;
+/// Where the streams begin: close to the wrap of the sequence numbers.
+const BASE: [u32; 2] = [0xffff_ff80, 0xffff_fff0];
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A segment that was never a frame.
+struct Carried {
+    segment: Segment,
+    payload: Vec<u8>,
+}
+
+impl FrameBytes for Carried {
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.payload.as_slice().read(offset)
+    }
+
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+        self.payload.as_slice().copy(offset, into, len)
+    }
+
+    fn wire_len(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+impl Frame for Carried {
+    fn parse(&self, _link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
+        *segment = self.segment;
+        Ok(())
+    }
+
+    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
+        // The events go by way of the room, for the ring is the vantage's.
+        let ring = Ring::default();
+        let mut scan = Scan::new(self, &ring, half, peer, room);
+        let finished = (0..MAX_STEPS).any(|_| scan.step().is_break());
+        assert!(finished, "the scanner ends");
+        HTTP.with_borrow_mut(|events| events.append(&mut ring.0.borrow_mut()));
+    }
+}
+
+thread_local! {
+    /// What the scanner said about the segment in hand.
+    static HTTP: RefCell<Vec<(HttpFacts, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
+    /// Whether the ring is full.
+    static FULL: RefCell<bool> = const { RefCell::new(false) };
+}
+
+#[derive(Default)]
+struct Ring(RefCell<Vec<(HttpFacts, Vec<u8>)>>);
+
+impl HttpSink for Ring {
+    fn tell(&self, event: &HttpEvent) -> bool {
+        if FULL.with_borrow(|full| *full) {
+            return false;
+        }
+        let bytes = event.bytes[..usize::from(event.facts.len)].to_vec();
+        self.0.borrow_mut().push((event.facts, bytes));
+        true
+    }
+}
+
+#[derive(Default)]
+struct Maps {
+    connections: HashMap<FlowKey, FlowState>,
+    half_open: HashMap<FlowKey, FlowState>,
+}
+
+impl Tables for Maps {
+    fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)> {
+        let is_confirmed = self.connections.contains_key(key);
+        let is_unconfirmed = self.half_open.contains_key(key);
+        match (first, is_confirmed, is_unconfirmed) {
+            (Table::Confirmed, true, _) | (Table::Unconfirmed, true, false) => {
+                self.connections.get_mut(key).map(|flow| (Table::Confirmed, flow))
+            }
+            _ => self.half_open.get_mut(key).map(|flow| (Table::Unconfirmed, flow)),
+        }
+    }
+
+    fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
+        self.half_open.insert(*key, FlowState::BLANK);
+        self.half_open.get_mut(key)
+    }
+
+    fn confirm(&mut self, key: &FlowKey) -> bool {
+        let flow = self.half_open.remove(key);
+        flow.is_some_and(|flow| self.connections.insert(*key, flow).is_none())
+    }
+
+    fn forget(&mut self, key: &FlowKey) {
+        self.connections.remove(key);
+    }
+}
+
+/// The place where the segments are seen.
+struct Place {
+    time: u64,
+    every_segment: bool,
+    told: RefCell<Vec<SegmentEvent>>,
+}
+
+impl Vantage for Place {
+    fn interface(&self) -> u32 {
+        1
+    }
+
+    fn hook(&self) -> Hook {
+        Hook::Capture
+    }
+
+    fn now(&self) -> u64 {
+        self.time
+    }
+
+    fn traces(&self, _port: u16) -> bool {
+        true
+    }
+
+    fn selects(&self, _source: &[u32; 4], _destination: &[u32; 4]) -> bool {
+        true
+    }
+
+    fn every_segment(&self) -> bool {
+        self.every_segment
+    }
+
+    fn count(&self, _counter: tracer_common::counter::Counter) {}
+
+    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+        if FULL.with_borrow(|full| *full) {
+            return false;
+        }
+        let mut event = SegmentEvent {
+            header: EventHeader::BLANK,
+            causes: 0,
+            seq: Seq(0),
+            ack: Seq(0),
+            payload_len: 0,
+            window: 0,
+            flags: 0,
+            options_len: 0,
+            gap: 0,
+            options: [0; MAX_OPTIONS],
+            halves: [HalfCounters::default(); 2],
+        };
+        fill(&mut event);
+        self.told.borrow_mut().push(event);
+        true
+    }
+}
+
+/// What one side has sent, and how far that was seen to arrive: both counted from its SYN.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    next: u32,
+}
+
+/// Segments between two hosts, and who watches them.
+pub(super) struct Wire {
+    pub(super) tracker: Tracker,
+    maps: Maps,
+    room: Box<Room>,
+    place: Place,
+    /// The client's and the server's.
+    sent: [Sent; 2],
+    pub(super) ports: [u16; 2],
+    /// Last byte of the addresses.
+    pub(super) hosts: [u8; 2],
+    said: Vec<Record>,
+}
+
+impl Wire {
+    pub(super) fn new(limits: Limits) -> Self {
+        let segments = limits.segments;
+        Self {
+            tracker: Tracker::new(limits),
+            maps: Maps::default(),
+            room: Box::new(Room::BLANK),
+            place: Place { time: STEP, every_segment: segments, told: RefCell::default() },
+            sent: [Sent { next: 0 }; 2],
+            ports: [40_000, 80],
+            hosts: [2, 1],
+            said: Vec::new(),
+        }
+    }
+
+    /// The next steps start another connection, in the eyes of those who send.
+    pub(super) fn afresh(&mut self) -> &mut Self {
+        self.sent = [Sent { next: 0x100_0000 }; 2];
+        self
+    }
+
+    /// Runs the steps of a script.
+    pub(super) fn run(&mut self, script: &str) -> &mut Self {
+        for step in script.split_whitespace() {
+            self.step(step);
+        }
+        self
+    }
+
+    fn step(&mut self, step: &str) {
+        self.place.time += STEP;
+        if let Some(wait) = step.strip_prefix('+') {
+            self.place.time += wait.parse::<u64>().expect("milliseconds") * STEP;
+            self.tick();
+            return;
+        }
+        let (full, step) = step.strip_prefix('!').map_or((false, step), |step| (true, step));
+        let (unseen, step) = step.strip_prefix('-').map_or((false, step), |step| (true, step));
+        let from = usize::from(step.starts_with('<'));
+        let carried = self.segment(from, &step[1..]);
+        if !unseen {
+            FULL.with_borrow_mut(|is_full| *is_full = full);
+            self.show(&carried);
+        }
+    }
+
+    /// The segment that the words of a step describe.
+    fn segment(&mut self, from: usize, words: &str) -> Carried {
+        let number = |sign: char| {
+            let (_, rest) = words.split_once(sign)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
+            Some(rest[..end].parse::<i64>().expect("a number") as u32)
+        };
+        let letters: &str = words.split(['@', '^', '=']).next().expect("control bits");
+        let (letters, len) =
+            letters.split_at(letters.find(|c: char| c.is_ascii_digit()).unwrap_or(letters.len()));
+        let mut flags = TcpFlags(0);
+        let mut payload = vec![b'x'; if len.is_empty() { 0 } else { len.parse().expect("a length") }];
+        for letter in letters.chars() {
+            flags.0 |= match letter {
+                'S' => TcpFlags::SYN,
+                'A' => TcpFlags::ACK,
+                'F' => TcpFlags::FIN,
+                'R' => TcpFlags::RST,
+                'P' => TcpFlags::PSH,
+                'G' | 'O' => {
+                    payload = if letter == 'G' { REQUEST } else { RESPONSE }.to_vec();
+                    TcpFlags::ACK
+                }
+                _ => panic!("no control bit {letter} in {words}"),
+            };
+        }
+        // The numbers of a script count from the byte after the SYN.
+        let first = if flags.has(TcpFlags::SYN) { 0 } else { 1 };
+        let seq = number('@').map_or(self.sent[from].next, |offset| offset.wrapping_add(first));
+        let acked = number('^').map_or(self.sent[1 - from].next, |offset| offset.wrapping_add(1));
+        let taken =
+            payload.len() as u32 + u32::from(flags.has(TcpFlags::SYN)) + u32::from(flags.has(TcpFlags::FIN));
+        let end = seq.wrapping_add(taken);
+        if end.wrapping_sub(self.sent[from].next).cast_signed() > 0 && !flags.has(TcpFlags::RST) {
+            self.sent[from].next = end;
+        }
+        let address = |host: u8| [0, 0, 0xffff_u32.to_be(), u32::from_ne_bytes([10, 0, 0, host])];
+        let segment = Segment {
+            source: address(self.hosts[from]),
+            destination: address(self.hosts[1 - from]),
+            source_port: self.ports[from],
+            destination_port: self.ports[1 - from],
+            seq: Seq(BASE[from].wrapping_add(seq)),
+            ack: if flags.has(TcpFlags::ACK) { Seq(BASE[1 - from].wrapping_add(acked)) } else { Seq(0) },
+            window: number('=').map_or(1000, |window| window as u16),
+            flags,
+            payload_len: payload.len() as u32,
+            ..Segment::default()
+        };
+        Carried { segment, payload }
+    }
+
+    /// Shows a segment to the observer, and what it says of it to the tracker.
+    fn show(&mut self, carried: &Carried) {
+        let room = &mut *self.room;
+        observe(carried, LinkType::Ethernet, &self.place, &mut self.maps, || Some(room)).expect("a segment");
+        for (facts, bytes) in HTTP.with_borrow_mut(take) {
+            self.tracker.on_event(&Event::Http(facts, &bytes));
+        }
+        for event in self.place.told.borrow_mut().drain(..) {
+            self.tracker.on_event(&Event::Segment(event));
+        }
+        self.settle();
+    }
+
+    fn tick(&mut self) {
+        self.tracker.on_tick(self.place.time);
+        self.settle();
+    }
+
+    /// What the pipeline does for the tracker.
+    fn settle(&mut self) {
+        while let Some(key) = self.tracker.next_question() {
+            let flow = self.maps.connections.get(&key).or_else(|| self.maps.half_open.get(&key)).copied();
+            self.tracker.on_flow(&key, flow.as_ref(), self.place.time);
+        }
+        while let Some((key, flow)) = self.tracker.next_forgotten() {
+            for map in [&mut self.maps.connections, &mut self.maps.half_open] {
+                if map.get(&key).is_some_and(|known| known.id == flow) {
+                    map.remove(&key);
+                }
+            }
+        }
+        self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
+    }
+
+    /// The kernel's tables lose everything.
+    pub(super) fn forget(&mut self) -> &mut Self {
+        self.maps = Maps::default();
+        self
+    }
+
+    /// Asks the kernel's tables about everything, as is done after losses and at the end.
+    pub(super) fn question_all(&mut self) -> &mut Self {
+        self.tracker.question_all();
+        self.settle();
+        self
+    }
+
+    /// The observation ends.
+    pub(super) fn finish(&mut self) -> &mut Self {
+        self.question_all();
+        self.tracker.finish(self.place.time);
+        self.settle();
+        self
+    }
+
+    /// How many connections the kernel's tables hold.
+    pub(super) fn kept(&self) -> usize {
+        self.maps.connections.len() + self.maps.half_open.len()
+    }
+
+    /// The records since the last call.
+    pub(super) fn records(&mut self) -> Vec<Record> {
+        take(&mut self.said)
+    }
+
+    /// The records since the last call, each in a few words.
+    pub(super) fn words(&mut self) -> Vec<String> {
+        self.records().iter().map(|record| words(&record.body)).collect()
+    }
+}
+
+fn words(body: &Body) -> String {
+    match body {
+        Body::Opened(opened) => opened_words(opened),
+        Body::State(change) => format!("{}/{}", change.client.as_str(), change.server.as_str()),
+        Body::Segment(segment) => {
+            let purposes: Vec<_> = segment.purposes.iter().map(|purpose| format!("{purpose:?}")).collect();
+            format!("segment {} {}", segment.sender.as_str(), purposes.join(" "))
+        }
+        Body::Request(_) => "request".to_owned(),
+        Body::Response(_) => "response".to_owned(),
+        Body::Exchange(exchange) => {
+            let status = exchange.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            format!("exchange {} {status} {:?} {:?}", exchange.index, exchange.outcome, exchange.confidence)
+        }
+        Body::Closed(closed) => closed_words(closed),
+        Body::Summary(_) => "summary".to_owned(),
+    }
+}
+
+fn opened_words(opened: &Opened) -> String {
+    let mut words = "opened".to_owned();
+    for (what, times) in [("SYN", opened.syn_retransmits), ("SYN-ACK", opened.syn_ack_retransmits)] {
+        if times > 0 {
+            words += &format!(", {what} {times}x again");
+        }
+    }
+    if opened.midstream {
+        words += " midstream";
+    }
+    words
+}
+
+/// State, reason, who began it, history, completeness, bytes and packets of both sides; what else was counted.
+fn closed_words(closed: &Closed) -> String {
+    let mut words = format!(
+        "{:?} {:?}{} {} {} client {}B/{} server {}B/{}",
+        closed.conn_state,
+        closed.reason,
+        closed.initiator.map_or_else(String::new, |side| format!(" by {}", side.as_str())),
+        closed.history,
+        closed.completeness,
+        closed.client.bytes,
+        closed.client.packets,
+        closed.server.bytes,
+        closed.server.packets,
+    );
+    for (side, totals) in [("client", &closed.client), ("server", &closed.server)] {
+        let SideTotals { retransmits, out_of_order, duplicate_acks, zero_windows, gap_bytes, .. } = *totals;
+        for (what, count) in [
+            ("retransmits", retransmits),
+            ("out_of_order", out_of_order),
+            ("duplicate_acks", duplicate_acks),
+            ("zero_windows", zero_windows),
+            ("gap_bytes", gap_bytes),
+        ] {
+            if count > 0 {
+                words += &format!(", {side} {what} {count}");
+            }
+        }
+    }
+    if closed.events_lost > 0 {
+        words += &format!(", {} lost", closed.events_lost);
+    }
+    words
+}

@@ -1,0 +1,92 @@
+//! The command line from outside: exit codes and messages, as far as they need no privileges.
+#![forbid(unsafe_code)]
+
+use std::process::{Command, Output};
+
+fn tracer(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+    let Output { status, stdout, stderr } = command.args(arguments).output().expect("tracer starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// Whether the tests may trace: then the message is about what comes after the question of privileges.
+fn is_privileged() -> bool {
+    let capabilities = tracer::kernel::privilege::Capabilities::current().expect("capabilities");
+    capabilities.missing().is_empty()
+}
+
+#[test]
+fn bad_arguments_are_exit_code_2_and_say_what_is_expected() {
+    for (arguments, expected) in [
+        (&["trace", "-p", "80-"][..], "expected a list like 80,8080,8000-8099"),
+        (&["trace", "--host", "example.org"], "192.0.2.0/24"),
+        (&["trace", "--events", "packets"], "connection, exchange, state"),
+        (&["trace", "--duration", "10"], "90s"),
+        (&["trace", "--ring-bytes", "3M"], "power of two"),
+        (&["trace", "--max-connections", "0"], "--max-connections"),
+        (&["trace", "-o", "xml"], "json"),
+        (&["tarce"], "trace"),
+        (&[], "Usage"),
+    ] {
+        let (code, stdout, stderr) = tracer(arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn too_many_hosts_are_bad_arguments_too() {
+    let hosts = (0..1025).flat_map(|number| ["--host".to_owned(), format!("2001:db8::{number:x}")]);
+    let arguments: Vec<_> = std::iter::once("trace".to_owned()).chain(hosts).collect();
+    let (code, _, stderr) = tracer(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("1024 is the most"), "{stderr}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_anything_is_attached() {
+    let (code, stdout, stderr) = tracer(&["trace", "-w", "/nonexistent/folder/file"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    let expected = if is_privileged() { "/nonexistent/folder/file" } else { "type `sudo " };
+    assert!(stderr.starts_with("tracer: ") && stderr.contains(expected), "{stderr}");
+    assert!(!stderr.contains("attached"), "{stderr}");
+}
+
+#[test]
+fn help_and_version_are_answers_not_errors() {
+    let (code, stdout, _) = tracer(&["trace", "--help"]);
+    assert_eq!(code, Some(0));
+    for option in [
+        "--interface",
+        "--port",
+        "--host",
+        "--output",
+        "--events",
+        "--write",
+        "--attach",
+        "--xdp-mode",
+        "--ring-bytes",
+        "--max-connections",
+        "--half-open-timeout",
+        "--idle-timeout",
+        "--duration",
+        "--count",
+        "--kernel-log",
+    ] {
+        assert!(stdout.contains(option), "{option}");
+    }
+    let (code, stdout, _) = tracer(&["--version"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(stdout, format!("tracer {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_doctor_reports_whoever_asks() {
+    let (code, stdout, stderr) = tracer(&["doctor"]);
+    for part in ["Kernel\n", "Privileges\n", "Kernel programs\n", "Interfaces\n", "Not measured\n"] {
+        assert!(stdout.contains(part), "{stdout}{stderr}");
+    }
+    let works = stdout.ends_with("tracing works here\n");
+    assert_eq!(code, Some(if works { 0 } else { 1 }), "{stdout}");
+}

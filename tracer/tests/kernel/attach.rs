@@ -1,0 +1,190 @@
+//! Where the programs go, and what happens when somebody else is there.
+
+use aya::programs::XdpMode;
+use tracer::config::{Attach, AttachBy, Interfaces, KernelConfig, MIN_RING_BYTES};
+use tracer::kernel::Kernel;
+use tracer::kernel::attach::{Attacher, Change, Method};
+use tracer::kernel::interfaces;
+use tracer::netns::link;
+
+use crate::{inside, pair};
+
+fn kernel() -> Kernel {
+    let config = KernelConfig {
+        ports: "80".parse().expect("a port"),
+        hosts: Vec::new(),
+        every_segment: true,
+        ring_bytes: MIN_RING_BYTES,
+        max_connections: 64,
+        log: false,
+    };
+    Kernel::load(&config).unwrap_or_else(|error| panic!("{error:#}")).0
+}
+
+fn to(interface: &str, by: AttachBy) -> Attach {
+    let interfaces = Interfaces::from_names(vec![interface.to_owned()]);
+    Attach { interfaces, by, ..Attach::default() }
+}
+
+fn lines(changes: &[Change]) -> Vec<String> {
+    changes
+        .iter()
+        .flat_map(|change| change.to_string().lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+async fn attach(config: &Attach) -> (Attacher, Vec<String>) {
+    match Attacher::start(kernel(), config).await {
+        Ok((attacher, changes)) => (attacher, lines(&changes)),
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+/// Whether an XDP program is attached to the interface.
+async fn has_xdp(name: &str) -> bool {
+    let interfaces = interfaces::list().await.expect("interfaces");
+    interfaces.iter().any(|interface| interface.name == name && interface.xdp.is_some())
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn every_program_loads() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let verified =
+        runtime.block_on(async { kernel().load_all() }).unwrap_or_else(|error| panic!("{error:#}"));
+    for (name, instructions) in verified {
+        println!("{name}: {instructions} instructions verified");
+        assert!((1..1_000_000).contains(&instructions), "the kernel's limit is a million: {name}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_veth_end_gets_native_xdp_and_tcx_and_nothing_stays() {
+    inside(&pair().server.namespace, async || {
+        let (mut attacher, lines) = attach(&to("veth-server", AttachBy::Auto)).await;
+        assert_eq!(
+            lines,
+            ["attached: veth-server ingress xdp native", "attached: veth-server egress tc tcx"]
+        );
+        assert_eq!(attacher.summary(), ["veth-server ingress xdp native", "veth-server egress tc tcx"]);
+        assert!(has_xdp("veth-server").await);
+        attacher.detach();
+        assert!(!has_xdp("veth-server").await);
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn lo_is_observed_on_one_side_and_is_the_default_without_a_route() {
+    inside(&pair().server.namespace, async || {
+        let (_attacher, lines) = attach(&Attach::default()).await;
+        assert_eq!(lines[0], "attached: lo ingress tc tcx; not xdp: it has no driver");
+        assert!(lines[1].contains("no interface has a default route") && lines.len() == 2, "{lines:?}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn the_interface_with_the_default_route_is_traced_by_default() {
+    let pair = pair();
+    inside(&pair.server.namespace, async || {
+        let gateway = pair.client.v4;
+        std::thread::scope(|scope| {
+            let route = || pair.server.namespace.run(|| link::add_route([0; 4].into(), 0, gateway));
+            scope.spawn(route).join().expect("no panic").expect("entered").expect("a route");
+        });
+        let (attacher, lines) = attach(&Attach::default()).await;
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        let names: Vec<_> = attacher.names().map(|(_, name)| name.to_owned()).collect();
+        assert_eq!(names, ["lo", "veth-server"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn tc_is_used_where_it_is_asked_for_without_a_reason() {
+    inside(&pair().server.namespace, async || {
+        let (_attacher, lines) = attach(&to("veth-server", AttachBy::Tc)).await;
+        assert_eq!(lines[0], "attached: veth-server ingress tc tcx");
+        assert!(!has_xdp("veth-server").await);
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_foreign_xdp_program_stays_and_is_named() {
+    inside(&pair().server.namespace, async || {
+        let mut foreign = kernel();
+        let program = foreign.xdp("tracer_noop_xdp").unwrap_or_else(|error| panic!("{error:#}"));
+        program.attach("veth-server", XdpMode::Driver).expect("attached");
+        let id = program.info().expect("about the program").id();
+
+        let (mut attacher, lines) = attach(&to("veth-server", AttachBy::Auto)).await;
+        let reason = format!("the XDP program {id} (tracer_noop_xdp), native, is attached and stays");
+        assert_eq!(lines[0], format!("attached: veth-server ingress tc tcx; not xdp: {reason}"));
+        let refused =
+            Attacher::start(kernel(), &to("veth-server", AttachBy::Xdp)).await.expect_err("XDP is taken");
+        assert!(refused.to_string().contains(&reason), "{refused:#}");
+        attacher.detach();
+        assert!(has_xdp("veth-server").await, "the foreign program is still there");
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn other_programs_on_the_same_hook_are_named() {
+    inside(&pair().server.namespace, async || {
+        let (_first, _) = attach(&to("veth-server", AttachBy::Tc)).await;
+        let (_second, lines) = attach(&to("veth-server", AttachBy::Tc)).await;
+        assert!(lines[0].contains("ingress tc tcx; also there: program "), "{lines:?}");
+        assert!(lines[0].ends_with("(tracer_in_eth)"), "{lines:?}");
+        assert!(lines[1].ends_with("(tracer_out_eth)"), "{lines:?}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn kernels_without_tcx_get_filters_that_are_gone_after_detaching() {
+    inside(&pair().server.namespace, async || {
+        let filters = || {
+            let mut tc = std::process::Command::new("tc");
+            let output =
+                tc.args(["filter", "show", "dev", "veth-server", "egress"]).output().expect("tc runs");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let config = to("veth-server", AttachBy::Tc);
+        for _ in 0..2 {
+            let (mut attacher, changes) =
+                Attacher::start_by(Method::Clsact, kernel(), &config).await.expect("attached");
+            assert_eq!(lines(&changes)[1], "attached: veth-server egress tc clsact");
+            assert!(filters().contains("tracer_out_eth"), "{}", filters());
+            attacher.detach();
+            assert_eq!(filters(), "");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn an_unknown_interface_is_answered_with_those_that_exist() {
+    inside(&pair().server.namespace, async || {
+        let error = Attacher::start(kernel(), &to("eth7", AttachBy::Auto)).await.expect_err("there is none");
+        assert_eq!(error.to_string(), "there is no interface eth7; there are lo, veth-server (or \"any\")");
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn interfaces_are_followed_as_they_come_and_go() {
+    let pair = pair();
+    inside(&pair.server.namespace, async || {
+        let (mut attacher, _) = attach(&to(Interfaces::ANY, AttachBy::Auto)).await;
+        assert_eq!(attacher.names().map(|(_, name)| name).collect::<Vec<_>>(), ["lo", "veth-server"]);
+        // On a thread of its own: this one is busy with the runtime.
+        pair.server.namespace.run(|| link::delete("veth-server")).expect("entered").expect("deleted");
+        let changes = attacher.follow().await.expect("followed");
+        assert_eq!(lines(&changes), ["veth-server is gone; what it showed so far stays"]);
+        assert!(attacher.follow().await.expect("followed").is_empty(), "told once");
+    });
+}

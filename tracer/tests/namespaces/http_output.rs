@@ -1,0 +1,72 @@
+//! The formats for people, from the real program.
+
+use crate::harness::{Trace, Tracer};
+use crate::pair;
+use crate::web::{Nginx, curl};
+
+/// What tracer writes in `format` of one small page that curl fetches.
+#[track_caller]
+fn written(format: &str) -> Trace {
+    let pair = pair();
+    let _nginx = Nginx::start(&pair.server.namespace);
+    let arguments = ["trace", "-i", pair.server.interface, "-o", format];
+    let tracer = Tracer::start(&pair.server.namespace, &arguments);
+    curl(&pair.client, &["http://10.77.0.1/small"]);
+    // The last words on a connection, in either format.
+    let is_last = |line: &str| line.contains(" closed SF ") || line.contains("= Closed");
+    tracer.wait_for_lines(1, "a connection that is over", is_last);
+    let trace = tracer.stop();
+    assert_eq!(trace.code, Some(0), "{}", trace.errors);
+    for word in ["1 connections opened, 1 closed, 0 open", "1 exchanges", "none lost"] {
+        assert!(trace.errors.contains(word), "no {word:?} in the summary:\n{}", trace.errors);
+    }
+    trace
+}
+
+/// Whether `texts` stand in `lines` in this order, each in a line of its own.
+#[track_caller]
+fn assert_in_order(lines: &[String], texts: &[&str]) {
+    let mut rest = lines.iter();
+    for text in texts {
+        assert!(rest.any(|line| line.contains(text)), "no {text:?} in its place in\n{}", lines.join("\n"));
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn text_has_one_line_for_each_record() {
+    let trace = written("text");
+    let lines = &trace.output;
+    assert_eq!(lines.len(), 3, "{}", lines.join("\n"));
+    assert!(lines.iter().all(|line| line.contains(" 10.77.0.2:") && line.contains(" → 10.77.0.1:80 ")));
+    assert_in_order(lines, &[" opened in ", " GET /small 200 complete 1.0 kB in ", " closed SF Sh"]);
+    assert_in_order(lines, &[": 1 exchange, 78 B sent, 1240 B received, 0 retransmits"]);
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn an_explanation_tells_the_steps_in_order() {
+    let trace = written("explain");
+    assert_in_order(
+        &trace.output,
+        &[
+            "In brackets, where they change: the states [client / server]",
+            "#1 client 10.77.0.2:",
+            "[SYN-SENT / LISTEN]",
+            "The client asks for a connection (SYN).",
+            "[SYN-SENT / SYN-RECEIVED]",
+            "The server answers and asks for confirmation (SYN-ACK).",
+            "[ESTABLISHED / ESTABLISHED]",
+            "The client confirms: the connection is established.",
+            "The client requests a resource (GET /small).",
+            "The server answers 200: here it is. The answer is complete.",
+            "= GET /small: answered with 200, 1.0 kB, in ",
+            "The client is ready to close and asks for confirmation (FIN).",
+            "It is ready to close too (FIN).",
+            "[TIME-WAIT / CLOSED]",
+            "The client confirms: the connection is closed.",
+            "= Closed in good order: both sides asked for it and were confirmed. 1 exchange in",
+            "78 B from the client, 1240 B from the server.",
+        ],
+    );
+}

@@ -1,0 +1,142 @@
+//! Lines for a terminal.
+
+use std::sync::Arc;
+
+use tracer::record::{
+    Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened, Outcome,
+    Purpose, Record, Request, Response, ResponseFraming, Side, SideTotals, StateChange, TcpState,
+};
+use tracer::sink::Format;
+
+use super::support::records::{closed, connection, exchange, get, record, segment, summary, written};
+
+/// What follows the time and the connection.
+fn phrase(body: Body) -> String {
+    let line = written(&[record(0, body)], Format::Text);
+    let begin = "00:00:00.000000 10.0.0.2:45678 → 10.0.0.1:80 ";
+    line.strip_prefix(begin).and_then(|rest| rest.strip_suffix('\n')).expect("the line's frame").to_owned()
+}
+
+fn exchange_phrase(change: impl FnOnce(&mut Exchange)) -> String {
+    let mut exchange = exchange(1, "/index.html", 200, 41_200);
+    change(&mut exchange);
+    phrase(Body::Exchange(Box::new(exchange)))
+}
+
+fn closed_phrase(change: impl FnOnce(&mut Closed)) -> String {
+    let mut closed = closed();
+    change(&mut closed);
+    phrase(Body::Closed(Box::new(closed)))
+}
+
+#[test]
+fn an_opened_connection_says_how_long_it_took_and_what_was_repeated() {
+    let opened = Opened { syn_ack_ns: Some(150_000), ack_ns: Some(60_000), ..Opened::default() };
+    assert_eq!(phrase(Body::Opened(opened.clone())), "opened in 0.21 ms");
+    let repeated = Opened { syn_retransmits: 1, syn_ack_retransmits: 2, ..opened };
+    let expected = "opened in 0.21 ms, SYN repeated 1 time, SYN-ACK repeated 2 times";
+    assert_eq!(phrase(Body::Opened(repeated)), expected);
+    let midstream = Opened { midstream: true, ..Opened::default() };
+    assert_eq!(phrase(Body::Opened(midstream)), "picked up midstream: its start was not seen");
+}
+
+#[test]
+fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
+    let complete = "GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)";
+    assert_eq!(exchange_phrase(|_| {}), complete);
+    let inferred = format!("{complete} [inferred]");
+    assert_eq!(exchange_phrase(|exchange| exchange.confidence = Confidence::Inferred), inferred);
+    let with_content = complete.replace("html 200", "html (1.2 kB) 200");
+    assert_eq!(exchange_phrase(|exchange| exchange.request_body_size = Some(1_200)), with_content);
+    let truncated = exchange_phrase(|exchange| {
+        exchange.outcome = Outcome::ResponseTruncated;
+        exchange.confidence = Confidence::Resynced;
+        exchange.interim_statuses = vec![103];
+    });
+    let expected = "GET /index.html 103 200 TRUNCATED 41.2 kB in 3.2 ms (first byte after 1.1 ms) [resynced]";
+    assert_eq!(truncated, expected);
+    let unanswered =
+        Exchange { index: 1, request: get("/"), outcome: Outcome::NoResponse, ..Exchange::default() };
+    assert_eq!(phrase(Body::Exchange(Box::new(unanswered))), "GET / - NO RESPONSE");
+    let unseen = Exchange { index: 1, status: Some(200), ..Exchange::default() };
+    assert_eq!(phrase(Body::Exchange(Box::new(unseen))), "? ? 200 not fully observed");
+}
+
+#[test]
+fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
+    let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0 retransmits";
+    assert_eq!(closed_phrase(|_| {}), fin);
+    let troubled = closed_phrase(|closed| {
+        closed.client = SideTotals { retransmits: 1, zero_windows: 1, ..closed.client };
+        closed.server = SideTotals { retransmits: 2, out_of_order: 3, gap_bytes: 1448, ..closed.server };
+        closed.events_lost = 4;
+    });
+    assert!(
+        troubled.ends_with(
+            "41480 B received, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
+        ),
+        "{troubled}"
+    );
+    let half_open = closed_phrase(|closed| {
+        *closed = Closed {
+            conn_state: ConnState::S0,
+            history: "Sh".into(),
+            reason: CloseReason::HalfOpenTimeout,
+            initiator: None,
+            exchanges: 0,
+            client: SideTotals::default(),
+            server: SideTotals { retransmits: 1, ..SideTotals::default() },
+            ..closed.clone()
+        };
+    });
+    let expected =
+        "closed S0 Sh HALF-OPEN TIMEOUT after 1.2 s: 0 exchanges, 0 B sent, 0 B received, 1 retransmit";
+    assert_eq!(half_open, expected);
+}
+
+#[test]
+fn heads_states_and_segments_have_their_lines() {
+    let request = Request { index: 2, head: get("/logo.png"), confidence: Confidence::Exact };
+    assert_eq!(phrase(Body::Request(request)), "request 2 GET /logo.png");
+    let framing = Some(ResponseFraming::Chunked);
+    let response = Response { index: 2, status: Some(200), framing, confidence: Confidence::Exact };
+    assert_eq!(phrase(Body::Response(response)), "response 2 200, in chunks");
+    let change = StateChange {
+        client: TcpState::Established,
+        server: TcpState::SynReceived,
+        previous_client: TcpState::SynSent,
+        previous_server: TcpState::SynReceived,
+    };
+    assert_eq!(phrase(Body::State(change)), "client SYN-SENT → ESTABLISHED, server SYN-RECEIVED");
+    let purposes = [Purpose::AcceptsConnection, Purpose::Retransmission];
+    let states = (TcpState::SynSent, TcpState::SynReceived);
+    let segment = segment(Side::Server, 0, "SYN, ACK", (0, Some(1), 0), &purposes, states);
+    let expected = "← [SYN, ACK] seq 0 ack 1 len 0 win 64240: accepts connection, retransmission";
+    assert_eq!(phrase(segment.body), expected);
+}
+
+#[test]
+fn an_ipv6_address_is_in_brackets() {
+    let connection = Connection {
+        network_type: NetworkType::Ipv6,
+        client_address: "2001:db8::2".parse().expect("an address"),
+        server_address: "2001:db8::1".parse().expect("an address"),
+        ..connection()
+    };
+    let record =
+        Record { connection: Some(Arc::new(connection)), ..record(0, Body::Opened(Opened::default())) };
+    let expected = "00:00:00.000000 [2001:db8::2]:45678 → [2001:db8::1]:80 opened\n";
+    assert_eq!(written(&[record], Format::Text), expected);
+}
+
+#[test]
+fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
+    let expected = "\
+00:00:00.000000 summary after 10 s at veth0 ingress xdp native, veth0 egress tcx
+  frames       1000 seen, 900 followed, 100 skipped (not_tcp 90, other_port 10)
+  connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted
+  exchanges    12
+  events       120 received, 3 LOST (ring_full 3)
+";
+    assert_eq!(written(&[summary()], Format::Text), expected);
+}

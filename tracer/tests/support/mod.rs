@@ -1,0 +1,4 @@
+//! What several test programs share.
+
+pub(crate) mod records;
+pub(crate) mod schema;

@@ -1,0 +1,158 @@
+//! Records written by hand, and what a sink makes of them.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tracer::record::{
+    Body, CloseReason, Closed, ConnState, Connection, Counts, Exchange, NetworkType, Outcome, Purpose,
+    Record, RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp,
+};
+use tracer::sink::{Actors, Explain, Format, Sink};
+
+/// When the connections of the tests begin: 2025-01-01 00:00:00 UTC.
+pub(crate) const START: u64 = 1_735_689_600_000_000_000;
+
+/// A connection of `10.0.0.2:45678` to `10.0.0.1:80` on veth0.
+pub(crate) fn connection() -> Connection {
+    Connection {
+        id: "C1".into(),
+        community_id: "1:AAAAAAAAAAAAAAAAAAAAAAAAAAA=".into(),
+        network_type: NetworkType::Ipv4,
+        interface: Some("veth0".into()),
+        client_address: [10, 0, 0, 2].into(),
+        client_port: 45678,
+        server_address: [10, 0, 0, 1].into(),
+        server_port: 80,
+    }
+}
+
+/// A record of [`connection`], `after_us` its start.
+pub(crate) fn record(after_us: u64, body: Body) -> Record {
+    Record { timestamp: Timestamp(START + after_us * 1000), connection: Some(Arc::new(connection())), body }
+}
+
+/// A record of no connection.
+pub(crate) fn summary() -> Record {
+    let summary = Summary {
+        duration_ns: 10_000_000_000,
+        frames: 1000,
+        segments: 900,
+        skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
+        events_received: 120,
+        events_lost: Counts(vec![("ring_full", 3)]),
+        opened: 5,
+        closed: 4,
+        open: 1,
+        half_open: 2,
+        evicted: 0,
+        exchanges: 12,
+        attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
+    };
+    Record { timestamp: Timestamp(START), connection: None, body: Body::Summary(Box::new(summary)) }
+}
+
+/// The head of `GET target`.
+pub(crate) fn get(target: &str) -> RequestHead {
+    let text = |text: &str| Some(Text::from_wire(text.as_bytes()));
+    RequestHead { method: text("GET"), target: text(target), path: text(target), ..RequestHead::default() }
+}
+
+/// `GET target`, answered in 3.2 ms.
+pub(crate) fn exchange(index: u32, target: &str, status: u16, size: u64) -> Exchange {
+    Exchange {
+        index,
+        request: get(target),
+        status: Some(status),
+        request_body_size: Some(0),
+        response_body_size: Some(size),
+        framing: Some(if size > 0 { ResponseFraming::ContentLength } else { ResponseFraming::None }),
+        outcome: Outcome::Complete,
+        request_ns: Some(0),
+        time_to_first_byte_ns: Some(1_100_000),
+        response_ns: Some(2_100_000),
+        duration_ns: Some(3_200_000),
+        ..Exchange::default()
+    }
+}
+
+/// The end of a connection with three exchanges.
+pub(crate) fn closed() -> Closed {
+    Closed {
+        conn_state: ConnState::Sf,
+        history: "ShADadFf".into(),
+        completeness: 31,
+        reason: CloseReason::Fin,
+        initiator: Some(Side::Server),
+        duration_ns: 1_234_000_000,
+        client: SideTotals { bytes: 509, packets: 9, ..SideTotals::default() },
+        server: SideTotals { bytes: 41480, packets: 8, ..SideTotals::default() },
+        exchanges: 3,
+        events_lost: 0,
+    }
+}
+
+/// A segment `after_us` the start of its connection, with `flags`, `(seq, ack, len)`, `purposes` and the states of
+/// client and server after it.
+pub(crate) fn segment(
+    sender: Side,
+    after_us: u64,
+    flags: &str,
+    (seq, ack, len): (i64, Option<i64>, u32),
+    purposes: &[Purpose],
+    states: (TcpState, TcpState),
+) -> Record {
+    let seen = SegmentSeen {
+        sender,
+        since_start_ns: after_us * 1000,
+        flags: flags.into(),
+        seq,
+        ack,
+        len,
+        window: 64240,
+        purposes: purposes.to_vec(),
+        client_state: states.0,
+        server_state: states.1,
+    };
+    record(after_us, Body::Segment(Box::new(seen)))
+}
+
+/// What `sink` writes for `records`, and in how many calls.
+fn write_all(records: &[Record], make: impl FnOnce(Box<dyn io::Write>) -> Box<dyn Sink>) -> (String, usize) {
+    let written = Shared::default();
+    let mut sink = make(Box::new(written.clone()));
+    for record in records {
+        sink.write(record).expect("memory takes everything");
+    }
+    sink.flush().expect("memory takes everything");
+    let calls = written.0.borrow();
+    (String::from_utf8(calls.concat()).expect("sinks write UTF-8"), calls.len())
+}
+
+/// What `records` look like in `format`: each must be handed over in one piece.
+pub(crate) fn written(records: &[Record], format: Format) -> String {
+    let (text, calls) = write_all(records, |writer| tracer::sink::new(format, writer));
+    assert!(calls <= records.len(), "at most one call of write a record: {calls}");
+    text
+}
+
+/// `records` explained, with a browser as the client.
+pub(crate) fn explained(records: &[Record]) -> String {
+    write_all(records, |writer| Box::new(Explain::new(writer, Actors::BROWSER))).0
+}
+
+/// Memory that two can hold: what was written, by calls.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<Vec<u8>>>>);
+
+impl io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! All reads of packet memory: the frames of XDP and TC.
 //!
-//! Headers are read directly: where they are not in the linear part (rare, and only at TC) it is extended first. Payload
-//! is read by helper, because most of it is in page fragments.
+//! Headers are read directly. Where they are not in the linear part (rare), it is extended first at TC, and at XDP they
+//! are read by helper. Payload always is, because most of it is in page fragments.
 
 use core::ffi::c_void;
 
@@ -70,7 +70,16 @@ impl FrameBytes for XdpFrame {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         // SAFETY: the context is the running program's.
-        unsafe { read_linear((*self.0).data, (*self.0).data_end, offset) }
+        if let Some(bytes) = unsafe { read_linear((*self.0).data, (*self.0).data_end, offset) } {
+            return Some(bytes);
+        }
+        // Some drivers leave the linear part of a frame with several buffers empty.
+        let mut bytes = [0; N];
+        // SAFETY: the context is the running program's, and `bytes` has room for N bytes.
+        let error = unsafe {
+            bpf_xdp_load_bytes(self.0, offset as u32, bytes.as_mut_ptr().cast::<c_void>(), N as u32)
+        };
+        if error == 0 { Some(bytes) } else { None }
     }
 
     #[inline(always)]

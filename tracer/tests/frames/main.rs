@@ -5,9 +5,13 @@
 mod table;
 
 use bytes::Bytes;
-use table::{Facts, Row, complete_heads, conversations::conversations, decoded, random, rows};
+use table::{Facts, Row, build::Tcp, complete_heads, conversations::conversations, decoded, random, rows};
 use tracer::host::{HostObserver, Selection};
-use tracer_common::{counter::Counter, event::Hook, wire::LinkType};
+use tracer_common::{
+    counter::Counter,
+    event::Hook,
+    wire::{LinkType, Skip},
+};
 
 /// As many as the comparison with the kernel runs, and more: they cost little here.
 const RANDOM_CONVERSATIONS: u64 = 5_000;
@@ -75,4 +79,18 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         let told = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
         assert_eq!(told, events.len() as u64, "{}: every event is counted", conversation.says);
     }
+}
+
+#[test]
+fn a_frame_cut_by_the_capture_counts_with_its_length_on_the_wire() {
+    let frame = Tcp::sending(b"GET / HTTP/1.1\r\n\r\n").frame();
+    let mut observer = HostObserver::new(Selection::default());
+    let captured = &frame[..60];
+    let outcome = observer.observe(captured, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
+    assert_eq!(outcome, Ok(()), "all headers are there");
+    let events = drain(&mut observer);
+    let facts = Facts::of(&decoded(&events));
+    assert_eq!(facts.payload_len, 18, "as sent, not as captured");
+    let outcome = observer.observe(captured, captured.len(), LinkType::Ethernet, 1, Hook::Capture, 2);
+    assert_eq!(outcome, Err(Skip::Truncated), "cut on the wire");
 }

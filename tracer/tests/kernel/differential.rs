@@ -9,6 +9,8 @@ mod table;
 
 mod compare;
 mod kernel;
+mod paged;
+mod ring;
 mod timing;
 
 use self::{
@@ -16,8 +18,9 @@ use self::{
     kernel::{Kernel, Programs, Switches},
     table::{
         Facts, Row, complete_heads,
-        conversations::{Conversation, Step, conversations},
+        conversations::conversations,
         decoded, random, rows,
+        talk::{Conversation, Step},
     },
 };
 use tracer_common::{counter::Counter, wire::LinkType};

@@ -1,131 +1,49 @@
-//! Sequences of frames that are observed with the same tables.
+//! Conversations: what TCP makes of them.
 
-use super::build::*;
+use super::{
+    build::*,
+    messages,
+    talk::{Conversation, Talk},
+};
 
-/// One frame of a conversation.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    /// An Ethernet frame.
-    pub(crate) frame: Vec<u8>,
-    /// Whether it is seen on the second interface.
-    pub(crate) second: bool,
-}
+/// A request without content.
+pub(super) const GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example\r\n\r\n";
+/// A response without content.
+pub(super) const CACHED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
 
-/// Frames in their order.
-#[derive(Clone, Debug)]
-pub(crate) struct Conversation {
-    /// What happens, as a sentence.
-    pub(crate) says: String,
-    /// The frames.
-    pub(crate) steps: Vec<Step>,
-    /// How many complete heads are to be told, of the client and of the server, where that is known.
-    pub(crate) heads: Option<[usize; 2]>,
-}
-
-const GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example\r\n\r\n";
-const CACHED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
-/// The largest payload in these frames: what a frame of 60 KiB holds, as receive offload makes them.
-const LARGE: usize = 60 * 1024;
-
-/// A conversation being written.
-pub(crate) struct Talk {
-    steps: Vec<Step>,
-    /// The next sequence numbers of the client and of the server.
-    pub(crate) next: [u32; 2],
-    port: u16,
-    second: bool,
-}
-
-impl Talk {
-    /// Between `port` and the traced port, with these first sequence numbers.
-    pub(super) fn new(port: u16, next: [u32; 2]) -> Self {
-        Self { steps: Vec::new(), next, port, second: false }
-    }
-
-    /// After the handshake.
-    pub(crate) fn connected(port: u16, next: [u32; 2]) -> Self {
-        let mut talk = Self::new(port, next);
-        talk.client(SYN, b"");
-        talk.server(SYN | ACK, b"");
-        talk.client(ACK, b"");
-        talk
-    }
-
-    /// A segment from the client (0) or the server (1), with the numbers that come next.
-    pub(crate) fn segment(&self, side: usize, flags: u8, payload: &[u8]) -> Tcp {
-        let (from, to) = if side == 0 { (self.port, SERVER_PORT) } else { (SERVER_PORT, self.port) };
-        let ack = if flags & ACK == 0 { 0 } else { self.next[1 - side] };
-        let seq = self.next[side];
-        Tcp { from, to, seq, ack, flags, payload: payload.to_vec(), ..Tcp::default() }
-    }
-
-    /// Sends a segment and counts its bytes, SYN and FIN.
-    pub(super) fn send(&mut self, side: usize, flags: u8, payload: &[u8]) {
-        let tcp = self.segment(side, flags, payload);
-        let taken = payload.len() as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
-        self.next[side] = self.next[side].wrapping_add(taken);
-        self.put(&tcp);
-    }
-
-    fn client(&mut self, flags: u8, payload: &[u8]) {
-        self.send(0, flags, payload);
-    }
-
-    fn server(&mut self, flags: u8, payload: &[u8]) {
-        self.send(1, flags, payload);
-    }
-
-    /// Sends a segment as it is.
-    pub(super) fn put(&mut self, tcp: &Tcp) {
-        self.put_frame(tcp.frame());
-    }
-
-    pub(super) fn put_frame(&mut self, frame: Vec<u8>) {
-        self.steps.push(Step { frame, second: self.second });
-    }
-
-    /// From here on, frames are seen on the second interface, or on the first again.
-    pub(super) fn on_second(&mut self, second: bool) {
-        self.second = second;
-    }
-
-    fn close(&mut self) {
-        self.client(FIN | ACK, b"");
-        self.server(FIN | ACK, b"");
-        self.client(ACK, b"");
-    }
-
-    /// The frames so far.
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    pub(super) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
-        Conversation { says: says.into(), steps: self.steps, heads: heads.into() }
-    }
-}
-
-fn response(content: &[u8]) -> Vec<u8> {
+/// A response with this content.
+pub(super) fn response(content: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
     [head.as_bytes(), content].concat()
 }
 
 /// Every conversation.
 pub(crate) fn conversations() -> Vec<Conversation> {
-    let mut all = vec![page(0), page(0xffff_fff0), flood(), reuse(), refused()];
-    all.extend([coalesced(), byte_by_byte(), content_out_of_order(), head_out_of_order(), retransmissions()]);
+    let mut all = messages::conversations();
+    all.extend([
+        page(0),
+        page(0xffff_fff0),
+        flood(),
+        reuse(),
+        refused(),
+        content_out_of_order(),
+        retransmissions(),
+    ]);
     all.extend([
         windows(),
         resets(),
         twice_seen(),
         taken_over(),
         midstream(),
+        older_than_the_pick_up(),
         half_seen(),
-        simultaneous_open(),
     ]);
-    all.extend([forged_syn(), long_head(), chunked(), tiny_chunks(), empty_lines(), tunnel(), until_close()]);
-    all.push(older_than_the_pick_up());
-    all.extend([closing_with_old_acknowledgment(), reuse_on_two_interfaces(), head_request()]);
+    all.extend([
+        simultaneous_open(),
+        forged_syn(),
+        closing_with_old_acknowledgment(),
+        reuse_on_two_interfaces(),
+    ]);
     all
 }
 
@@ -185,29 +103,6 @@ fn refused() -> Conversation {
     talk.done([0, 0], "two connections refused")
 }
 
-fn coalesced() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(ACK | PSH, &[GET, GET, GET, GET].concat());
-    let mut answers = [response(&[b'y'; 30_000]), CACHED.to_vec(), response(b"")].concat();
-    answers.extend(response(&vec![b'z'; LARGE - answers.len() - 300]));
-    answers.extend(CACHED);
-    talk.server(ACK, &answers);
-    talk.client(ACK, b"");
-    talk.done([4, 5], "pipelined requests with their responses coalesced in one large segment")
-}
-
-fn byte_by_byte() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    for byte in GET {
-        talk.client(ACK | PSH, &[*byte]);
-    }
-    for byte in response(b"hello") {
-        talk.server(ACK | PSH, &[byte]);
-    }
-    talk.client(ACK, b"");
-    talk.done([1, 1], "heads split into segments of one byte")
-}
-
 fn content_out_of_order() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, GET);
@@ -227,19 +122,6 @@ fn content_out_of_order() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, CACHED);
     talk.done([2, 2], "content out of order")
-}
-
-fn head_out_of_order() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    let early = talk.segment(0, ACK | PSH, &GET[..12]);
-    talk.next[0] += 12;
-    talk.client(ACK | PSH, &GET[12..]);
-    talk.put(&early);
-    talk.server(ACK, b"");
-    talk.server(ACK | PSH, CACHED);
-    talk.client(ACK | PSH, GET);
-    talk.server(ACK | PSH, CACHED);
-    talk.done([1, 2], "a head out of order, then one in order")
 }
 
 fn retransmissions() -> Conversation {
@@ -398,89 +280,6 @@ fn forged_syn() -> Conversation {
     talk.done([2, 1], "forged SYNs: a connection does not follow them, with data behind it or without")
 }
 
-fn long_head() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    let mut head = b"GET / HTTP/1.1\r\n".to_vec();
-    while head.len() < 20_000 {
-        head.extend(b"X-Field: a value that is long, but of no importance\r\n");
-    }
-    head.extend(b"Content-Length: 3\r\n\r\nabc");
-    head.extend(GET);
-    for piece in head.chunks(1448) {
-        talk.client(ACK, piece);
-    }
-    talk.client(ACK, &head);
-    talk.done([4, 0], "a head longer than is told, in many segments and in one")
-}
-
-fn chunked() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(ACK | PSH, &[GET, GET].concat());
-    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_vec();
-    answer.extend(b"5;name=value\r\nhello\r\n");
-    answer.extend(b"400\r\n");
-    answer.extend([b'x'; 0x400]);
-    answer.extend(b"\r\n0\r\nTrailer: a\r\n\r\n");
-    answer.extend(CACHED);
-    for piece in answer.chunks(7) {
-        talk.server(ACK, piece);
-    }
-    talk.client(ACK | PSH, &[GET, GET].concat());
-    talk.server(ACK, &answer);
-    talk.client(ACK | PSH, GET);
-    talk.server(ACK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n");
-    talk.server(ACK, CACHED);
-    talk.done([5, 6], "chunked content, in small pieces, in one, and malformed")
-}
-
-/// More work than the scanner does for one segment.
-fn tiny_chunks() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(ACK | PSH, GET);
-    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-    while answer.len() < LARGE - 100 {
-        answer.extend(b"1\r\nx\r\n");
-    }
-    talk.server(ACK, &answer);
-    talk.server(ACK, b"0\r\n\r\n");
-    talk.client(ACK | PSH, GET);
-    talk.server(ACK, CACHED);
-    talk.done([2, 2], "ten thousand chunks of one byte in one segment")
-}
-
-/// Every byte takes two steps: the scanner gives up.
-fn empty_lines() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(ACK | PSH, &vec![b'\n'; LARGE - 100]);
-    talk.client(ACK | PSH, GET);
-    talk.server(ACK | PSH, CACHED);
-    talk.done([1, 1], "sixty thousand empty lines in one segment")
-}
-
-fn tunnel() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(ACK | PSH, b"CONNECT example:443 HTTP/1.1\r\nHost: example\r\n\r\n");
-    talk.server(ACK | PSH, b"HTTP/1.1 200 OK\r\n\r\n");
-    talk.client(ACK | PSH, GET);
-    talk.server(ACK | PSH, CACHED);
-    let mut upgrade = Talk::connected(40_001, [100, 200]);
-    upgrade.client(ACK | PSH, b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
-    upgrade.server(ACK | PSH, b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x05hello");
-    upgrade.client(ACK | PSH, b"\x81\x85abcdefghi");
-    talk.steps.extend(upgrade.steps);
-    talk.done([2, 2], "a tunnel and an upgrade")
-}
-
-fn until_close() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(ACK | PSH, b"GET / HTTP/1.0\r\n\r\n");
-    talk.server(ACK | PSH, b"HTTP/1.0 200 OK\r\n\r\nhello");
-    talk.server(FIN | ACK | PSH, b", world");
-    talk.client(FIN | ACK, b"");
-    talk.server(ACK, b"");
-    talk.done([1, 1], "content until the close")
-}
-
 fn closing_with_old_acknowledgment() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, GET);
@@ -508,17 +307,4 @@ fn reuse_on_two_interfaces() -> Conversation {
     talk.server(SYN | ACK, b"");
     talk.client(ACK, b"");
     talk.done([0, 0], "the same ports again, seen on two interfaces")
-}
-
-fn head_request() -> Conversation {
-    let mut talk = Talk::connected(40_000, [100, 200]);
-    talk.client(
-        ACK | PSH,
-        b"HEAD / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
-    );
-    talk.server(ACK | PSH, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
-    talk.client(ACK | PSH, b"hello");
-    talk.server(ACK | PSH, b"HTTP/1.1 201 Created\r\nContent-Length: 2, 2\r\n\r\nok");
-    talk.close();
-    talk.done([2, 3], "a response to HEAD, and an interim one")
 }

@@ -47,7 +47,7 @@ pub(super) fn rows() -> Vec<Row> {
         let says = format!("a bare packet of IP version {version}");
         Row::passed(says, with(packet.clone(), 0, &[version << 4 | 5]), Skip::NotIp).raw_ip()
     }));
-    rows.extend(runts(&Tcp::sending(b"GET /").frame()));
+    rows.extend(runts(&Tcp::sending(b"GET / H").frame()));
     rows
 }
 

@@ -3,8 +3,10 @@
 pub(crate) mod build;
 pub(crate) mod conversations;
 mod link;
+mod messages;
 mod network;
 pub(crate) mod random;
+pub(crate) mod talk;
 mod transport;
 
 use bytes::Bytes;
@@ -28,7 +30,7 @@ pub(crate) struct Row {
 }
 
 /// What is told of one frame.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Causes of the segment event; 0: there is none.
     pub(crate) causes: u32,

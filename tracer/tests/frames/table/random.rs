@@ -2,7 +2,7 @@
 
 use super::{
     build::*,
-    conversations::{Conversation, Talk},
+    talk::{Conversation, Talk},
 };
 
 /// A small generator of numbers (splitmix64): the same seed gives the same numbers everywhere.

@@ -25,7 +25,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 /// Connections kept in each table: enough for the largest flood here, with what an LRU table sets aside for each CPU.
 const MAX_FLOWS: u32 = 8192;
 /// Bytes of the ring: more than one frame can fill.
-const RING: u32 = 8 << 20;
+pub(crate) const RING: u32 = 8 << 20;
 /// `XDP_PASS`.
 const XDP_PASS: u32 = 2;
 /// `TC_ACT_UNSPEC`.

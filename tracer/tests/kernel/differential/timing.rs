@@ -6,7 +6,7 @@ use super::{
     kernel::{Kernel, Switches},
     table::{
         build::{ACK, SYN, Tcp},
-        conversations::Talk,
+        talk::Talk,
     },
 };
 
@@ -81,7 +81,7 @@ fn head(start: &[u8]) -> Vec<u8> {
 fn connected(kernel: &mut Kernel, program: &str) -> Talk {
     kernel.clear();
     let talk = Talk::connected(40_000, [1_000, 5_000]);
-    for step in talk.steps() {
+    for step in talk.clone().done(None, "").steps {
         run_frame(kernel, program, &step.frame, 1);
     }
     talk

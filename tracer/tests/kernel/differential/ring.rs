@@ -1,0 +1,38 @@
+//! A ring that nobody reads.
+
+use bytes::Bytes;
+use tracer_common::counter::Counter;
+
+use super::{
+    kernel::{Kernel, Programs, RING, Switches},
+    table::{build::*, decoded},
+};
+
+/// Bytes of a segment event in the ring, at least.
+const EVENT: u32 = 256;
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn what_a_full_ring_loses_is_counted_and_told_afterwards() {
+    let mut kernel = Kernel::load(Switches { every_segment: false, select_hosts: false });
+    kernel.clear();
+    let syn = Tcp { flags: SYN, ack: 0, ..Tcp::default() }.frame();
+    let program = Programs::XDP.first;
+    for _ in 0..=RING / EVENT {
+        assert!(kernel.run(program, &syn, "a SYN, repeated"), "the kernel makes such a frame");
+    }
+    let counters = kernel.counters();
+    let lost = counters[Counter::SegmentEventsLost as usize];
+    assert!(lost > 0, "the ring is too small for all of them");
+    assert_eq!(
+        kernel.next_events().len() as u64,
+        counters[Counter::SegmentEvents as usize],
+        "the others are there"
+    );
+
+    kernel.run(program, &syn, "one more");
+    let events: Vec<Bytes> = kernel.next_events();
+    let events = decoded(&events);
+    assert_eq!(events.len(), 1, "there is room again");
+    assert_eq!(u64::from(events[0].header().lost), lost, "what was lost is told");
+}

@@ -28,7 +28,7 @@ const MAX_METHOD: u8 = 24;
 /// Bytes read in one step. More make fewer steps; each makes the program longer to verify.
 const BYTES_AT_ONCE: usize = 8;
 
-/// Steps that the scanner may take in one segment: one for [`BYTES_AT_ONCE`] bytes, one for each window to load, and one
+/// Steps that the scanner may take in one segment: one for a few bytes, one for each window to load, and one
 /// or two for each message. Enough for more than 64 KiB of heads.
 pub const MAX_STEPS: u32 = 16_384;
 

@@ -226,6 +226,10 @@ impl Tracker {
                 return true;
             }
             // The ports are used again.
+            if tracked.connection.phase() == Phase::Open && has(cause::SYN) {
+                // The kernel follows a new SYN only where the old connection has closed: that was told, and lost.
+                tracked.connection.lose_end();
+            }
             let reason = match tracked.connection.phase() {
                 Phase::Closed | Phase::HalfOpen => tracked.connection.close_reason(),
                 Phase::Open => CloseReason::Evicted,

@@ -188,6 +188,14 @@ impl Connection {
         }
     }
 
+    /// What was told of its end was lost; how many events that were is not known any more.
+    pub fn lose_end(&mut self) {
+        self.directions[0].before.lost += 1;
+        for low in [true, false] {
+            self.http.on_lost(low);
+        }
+    }
+
     fn note_lost(&mut self, low: bool, lost: u32) {
         let direction = &mut self.directions[usize::from(!low)];
         if lost > direction.counters.lost {

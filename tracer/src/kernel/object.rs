@@ -16,11 +16,27 @@ pub fn size() -> usize {
 /// # Errors
 /// This binary was built without it.
 pub fn embedded() -> Result<&'static [u8]> {
-    if EMBEDDED.is_empty() {
+    present(EMBEDDED)
+}
+
+fn present(object: &[u8]) -> Result<&[u8]> {
+    if object.is_empty() {
         bail!(
             "this tracer was built without its kernel programs: run `cargo xtask setup`, which finds or installs \
              what builds them, and then `cargo xtask build`"
         );
     }
-    Ok(EMBEDDED)
+    Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::present;
+
+    #[test]
+    fn a_missing_object_is_answered_with_what_to_type() {
+        let error = present(&[]).expect_err("there is none").to_string();
+        assert!(error.contains("cargo xtask setup") && error.contains("cargo xtask build"), "{error}");
+        assert!(present(b"\x7fELF").is_ok());
+    }
 }

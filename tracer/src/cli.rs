@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::{
     config::{
         self, Attach, AttachBy, Config, Events, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS, Output,
-        Ports, XdpMode,
+        Ports, ReplayConfig, XdpMode,
     },
     record::EventName,
     sink::Format,
@@ -23,6 +23,8 @@ use crate::{
 pub enum Command {
     /// Trace live connections.
     Trace(Box<Config>),
+    /// Analyse captures.
+    Replay(Box<ReplayConfig>),
     /// Trace a conversation made for the purpose.
     Demo(Format),
     /// Tell what this host supports.
@@ -53,6 +55,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed at run time, 2 bad argume
 enum Subcommands {
     /// Trace live connections (needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)
     Trace(TraceArguments),
+    /// Analyse pcap and pcapng captures in the same way; needs no privileges
+    Replay(ReplayArguments),
     /// Trace a page and two cached pictures, served and fetched in private network namespaces
     Demo {
         /// How records are written
@@ -73,6 +77,23 @@ struct TraceArguments {
     output: OutputArguments,
     #[command(flatten)]
     limits: LimitArguments,
+
+    /// Show the messages of the kernel programs on standard error
+    #[arg(long, help_heading = "Output")]
+    kernel_log: bool,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArguments {
+    /// Captures in the order in which they were made; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    select: SelectArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    limits: ReplayLimitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -126,10 +147,6 @@ struct OutputArguments {
     /// End after this many records
     #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-
-    /// Show the messages of the kernel programs on standard error
-    #[arg(long)]
-    kernel_log: bool,
 }
 
 #[derive(Debug, Args)]
@@ -155,10 +172,32 @@ struct LimitArguments {
     idle_timeout: Duration,
 }
 
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct ReplayLimitArguments {
+    /// Connections, and half-open handshakes, followed at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONNECTIONS)))]
+    max_connections: u32,
+
+    /// Give up a handshake that is not confirmed after this time of the capture [default: never]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    half_open_timeout: Option<Duration>,
+
+    /// Give up a connection after this much silence in the capture [default: never]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    idle_timeout: Option<Duration>,
+}
+
+/// How long a closed connection of a capture waits for stray segments: as long as it is in TIME-WAIT, twice the maximum
+/// segment lifetime of 2 minutes (RFC 9293, 3.4.2). Nobody waits for the record.
+const REPLAY_LINGER: Duration = Duration::from_secs(240);
+
 impl Subcommands {
     fn checked(self) -> Result<Command, config::Invalid> {
         Ok(match self {
             Self::Trace(arguments) => Command::Trace(Box::new(arguments.checked()?)),
+            Self::Replay(arguments) => Command::Replay(Box::new(arguments.checked()?)),
             Self::Demo { output } => Command::Demo(output),
             Self::Doctor(arguments) => Command::Doctor(arguments.checked()),
         })
@@ -175,14 +214,42 @@ impl AttachArguments {
     }
 }
 
+/// An explanation goes from segment to segment.
+const fn wanted(events: Events, format: Format) -> Events {
+    match format {
+        Format::Explain => events.with(EventName::Segment),
+        Format::Text | Format::Json => events,
+    }
+}
+
+impl ReplayArguments {
+    fn checked(self) -> Result<ReplayConfig, config::Invalid> {
+        let Self { files, select, output, limits } = self;
+        Ok(ReplayConfig {
+            files,
+            ports: select.ports,
+            hosts: config::hosts(select.hosts)?,
+            limits: Limits {
+                max_connections: limits.max_connections,
+                half_open_timeout: limits.half_open_timeout.unwrap_or(Duration::MAX),
+                idle_timeout: limits.idle_timeout.unwrap_or(Duration::MAX),
+            },
+            close_linger: REPLAY_LINGER,
+            output: Output {
+                format: output.output,
+                events: wanted(select.events, output.output),
+                file: output.write,
+            },
+            duration: output.duration,
+            count: output.count,
+        })
+    }
+}
+
 impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
-        let Self { attach, select, output, limits } = self;
-        // An explanation goes from segment to segment.
-        let events = match output.output {
-            Format::Explain => select.events.with(EventName::Segment),
-            Format::Text | Format::Json => select.events,
-        };
+        let Self { attach, select, output, limits, kernel_log } = self;
+        let events = wanted(select.events, output.output);
         Ok(Config {
             attach: attach.checked(),
             kernel: KernelConfig {
@@ -191,7 +258,7 @@ impl TraceArguments {
                 every_segment: events.has(EventName::Segment),
                 ring_bytes: limits.ring_bytes,
                 max_connections: limits.max_connections,
-                log: output.kernel_log,
+                log: kernel_log,
             },
             limits: Limits {
                 max_connections: limits.max_connections,

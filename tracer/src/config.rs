@@ -5,7 +5,9 @@
 
 mod events;
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet, fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use ipnet::IpNet;
 use tracer_common::config::MAX_HOSTS;
@@ -46,6 +48,27 @@ pub struct Config {
     /// Which records are written, how and where.
     pub output: Output,
     /// End after this time.
+    pub duration: Option<Duration>,
+    /// End after this many records.
+    pub count: Option<u64>,
+}
+
+/// What `tracer replay` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayConfig {
+    /// The captures, in the order in which they were made; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// The traced ports.
+    pub ports: Ports,
+    /// Only connections with an address in one of these networks; all if there are none.
+    pub hosts: Vec<IpNet>,
+    /// How long to wait for what does not come, in the time of the captures.
+    pub limits: Limits,
+    /// How long a closed connection waits for stray segments before its record is written.
+    pub close_linger: Duration,
+    /// Which records are written, how and where.
+    pub output: Output,
+    /// End after this much time of the captures.
     pub duration: Option<Duration>,
     /// End after this many records.
     pub count: Option<u64>,
@@ -162,6 +185,19 @@ impl Ports {
     /// The ports in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         self.0.iter().copied()
+    }
+
+    /// The same as ranges, in ascending order.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<RangeInclusive<u16>> {
+        let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
+        for port in self.iter() {
+            match ranges.last_mut() {
+                Some(last) if last.end().checked_add(1) == Some(port) => *last = *last.start()..=port,
+                _ => ranges.push(port..=port),
+            }
+        }
+        ranges
     }
 }
 

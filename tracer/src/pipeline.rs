@@ -1,30 +1,29 @@
 //! The only loop: events from the ring to the tracker, records from the tracker to the sink.
 //!
 //! ```text
-//!   ring ─► Event ─► tracker ─► Record ─► --events, --count ─► sink ─► output
-//!                      ▲  │ questions about quiet connections
-//!             tick ────┘  └────────────► kernel tables
+//!   ring ─► Event ─► analysis ─► sink ─► output
+//!                      ▲  │ questions
+//!             tick ────┘  └────────► kernel tables
 //! ```
 //!
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
 mod ending;
-mod telling;
 mod waiting;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
-use tracer_common::event::Event;
+use tracer_common::flow::{FlowKey, FlowState};
 
 pub use self::waiting::interrupted;
 use self::{
     ending::End,
-    telling::{Stop, Telling},
     waiting::{elapse, every, pass_on},
 };
 use crate::{
+    analysis::{Analysis, Flows, Stop, Telling, summarised},
     clock,
     config::Config,
     kernel::{
@@ -32,11 +31,12 @@ use crate::{
         attach::{Attacher, Change},
         interfaces::Watch,
         privilege,
+        tables::Tables,
     },
     logging::note,
-    record::{Body, EventName, Record, Summary, Timestamp},
+    record::{EventName, Summary},
     sink::{self, Format, Sink, output::Output},
-    summary::{self, Received},
+    summary,
     tracker::{self, Tracker},
 };
 
@@ -51,13 +51,11 @@ pub struct Pipeline {
     attacher: Attacher,
     sources: Sources,
     watch: Watch,
-    tracker: Tracker,
-    telling: Telling,
+    analysis: Analysis,
     /// What SIGHUP opens anew.
     output: Option<Output>,
     format: Format,
     duration: Option<Duration>,
-    received: Received,
     /// Lost events that the user knows of.
     lost_told: u64,
     interfaces_changed: bool,
@@ -91,28 +89,27 @@ impl Pipeline {
         let watch = Watch::new()?;
         let (kernel, sources) = Kernel::load(&config.kernel)?;
         let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
+        let tracker = Tracker::new(tracker::Limits {
+            max_connections: config.limits.max_connections as usize,
+            half_open_timeout: config.limits.half_open_timeout,
+            idle_timeout: config.limits.idle_timeout,
+            ports: config.kernel.ports.iter().collect(),
+            segments: config.output.events.has(EventName::Segment),
+            ..tracker::Limits::default()
+        });
         let mut pipeline = Self {
             attacher,
             sources,
             watch,
-            tracker: Tracker::new(tracker::Limits {
-                max_connections: config.limits.max_connections as usize,
-                half_open_timeout: config.limits.half_open_timeout,
-                idle_timeout: config.limits.idle_timeout,
-                ports: config.kernel.ports.iter().collect(),
-                segments: config.output.events.has(EventName::Segment),
-                ..tracker::Limits::default()
-            }),
-            telling: Telling::new(sink, config.output.events, config.count),
+            analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
             output: None,
             format: config.output.format,
             duration: config.duration,
-            received: Received::default(),
             lost_told: 0,
             interfaces_changed: false,
             started: clock::now(),
         };
-        pipeline.tracker.set_clock(clock::epoch_offset());
+        pipeline.analysis.tracker.set_clock(clock::epoch_offset());
         pipeline.on_changes(&changes);
         Ok(pipeline)
     }
@@ -160,40 +157,30 @@ impl Pipeline {
 
     fn on_readable(&mut self) -> Result<(), Stop> {
         let mut outcome = Ok(());
-        let Self { sources, tracker, telling, received, .. } = self;
+        let Self { sources, analysis, .. } = self;
         let drained = sources.ring.drain(|bytes| {
             if outcome.is_ok() {
-                outcome = take_event(bytes, tracker, telling, received);
+                outcome = analysis.take_event(bytes);
             }
         });
         outcome?;
         self.settle()?;
-        if drained { self.telling.flush() } else { Ok(()) }
+        if drained { self.analysis.telling.flush() } else { Ok(()) }
     }
 
     async fn on_tick(&mut self) -> Result<(), Stop> {
-        self.tracker.set_clock(clock::epoch_offset());
-        self.tracker.on_tick(clock::now());
-        self.telling.tell(&mut self.tracker)?;
+        self.analysis.tracker.set_clock(clock::epoch_offset());
+        self.analysis.on_tick(clock::now())?;
         self.settle()?;
         if std::mem::take(&mut self.interfaces_changed) {
             let changes = self.attacher.follow().await?;
             self.on_changes(&changes);
         }
-        self.telling.flush()
+        self.analysis.telling.flush()
     }
 
-    /// Answers the tracker's questions from the kernel's tables, and removes there what it has forgotten.
     fn settle(&mut self) -> Result<(), Stop> {
-        while let Some(key) = self.tracker.next_question() {
-            let flow = self.sources.tables.find(&key)?;
-            self.tracker.on_flow(&key, flow.as_ref(), clock::now());
-            self.telling.tell(&mut self.tracker)?;
-        }
-        while let Some((key, flow)) = self.tracker.next_forgotten() {
-            self.sources.tables.forget(&key, flow)?;
-        }
-        Ok(())
+        self.analysis.settle(&mut self.sources.tables, clock::now)
     }
 
     fn on_changes(&mut self, changes: &[Change]) {
@@ -201,7 +188,7 @@ impl Pipeline {
             note(&change.to_string());
         }
         for (index, name) in self.attacher.names() {
-            self.tracker.name_interface(index, name);
+            self.analysis.tracker.name_interface(index, name);
         }
     }
 
@@ -218,10 +205,15 @@ impl Pipeline {
         let summary = self.summary(self.attacher.summary())?;
         if self.note_lost(&summary) {
             // The kernel's tables know what the lost events would have told.
-            self.tracker.question_all();
+            self.analysis.tracker.question_all();
             self.settle()?;
         }
-        if self.telling.wants(EventName::Summary) { self.telling.write(&summarised(summary)) } else { Ok(()) }
+        let telling = &mut self.analysis.telling;
+        if telling.wants(EventName::Summary) {
+            telling.write(&summarised(summary, epoch_now()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether events were lost since the last time.
@@ -240,28 +232,27 @@ impl Pipeline {
     fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
         let duration = clock::now().saturating_sub(self.started);
         let counted = self.sources.counters.read()?;
-        Ok(summary::summary(duration, counted, self.received, self.tracker.totals(), attachments))
+        Ok(summary::summary(
+            duration,
+            counted,
+            self.analysis.received,
+            self.analysis.tracker.totals(),
+            attachments,
+        ))
     }
 }
 
-fn take_event(
-    bytes: &[u8],
-    tracker: &mut Tracker,
-    telling: &mut Telling,
-    received: &mut Received,
-) -> Result<(), Stop> {
-    received.events += 1;
-    match Event::from_bytes(bytes) {
-        Ok(event) => tracker.on_event(&event),
-        Err(error) => {
-            received.undecodable += 1;
-            log::debug!("an event cannot be decoded: {error:?}");
-        }
+impl Flows for Tables {
+    fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>> {
+        Self::find(self, key)
     }
-    telling.tell(tracker)
+
+    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+        Self::forget(self, key, flow)
+    }
 }
 
-fn summarised(summary: Summary) -> Record {
-    let now = clock::now().saturating_add_signed(clock::epoch_offset());
-    Record { timestamp: Timestamp(now), connection: None, body: Body::Summary(Box::new(summary)) }
+/// Now, in ns since the Unix epoch.
+fn epoch_now() -> u64 {
+    clock::now().saturating_add_signed(clock::epoch_offset())
 }

@@ -1,12 +1,50 @@
-//! What was seen, told and lost: put together from the kernel's counters and the tracker's totals.
+//! What was seen, told and lost: put together from the observer's counters and the tracker's totals.
 
 use std::time::Duration;
 
+use tracer_common::{counter::Counter, wire::Skip};
+
 use crate::{
-    kernel::counters::Counted,
     record::{Counts, Summary},
     tracker::Totals,
 };
+
+/// The counters at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Segments taken into a connection.
+    pub matched: u64,
+    /// Frames passed over, by reason.
+    pub skipped: Counts,
+    /// Events told.
+    pub told: u64,
+    /// Events lost because the ring was full, by kind.
+    pub lost: Counts,
+}
+
+impl Counted {
+    /// Frames seen.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.matched + self.skipped.total()
+    }
+
+    /// From the numbers under each [`Skip`] and [`Counter`].
+    #[must_use]
+    pub fn from_totals(totals: &[u64; Counter::COUNT]) -> Self {
+        let total = |index: usize| totals.get(index).copied().unwrap_or(0);
+        let of = |counter: Counter| total(counter as usize);
+        Self {
+            matched: of(Counter::Matched),
+            skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
+            told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
+            lost: Counts(vec![
+                ("segment_ring_full", of(Counter::SegmentEventsLost)),
+                ("http_ring_full", of(Counter::HttpEventsLost)),
+            ]),
+        }
+    }
+}
 
 /// What userspace counts itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,5 +130,15 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("events: 5 received, lost: 3 segment_ring_full, 1 undecodable"), "{text}");
+    }
+
+    #[test]
+    fn each_counter_has_its_place() {
+        let counted = Counted::from_totals(&std::array::from_fn(|index| 1 << index));
+        assert_eq!(counted.skipped.total(), (1 << Skip::COUNT) - 1);
+        assert_eq!(counted.matched, 1 << Skip::COUNT);
+        assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
+        assert_eq!(counted.told, 0b1100 << Skip::COUNT);
+        assert_eq!(counted.lost.total(), 0b11_0000 << Skip::COUNT);
     }
 }

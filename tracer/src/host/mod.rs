@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook},
+    flow::{FlowKey, FlowState},
     http::Room,
     observe::observe,
     wire::{LinkType, Skip},
@@ -102,6 +103,17 @@ impl HostObserver {
     #[must_use]
     pub fn counters(&self) -> [u64; Counter::COUNT] {
         array::from_fn(|index| self.told.counters.get(index).map_or(0, Cell::get))
+    }
+
+    /// The connection, if it is kept.
+    #[must_use]
+    pub fn find(&self, key: &FlowKey) -> Option<FlowState> {
+        self.tables.get(key).copied()
+    }
+
+    /// Gives up the incarnation `flow` of a connection, if it is kept.
+    pub fn forget(&mut self, key: &FlowKey, flow: u64) {
+        self.tables.forget_incarnation(key, flow);
     }
 
     /// How many connections are kept: confirmed ones, and attempts.

@@ -21,6 +21,21 @@ impl HostTables {
         Self { confirmed: HashMap::new(), max_confirmed, unconfirmed: Recent::default(), max_unconfirmed }
     }
 
+    /// The connection, without it counting as used.
+    pub(super) fn get(&self, key: &FlowKey) -> Option<&FlowState> {
+        self.confirmed.get(key).or_else(|| self.unconfirmed.flows.get(key).map(|(_, flow)| flow))
+    }
+
+    /// Removes one incarnation of a connection.
+    pub(super) fn forget_incarnation(&mut self, key: &FlowKey, id: u64) {
+        if self.confirmed.get(key).is_some_and(|flow| flow.id == id) {
+            self.confirmed.remove(key);
+        }
+        if self.unconfirmed.flows.get(key).is_some_and(|(_, flow)| flow.id == id) {
+            self.unconfirmed.remove(key);
+        }
+    }
+
     /// How many there are: confirmed ones, and attempts.
     pub(super) fn len(&self) -> (usize, usize) {
         (self.confirmed.len(), self.unconfirmed.flows.len())

@@ -11,20 +11,20 @@ use crate::{
 
 /// Why no record can be written any more.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// As many as asked for are written.
     Enough,
     /// Nobody reads any more.
     ClosedPipe,
     /// The sink cannot write, or the runtime cannot wait.
     Failed(io::Error),
-    /// The kernel does not answer.
-    Kernel(anyhow::Error),
+    /// Where the events come from does not answer.
+    Source(anyhow::Error),
 }
 
 impl From<anyhow::Error> for Stop {
     fn from(error: anyhow::Error) -> Self {
-        Self::Kernel(error)
+        Self::Source(error)
     }
 }
 
@@ -35,7 +35,7 @@ impl From<io::Error> for Stop {
 }
 
 /// Passes on the records that are asked for.
-pub(super) struct Telling {
+pub(crate) struct Telling {
     sink: Box<dyn Sink>,
     events: Events,
     /// Records still to write, if they are counted.
@@ -43,17 +43,17 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    pub(super) fn new(sink: Box<dyn Sink>, events: Events, count: Option<u64>) -> Self {
+    pub(crate) fn new(sink: Box<dyn Sink>, events: Events, count: Option<u64>) -> Self {
         Self { sink, events, remaining: count }
     }
 
     /// Whether records of this name are asked for.
-    pub(super) fn wants(&self, name: EventName) -> bool {
+    pub(crate) fn wants(&self, name: EventName) -> bool {
         self.events.has(name)
     }
 
     /// Writes what the tracker has to tell.
-    pub(super) fn tell(&mut self, tracker: &mut Tracker) -> Result<(), Stop> {
+    pub(crate) fn tell(&mut self, tracker: &mut Tracker) -> Result<(), Stop> {
         while let Some(record) = tracker.next_record() {
             if self.wants(record.body.name()) {
                 self.write(&record)?;
@@ -63,7 +63,7 @@ impl Telling {
     }
 
     /// Writes a record and counts it.
-    pub(super) fn write(&mut self, record: &Record) -> Result<(), Stop> {
+    pub(crate) fn write(&mut self, record: &Record) -> Result<(), Stop> {
         self.write_uncounted(record)?;
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(1);
@@ -76,12 +76,12 @@ impl Telling {
     }
 
     /// Writes a record, however many were asked for.
-    pub(super) fn write_uncounted(&mut self, record: &Record) -> Result<(), Stop> {
+    pub(crate) fn write_uncounted(&mut self, record: &Record) -> Result<(), Stop> {
         Ok(self.sink.write(record)?)
     }
 
     /// Passes on what the sink holds back.
-    pub(super) fn flush(&mut self) -> Result<(), Stop> {
+    pub(crate) fn flush(&mut self) -> Result<(), Stop> {
         Ok(self.sink.flush()?)
     }
 }

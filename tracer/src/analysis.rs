@@ -1,0 +1,127 @@
+//! From events to records: what live tracing and the replay of captures share.
+//!
+//! ```text
+//!   Event ─► tracker ─► Record ─► --events, --count ─► sink
+//!              ▲  │ questions about quiet connections
+//!     tick ────┘  └────────────► connection tables
+//! ```
+
+mod telling;
+
+use anyhow::{Result, anyhow};
+use tracer_common::{
+    event::Event,
+    flow::{FlowKey, FlowState},
+};
+
+pub(crate) use self::telling::{Stop, Telling};
+use crate::{
+    logging::note,
+    record::{Body, Record, Summary, Timestamp},
+    sink::Format,
+    summary::{self, Received},
+    tracker::Tracker,
+};
+
+/// Connection tables that answer the tracker's questions: the kernel's, or the host's.
+pub(crate) trait Flows {
+    /// The connection, if it is there.
+    fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>>;
+    /// Removes the incarnation `flow` of a connection; it is no error if it is not there.
+    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()>;
+}
+
+/// The tracker, and the way of its records.
+pub(crate) struct Analysis {
+    /// The connections.
+    pub(crate) tracker: Tracker,
+    /// The way of a record.
+    pub(crate) telling: Telling,
+    /// What was received.
+    pub(crate) received: Received,
+}
+
+impl Analysis {
+    /// Nothing received yet.
+    pub(crate) fn new(tracker: Tracker, telling: Telling) -> Self {
+        Self { tracker, telling, received: Received::default() }
+    }
+
+    /// Takes in one event, and tells what follows from it.
+    pub(crate) fn take_event(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.received.events += 1;
+        match Event::from_bytes(bytes) {
+            Ok(event) => self.tracker.on_event(&event),
+            Err(error) => {
+                self.received.undecodable += 1;
+                log::debug!("an event cannot be decoded: {error:?}");
+            }
+        }
+        self.telling.tell(&mut self.tracker)
+    }
+
+    /// Answers the tracker's questions from `flows`, and removes there what it has forgotten.
+    pub(crate) fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
+        while let Some(key) = self.tracker.next_question() {
+            let flow = flows.find(&key)?;
+            self.tracker.on_flow(&key, flow.as_ref(), now());
+            self.telling.tell(&mut self.tracker)?;
+        }
+        while let Some((key, flow)) = self.tracker.next_forgotten() {
+            flows.forget(&key, flow)?;
+        }
+        Ok(())
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn on_tick(&mut self, now: u64) -> Result<(), Stop> {
+        self.tracker.on_tick(now);
+        self.telling.tell(&mut self.tracker)
+    }
+
+    /// The observation ends: tells all that is left.
+    pub(crate) fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
+        // Quiet segments are not told, and the last events of a connection may have been lost.
+        self.tracker.question_all();
+        self.settle(flows, &now)?;
+        self.tracker.finish(now());
+        self.telling.tell(&mut self.tracker)?;
+        self.telling.flush()
+    }
+
+    /// For programs the summary, of `time` in ns since the Unix epoch, is a record like others; people get it beside the
+    /// records.
+    pub(crate) fn tell_summary(&mut self, summary: &Summary, time: u64, format: Format) -> Result<(), Stop> {
+        match format {
+            Format::Json => self.telling.write_uncounted(&summarised(summary.clone(), time))?,
+            Format::Text | Format::Explain => note(&summary::text(summary)),
+        }
+        self.telling.flush()
+    }
+}
+
+/// A summary as a record; `time` in ns since the Unix epoch.
+pub(crate) fn summarised(summary: Summary, time: u64) -> Record {
+    Record { timestamp: Timestamp(time), connection: None, body: Body::Summary(Box::new(summary)) }
+}
+
+/// Why an observation is over, if that is no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The records asked for are written.
+    Enough,
+    /// Nobody reads any more.
+    ClosedPipe,
+}
+
+impl Ending {
+    /// A closed pipe and enough records are ends, not errors.
+    pub(crate) fn from_stop(stop: Stop) -> Result<Self> {
+        match stop {
+            Stop::Enough => Ok(Self::Enough),
+            Stop::ClosedPipe => Ok(Self::ClosedPipe),
+            Stop::Failed(error) => Err(anyhow!(error).context("records cannot be written")),
+            Stop::Source(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The replay of captures: their frames through the same parser, flow logic, tracker and sinks as live traffic.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tracer_common::{
+    event::Hook,
+    flow::{FlowKey, FlowState},
+};
+
+use crate::{
+    analysis::{Analysis, Ending, Flows, Stop, Telling},
+    capture::{Capture, Captured, Interrupt, strip},
+    config::ReplayConfig,
+    host::{HostObserver, Selection},
+    logging::note,
+    record::EventName,
+    sink::{self, Format, output::Output},
+    summary::{Counted, summary},
+    tracker::{self, Tracker},
+};
+
+/// Replays until the captures are over, or `interrupt`; whether all of them could be read to their end.
+///
+/// # Errors
+/// Records cannot be written.
+pub fn run(config: &ReplayConfig, interrupt: Interrupt) -> Result<bool> {
+    Replay::start(config, interrupt)?.run(&config.files)
+}
+
+/// A replay under way.
+struct Replay {
+    observer: HostObserver,
+    analysis: Analysis,
+    format: Format,
+    interrupt: Interrupt,
+    /// End after this much time of the capture, in ns.
+    duration: Option<u64>,
+    /// Time of the first frame, and the latest.
+    span: Option<(u64, u64)>,
+    /// Frames of link layers that are not known.
+    unknown_links: u64,
+}
+
+/// Why the next frame is not looked at.
+enum Halt {
+    /// Nothing more is to be told.
+    Stop(Stop),
+    /// The time is up.
+    TimeIsUp,
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl Replay {
+    fn start(config: &ReplayConfig, interrupt: Interrupt) -> Result<Self> {
+        let output = match &config.output.file {
+            Some(path) => {
+                Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?
+            }
+            None => Output::stdout(),
+        };
+        let sink = sink::new(config.output.format, Box::new(output));
+        let segments = config.output.events.has(EventName::Segment);
+        let tracker = Tracker::new(tracker::Limits {
+            max_connections: config.limits.max_connections as usize,
+            half_open_timeout: config.limits.half_open_timeout,
+            idle_timeout: config.limits.idle_timeout,
+            close_linger: config.close_linger,
+            ports: config.ports.iter().collect(),
+            segments,
+        });
+        let observer = HostObserver::new(Selection {
+            ports: config.ports.ranges(),
+            hosts: config.hosts.clone(),
+            every_segment: segments,
+            max_connections: config.limits.max_connections as usize,
+            max_unconfirmed: config.limits.max_connections as usize,
+        });
+        Ok(Self {
+            observer,
+            analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
+            format: config.output.format,
+            interrupt,
+            duration: config.duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+            span: None,
+            unknown_links: 0,
+        })
+    }
+
+    fn run(mut self, files: &[PathBuf]) -> Result<bool> {
+        let mut all_read = true;
+        let mut ending = None;
+        for path in files {
+            match self.replay(path) {
+                Ok(whole) => all_read &= whole,
+                Err(Halt::TimeIsUp) => break,
+                Err(Halt::Stop(stop)) => {
+                    ending = Some(Ending::from_stop(stop)?);
+                    break;
+                }
+            }
+        }
+        if ending.is_none()
+            && let Err(stop) = self.finish()
+        {
+            ending = Some(Ending::from_stop(stop)?);
+        }
+        if ending != Some(Ending::ClosedPipe)
+            && let Err(stop) = self.tell_summary(files)
+        {
+            Ending::from_stop(stop)?;
+        }
+        Ok(all_read)
+    }
+
+    /// Replays one capture; false when it could not be read to its end.
+    fn replay(&mut self, path: &Path) -> Result<bool, Halt> {
+        let complain = |error| note(&format!("{} {error}", path.display()));
+        let mut capture = match Capture::open(path, &self.interrupt) {
+            Ok(capture) => capture,
+            Err(error) => {
+                complain(error);
+                return Ok(false);
+            }
+        };
+        while !self.interrupt.is_set() {
+            match capture.next_frame() {
+                Ok(Some(frame)) => self.observe(&frame)?,
+                Ok(None) => break,
+                Err(error) => {
+                    complain(error);
+                    return Ok(false);
+                }
+            }
+            for (number, name) in capture.new_names() {
+                self.analysis.tracker.name_interface(number, &name);
+            }
+        }
+        Ok(true)
+    }
+
+    fn observe(&mut self, frame: &Captured<'_>) -> Result<(), Halt> {
+        let (first, latest) = self.span.unwrap_or((frame.time, frame.time));
+        let latest = latest.max(frame.time);
+        if self.duration.is_some_and(|duration| latest - first > duration) {
+            return Err(Halt::TimeIsUp);
+        }
+        self.span = Some((first, latest));
+        let Some((link, stripped)) = strip(frame.link, frame.bytes) else {
+            self.unknown_links += 1;
+            return Ok(());
+        };
+        let bytes = frame.bytes.get(stripped..).unwrap_or_default();
+        let wire_len = frame.wire_len - stripped.min(frame.wire_len);
+        // Why it was passed over is counted there.
+        let _ = self.observer.observe(bytes, wire_len, link, frame.interface, Hook::Capture, frame.time);
+        while let Some(event) = self.observer.next_event() {
+            self.analysis.take_event(&event)?;
+        }
+        self.analysis.on_tick(latest)?;
+        self.analysis.settle(&mut self.observer, || latest)?;
+        Ok(())
+    }
+
+    fn end(&self) -> u64 {
+        self.span.map_or(0, |(_, latest)| latest)
+    }
+
+    fn finish(&mut self) -> Result<(), Stop> {
+        let end = self.end();
+        self.analysis.finish(&mut self.observer, || end)
+    }
+
+    fn tell_summary(&mut self, files: &[PathBuf]) -> Result<(), Stop> {
+        let duration = self.span.map_or(0, |(first, latest)| latest - first);
+        let mut counted = Counted::from_totals(&self.observer.counters());
+        counted.skipped.0.push(("unknown_link", self.unknown_links));
+        let names = files.iter().map(|path| path.display().to_string()).collect();
+        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let summary = summary(duration, counted, received, totals, names);
+        let end = self.end();
+        self.analysis.tell_summary(&summary, end, self.format)
+    }
+}
+
+impl Flows for HostObserver {
+    fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>> {
+        Ok(Self::find(self, key))
+    }
+
+    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+        Self::forget(self, key, flow);
+        Ok(())
+    }
+}

@@ -110,7 +110,9 @@ impl Replay {
         {
             ending = Some(Ending::from_stop(stop)?);
         }
-        if ending != Some(Ending::ClosedPipe)
+        let something = all_read || self.span.is_some();
+        if something
+            && ending != Some(Ending::ClosedPipe)
             && let Err(stop) = self.tell_summary(files)
         {
             Ending::from_stop(stop)?;

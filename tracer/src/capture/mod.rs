@@ -8,7 +8,7 @@ mod input;
 mod interfaces;
 mod link;
 
-use std::{io::Read, path::Path};
+use std::{io::Read, os::fd::AsFd as _, path::Path};
 
 use pcap_parser::{
     LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader, pcapng::Block, traits::PcapReaderIterator,
@@ -80,8 +80,9 @@ impl Capture {
     /// The file cannot be read, or is no capture.
     pub fn open(path: &Path, interrupt: &Interrupt) -> Result<Self, CaptureError> {
         if path == Path::new("-") {
-            let stdin = std::io::stdin();
-            return Self::new(input::interruptible(stdin, interrupt));
+            // Not through the buffer of `Stdin`: whether more is there is asked of the descriptor.
+            let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(CaptureError::Unreadable)?;
+            return Self::new(input::interruptible(std::fs::File::from(stdin), interrupt));
         }
         let file = std::fs::File::open(path).map_err(CaptureError::Unreadable)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {

@@ -1,6 +1,6 @@
 //! Message heads, chunk sizes and trailers (RFC 9112), one byte after the other.
 
-use super::{HttpHalf, fact, state};
+use super::{HttpHalf, fact, is_interim, state};
 use crate::event::Framing;
 
 /// The most characters of a method; no registered one has more than 17 (UPDATEREDIRECTREF).
@@ -57,7 +57,7 @@ impl HttpHalf {
                 return Framing::Tunnel;
             }
             // 1. Responses to HEAD, and 1xx, 204 and 304.
-            if head_requested || self.status < 200 || self.status == 204 || self.status == 304 {
+            if head_requested || is_interim(self.status) || self.status == 204 || self.status == 304 {
                 return Framing::None;
             }
             // 2. 2xx to CONNECT.

@@ -21,6 +21,14 @@ pub const MAX_HEAD: u32 = 16 * 1024;
 /// are masked with it.
 pub const FRAGMENT: usize = 1024;
 
+/// Whether a final response follows the one with this status (RFC 9110, 15.2). Not after 101, which ends HTTP; and servers
+/// in the wild send numbers below 100, which mean nothing.
+#[inline(always)]
+#[must_use]
+pub const fn is_interim(status: u16) -> bool {
+    status >= 100 && status < 200 && status != 101
+}
+
 /// What the scanner expects next. Plain numbers: the value lives in a BPF map.
 pub mod state {
     /// The first byte of a message.

@@ -11,7 +11,7 @@ use crate::{
 use super::{
     FRAGMENT, MAX_HEAD, fact,
     grammar::{Byte, token},
-    state,
+    is_interim, state,
 };
 
 /// Bytes read in one step. More make fewer steps; each makes the program longer to verify.
@@ -263,7 +263,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             } else {
                 head_requested = self.peer.http.head_requests >> (http.messages & 63) & 1 != 0;
                 connected = self.peer.http.connect == http.messages.wrapping_add(1);
-                if http.status >= 200 || http.status == 101 {
+                if !is_interim(http.status) {
                     http.messages += 1;
                 }
             }

@@ -1,6 +1,9 @@
 //! Which exchange an event is about, and what it changes there.
 
-use tracer_common::event::{Framing, HttpFacts, mark};
+use tracer_common::{
+    event::{Framing, HttpFacts, mark},
+    http::is_interim,
+};
 
 use super::{
     Conversation, Current, Direction, Finding, FindingBody,
@@ -207,11 +210,6 @@ impl Conversation {
 /// Whether any of `marks` is set.
 pub(super) fn has(facts: &HttpFacts, marks: u16) -> bool {
     facts.marks & marks != 0
-}
-
-/// RFC 9110, 15.2; but 101 ends HTTP, so that nothing comes after it.
-const fn is_interim(status: u16) -> bool {
-    status < 200 && status != 101
 }
 
 /// Stream offset behind a complete head.

@@ -6,6 +6,7 @@
 //! - `leftovers`: nothing stays behind, not even after a kill
 //! - `harness`: the real program, started and stopped by the tests of it
 //! - `web`: nginx and curl; `account`: what the records must say
+//! - `agreement`: live tracing and replay say the same of the same frames
 //! - `http_nginx`: what tracer says of nginx and curl is what they say themselves
 //! - `http_load`: much at once
 //! - `http_output`: the formats for people
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod agreement;
 mod conversation;
 mod demo;
 mod half_open;

@@ -102,6 +102,16 @@ fn times_are_measured_between_first_and_last_bytes() {
 }
 
 #[test]
+fn a_status_code_below_100_is_final() {
+    expect(
+        |wire| {
+            wire.client(get("/")).server("HTTP/1.1 000 Odd\r\nContent-Length: 2\r\n\r\nok");
+        },
+        &["1 GET / 0 content-length 0/2 complete exact"],
+    );
+}
+
+#[test]
 fn interim_responses_belong_to_the_exchange_they_precede() {
     expect(
         |wire| {

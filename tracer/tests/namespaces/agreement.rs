@@ -1,0 +1,187 @@
+//! What live tracing says of frames is what the replay of the same frames says.
+//!
+//! The frames of a capture go out at one end of a pair, in their order; the real program is attached to the other end,
+//! where it sees both directions come in, as on a mirror port.
+//!
+//! Our own captures must agree. Of a folder of foreign ones (`captures/` and `truth/` in the folder that
+//! `TRACER_CORPUS` names) those with HTTP are sent, and the share that agrees is printed.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    sys::socket::{MsgFlags, sendto},
+    unistd::Pid,
+};
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+use tracer::{
+    capture::{Capture, Interrupt, strip},
+    netns::{End, PairOptions, VethPair},
+};
+use tracer_common::wire::LinkType;
+
+use crate::harness::{Fields, Tracer};
+
+/// As large as IP packets get, so that super-segments of captures made with offloads pass.
+const MTU: u32 = 65_535;
+/// What is told, of all ports: which of them serve is not known of foreign captures.
+const WHAT: [&str; 4] = ["-p", "1-65535", "--events", "connection,exchange"];
+/// After so many frames the other end gets time to take them: its queue is as long as this.
+const BURST: usize = 100;
+/// The time that it gets.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The most bytes of a frame that a veth takes at once.
+const MAX_FRAME: usize = MTU as usize + 14;
+
+/// The exchanges of each connection, in order: method, target and status.
+type Exchanges = BTreeMap<String, Vec<String>>;
+
+/// Why a capture cannot be sent.
+type Unsuitable = &'static str;
+
+fn exchanges<'a>(records: impl IntoIterator<Item = &'a Value>) -> Exchanges {
+    let mut connections = Exchanges::new();
+    for record in records {
+        if record.text("event.name") != "http.exchange" {
+            continue;
+        }
+        let ends = ["client.address", "client.port", "server.address", "server.port"];
+        let connection = ends.map(|field| record[field].to_string()).join(" ");
+        let said = ["http.request.method", "url.original", "http.response.status_code"];
+        let exchange = said.map(|field| record[field].to_string()).join(" ");
+        connections.entry(connection).or_default().push(exchange);
+    }
+    connections
+}
+
+/// What the replay of the capture says.
+fn replayed(capture: &Path) -> Exchanges {
+    let output = Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .arg("replay")
+        .arg(capture)
+        .args(["-o", "json"])
+        .args(WHAT)
+        .output()
+        .expect("tracer can be started");
+    let text = String::from_utf8(output.stdout).expect("records are UTF-8");
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    exchanges(&records)
+}
+
+/// The frames of a capture as Ethernet frames, or why that cannot be.
+fn frames(path: &Path) -> Result<Vec<Vec<u8>>, Unsuitable> {
+    let mut capture = Capture::open(path, &Interrupt::default()).map_err(|_| "damaged")?;
+    let mut frames = Vec::new();
+    while let Some(captured) = capture.next_frame().map_err(|_| "damaged")? {
+        if captured.bytes.len() < captured.wire_len {
+            return Err("snapped");
+        }
+        let Some((link, at)) = strip(captured.link, captured.bytes) else { return Err("link layer") };
+        let bytes = captured.bytes.get(at..).unwrap_or_default();
+        let frame = match (link, bytes.first().map(|byte| byte >> 4)) {
+            (LinkType::Ethernet, _) => bytes.to_vec(),
+            (LinkType::RawIp, Some(4)) => [&[0; 12][..], &[0x08, 0x00], bytes].concat(),
+            (LinkType::RawIp, _) => [&[0; 12][..], &[0x86, 0xdd], bytes].concat(),
+        };
+        if frame.len() > MAX_FRAME {
+            return Err("frames longer than a veth takes");
+        }
+        // A frame without room for its header cannot be sent, and says nothing.
+        if frame.len() > 14 {
+            frames.push(frame);
+        }
+    }
+    Ok(frames)
+}
+
+/// Sends the frames at one end, all from one CPU, so that they arrive in this order.
+fn send(end: &End, frames: &[Vec<u8>]) {
+    let sent = end.namespace.run(|| {
+        let mut first = CpuSet::new();
+        first.set(0)?;
+        sched_setaffinity(Pid::from_raw(0), &first)?;
+        let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
+        let there = nix::ifaddrs::getifaddrs()?.find_map(|interface| {
+            let is_it = interface.interface_name == end.interface;
+            interface.address.filter(|_| is_it)?.as_link_addr().copied()
+        });
+        let there = there.ok_or(nix::errno::Errno::ENODEV)?;
+        for burst in frames.chunks(BURST) {
+            for frame in burst {
+                sendto(socket.as_raw_fd(), frame, &there, MsgFlags::empty())?;
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok::<_, std::io::Error>(())
+    });
+    sent.expect("namespace").expect("frames can be sent");
+}
+
+/// What live tracing says of the frames of the capture.
+fn traced(frames: &[Vec<u8>]) -> Exchanges {
+    let pair = VethPair::new(PairOptions { mtu: Some(MTU), ..PairOptions::default() }).expect("a pair");
+    let tracer = Tracer::at(&pair.server, &WHAT);
+    send(&pair.client, frames);
+    let trace = tracer.stop();
+    trace.assert_clean();
+    exchanges(&trace.records)
+}
+
+fn captures(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Whether HTTP is in the capture, as the truth beside it says.
+fn has_http(capture: &Path, truth: &Path) -> bool {
+    let name = capture.file_name().expect("a file").to_string_lossy();
+    let Ok(text) = fs::read_to_string(truth.join(format!("{name}.json"))) else { return false };
+    let truth: Value = serde_json::from_str(&text).expect("the truth is JSON");
+    let streams = truth["streams"].as_array().into_iter().flatten();
+    streams.into_iter().any(|stream| stream["http"].as_array().is_some_and(|http| !http.is_empty()))
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask corpus --live"]
+fn the_share_of_foreign_captures_that_live_tracing_and_replay_agree_on() {
+    let Some(corpus) = std::env::var_os("TRACER_CORPUS").map(PathBuf::from) else {
+        println!("skipped: TRACER_CORPUS names no folder");
+        return;
+    };
+    let mut agree = 0;
+    let mut differ = Vec::new();
+    let mut unsuitable: BTreeMap<Unsuitable, u32> = BTreeMap::new();
+    for path in captures(&corpus.join("captures")) {
+        if !has_http(&path, &corpus.join("truth")) {
+            continue;
+        }
+        match frames(&path) {
+            Err(why) => *unsuitable.entry(why).or_default() += 1,
+            Ok(frames) => {
+                let (live, replay) = (traced(&frames), replayed(&path));
+                if live == replay {
+                    agree += 1;
+                } else {
+                    let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+                    println!("differs: {name}\n  live   {live:?}\n  replay {replay:?}");
+                    differ.push(name);
+                }
+            }
+        }
+    }
+    let sent = agree + differ.len();
+    println!("not sent: {unsuitable:?}");
+    println!("live tracing and replay agree on {agree} of {sent} captures");
+    assert!(agree > 0, "nothing agrees");
+}

@@ -97,6 +97,8 @@ pub mod cause {
     pub const AFTER_CLOSE: u32 = 1 << 14;
     /// Nothing noteworthy: told because every segment is asked for.
     pub const EVERY: u32 = 1 << 15;
+    /// Payload, and none of it behind the highest sequence number seen.
+    pub const NO_NEWS: u32 = 1 << 16;
 }
 
 /// What one direction has shown so far: told to userspace with every segment event.
@@ -114,7 +116,7 @@ pub struct HalfCounters {
     pub stream_end: u64,
     /// When the first pure acknowledgment was seen.
     pub first_ack_ns: u64,
-    /// When the first payload was seen.
+    /// When the first payload without SYN, FIN or RST was seen.
     pub first_data_ns: u64,
     /// Sequence number of stream offset 0.
     pub base: Seq,
@@ -157,7 +159,7 @@ pub mod half {
     pub const SYN_ACK: u32 = 1 << 2;
     /// A FIN was seen.
     pub const FIN: u32 = 1 << 3;
-    /// A RST was seen.
+    /// A RST was seen, whether it counts or not.
     pub const RST: u32 = 1 << 4;
     /// An acknowledgment was seen.
     pub const ACKED: u32 = 1 << 5;
@@ -167,6 +169,20 @@ pub mod half {
     pub const ACKED_FIN: u32 = 1 << 7;
     /// The last window was zero.
     pub const ZERO_WINDOW: u32 = 1 << 8;
+    /// A RST was seen that the other side can accept: the connection is over.
+    pub const RESET: u32 = 1 << 9;
+    /// Its SYN was the first segment of the connection.
+    pub const OPENED: u32 = 1 << 10;
+    /// That SYN carried payload (RFC 7413).
+    pub const SYN_DATA: u32 = 1 << 11;
+    /// A segment with ACK and without SYN or payload was seen.
+    pub const BARE_ACK: u32 = 1 << 12;
+    /// Payload was seen with ACK and without SYN.
+    pub const DATA: u32 = 1 << 13;
+    /// A FIN with ACK was seen.
+    pub const FIN_ACK: u32 = 1 << 14;
+    /// Something is missing: see [`Half::hole`](super::Half::hole).
+    pub const HOLE: u32 = 1 << 15;
 }
 
 /// One direction of a connection.
@@ -187,6 +203,10 @@ pub struct Half {
     causes: u32,
     /// With [`cause::GAP`]: the bytes missing before the payload of the segment being taken in.
     pub(crate) gap: u32,
+    /// With [`half::HOLE`]: where the first bytes are missing that the other side had not acknowledged when they were.
+    hole: Seq,
+    /// When the last segment was seen, in ns of the observer's clock, as exactly as is cheap; 0: never.
+    pub last_ns: u64,
     /// Where HTTP messages start and end.
     pub http: HttpHalf,
 }
@@ -201,6 +221,8 @@ impl Half {
         window: 0,
         causes: 0,
         gap: 0,
+        hole: Seq(0),
+        last_ns: 0,
         http: HttpHalf::BLANK,
     };
 
@@ -256,7 +278,7 @@ impl FlowState {
     pub fn is_closed(&self) -> bool {
         let [low, high] = &self.halves;
         low.counters.flags & high.counters.flags & half::ACKED_FIN != 0
-            || (low.counters.flags | high.counters.flags) & half::RST != 0
+            || (low.counters.flags | high.counters.flags) & half::RESET != 0
     }
 
     /// Whether data or the end of a handshake has been seen: a connection, not just an attempt at one.
@@ -279,14 +301,35 @@ impl FlowState {
         sender.counters.packets += 1;
         sender.gap = 0;
         sender.causes = if closed { cause::AFTER_CLOSE } else { 0 };
+        on_kind(sender, receiver, segment);
         on_start(sender, receiver, segment);
-        on_payload(sender, segment, &now);
+        on_payload(sender, receiver, segment, &now);
         on_acknowledgment(sender, receiver, segment, &now);
         on_window(sender, segment);
-        on_end(sender, segment);
+        on_end(sender, receiver, segment);
         // The causes go by way of the map and past the compiler: the verifier would otherwise follow every combination.
         core::hint::black_box(sender).causes
     }
+}
+
+/// What kinds of segments there were: of what a connection is complete, as Wireshark counts it.
+#[inline(always)]
+fn on_kind(sender: &mut Half, receiver: &Half, segment: &Segment) {
+    let flags = segment.flags;
+    let data = segment.payload_len != 0;
+    let mut seen = 0;
+    if flags.has(TcpFlags::SYN) {
+        let first = !sender.has(half::STARTED) && !receiver.has(half::STARTED);
+        if first && !flags.has(TcpFlags::ACK) {
+            seen = if data { half::OPENED | half::SYN_DATA } else { half::OPENED };
+        }
+    } else if flags.has(TcpFlags::ACK) {
+        seen = if data { half::DATA } else { half::BARE_ACK };
+    }
+    if flags.has(TcpFlags::FIN) && flags.has(TcpFlags::ACK) {
+        seen |= half::FIN_ACK;
+    }
+    sender.counters.flags |= seen;
 }
 
 /// SYN, or the first segment of a direction whose SYN was not seen.
@@ -298,7 +341,12 @@ fn on_start(sender: &mut Half, receiver: &Half, segment: &Segment) {
         if sender.has(half::SYN) {
             // The same one again; or another one that a live connection does not follow (see `observe`).
             let same = segment.payload_seq() == sender.counters.base;
-            sender.causes |= if same { kind | cause::REPEATED } else { kind };
+            // Both sides have opened at once: the SYN comes again, now as the answer to the other one.
+            let answers = kind == cause::SYN_ACK && !sender.has(half::SYN_ACK);
+            sender.causes |= if same && !answers { kind | cause::REPEATED } else { kind };
+            if same && answers {
+                sender.counters.flags |= half::SYN_ACK;
+            }
             return;
         }
         sender.causes |= kind;
@@ -329,31 +377,53 @@ impl Half {
         self.counters.stream_end = 0;
         self.next = seq;
     }
+
+    /// The bytes from `seq` to `end` were seen: the hole starts behind them, if it started there.
+    #[inline(always)]
+    fn fill_hole(&mut self, seq: Seq, end: Seq) {
+        if !self.has(half::HOLE) || seq.is_after(self.hole) || !end.is_after(self.hole) {
+            return;
+        }
+        self.hole = end;
+        if !self.next.is_after(end) {
+            self.counters.flags &= !half::HOLE;
+        }
+    }
 }
 
 /// Payload: in order, old, or after a gap.
 #[inline(always)]
-fn on_payload(sender: &mut Half, segment: &Segment, now: &impl Fn() -> u64) {
+fn on_payload(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl Fn() -> u64) {
     let len = segment.payload_len;
-    // What a RST carries is a text about its cause, not part of the stream (RFC 9293, 3.5.3).
-    if len == 0 || segment.flags.has(TcpFlags::RST) {
+    if len == 0 {
         return;
     }
     let seq = segment.payload_seq();
     let ahead = seq.since(sender.next);
+    // What a RST carries is a text about its cause, not part of the stream (RFC 9293, 3.5.3).
+    if segment.flags.has(TcpFlags::RST) {
+        sender.causes |= if ahead > 0 { 0 } else { cause::NO_NEWS };
+        return;
+    }
+    if sender.counters.first_data_ns == 0 && !segment.flags.has(TcpFlags::SYN | TcpFlags::FIN) {
+        sender.counters.first_data_ns = now();
+    }
     if len == 1 && ahead == -1 {
-        sender.causes |= cause::KEEP_ALIVE;
+        sender.causes |= cause::KEEP_ALIVE | cause::NO_NEWS;
         return;
     }
     sender.counters.bytes += u64::from(len);
-    if sender.counters.first_data_ns == 0 {
-        sender.counters.first_data_ns = now();
-    }
     let end = seq.add(len);
     let news = end.since(sender.next);
+    if ahead > 0 && (!sender.has(half::HOLE) || receiver.counters.ack.is_after(sender.hole)) {
+        sender.counters.flags |= half::HOLE;
+        sender.hole = sender.next;
+    }
     if news > 0 {
         sender.counters.stream_end += u64::from(news.cast_unsigned());
         sender.next = end;
+    } else {
+        sender.causes |= cause::NO_NEWS;
     }
     if ahead > 0 {
         sender.causes |= cause::GAP;
@@ -361,13 +431,22 @@ fn on_payload(sender: &mut Half, segment: &Segment, now: &impl Fn() -> u64) {
     }
     if ahead < 0 {
         sender.causes |= cause::OLD_DATA;
+        sender.fill_hole(seq, end);
     }
 }
 
 /// The acknowledgment field.
 #[inline(always)]
 fn on_acknowledgment(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl Fn() -> u64) {
-    if !segment.flags.has(TcpFlags::ACK) || segment.flags.has(TcpFlags::RST) {
+    if !segment.flags.has(TcpFlags::ACK) {
+        return;
+    }
+    if segment.flags.has(TcpFlags::RST) {
+        // Of a SYN that was not seen: it may be sent again.
+        if !receiver.has(half::STARTED) && !sender.has(half::ACKED) {
+            sender.counters.flags |= half::ACKED;
+            sender.counters.ack = segment.ack;
+        }
         return;
     }
     let pure = segment.is_pure_ack();
@@ -384,6 +463,10 @@ fn on_acknowledgment(sender: &mut Half, receiver: &Half, segment: &Segment, now:
             sender.counters.duplicate_acks += 1;
         }
         return;
+    }
+    let passes = |seq| ack.is_after(seq) && !(sender.has(half::ACKED) && sender.counters.ack.is_after(seq));
+    if receiver.has(half::HOLE) && passes(receiver.hole) {
+        sender.causes |= cause::ACKED_UNSEEN;
     }
     sender.counters.flags |= half::ACKED;
     sender.counters.ack = ack;
@@ -428,11 +511,24 @@ fn on_window(sender: &mut Half, segment: &Segment) {
     }
 }
 
+/// The largest window there can be: 16 bits, scaled by 14 (RFC 7323, 2.3).
+const MAX_WINDOW: i32 = (u16::MAX as i32) << 14;
+
+/// Whether a RST counts: it must lie in the window of the side that gets it (RFC 9293, 3.5.3; RFC 5961, 3), which is
+/// taken for as large as can be.
+#[inline(always)]
+fn accepts_reset(receiver: &Half, segment: &Segment) -> bool {
+    let ahead = segment.seq.since(receiver.counters.ack);
+    // One before: in answer to a probe, or from a side whose FIN was acknowledged already.
+    !receiver.has(half::ACKED) || segment.seq.0 == 0 || ahead >= -1 && ahead <= MAX_WINDOW
+}
+
 /// FIN and RST.
 #[inline(always)]
-fn on_end(sender: &mut Half, segment: &Segment) {
+fn on_end(sender: &mut Half, receiver: &Half, segment: &Segment) {
     if segment.flags.has(TcpFlags::RST) {
-        sender.counters.flags |= half::RST;
+        sender.counters.flags |=
+            if accepts_reset(receiver, segment) { half::RST | half::RESET } else { half::RST };
         sender.causes |= cause::RST;
     }
     if segment.flags.has(TcpFlags::FIN) {

@@ -20,6 +20,8 @@ pub trait Vantage {
     fn hook(&self) -> Hook;
     /// The time of the frame, in ns.
     fn now(&self) -> u64;
+    /// The same clock, as exactly as is cheap enough for every segment.
+    fn coarse_now(&self) -> u64;
     /// Whether `port` is traced.
     fn traces(&self, port: u16) -> bool;
     /// Whether a connection with either of these addresses is wanted.
@@ -34,6 +36,13 @@ pub trait Vantage {
     #[inline(always)]
     fn token(&self) -> u32 {
         self.interface() << 1 | u32::from(self.hook() as u8 == Hook::TcEgress as u8)
+    }
+    /// Whether a SYN for a live connection starts another one. Where traffic is live, anybody can forge a SYN, and its
+    /// server would challenge it (RFC 9293, 3.10.7.4): the connection is given up only when the server accepts it. In a
+    /// capture there is nobody to deceive, and the answer may not have been captured.
+    #[inline(always)]
+    fn follows_syn(&self) -> bool {
+        self.hook() as u8 == Hook::Capture as u8
     }
 }
 
@@ -105,8 +114,9 @@ where
 
     let first = if segment.flags.has(TcpFlags::SYN) { Table::Unconfirmed } else { Table::Confirmed };
     let mut found = tables.find(&key, first);
+    let mut previous = 0;
     if let Some((table, flow)) = &mut found {
-        if !is_new_incarnation(flow, &segment, from_low) {
+        if !is_new_incarnation(flow, &segment, from_low, vantage.follows_syn()) {
             advance(frame, vantage, flow, &key, &segment, from_low, room)?;
             if *table == Table::Unconfirmed && flow.is_confirmed() {
                 return confirm(tables, &key);
@@ -114,12 +124,14 @@ where
             return Ok(());
         }
         // A SYN for a closed connection: the ports are used again (RFC 9293, 3.6.1).
+        previous = flow.id;
         if *table == Table::Confirmed {
             tables.forget(&key);
         }
     }
     let flow = tables.create(&key).ok_or(Skip::TableFull)?;
-    flow.id = vantage.now();
+    // Another name than the last one, also where times are equal or go back.
+    flow.id = vantage.now().max(previous.wrapping_add(1));
     advance(frame, vantage, flow, &key, &segment, from_low, room)?;
     if flow.is_confirmed() { confirm(tables, &key) } else { Ok(()) }
 }
@@ -131,7 +143,7 @@ fn confirm<T: Tables>(tables: &mut T, key: &FlowKey) -> Result<(), Skip> {
 
 /// A SYN, or the answer to one, that does not belong to the connection as known.
 #[inline(always)]
-fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool) -> bool {
+fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool, follows_syn: bool) -> bool {
     if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::RST) {
         return false;
     }
@@ -139,15 +151,17 @@ fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool) -
     let confirmed = flow.is_confirmed();
     let (sender, receiver) = flow.split(from_low);
     let known = sender.counters.flags & half::SYN != 0;
-    let same = known && sender.counters.base == segment.payload_seq();
+    let started = sender.counters.flags & half::STARTED != 0;
+    // Where it was not seen itself, what the other side has acknowledged of it.
+    let acked = !started && receiver.counters.flags & half::ACKED != 0;
+    let same = known && sender.counters.base == segment.payload_seq()
+        || acked && receiver.counters.ack == segment.payload_seq();
     if segment.flags.has(TcpFlags::ACK) {
         // The server has accepted another SYN than the one that was followed: the old connection is dead.
         return known && !same && segment.ack != receiver.counters.base;
     }
-    // A live connection is not given up for a SYN that anybody can forge; its server would challenge it
-    // (RFC 9293, 3.10.7.4). Before the end of the handshake, the newest SYN is the one that counts.
-    let started = sender.counters.flags & half::STARTED != 0;
-    !same && (closed || started && !confirmed)
+    // Before the end of the handshake, the newest SYN is the one that counts.
+    !same && (closed || started && (follows_syn || !confirmed))
 }
 
 /// Takes a segment into its connection and tells what matters.
@@ -166,6 +180,7 @@ where
     V: Vantage,
 {
     own(flow, segment, from_low, vantage.token())?;
+    flow.split(from_low).0.last_ns = vantage.coarse_now();
     let id = flow.id;
     let mut causes = flow.on_segment(segment, from_low, || vantage.now());
     let (sender, receiver) = flow.split(from_low);

@@ -1,6 +1,10 @@
 //! Telling userspace: events into the ring, counters, and the rare log line.
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns, maps::lpm_trie::Key};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
+    maps::lpm_trie::Key,
+};
 use tracer_common::{
     counter::Counter,
     event::{Hook, HttpEvent, HttpFacts, SegmentEvent},
@@ -61,6 +65,12 @@ impl Vantage for KernelVantage {
     fn now(&self) -> u64 {
         // SAFETY: the helper has no preconditions.
         unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
+    fn coarse_now(&self) -> u64 {
+        // SAFETY: the helper has no preconditions.
+        unsafe { bpf_ktime_get_coarse_ns() }
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@
 //! ask and to forget.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv6Addr},
@@ -278,7 +278,8 @@ impl Tracker {
         }
     }
 
-    /// Who is the client: who sent the SYN, else who does not own the traced port, else who was seen first.
+    /// Who is the client: who sent the SYN, else who does not own the traced port, else who has the higher port, for
+    /// clients take theirs from the upper end (RFC 6335, 6), else who was seen first.
     fn client_is_low(&self, event: &Event<'_>) -> bool {
         let header = event.header();
         let from_low = header.from_low != 0;
@@ -294,7 +295,11 @@ impl Tracker {
         match (traced(header.key.low_port), traced(header.key.high_port)) {
             (true, false) => false,
             (false, true) => true,
-            _ => from_low,
+            _ => match header.key.low_port.cmp(&header.key.high_port) {
+                Ordering::Less => false,
+                Ordering::Greater => true,
+                Ordering::Equal => from_low,
+            },
         }
     }
 
@@ -413,11 +418,10 @@ impl Tracker {
     pub fn on_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
         let Some(tracked) = self.connections.get_mut(key) else { return };
         let before = tracked.connection.phase();
-        let news = flow.is_some_and(|flow| tracked.connection.on_flow(flow, now, &mut self.said));
-        let after = tracked.connection.phase();
-        if news {
-            tracked.connection.last = tracked.connection.last.max(now);
+        if let Some(flow) = flow {
+            tracked.connection.on_flow(flow, now, &mut self.said);
         }
+        let after = tracked.connection.phase();
         let due = deadline(&self.limits, &tracked.connection);
         if after != before {
             self.on_phase(key, before, after);
@@ -442,6 +446,9 @@ impl Tracker {
             let Some(tracked) = self.connections.get(&key) else { continue };
             let (reason, at) = match tracked.connection.phase() {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
+                Phase::Open | Phase::HalfOpen if tracked.connection.has_both_fins() => {
+                    (CloseReason::Fin, tracked.connection.last)
+                }
                 Phase::Open | Phase::HalfOpen => (CloseReason::EndOfCapture, now),
             };
             self.close(&key, reason, at);

@@ -37,6 +37,10 @@ impl Vantage for HostVantage<'_> {
         self.time
     }
 
+    fn coarse_now(&self) -> u64 {
+        self.time
+    }
+
     fn traces(&self, port: u16) -> bool {
         self.selection.ports.iter().any(|ports| ports.contains(&port))
     }

@@ -7,9 +7,11 @@ use tracer_common::{
 };
 
 use super::{
+    completeness::completeness,
+    conn_state::Course,
     direction::{Direction, Place, relative, window_scale},
     endpoints::{Endpoints, News},
-    outcome::{History, completeness, conn_state},
+    history::History,
     purpose::{Circumstances, flags_text, purposes},
 };
 use crate::{
@@ -53,6 +55,7 @@ pub struct Connection {
     syn_ack_retransmits: u32,
     opened: bool,
     history: History,
+    course: Course,
     http: Conversation,
     /// Messages in the segment whose own event comes next.
     messages: Vec<Purpose>,
@@ -83,6 +86,7 @@ impl Connection {
             syn_ack_retransmits: 0,
             opened: false,
             history: History::default(),
+            course: Course::default(),
             http: Conversation::default(),
             messages: Vec::new(),
             held: Vec::new(),
@@ -214,14 +218,16 @@ impl Connection {
         let duplicates = self.direction(sender).counters.duplicate_acks;
         let opening = self.direction(Side::Server).flags() & half::SYN == 0 && self.has_syn();
 
+        let zero_windows = self.direction(sender).counters.zero_windows;
         let out_of_order = self.note_payload(event, low);
-        self.note_handshake(event, sender);
+        self.note_handshake(event, low);
         for low in [true, false] {
             let lost = event.halves[usize::from(!low)].lost;
             self.note_lost(low, lost);
         }
         self.take_counters(&event.halves, Some(event));
-        self.note_window(event, low);
+        self.note_history(event, low, zero_windows);
+        self.directions[usize::from(!low)].window = event.window;
         let messages = std::mem::take(&mut self.messages);
         if segments {
             let duplicate_ack = self.direction(sender).counters.duplicate_acks > duplicates;
@@ -237,59 +243,83 @@ impl Connection {
 
     /// Payload out of its place; true when it was overtaken.
     fn note_payload(&mut self, event: &SegmentEvent, low: bool) -> bool {
-        let (time, side) = (event.header.time, self.side(low));
         let round_trip = self.syn_ack_ns.unwrap_or(0);
-        if event.causes & cause::GAP != 0 {
-            self.history.logarithmic(side, 'G', time);
-        }
         let place = self.directions[usize::from(!low)].note_payload(
             event,
             &event.halves[usize::from(!low)],
             round_trip,
         );
-        if place == Place::Again {
-            self.history.logarithmic(side, 'T', time);
-        }
         place == Place::Overtaken
     }
 
     /// SYN and SYN-ACK: when, and how often again.
-    fn note_handshake(&mut self, event: &SegmentEvent, sender: Side) {
+    fn note_handshake(&mut self, event: &SegmentEvent, low: bool) {
         let time = event.header.time;
         let repeated = event.causes & cause::REPEATED != 0;
+        let direction = &mut self.directions[usize::from(!low)];
+        direction.retransmits += u64::from(repeated);
         if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
-            if repeated {
-                self.again(sender, time);
-            }
             return;
         }
+        direction.window_scale = window_scale(event);
         let answer = event.causes & cause::SYN_ACK != 0;
+        if !self.has_syn() {
+            // Until now it was a guess who is the client.
+            self.turn(low != answer);
+        }
         if repeated {
             *if answer { &mut self.syn_ack_retransmits } else { &mut self.syn_retransmits } += 1;
-            self.again(sender, time);
         } else if answer {
             self.syn_ack_at = Some(time);
             self.syn_ack_ns = self.syn_at.map(|syn| time.saturating_sub(syn));
-            self.history.once(sender, 'H', time);
         } else {
             self.syn_at = self.syn_at.or(Some(time));
-            self.history.once(sender, 'S', time);
         }
-        let low = event.header.from_low != 0;
-        self.directions[usize::from(!low)].window_scale = window_scale(event);
     }
 
-    fn again(&mut self, sender: Side, time: u64) {
-        let low = (sender == Side::Client) == self.client_is_low;
-        self.directions[usize::from(!low)].retransmits += 1;
-        self.history.logarithmic(sender, 'T', time);
+    /// What Zeek's history says of a segment besides its control bits; `zero_windows` were known before.
+    fn note_history(&mut self, event: &SegmentEvent, low: bool, zero_windows: u32) {
+        let (time, own, other) = (event.header.time, usize::from(!low), usize::from(low));
+        if self.course.heeds_window(low) {
+            let quiet = self.directions[own].counters.zero_windows.saturating_sub(zero_windows);
+            let closing = event.window == 0
+                && event.flags & (TcpFlags::SYN | TcpFlags::FIN) != 0
+                && event.flags & TcpFlags::RST == 0;
+            self.history.logarithmic(low, 'W', u64::from(quiet) + u64::from(closing), time);
+        }
+        if event.causes & cause::NO_NEWS != 0 && !self.course.has_reset(low) {
+            self.history.logarithmic(low, 'T', 1, time);
+        }
+        if event.flags & TcpFlags::ACK != 0 {
+            let unseen = self.directions[other].note_acked(event.ack);
+            if self.course.is_clean() {
+                self.history.logarithmic(!low, 'G', unseen, time);
+            }
+        }
     }
 
-    fn note_window(&mut self, event: &SegmentEvent, low: bool) {
-        self.directions[usize::from(!low)].window = event.window;
-        if event.causes & cause::ZERO_WINDOW != 0 {
-            let side = self.side(low);
-            self.history.logarithmic(side, 'W', event.header.time);
+    /// What Zeek makes of the control bits: of those of `event`, and before it of those `new` ones whose own event was lost.
+    fn note_flags(&mut self, low: bool, new: u32, event: Option<&SegmentEvent>, time: u64) {
+        let told = event.map_or(0, |event| event.flags);
+        let counters = &self.directions[usize::from(!low)].counters;
+        let end = counters.base.add(counters.stream_end as u32);
+        let syn = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
+        let is_lost = |flag: u32, bit: u8| new & flag != 0 && told & bit == 0;
+        let lost = [
+            // A SYN was before all that is known.
+            (is_lost(half::SYN, TcpFlags::SYN), syn, counters.base, self.first),
+            (is_lost(half::FIN, TcpFlags::FIN), TcpFlags::FIN, end, time),
+            (is_lost(half::RST, TcpFlags::RST), TcpFlags::RST, end, time),
+        ];
+        let is_client = low == self.client_is_low;
+        for (_, bits, number, at) in lost.into_iter().filter(|(is_lost, ..)| *is_lost) {
+            self.history.on_flags(low, TcpFlags(bits), number, number, at);
+            self.course.on_segment(low, is_client, TcpFlags(bits), 0);
+        }
+        if let Some(event) = event {
+            let seq = event.payload_seq();
+            self.history.on_flags(low, TcpFlags(event.flags), seq, seq.add(event.payload_len), time);
+            self.course.on_segment(low, is_client, TcpFlags(event.flags), event.payload_len);
         }
     }
 
@@ -325,16 +355,8 @@ impl Connection {
         for low in order {
             let index = usize::from(!low);
             let (side, new, now) = (self.side(low), news[index], causes(low));
-            if new & half::SYN != 0 {
-                // If its own event was lost, it was before all that is known.
-                let letter = if halves[index].flags & half::SYN_ACK != 0 { 'H' } else { 'S' };
-                self.history.once(side, letter, self.first);
-            }
-            if new & half::FIN != 0 {
-                self.history.once(side, 'F', time);
-            }
-            if now & cause::RST != 0 || event.is_none() && new & half::RST != 0 {
-                self.history.once(side, 'R', time);
+            self.note_flags(low, new, event.filter(|_| sender == Some(low)), time);
+            if now & cause::RST != 0 || event.is_none() && new & half::RESET != 0 {
                 let peer = &self.directions[1 - index];
                 if event.is_none_or(|event| peer.accepts_reset(event.seq)) {
                     self.ends.on_reset(side);
@@ -404,25 +426,23 @@ impl Connection {
         self.messages.clear();
     }
 
-    /// Takes in what the kernel's table says, where events may have been lost; true when there was news.
-    pub fn on_flow(&mut self, flow: &FlowState, now: u64, said: &mut Said) -> bool {
+    /// Takes in what the kernel's table says, where events may have been lost.
+    pub fn on_flow(&mut self, flow: &FlowState, now: u64, said: &mut Said) {
         if flow.id != self.flow {
-            return false;
+            return;
         }
         let halves = [flow.halves[0].counters, flow.halves[1].counters];
-        let is_news = |(told, known): (&HalfCounters, &Direction)| told.packets > known.counters.packets;
-        let news = halves.iter().zip(&self.directions).any(is_news);
         for low in [true, false] {
             self.note_lost(low, halves[usize::from(!low)].lost);
         }
         let previous = self.ends.clone();
+        self.last = flow.halves.iter().fold(self.last, |last, half| last.max(half.last_ns));
         self.take_counters(&halves, None);
         self.tell_change(&previous, now, said);
         self.tell_opened(false, now, said);
         if self.phase() == Phase::Closed && self.closed_at == 0 {
-            self.closed_at = now;
+            self.closed_at = self.last;
         }
-        news
     }
 
     /// The connection is over for `reason`, at `now`: what is pending, and then the record of its end.
@@ -440,14 +460,20 @@ impl Connection {
         self.http.finish(end, now);
         self.tell_http(said);
         for low in [true, false] {
-            let (side, counters) = (self.side(low), self.directions[usize::from(!low)].totals());
+            let counters = self.directions[usize::from(!low)].totals();
             for (letter, time) in [('A', counters.first_ack_ns), ('D', counters.first_data_ns)] {
                 if time != 0 {
-                    self.history.once(side, letter, time);
+                    self.history.once(low, letter, time);
                 }
             }
         }
         said.push((now, Body::Closed(Box::new(self.closed(reason)))));
+    }
+
+    /// Both sides have sent a FIN.
+    #[must_use]
+    pub fn has_both_fins(&self) -> bool {
+        self.directions.iter().all(|direction| direction.flags() & half::FIN != 0)
     }
 
     /// Why it is over, if it closed by itself.
@@ -460,6 +486,8 @@ impl Connection {
                 CloseReason::Refused
             }
             Phase::Closed => CloseReason::Reset,
+            // The last acknowledgment was not seen.
+            Phase::Open | Phase::HalfOpen if self.has_both_fins() => CloseReason::Fin,
             Phase::Open => CloseReason::IdleTimeout,
             Phase::HalfOpen if server_silent => CloseReason::Unanswered,
             Phase::HalfOpen => CloseReason::HalfOpenTimeout,
@@ -468,11 +496,13 @@ impl Connection {
 
     fn closed(&self, reason: CloseReason) -> Closed {
         let (client, server) = (self.direction(Side::Client), self.direction(Side::Server));
-        let data = client.totals().bytes + server.totals().bytes > 0;
+        let totals = [client.totals(), server.totals()];
+        let empty = totals.iter().all(|totals| totals.stream_end == 0);
+        let packets = totals.iter().map(|totals| totals.packets).sum();
         Closed {
-            conn_state: conn_state(client.flags(), server.flags(), self.ends.reset_by),
-            history: self.history.text(),
-            completeness: completeness(client.flags(), server.flags(), data),
+            conn_state: self.course.conn_state(self.client_is_low, empty),
+            history: self.history.text(self.client_is_low),
+            completeness: completeness(client.flags(), server.flags(), packets),
             reason,
             initiator: match reason {
                 CloseReason::Reset | CloseReason::Refused => self.ends.reset_by,

@@ -34,6 +34,8 @@ pub(super) struct Direction {
     pub(super) window_scale: Option<u8>,
     /// The last window told, not scaled.
     pub(super) window: u16,
+    /// How far the other side has acknowledged, as a stream offset.
+    acked: u64,
 }
 
 /// Where the payload of a segment lies in its stream.
@@ -114,6 +116,19 @@ impl Direction {
         }
         self.retransmits += 1;
         Place::Again
+    }
+
+    /// The other side has acknowledged up to `ack`: how many stretches that were not seen are acknowledged with it.
+    pub(super) fn note_acked(&mut self, ack: Seq) -> u64 {
+        if self.counters.flags & half::STARTED == 0 {
+            return 0;
+        }
+        let fin = u64::from(self.counters.flags & half::FIN != 0);
+        let to = offset(&self.counters, ack).saturating_sub(fin);
+        let from = self.acked;
+        self.acked = from.max(to);
+        let seen = self.counters.stream_end;
+        self.gaps.between(from, to) + u64::from(to > seen.max(from))
     }
 
     /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.

@@ -65,6 +65,11 @@ impl Gaps {
         fill
     }
 
+    /// How many gaps have bytes between `from` and `to`.
+    pub(super) fn between(&self, from: u64, to: u64) -> u64 {
+        self.open.iter().filter(|gap| gap.start.max(from) < gap.end.min(to)).count() as u64
+    }
+
     /// Bytes that are missing.
     pub(super) fn bytes(&self) -> u64 {
         self.given_up + self.open.iter().map(|gap| gap.end - gap.start).sum::<u64>()
@@ -95,6 +100,17 @@ mod tests {
                 gaps.fill(*start, *end, 7);
             }
             assert_eq!(gaps.bytes(), left, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_gaps_of_a_stretch_are_counted() {
+        let mut gaps = Gaps::default();
+        gaps.open(10, 20, 0);
+        gaps.open(30, 40, 0);
+        for (from, to, count) in [(0, 10, 0), (0, 11, 1), (19, 30, 1), (15, 31, 2), (20, 30, 0), (40, 90, 0)]
+        {
+            assert_eq!(gaps.between(from, to), count, "{from} to {to}");
         }
     }
 

@@ -3,11 +3,13 @@
 //!
 //! Plain synchronous code: events in, facts out; time is an argument.
 
+mod completeness;
+mod conn_state;
 mod connection;
 mod direction;
 mod endpoints;
 mod gaps;
-mod outcome;
+mod history;
 mod purpose;
 mod state;
 

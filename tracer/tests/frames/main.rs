@@ -65,7 +65,7 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
                 step.frame.len(),
                 LinkType::Ethernet,
                 interface,
-                Hook::Capture,
+                Hook::Xdp,
                 time,
             );
         }

@@ -129,6 +129,7 @@ impl Tables for Maps {
 /// The place where the segments are seen.
 struct Place {
     time: u64,
+    hook: Hook,
     every_segment: bool,
     told: RefCell<Vec<SegmentEvent>>,
 }
@@ -139,10 +140,14 @@ impl Vantage for Place {
     }
 
     fn hook(&self) -> Hook {
-        Hook::Capture
+        self.hook
     }
 
     fn now(&self) -> u64 {
+        self.time
+    }
+
+    fn coarse_now(&self) -> u64 {
         self.time
     }
 
@@ -201,6 +206,7 @@ pub(super) struct Wire {
     /// Last byte of the addresses.
     pub(super) hosts: [u8; 2],
     said: Vec<Record>,
+    stands_still: bool,
 }
 
 impl Wire {
@@ -210,17 +216,30 @@ impl Wire {
             tracker: Tracker::new(limits),
             maps: Maps::default(),
             room: Box::new(Room::BLANK),
-            place: Place { time: STEP, every_segment: segments, told: RefCell::default() },
+            place: Place { time: STEP, hook: Hook::Xdp, every_segment: segments, told: RefCell::default() },
             sent: [Sent { next: 0 }; 2],
             ports: [40_000, 80],
             hosts: [2, 1],
             said: Vec::new(),
+            stands_still: false,
         }
     }
 
     /// The next steps start another connection, in the eyes of those who send.
     pub(super) fn afresh(&mut self) -> &mut Self {
         self.sent = [Sent { next: 0x100_0000 }; 2];
+        self
+    }
+
+    /// What is seen comes from a capture.
+    pub(super) fn captured(&mut self) -> &mut Self {
+        self.place.hook = Hook::Capture;
+        self
+    }
+
+    /// Segments have the same time from now on.
+    pub(super) fn stand_still(&mut self) -> &mut Self {
+        self.stands_still = true;
         self
     }
 
@@ -233,7 +252,7 @@ impl Wire {
     }
 
     fn step(&mut self, step: &str) {
-        self.place.time += STEP;
+        self.place.time += if self.stands_still { 0 } else { STEP };
         if let Some(wait) = step.strip_prefix('+') {
             self.place.time += wait.parse::<u64>().expect("milliseconds") * STEP;
             self.tick();

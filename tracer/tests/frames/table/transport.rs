@@ -119,13 +119,17 @@ fn windows() -> Vec<Row> {
         told(
             "a reset with data",
             Tcp { flags: RST | ACK, payload: b"no such thing".to_vec(), ..Tcp::default() },
-            cause::RST,
+            cause::RST | cause::NO_NEWS,
         ),
         Row::taken(
             "the text in a reset is no message",
             Tcp { flags: SYN | RST, ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") }.frame(),
         )
-        .telling(Facts { causes: cause::SYN | cause::RST, payload_len: 18, ..Facts::default() }),
+        .telling(Facts {
+            causes: cause::SYN | cause::RST | cause::NO_NEWS,
+            payload_len: 18,
+            ..Facts::default()
+        }),
         told("a FIN", Tcp { flags: FIN | ACK, ..Tcp::default() }, cause::FIN),
         told(
             "payload across the wrap of sequence numbers",

@@ -1,0 +1,227 @@
+//! How a connection went, in Zeek's vocabulary (`conn_state`).
+//!
+//! Zeek derives it from the states of two endpoints that are coarser than those of RFC 9293 and move with every flag, in the
+//! window or not: see `src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc` and `scripts/base/protocols/conn/main.zeek`.
+
+use tracer_common::wire::TcpFlags;
+
+use crate::record::ConnState;
+
+/// The state of an endpoint, by Zeek's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing sent.
+    #[default]
+    Inactive,
+    /// A SYN sent.
+    SynSent,
+    /// A SYN-ACK sent by the originator.
+    SynAckSent,
+    /// Segments sent, and no SYN seen.
+    Partial,
+    /// Open.
+    Established,
+    /// A FIN sent.
+    Closed,
+    /// A RST sent.
+    Reset,
+}
+
+/// One endpoint: its state, and the one before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Endpoint {
+    state: State,
+    before: State,
+}
+
+impl Endpoint {
+    fn set(&mut self, state: State) {
+        if state != self.state {
+            self.before = std::mem::replace(&mut self.state, state);
+        }
+    }
+
+    /// Open, or closed by a FIN after it was open.
+    fn is_clean(self) -> bool {
+        self.state == State::Established || self.state == State::Closed && self.before == State::Established
+    }
+}
+
+/// Both endpoints: the lower one, the higher one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Course([Endpoint; 2]);
+
+impl Course {
+    /// Takes in a segment with `flags` and `len` bytes of payload; `is_client`: its sender is the originator.
+    pub(super) fn on_segment(&mut self, from_low: bool, is_client: bool, flags: TcpFlags, len: u32) {
+        let [low, high] = &mut self.0;
+        let (sender, receiver) = if from_low { (low, high) } else { (high, low) };
+        let has = |bits| flags.has(bits);
+        match sender.state {
+            State::Inactive => on_first(sender, receiver, is_client, flags, len),
+            State::SynSent | State::SynAckSent => {
+                if has(TcpFlags::FIN) {
+                    sender.set(State::Closed);
+                }
+                if has(TcpFlags::RST) {
+                    sender.set(State::Reset);
+                }
+            }
+            State::Established | State::Partial => {
+                let opens = has(TcpFlags::SYN) && !has(TcpFlags::ACK);
+                if opens && sender.state == State::Partial && receiver.state == State::Inactive {
+                    sender.set(State::SynSent);
+                }
+                if has(TcpFlags::RST) {
+                    sender.set(State::Reset);
+                } else if has(TcpFlags::FIN) {
+                    sender.set(State::Closed);
+                    // A FIN and then a RST, as some hosts close: that is a normal end.
+                    if receiver.state == State::Reset && receiver.before == State::Closed {
+                        receiver.set(State::Closed);
+                    }
+                }
+            }
+            State::Closed => {
+                if has(TcpFlags::RST) && receiver.state != State::Closed {
+                    sender.set(State::Reset);
+                }
+            }
+            State::Reset => {}
+        }
+    }
+
+    /// Both sides are open or were closed from there: what is missing now was lost.
+    pub(super) fn is_clean(&self) -> bool {
+        self.0.iter().all(|endpoint| endpoint.is_clean())
+    }
+
+    /// Whether a zero window of this side says anything: not after its RST or the other side's FIN.
+    pub(super) fn heeds_window(&self, from_low: bool) -> bool {
+        let own = usize::from(!from_low);
+        self.0[own].state != State::Reset && self.0[1 - own].state != State::Closed
+    }
+
+    /// Whether this side has sent a RST.
+    pub(super) fn has_reset(&self, from_low: bool) -> bool {
+        self.0[usize::from(!from_low)].state == State::Reset
+    }
+
+    /// Zeek's word for it; `empty`: neither side sent payload.
+    pub(super) fn conn_state(&self, client_is_low: bool, empty: bool) -> ConnState {
+        let [low, high] = self.0;
+        let (client, server) = if client_is_low { (low.state, high.state) } else { (high.state, low.state) };
+        let is_unseen = |state| matches!(state, State::Inactive | State::Partial);
+        match (client, server) {
+            (State::SynSent | State::SynAckSent, State::Reset) => ConnState::Rej,
+            (State::Reset, State::Reset) if empty => ConnState::Rej,
+            (client, State::Reset) if is_unseen(client) => ConnState::Rstrh,
+            (_, State::Reset) => ConnState::Rstr,
+            (State::Reset, server) if is_unseen(server) => ConnState::Rstos0,
+            (State::Reset, _) => ConnState::Rsto,
+            (State::Closed, State::Closed) => ConnState::Sf,
+            (State::Closed, server) if is_unseen(server) => ConnState::Sh,
+            (State::Closed, _) => ConnState::S2,
+            (client, State::Closed) if is_unseen(client) => ConnState::Shr,
+            (_, State::Closed) => ConnState::S3,
+            (State::SynSent, State::Inactive) => ConnState::S0,
+            (State::Established, State::Established) => ConnState::S1,
+            _ => ConnState::Oth,
+        }
+    }
+}
+
+/// The first segment of a side.
+fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, flags: TcpFlags, len: u32) {
+    let has = |bits| flags.has(bits);
+    if has(TcpFlags::SYN) && is_client {
+        sender.set(if has(TcpFlags::ACK) { State::SynAckSent } else { State::SynSent });
+    } else if has(TcpFlags::SYN) {
+        if receiver.state == State::SynSent {
+            receiver.set(State::Established);
+        }
+        sender.set(State::Established);
+    }
+    if has(TcpFlags::FIN) {
+        sender.set(State::Closed);
+    }
+    if has(TcpFlags::RST) {
+        sender.set(State::Reset);
+    }
+    if sender.state != State::Inactive {
+        return;
+    }
+    // Some hosts acknowledge a SYN before they answer it.
+    if !is_client && len == 0 && receiver.state == State::SynSent {
+        return;
+    }
+    // After an answer, only the SYN itself was missed.
+    let confirms = has(TcpFlags::ACK) && receiver.state == State::Established;
+    sender.set(if confirms { State::Established } else { State::Partial });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn course(script: &str) -> Course {
+        let mut course = Course::default();
+        for step in script.split_whitespace() {
+            let (client, letters) = (step.starts_with('>'), &step[1..]);
+            let mut flags = TcpFlags(0);
+            for (letter, bit) in
+                [('S', TcpFlags::SYN), ('A', TcpFlags::ACK), ('F', TcpFlags::FIN), ('R', TcpFlags::RST)]
+            {
+                flags.0 |= if letters.contains(letter) { bit } else { 0 };
+            }
+            course.on_segment(client, client, flags, u32::from(letters.contains('D')));
+        }
+        course
+    }
+
+    #[test]
+    fn conn_state_is_zeeks_word_for_what_was_seen() {
+        for (what, script, state) in [
+            ("no answer", ">S >S", ConnState::S0),
+            ("refused", ">S <RA", ConnState::Rej),
+            ("refused, and reset back", ">S <RA >R", ConnState::Rej),
+            ("given up before the answer", ">S >R", ConnState::Rstos0),
+            ("not confirmed", ">S <SA", ConnState::S1),
+            ("open", ">S <SA >A >AD <AD", ConnState::S1),
+            ("closed by both", ">S <SA >A >FA <FA >A", ConnState::Sf),
+            ("closed by the client only", ">S <SA >A >FA <A", ConnState::S2),
+            ("closed by the server only", ">S <SA >A <FA >A", ConnState::S3),
+            ("reset by the client", ">S <SA >A >R", ConnState::Rsto),
+            ("reset by the server", ">S <SA >A <R", ConnState::Rstr),
+            ("reset by both", ">S <SA >AD <R >R", ConnState::Rstr),
+            ("a RST after both FINs", ">S <SA >A >FA <FA >R", ConnState::Sf),
+            ("a RST after the own FIN", ">S <SA >A >FA >R", ConnState::Rsto),
+            ("a FIN, a RST, and the other FIN", ">S <SA >A >FA >R <FA", ConnState::Sf),
+            ("SYN and FIN, no answer", ">S >FA", ConnState::Sh),
+            ("only the answer", "<SA", ConnState::Oth),
+            ("the answer, and the confirmation", "<SA >A >AD", ConnState::S1),
+            ("closed, the SYN not seen", "<SA >A >FA <FA", ConnState::Sf),
+            ("the answer and a FIN", "<SA <FA", ConnState::Shr),
+            ("the answer and a RST", "<SA <R", ConnState::Rstrh),
+            ("no SYN", ">AD <A", ConnState::Oth),
+            ("no SYN, both FINs", ">AD <AD >FA <FA", ConnState::Sf),
+            ("no SYN, a FIN of the server", ">AD <FA", ConnState::Shr),
+            ("no SYN, a FIN of the client", ">AD <A >FA", ConnState::Sh),
+            ("a RST out of nothing", ">R", ConnState::Rstos0),
+            ("both open at once", ">S <S >SA <SA", ConnState::S1),
+            ("a SYN acknowledged before it is answered", ">S <A <SA >A", ConnState::S1),
+            ("a SYN after what was taken for the middle", ">A >S <SA >A", ConnState::S1),
+        ] {
+            assert_eq!(course(script).conn_state(true, !script.contains('D')), state, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_counts_between_open_endpoints() {
+        for (script, clean) in
+            [(">S <SA", true), (">S <SA >FA", true), (">AD <AD", false), (">S", false), (">S <SA <R", false)]
+        {
+            assert_eq!(course(script).is_clean(), clean, "{script}");
+        }
+    }
+}

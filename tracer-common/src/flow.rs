@@ -520,7 +520,7 @@ const MAX_WINDOW: i32 = (u16::MAX as i32) << 14;
 fn accepts_reset(receiver: &Half, segment: &Segment) -> bool {
     let ahead = segment.seq.since(receiver.counters.ack);
     // One before: in answer to a probe, or from a side whose FIN was acknowledged already.
-    !receiver.has(half::ACKED) || segment.seq.0 == 0 || ahead >= -1 && ahead <= MAX_WINDOW
+    !receiver.has(half::ACKED) || segment.seq.0 == 0 || (-1..=MAX_WINDOW).contains(&ahead)
 }
 
 /// FIN and RST.

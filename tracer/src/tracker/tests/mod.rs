@@ -494,10 +494,10 @@ fn the_side_with_the_higher_port_is_the_client_when_nothing_else_says_so() {
 fn quiet_segments_count_for_the_duration() {
     let mut wire = Wire::new(limits());
     wire.run(">S <SA >A >A100 +5000 <A100 +9000 +400000");
-    let closed = wire.records().into_iter().find_map(|record| match record.body {
-        Body::Closed(closed) => Some(closed),
-        _ => None,
-    });
+    let closed = wire
+        .records()
+        .into_iter()
+        .find_map(|record| if let Body::Closed(closed) = record.body { Some(closed) } else { None });
     assert_eq!(closed.map(|closed| closed.duration_ns / 1_000_000), Some(5005));
 }
 

@@ -180,7 +180,7 @@ pub struct HttpFacts {
     pub head_len: u32,
     /// See [`mark`].
     pub marks: u16,
-    /// Status code; 0 for a request.
+    /// Status code; 0 for a request; [`NO_STATUS`](crate::http::NO_STATUS) for a response without one.
     pub status: u16,
     /// How many bytes of the head follow.
     pub len: u16,

@@ -26,7 +26,7 @@ impl FrameBytes for HostFrame<'_> {
         self.bytes.read(offset)
     }
 
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         self.bytes.copy(offset, into, len)
     }
 

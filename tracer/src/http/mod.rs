@@ -10,6 +10,7 @@
 mod assembly;
 mod exchange;
 mod head;
+mod lines;
 mod pairing;
 mod queue;
 mod target;

@@ -2,7 +2,7 @@
 
 use tracer_common::{
     event::{Framing, HttpFacts, mark},
-    http::is_interim,
+    http::{NO_STATUS, is_interim},
 };
 
 use super::{
@@ -99,7 +99,7 @@ impl Conversation {
         if interim {
             pending.on_interim(facts.status);
         } else {
-            pending.status = Some(facts.status);
+            pending.status = status(facts);
             pending.response.on_head(head.first, framing, content_at(facts), facts.content);
             if framing == Some(Framing::Tunnel) {
                 pending.response.complete(None, Some(facts.header.time));
@@ -108,7 +108,7 @@ impl Conversation {
         let index = pending.index;
         let response = Response {
             index,
-            status: Some(facts.status),
+            status: status(facts),
             framing: framing.map(response_framing),
             confidence: pending.confidence,
         };
@@ -146,7 +146,7 @@ impl Conversation {
         let pending = self.queue.get(index)?;
         pending.weaken(Confidence::Inferred);
         if !client {
-            pending.status = Some(facts.status);
+            pending.status = status(facts);
             pending.response.on_head(None, Framing::from_byte(facts.framing), facts.offset, facts.content);
         }
         Some(pending)
@@ -177,13 +177,11 @@ impl Conversation {
     /// A head will not be completed: what its start line says is known all the same.
     pub(super) fn on_head_cut(&mut self, from_low: bool) {
         let head = self.direction(from_low).assembly.give_up();
-        if !head::has_start_line(&head.bytes) {
-            return;
-        }
         match self.is_client(from_low) {
             Some(false) => self.on_response_head_cut(&head),
             // Only requests start without a mark that says so.
-            Some(true) | None => self.on_request_head_cut(&head, from_low),
+            Some(true) | None if head::is_request(&head.bytes) => self.on_request_head_cut(&head, from_low),
+            Some(true) | None => {}
         }
     }
 
@@ -210,6 +208,11 @@ impl Conversation {
 /// Whether any of `marks` is set.
 pub(super) fn has(facts: &HttpFacts, marks: u16) -> bool {
     facts.marks & marks != 0
+}
+
+/// The status code of a response, if it has one.
+fn status(facts: &HttpFacts) -> Option<u16> {
+    Some(facts.status).filter(|status| *status != NO_STATUS)
 }
 
 /// Stream offset behind a complete head.

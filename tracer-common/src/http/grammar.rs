@@ -133,6 +133,7 @@ impl HttpHalf {
         // RFC 9112, 2.2: empty lines before a request line are ignored.
         if byte == b'\r' || byte == b'\n' {
             self.head_len = 0;
+            self.facts |= fact::EMPTY_LINE;
             return Byte::Again;
         }
         self.heads += 1;
@@ -211,7 +212,7 @@ impl HttpHalf {
         if self.ends_with_version() {
             return Byte::Next;
         }
-        if self.digits != 0 {
+        if self.digits != 0 && self.ends_with_one_word() {
             // HTTP/0.9 has no fields.
             self.simple = self.messages;
             return Byte::HeadEnd;
@@ -241,6 +242,23 @@ impl HttpHalf {
             high >>= 8;
         }
         digits != 0 && (low | 0x20_2020_2020) & 0xff_ffff_ffff == HTTP_SLASH
+    }
+
+    /// Whether no blank shows within the end of the line: a target alone, and no version of another protocol behind it.
+    #[inline(always)]
+    fn ends_with_one_word(&self) -> bool {
+        let [mut low, mut high] = self.token;
+        let mut word = false;
+        for _ in 0..16 {
+            let blank = is_blank(low as u8);
+            if blank && word {
+                return false;
+            }
+            word |= !blank;
+            low = low >> 8 | high << 56;
+            high >>= 8;
+        }
+        true
     }
 
     #[inline(always)]

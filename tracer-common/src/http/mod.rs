@@ -107,6 +107,7 @@ mod fact {
     pub(super) const CHUNKED: u8 = 1 << 4;
     pub(super) const RESYNCED: u8 = 1 << 5;
     pub(super) const TOLD: u8 = 1 << 6;
+    pub(super) const EMPTY_LINE: u8 = 1 << 7;
 }
 
 /// The scanner's memory of one direction.

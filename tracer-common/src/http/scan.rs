@@ -205,7 +205,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
                 return ControlFlow::Break(());
             }
             Byte::Lost => {
-                self.lost();
+                self.drop_loaded();
+                self.tell(mark::LOST_SYNC | mark::BAD_CHUNK);
+                self.half.http.lose_sync();
                 return ControlFlow::Break(());
             }
         }
@@ -355,6 +357,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         }
         if http.has(fact::RESYNCED) {
             marks |= mark::RESYNCED;
+        }
+        if http.has(fact::EMPTY_LINE) {
+            marks |= mark::EMPTY_LINE;
         }
         if http.has(fact::BAD_LENGTH) {
             marks |= mark::BAD_LENGTH;

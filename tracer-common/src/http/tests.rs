@@ -351,11 +351,12 @@ fn after_upgrade_and_connect_nothing_is_read() {
 
 #[test]
 fn other_protocols_stay_untold() {
-    let others: [&[u8]; 6] = [
+    let others: [&[u8]; 7] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET key\r\n",
+        b"GET / RTSP/1.0\r\n",
         b"RETR /pub/file\r\n",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa / HTTP/1.1\r\n\r\n",
     ];

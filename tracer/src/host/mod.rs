@@ -6,6 +6,8 @@
 mod frame;
 mod reassembly;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod vantage;
 
 use std::{array, cell::Cell, cell::RefCell, collections::VecDeque, ops::RangeInclusive};

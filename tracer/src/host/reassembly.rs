@@ -214,7 +214,9 @@ mod tests {
     use super::*;
 
     fn room(start: u64, end: u64) -> Room {
-        Room { start, end, ..Room::BLANK }
+        let mut room = Room::BLANK;
+        (room.start, room.end) = (start, end);
+        room
     }
 
     #[test]

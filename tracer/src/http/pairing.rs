@@ -1,17 +1,19 @@
 //! Which exchange an event is about, and what it changes there.
 
+use std::collections::BTreeSet;
+
 use tracer_common::{
     event::{Framing, HttpFacts, mark},
     http::{NO_STATUS, is_interim},
 };
 
 use super::{
-    Conversation, Current, Direction, Finding, FindingBody,
+    Conversation, Current, Direction, Finding, FindingBody, anomalies,
     assembly::Head,
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
 };
-use crate::record::{Confidence, Request, Response};
+use crate::record::{Anomaly, Confidence, Request, Response};
 
 impl Conversation {
     /// What one side sends.
@@ -64,6 +66,11 @@ impl Conversation {
         let pending = self.queue.by_number(facts.exchange)?;
         pending.head = head::parse_request(&head.bytes, head.whole);
         pending.weaken(confidence(facts, head));
+        let mut odd = anomalies::of_request(&head.bytes, head.whole);
+        if has(facts, mark::EMPTY_LINE) {
+            odd.insert(Anomaly::LeadingEmptyLine);
+        }
+        pending.anomalies.extend(&odd);
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
@@ -72,7 +79,8 @@ impl Conversation {
             pending.weaken(Confidence::Inferred);
         }
         let index = pending.index;
-        let request = Request { index, head: pending.head.clone(), confidence: pending.confidence };
+        let (head, confidence) = (pending.head.clone(), pending.confidence);
+        let request = Request { index, head, confidence, anomalies: odd };
         self.queue.give_up_before(index, true);
         self.find(facts.header.time, FindingBody::Request(request));
         Some(index)
@@ -88,6 +96,8 @@ impl Conversation {
             self.queue.by_number(facts.exchange)?
         };
         pending.weaken(confidence(facts, head));
+        let odd = response_anomalies(facts, head);
+        pending.anomalies.extend(&odd);
         if !pending.request.begun && !request_begun {
             // Its request was not told, and will not be.
             pending.request.give_up();
@@ -111,6 +121,7 @@ impl Conversation {
             status: status(facts),
             framing: framing.map(response_framing),
             confidence: pending.confidence,
+            anomalies: odd,
         };
         self.queue.give_up_before(index, false);
         self.find(facts.header.time, FindingBody::Response(response));
@@ -152,6 +163,14 @@ impl Conversation {
         Some(pending)
     }
 
+    /// The message being sent has a chunk that is not one.
+    pub(super) fn on_bad_chunk(&mut self, from_low: bool) {
+        let Some(current) = self.direction(from_low).current else { return };
+        if let Some(pending) = self.queue.get(current.index) {
+            pending.anomalies.insert(Anomaly::InvalidChunk);
+        }
+    }
+
     /// Bytes of the direction were missed, so that messages may have passed unseen.
     pub(super) fn on_lost_sync(&mut self, from_low: bool) {
         self.direction(from_low).current = None;
@@ -189,6 +208,7 @@ impl Conversation {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
         pending.head = head::parse_request(&head.bytes, false);
+        pending.anomalies = anomalies::of_request(&head.bytes, false);
         pending.request.on_head(head.first, None, 0, 0);
         pending.request.missed = head.missed;
     }
@@ -213,6 +233,18 @@ pub(super) fn has(facts: &HttpFacts, marks: u16) -> bool {
 /// The status code of a response, if it has one.
 fn status(facts: &HttpFacts) -> Option<u16> {
     Some(facts.status).filter(|status| *status != NO_STATUS)
+}
+
+/// What is odd about a response.
+fn response_anomalies(facts: &HttpFacts, head: &Head) -> BTreeSet<Anomaly> {
+    let mut odd = anomalies::of_response(&head.bytes, status(facts));
+    if has(facts, mark::EMPTY_LINE) {
+        odd.insert(Anomaly::LeadingEmptyLine);
+    }
+    if has(facts, mark::UNSOLICITED) && !has(facts, mark::RESYNCED) {
+        odd.insert(Anomaly::ResponseBeforeRequest);
+    }
+    odd
 }
 
 /// Stream offset behind a complete head.

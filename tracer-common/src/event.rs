@@ -108,6 +108,10 @@ pub mod mark {
     pub const LOST_SYNC: u16 = 1 << 8;
     /// Content-Length is not a number, or there are several that differ.
     pub const BAD_LENGTH: u16 = 1 << 9;
+    /// Empty lines came before the head (RFC 9112, 2.2).
+    pub const EMPTY_LINE: u16 = 1 << 10;
+    /// With LOST_SYNC: it was lost because a chunk is malformed.
+    pub const BAD_CHUNK: u16 = 1 << 11;
 }
 
 /// The front of every event.
@@ -180,7 +184,7 @@ pub struct HttpFacts {
     pub head_len: u32,
     /// See [`mark`].
     pub marks: u16,
-    /// Status code; 0 for a request.
+    /// Status code; 0 for a request; [`NO_STATUS`](crate::http::NO_STATUS) for a response without one.
     pub status: u16,
     /// How many bytes of the head follow.
     pub len: u16,

@@ -10,8 +10,9 @@ pub trait FrameBytes {
     /// The `N` bytes at `offset` of a header, or `None` where the frame ends before.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Copies `len` bytes (1 to [`WINDOW`]) at `offset` to the front of `into`; false where the frame ends before.
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool;
+    /// Copies `len` bytes (1 to [`WINDOW`]) at `offset` to the front of `into`, or as many of them as were captured;
+    /// returns how many.
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize;
 
     /// The length of the frame on the wire, in bytes; at least what can be read.
     fn wire_len(&self) -> usize;
@@ -28,13 +29,15 @@ impl FrameBytes for [u8] {
         self.get(offset..)?.first_chunk().copied()
     }
 
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
-        match (self.get(offset..offset.saturating_add(len)), into.get_mut(..len)) {
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
+        let there = self.get(offset..).unwrap_or_default();
+        let len = len.min(there.len());
+        match (there.get(..len), into.get_mut(..len)) {
             (Some(from), Some(to)) => {
                 to.copy_from_slice(from);
-                true
+                len
             }
-            _ => false,
+            _ => 0,
         }
     }
 

@@ -83,16 +83,16 @@ impl FrameBytes for XdpFrame {
     }
 
     #[inline(always)]
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         let len = opaque(len);
         if len == 0 || len > WINDOW {
-            return false;
+            return 0;
         }
         // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
         let error = unsafe {
             bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
         };
-        error == 0
+        if error == 0 { len } else { 0 }
     }
 
     #[inline(always)]
@@ -156,16 +156,16 @@ impl FrameBytes for TcFrame {
     }
 
     #[inline(always)]
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         let len = opaque(len);
         if len == 0 || len > WINDOW {
-            return false;
+            return 0;
         }
         // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
         let error = unsafe {
             bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
         };
-        error == 0
+        if error == 0 { len } else { 0 }
     }
 
     #[inline(always)]

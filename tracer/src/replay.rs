@@ -78,6 +78,7 @@ impl Replay {
             ports: config.ports.ranges(),
             hosts: config.hosts.clone(),
             every_segment: segments,
+            reassemble: true,
             max_connections: config.limits.max_connections as usize,
             max_unconfirmed: config.limits.max_connections as usize,
         });
@@ -175,6 +176,10 @@ impl Replay {
 
     fn finish(&mut self) -> Result<(), Stop> {
         let end = self.end();
+        self.observer.finish(end);
+        while let Some(event) = self.observer.next_event() {
+            self.analysis.take_event(&event)?;
+        }
         self.analysis.finish(&mut self.observer, || end)
     }
 

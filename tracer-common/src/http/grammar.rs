@@ -1,10 +1,13 @@
 //! Message heads, chunk sizes and trailers (RFC 9112), one byte after the other.
 
-use super::{HttpHalf, fact, is_interim, state};
+use super::{HttpHalf, NO_STATUS, fact, is_interim, state};
 use crate::event::Framing;
 
 /// The most characters of a method; no registered one has more than 17 (UPDATEREDIRECTREF).
 const MAX_METHOD: u8 = 24;
+
+/// The most characters of "HTTP/" and a version, blanks aside; none has more than 8, but there is no harm in lenience.
+const MAX_VERSION: u32 = 32;
 
 /// Up to 16 characters as [`HttpHalf::push`] collects them.
 pub(super) const fn token(text: &str) -> [u64; 2] {
@@ -22,12 +25,15 @@ pub(super) const fn token(text: &str) -> [u64; 2] {
 const HTTP: [u64; 2] = token("HTTP");
 const HEAD: [u64; 2] = token("HEAD");
 const CONNECT: [u64; 2] = token("CONNECT");
+const GET: [u64; 2] = token("GET");
+/// The method of the preface of HTTP/2 (RFC 9113, 3.4).
+const PRI: [u64; 2] = token("PRI");
 const CONTENT_LENGTH: [u64; 2] = token("content-length");
 /// Only its last 16 characters: the first is known from the state.
 const TRANSFER_ENCODING: [u64; 2] = token("transfer-encoding");
 const CHUNKED: [u64; 2] = token("chunked");
-/// The end of a request line, but for the last digit.
-const VERSION: u64 = token("HTTP/1.0")[0];
+/// The name of the protocol before its version, in lower case.
+const HTTP_SLASH: u64 = token("http/")[0];
 
 /// What to do after a byte.
 #[derive(PartialEq, Eq)]
@@ -36,6 +42,8 @@ pub(super) enum Byte {
     Next,
     /// The bytes so far do not belong to a head; look again from here.
     Again,
+    /// The request line is complete.
+    RequestLine,
     /// The head is complete.
     HeadEnd,
     /// The message is complete.
@@ -61,7 +69,7 @@ impl HttpHalf {
                 return Framing::None;
             }
             // 2. 2xx to CONNECT.
-            if connected && self.status < 300 {
+            if connected && self.status >= 200 && self.status < 300 {
                 return Framing::Tunnel;
             }
         }
@@ -90,14 +98,15 @@ impl HttpHalf {
         match self.state {
             state::START => self.on_start(byte),
             state::FIRST_TOKEN => self.on_first_token(byte),
+            state::TARGET_START => self.on_target_start(byte),
             state::REQUEST_LINE => self.on_request_line(byte),
             state::STATUS_VERSION => self.on_status_version(byte),
             state::STATUS_CODE => self.on_status_code(byte),
             state::SKIP_LINE => self.next_at(byte == b'\n', state::LINE_START),
-            state::LINE_START => self.on_line_start(byte),
+            state::LINE_START | state::LENGTH_FOLD | state::ENCODING_FOLD => self.on_line_start(byte),
             state::LINE_START_CR if byte == b'\n' => Byte::HeadEnd,
             state::LINE_START_CR => self.next_at(true, state::SKIP_LINE),
-            state::NAME_C | state::NAME_T => self.on_name(byte),
+            state::NAME | state::NAME_END => self.on_name(byte),
             state::LENGTH => self.on_length(byte),
             state::ENCODING => self.on_encoding(byte),
             state::CHUNK_SIZE => self.on_chunk_size(byte),
@@ -124,6 +133,7 @@ impl HttpHalf {
         // RFC 9112, 2.2: empty lines before a request line are ignored.
         if byte == b'\r' || byte == b'\n' {
             self.head_len = 0;
+            self.facts |= fact::EMPTY_LINE;
             return Byte::Again;
         }
         self.heads += 1;
@@ -133,16 +143,15 @@ impl HttpHalf {
 
     #[inline(always)]
     fn on_first_token(&mut self, byte: u8) -> Byte {
-        if byte == b' ' && self.token_len > 0 {
-            self.on_method();
-            return Byte::Next;
+        if is_blank(byte) && self.token_len > 0 {
+            return self.on_method();
         }
         if byte == b'/' && self.token == HTTP {
             self.facts |= fact::RESPONSE;
             self.state = state::STATUS_VERSION;
             return Byte::Next;
         }
-        if !is_method_character(byte) || self.token_len >= MAX_METHOD {
+        if !is_token_character(byte) || self.token_len >= MAX_METHOD {
             return Byte::NotHttp;
         }
         self.push(byte);
@@ -151,7 +160,10 @@ impl HttpHalf {
 
     /// The method is complete: the request counts from here on.
     #[inline(always)]
-    fn on_method(&mut self) {
+    fn on_method(&mut self) -> Byte {
+        if self.token == PRI {
+            return Byte::NotHttp;
+        }
         let bit = 1u64 << (self.messages & 63);
         if self.token == HEAD {
             self.head_requests |= bit;
@@ -163,21 +175,27 @@ impl HttpHalf {
         if self.token == CONNECT {
             self.connect = self.messages;
         }
+        self.state = if self.token == GET { state::TARGET_START } else { state::REQUEST_LINE };
+        self.digits = 0;
         self.clear_token();
+        Byte::Next
+    }
+
+    #[inline(always)]
+    fn on_target_start(&mut self, byte: u8) -> Byte {
+        if is_blank(byte) {
+            return Byte::Next;
+        }
+        // Marks what has the form of a Simple-Request (RFC 1945, 4.1).
+        self.digits = u8::from(byte == b'/');
         self.state = state::REQUEST_LINE;
+        self.on_request_line(byte)
     }
 
     #[inline(always)]
     fn on_request_line(&mut self, byte: u8) -> Byte {
         match byte {
-            b'\n' if self.token[0] & !0xff | 0x30 == VERSION => {
-                self.state = state::LINE_START;
-                Byte::Next
-            }
-            b'\n' => {
-                self.messages -= 1;
-                Byte::NotHttp
-            }
+            b'\n' => Byte::RequestLine,
             // The carriage return at the end is not part of the version.
             b'\r' => Byte::Next,
             _ => {
@@ -187,15 +205,71 @@ impl HttpHalf {
         }
     }
 
+    /// The request line is complete: what it is.
+    #[inline(always)]
+    pub(super) fn on_request_line_end(&mut self) -> Byte {
+        self.state = state::LINE_START;
+        if self.ends_with_version() {
+            return Byte::Next;
+        }
+        if self.digits != 0 && self.ends_with_one_word() {
+            // HTTP/0.9 has no fields.
+            self.simple = self.messages;
+            return Byte::HeadEnd;
+        }
+        if self.connect == self.messages {
+            self.connect = 0;
+        }
+        self.messages -= 1;
+        Byte::NotHttp
+    }
+
+    /// Whether the line just read ends with "HTTP/", any version, and perhaps some blanks: all within one token.
+    #[inline(always)]
+    fn ends_with_version(&self) -> bool {
+        let [mut low, mut high] = self.token;
+        let mut digits = 0;
+        for _ in 0..16 - 5 {
+            let byte = low as u8;
+            let blank = is_blank(byte) && digits == 0;
+            if !blank {
+                if !byte.is_ascii_digit() && byte != b'.' {
+                    break;
+                }
+                digits = 1;
+            }
+            low = low >> 8 | high << 56;
+            high >>= 8;
+        }
+        digits != 0 && (low | 0x20_2020_2020) & 0xff_ffff_ffff == HTTP_SLASH
+    }
+
+    /// Whether no blank shows within the end of the line: a target alone, and no version of another protocol behind it.
+    #[inline(always)]
+    fn ends_with_one_word(&self) -> bool {
+        let [mut low, mut high] = self.token;
+        let mut word = false;
+        for _ in 0..16 {
+            let blank = is_blank(low as u8);
+            if blank && word {
+                return false;
+            }
+            word |= !blank;
+            low = low >> 8 | high << 56;
+            high >>= 8;
+        }
+        true
+    }
+
     #[inline(always)]
     fn on_status_version(&mut self, byte: u8) -> Byte {
         match byte {
-            b' ' => {
+            b' ' | b'\t' => {
                 self.state = state::STATUS_CODE;
                 self.digits = 0;
                 Byte::Next
             }
-            b'0'..=b'9' | b'.' => Byte::Next,
+            b'!'.. if self.head_len < MAX_VERSION => Byte::Next,
             _ => Byte::NotHttp,
         }
     }
@@ -203,29 +277,40 @@ impl HttpHalf {
     #[inline(always)]
     fn on_status_code(&mut self, byte: u8) -> Byte {
         match byte {
-            b'0'..=b'9' if self.digits < 3 => {
+            b'0'..=b'9' if self.digits < 4 => {
                 self.status = self.status.wrapping_mul(10).wrapping_add(u16::from(byte - b'0'));
                 self.digits += 1;
-                Byte::Next
+                return Byte::Next;
             }
-            b' ' if self.digits == 0 => Byte::Next,
-            _ if self.digits != 3 => Byte::NotHttp,
-            b'\n' => self.next_at(true, state::LINE_START),
-            b' ' | b'\r' => self.next_at(true, state::SKIP_LINE),
-            _ => Byte::NotHttp,
+            b' ' | b'\t' if self.digits == 0 => return Byte::Next,
+            _ => {}
         }
+        // Anything else but three digits is no status code (RFC 9110, 15).
+        if self.digits != 3 {
+            self.status = NO_STATUS;
+        }
+        self.state = if byte == b'\n' { state::LINE_START } else { state::SKIP_LINE };
+        Byte::Next
     }
 
     #[inline(always)]
     fn on_line_start(&mut self, byte: u8) -> Byte {
+        match self.state {
+            state::LENGTH_FOLD if is_blank(byte) => return self.next_at(true, state::LENGTH),
+            state::ENCODING_FOLD if is_blank(byte) => return self.next_at(true, state::ENCODING),
+            state::LENGTH_FOLD => self.on_length_end(),
+            state::ENCODING_FOLD => self.on_encoding_end(),
+            _ => {}
+        }
         let state = match byte | 0x20 {
             _ if byte == b'\n' => return Byte::HeadEnd,
             _ if byte == b'\r' => state::LINE_START_CR,
-            b'c' => state::NAME_C,
-            b't' => state::NAME_T,
+            b'c' | b't' => state::NAME,
             _ => state::SKIP_LINE,
         };
         self.clear_token();
+        // The token forgets the first character of a name as long as Transfer-Encoding.
+        self.number = u64::from(byte | 0x20);
         self.push(byte | 0x20);
         self.next_at(true, state)
     }
@@ -235,6 +320,9 @@ impl HttpHalf {
         match byte {
             b'\n' => return self.next_at(true, state::LINE_START),
             b':' => {}
+            // RFC 9112, 5.1: not allowed, and to be removed.
+            b' ' | b'\t' => return self.next_at(true, state::NAME_END),
+            _ if self.state == state::NAME_END => return self.next_at(true, state::SKIP_LINE),
             b'A'..=b'Z' => {
                 self.push(byte | 0x20);
                 return Byte::Next;
@@ -244,17 +332,17 @@ impl HttpHalf {
                 return Byte::Next;
             }
         }
-        self.number = 0;
-        self.digits = 0;
         // The lengths, because zero bytes in front of a name do not show in the token.
         self.state = if self.token == CONTENT_LENGTH && self.token_len == 14 {
             state::LENGTH
-        } else if self.token == TRANSFER_ENCODING && self.token_len == 17 && self.state == state::NAME_T {
+        } else if self.token == TRANSFER_ENCODING && self.token_len == 17 && self.number == u64::from(b't') {
             self.clear_token();
             state::ENCODING
         } else {
             state::SKIP_LINE
         };
+        self.number = 0;
+        self.digits = 0;
         Byte::Next
     }
 
@@ -263,49 +351,72 @@ impl HttpHalf {
         match byte {
             b'0'..=b'9' => {
                 let digit = u64::from(byte - b'0');
-                if self.number > (u64::MAX - 9) / 10 {
+                if self.number > (u64::MAX - 9) / 10 || self.digits > 1 {
                     self.facts |= fact::BAD_LENGTH;
                 }
                 self.number = self.number.wrapping_mul(10).wrapping_add(digit);
                 self.digits = 1;
             }
-            b' ' | b'\t' | b'\r' => {}
-            // A list of equal values counts as one value (RFC 9112, 6.3, 5).
-            b',' | b'\n' => {
-                let conflict = self.has(fact::HAS_LENGTH) && self.length != self.number;
-                if self.digits == 0 || conflict {
-                    self.facts |= fact::BAD_LENGTH;
+            b' ' | b'\t' | b'\r' => {
+                // No digit may follow a blank behind digits.
+                if self.digits > 0 {
+                    self.digits = 2;
                 }
-                self.facts |= fact::HAS_LENGTH;
-                self.length = self.number;
-                self.number = 0;
-                self.digits = 0;
-                return self.next_at(byte == b'\n', state::LINE_START);
             }
+            // A list of equal values counts as one value (RFC 9112, 6.3, 5).
+            b',' => self.on_length_end(),
+            b'\n' => return self.next_at(true, state::LENGTH_FOLD),
             _ => self.facts |= fact::BAD_LENGTH,
         }
         Byte::Next
     }
 
+    /// A value of Content-Length is complete.
+    #[inline(always)]
+    fn on_length_end(&mut self) {
+        let conflict = self.has(fact::HAS_LENGTH) && self.length != self.number;
+        if self.digits == 0 || conflict {
+            self.facts |= fact::BAD_LENGTH;
+        }
+        self.facts |= fact::HAS_LENGTH;
+        self.length = self.number;
+        self.number = 0;
+        self.digits = 0;
+    }
+
     #[inline(always)]
     fn on_encoding(&mut self, byte: u8) -> Byte {
         match byte {
-            b' ' | b'\t' | b'\r' => {}
-            b',' => self.clear_token(),
-            b'\n' => {
-                self.facts |= fact::HAS_ENCODING;
-                // Only the last transfer coding delimits the message (RFC 9112, 6.3, 4).
-                if self.token == CHUNKED {
-                    self.facts |= fact::CHUNKED;
-                } else {
-                    self.facts &= !fact::CHUNKED;
-                }
-                return self.next_at(true, state::LINE_START);
+            b' ' | b'\t' | b'\r' => {
+                self.digits = u8::from(self.token_len > 0);
+                return Byte::Next;
             }
-            b'A'..=b'Z' => self.push(byte | 0x20),
-            _ => self.push(byte),
+            b',' => {
+                self.clear_token();
+                self.digits = 0;
+                return Byte::Next;
+            }
+            b'\n' => return self.next_at(true, state::ENCODING_FOLD),
+            _ => {}
         }
+        if self.digits != 0 {
+            // A blank inside makes two words of it.
+            self.push(b' ');
+        }
+        self.push(if byte.is_ascii_uppercase() { byte | 0x20 } else { byte });
         Byte::Next
+    }
+
+    /// The value of Transfer-Encoding is complete.
+    #[inline(always)]
+    fn on_encoding_end(&mut self) {
+        self.facts |= fact::HAS_ENCODING;
+        // Only the last transfer coding delimits the message (RFC 9112, 6.3, 4).
+        if self.token == CHUNKED {
+            self.facts |= fact::CHUNKED;
+        } else {
+            self.facts &= !fact::CHUNKED;
+        }
     }
 
     #[inline(always)]
@@ -315,8 +426,9 @@ impl HttpHalf {
             b'a'..=b'f' => byte - b'a' + 10,
             b'A'..=b'F' => byte - b'A' + 10,
             b'\n' if self.digits > 0 => return self.on_chunk(),
-            b'\r' | b' ' | b'\t' if self.digits > 0 => return Byte::Next,
-            b';' if self.digits > 0 => return self.next_at(true, state::CHUNK_EXTENSION),
+            b'\r' if self.digits > 0 => return Byte::Next,
+            b' ' | b'\t' | b';' if self.digits > 0 => return self.next_at(true, state::CHUNK_EXTENSION),
+            b' ' | b'\t' => return Byte::Next,
             _ => return Byte::Lost,
         };
         if self.number >> 56 != 0 {
@@ -366,8 +478,45 @@ impl HttpHalf {
     }
 }
 
-/// A token character (RFC 9110, 5.6.2) that occurs in methods.
+/// Whether `byte` is whitespace within a line.
 #[inline(always)]
-const fn is_method_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+const fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Whether `byte` is one of RFC 9110's tchar (5.6.2).
+#[inline(always)]
+const fn is_token_character(byte: u8) -> bool {
+    /// Of the first 128 bytes, one bit each.
+    const TOKEN: u128 = {
+        let mut bits = 0u128;
+        let mut byte = 0u8;
+        while byte < 128 {
+            if byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'-'
+                        | b'.'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'|'
+                        | b'~'
+                )
+            {
+                bits |= 1 << byte;
+            }
+            byte += 1;
+        }
+        bits
+    };
+    let word = if byte < 64 { TOKEN as u64 } else { (TOKEN >> 64) as u64 };
+    byte < 128 && word >> (byte & 63) & 1 != 0
 }

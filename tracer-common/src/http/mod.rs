@@ -29,58 +29,73 @@ pub const fn is_interim(status: u16) -> bool {
     status >= 100 && status < 200 && status != 101
 }
 
+/// In place of a status code: a response whose status code is not a number of three digits (RFC 9110, 15).
+pub const NO_STATUS: u16 = u16::MAX;
+
+/// Bytes at the start of a stream that may belong to another protocol with HTTP behind it: the handshakes of SOCKS take
+/// at most some 800, and what goes on in another protocol must not be looked at for ever.
+pub const MAX_PREAMBLE: u64 = 4096;
+
 /// What the scanner expects next. Plain numbers: the value lives in a BPF map.
 pub mod state {
     /// The first byte of a message.
     pub const START: u8 = 0;
     /// The method, or "HTTP" of a status line.
     pub const FIRST_TOKEN: u8 = 1;
+    /// The first byte of the target of a GET, which may be a request of HTTP/0.9.
+    pub const TARGET_START: u8 = 2;
     /// The rest of a request line.
-    pub const REQUEST_LINE: u8 = 2;
+    pub const REQUEST_LINE: u8 = 3;
     /// The version in a status line.
-    pub const STATUS_VERSION: u8 = 3;
+    pub const STATUS_VERSION: u8 = 4;
     /// The status code.
-    pub const STATUS_CODE: u8 = 4;
+    pub const STATUS_CODE: u8 = 5;
     /// The rest of a line that does not matter.
-    pub const SKIP_LINE: u8 = 5;
+    pub const SKIP_LINE: u8 = 6;
     /// The first byte of a field line.
-    pub const LINE_START: u8 = 6;
+    pub const LINE_START: u8 = 7;
+    /// The first byte of a field line, which may go on with the value of Content-Length (RFC 9112, 5.2).
+    pub const LENGTH_FOLD: u8 = 8;
+    /// The first byte of a field line, which may go on with the value of Transfer-Encoding (RFC 9112, 5.2).
+    pub const ENCODING_FOLD: u8 = 9;
     /// The line feed of the empty line.
-    pub const LINE_START_CR: u8 = 7;
-    /// A field name that starts with C.
-    pub const NAME_C: u8 = 8;
-    /// A field name that starts with T.
-    pub const NAME_T: u8 = 9;
+    pub const LINE_START_CR: u8 = 10;
+    /// A field name that starts with C or T.
+    pub const NAME: u8 = 11;
+    /// Blanks between a field name and its colon.
+    pub const NAME_END: u8 = 12;
     /// The value of Content-Length.
-    pub const LENGTH: u8 = 10;
+    pub const LENGTH: u8 = 13;
     /// The value of Transfer-Encoding.
-    pub const ENCODING: u8 = 11;
+    pub const ENCODING: u8 = 14;
     /// The last state in which bytes belong to a head.
     pub const LAST_OF_HEAD: u8 = ENCODING;
     /// Content of known length: nothing to read until its end.
-    pub const CONTENT: u8 = 12;
+    pub const CONTENT: u8 = 15;
     /// A chunk size.
-    pub const CHUNK_SIZE: u8 = 13;
+    pub const CHUNK_SIZE: u8 = 16;
     /// A chunk extension.
-    pub const CHUNK_EXTENSION: u8 = 14;
+    pub const CHUNK_EXTENSION: u8 = 17;
     /// The data of a chunk: nothing to read until its end.
-    pub const CHUNK_DATA: u8 = 15;
+    pub const CHUNK_DATA: u8 = 18;
     /// The line end after the data of a chunk.
-    pub const CHUNK_END: u8 = 16;
+    pub const CHUNK_END: u8 = 19;
     /// The first byte of a trailer field line.
-    pub const TRAILER_START: u8 = 17;
+    pub const TRAILER_START: u8 = 20;
     /// The rest of a trailer field line.
-    pub const TRAILER_LINE: u8 = 18;
+    pub const TRAILER_LINE: u8 = 21;
     /// The line feed of the empty line after the trailers.
-    pub const TRAILER_CR: u8 = 19;
+    pub const TRAILER_CR: u8 = 22;
     /// Content until the connection closes.
-    pub const UNTIL_CLOSE: u8 = 20;
+    pub const UNTIL_CLOSE: u8 = 23;
     /// Not HTTP any more: CONNECT or Upgrade.
-    pub const TUNNEL: u8 = 21;
+    pub const TUNNEL: u8 = 24;
     /// Lost: looking for a segment that starts like a message.
-    pub const LOST: u8 = 22;
+    pub const LOST: u8 = 25;
+    /// Another protocol that HTTP may follow, as SOCKS: looking for a segment that starts like a message.
+    pub const PREAMBLE: u8 = 26;
     /// Not HTTP.
-    pub const NOT_HTTP: u8 = 23;
+    pub const NOT_HTTP: u8 = 27;
 }
 
 /// Facts about the message being scanned, [`HttpHalf::facts`].
@@ -92,6 +107,7 @@ mod fact {
     pub(super) const CHUNKED: u8 = 1 << 4;
     pub(super) const RESYNCED: u8 = 1 << 5;
     pub(super) const TOLD: u8 = 1 << 6;
+    pub(super) const EMPTY_LINE: u8 = 1 << 7;
 }
 
 /// The scanner's memory of one direction.
@@ -118,6 +134,8 @@ pub struct HttpHalf {
     exchange: u32,
     /// Requests: the number, from 1, of the last CONNECT; 0: none.
     connect: u32,
+    /// Requests: the number, from 1, of the last one of HTTP/0.9; 0: none.
+    simple: u32,
     /// Bytes of the current head so far.
     head_len: u32,
     /// Status code of the current response.
@@ -145,6 +163,7 @@ impl HttpHalf {
         heads: 0,
         exchange: 0,
         connect: 0,
+        simple: 0,
         head_len: 0,
         status: 0,
         state: state::START,

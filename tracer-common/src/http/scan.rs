@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    FRAGMENT, MAX_HEAD, fact,
+    FRAGMENT, MAX_HEAD, MAX_PREAMBLE, fact,
     grammar::{Byte, token},
     is_interim, state,
 };
@@ -106,7 +106,11 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
                 ControlFlow::Continue(())
             }
             state::UNTIL_CLOSE | state::TUNNEL | state::NOT_HTTP => ControlFlow::Break(()),
-            state::LOST => self.find_start(),
+            state::PREAMBLE if self.room.start >= MAX_PREAMBLE => {
+                self.half.http.stop_at(state::NOT_HTTP);
+                ControlFlow::Break(())
+            }
+            state::LOST | state::PREAMBLE => self.find_start(),
             _ if self.room.at < self.room.loaded => self.read(),
             _ => self.load(),
         }
@@ -122,7 +126,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             return ControlFlow::Break(());
         }
         let Some(window) = window_at(&mut self.room.event, 0) else { return ControlFlow::Break(()) };
-        if !self.frame.copy(self.room.payload_offset as usize, window, WINDOW_OF_START)
+        if self.frame.copy(self.room.payload_offset as usize, window, WINDOW_OF_START) < WINDOW_OF_START
             || !starts_like_a_message(window)
         {
             return ControlFlow::Break(());
@@ -159,14 +163,15 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         let offset = self.room.payload_offset as usize + (position - self.room.start) as usize;
         let copied = match window_at(&mut self.room.event, self.room.at as usize) {
             Some(window) => self.frame.copy(offset, window, len),
-            None => false,
+            None => 0,
         };
-        if !copied {
+        if copied == 0 {
             // A captured frame may be shorter than it was on the wire.
+            self.tell_fragment(0);
             self.lost();
             return ControlFlow::Break(());
         }
-        self.room.loaded = self.room.at + len as u64;
+        self.room.loaded = self.room.at + copied as u64;
         ControlFlow::Continue(())
     }
 
@@ -187,8 +192,11 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
                 break;
             }
         }
+        if outcome == Byte::RequestLine {
+            outcome = self.half.http.on_request_line_end();
+        }
         match outcome {
-            Byte::Next => return ControlFlow::Continue(()),
+            Byte::Next | Byte::RequestLine => return ControlFlow::Continue(()),
             Byte::Again => {}
             Byte::HeadEnd => self.head_end(),
             Byte::MessageEnd => self.message_end(),
@@ -197,7 +205,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
                 return ControlFlow::Break(());
             }
             Byte::Lost => {
-                self.lost();
+                self.drop_loaded();
+                self.tell(mark::LOST_SYNC | mark::BAD_CHUNK);
+                self.half.http.lose_sync();
                 return ControlFlow::Break(());
             }
         }
@@ -242,7 +252,16 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         if self.half.http.has(fact::TOLD) {
             self.tell(mark::NOT_HTTP);
         }
-        self.half.http.stop_at(state::NOT_HTTP);
+        let http = &mut self.half.http;
+        if http.has(fact::RESYNCED) {
+            // It only looked like a message.
+            http.lose_sync();
+        } else if http.position < MAX_PREAMBLE {
+            http.lose_sync();
+            http.state = state::PREAMBLE;
+        } else {
+            http.stop_at(state::NOT_HTTP);
+        }
     }
 
     /// The head is complete: what follows is decided in the order of RFC 9112, 6.3.
@@ -339,6 +358,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         if http.has(fact::RESYNCED) {
             marks |= mark::RESYNCED;
         }
+        if http.has(fact::EMPTY_LINE) {
+            marks |= mark::EMPTY_LINE;
+        }
         if http.has(fact::BAD_LENGTH) {
             marks |= mark::BAD_LENGTH;
         }
@@ -384,6 +406,7 @@ fn starts_like_a_message(window: &[u8; WINDOW]) -> bool {
         || starts(const { token("PUT ") }, 4)
         || starts(const { token("DELETE ") }, 7)
         || starts(const { token("PATCH ") }, 6)
+        || starts(const { token("TRACE ") }, 6)
         || starts(const { token("OPTIONS ") }, 8)
         || starts(const { token("CONNECT ") }, 8)
 }

@@ -4,7 +4,7 @@ extern crate std;
 
 use std::{boxed::Box, cell::RefCell, format, string::String, vec, vec::Vec};
 
-use super::{HttpSink, MAX_HEAD, MAX_STEPS, Room, Scan, Steps};
+use super::{HttpSink, MAX_HEAD, MAX_STEPS, NO_STATUS, Room, Scan, Steps};
 use crate::{
     event::{Framing, HttpEvent, mark},
     flow::{FlowState, cause},
@@ -36,8 +36,8 @@ impl HttpSink for Words {
         if has(mark::HEAD_END) {
             let framing = Framing::from_byte(facts.framing).expect("a framing");
             let mut words = match facts.status {
-                0 => format!("request {} {framing:?}", facts.exchange),
-                status => format!("response {} {status} {framing:?}", facts.exchange),
+                status if has(mark::RESPONSE) => format!("response {} {status} {framing:?}", facts.exchange),
+                _ => format!("request {} {framing:?}", facts.exchange),
             };
             for (bit, word) in [
                 (mark::TRUNCATED, " truncated"),
@@ -256,8 +256,40 @@ fn without_a_length_a_response_ends_with_the_connection() {
 }
 
 #[test]
+fn lengths_and_codings_are_read_through_folds_and_blanks() {
+    for (fields, framing) in [
+        ("Content-Length\t : 3", "Length"),
+        ("Content-Length:\r\n 3", "Length"),
+        ("Content-Length: 3\r\n \t, 3\r\nA: b\r\n 99", "Length"),
+        ("Content-Length: 3\r\nContent-Length:3", "Length"),
+        ("A: b\r\n Content-Length: 4\r\nContent-Length: 003", "Length"),
+        ("Transfer-Encoding: gzip,\r\n\tchunked", "Chunked"),
+        ("Transfer-Encoding : chunked\r\nContent-Length: 7", "Chunked"),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: CHUNKED", "Chunked"),
+        ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", "Chunked"),
+        ("Transfer-Encoding: chunked, identity", "Close"),
+        ("Transfer-Encoding: chu nked", "Close"),
+        ("Transfer-Encoding: x\r\nContent-Length: 3", "Close"),
+        ("Content Length: 3", "Close"),
+    ] {
+        let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+        let head = format!("response 0 200 {framing}");
+        expect(
+            &[(CLIENT, GET), (SERVER, response.as_bytes())],
+            &["request 0 None", "request 0 ends with 0", &head],
+        );
+    }
+}
+
+#[test]
 fn contradicting_lengths_are_no_length() {
     for fields in [
+        "Content-Length: 3 3",
+        "Content-Length: 3\r\n 3",
+        "Content-Length: +3",
+        "Content-Length: 3,",
+        "Content-Length:",
+        "Content-Length: 3, 4",
         "Content-Length: 3\r\nContent-Length: 4",
         "Content-Length: -3",
         "Content-Length: 99999999999999999999",
@@ -319,18 +351,96 @@ fn after_upgrade_and_connect_nothing_is_read() {
 
 #[test]
 fn other_protocols_stay_untold() {
-    let others: [&[u8]; 5] = [
+    let others: [&[u8]; 7] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /\r\n",
+        b"GET key\r\n",
+        b"GET / RTSP/1.0\r\n",
+        b"RETR /pub/file\r\n",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa / HTTP/1.1\r\n\r\n",
     ];
     for bytes in others {
-        assert_eq!(told_of(&[(CLIENT, bytes), (CLIENT, GET)], 1000), Vec::<String>::new());
-        let slowly = told_of(&[(CLIENT, bytes), (CLIENT, GET)], 1);
+        let silence = [&b"."[..]; 5000].concat();
+        let parts = [(CLIENT, bytes), (CLIENT, &silence[..]), (CLIENT, GET)];
+        assert_eq!(told_of(&parts, usize::MAX), Vec::<String>::new());
+        let slowly = told_of(&parts[..2], 1);
         assert!(slowly.iter().all(|words| words == "not HTTP"), "{slowly:?}");
     }
+}
+
+#[test]
+fn a_message_behind_the_handshake_of_another_protocol_is_found() {
+    let mut wire = Wire::connected();
+    wire.send(CLIENT, 0, b"\x05\x01\x00");
+    wire.send(SERVER, 0, b"\x05\x00");
+    wire.send(CLIENT, 3, b"\x05\x01\x00\x01\x01\x02\x03\x04\x00\x50");
+    wire.send(SERVER, 2, b"\x05\x00\x00\x01\x01\x02\x03\x04\x00\x50");
+    wire.send(CLIENT, 13, b"GET looks like one\r\n");
+    wire.send(CLIENT, 33, &[GET, GET].concat());
+    wire.send(SERVER, 12, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(
+        wire.told(),
+        [
+            "request 0 None resynced",
+            "request 0 ends with 0",
+            "request 1 None",
+            "request 1 ends with 0",
+            "response 1 200 None resynced",
+            "response 1 ends with 0",
+        ]
+    );
+}
+
+#[test]
+fn odd_start_lines_are_read_as_servers_and_browsers_read_them() {
+    for line in [
+        "GET / HTTP/1.1 \t ",
+        "GET\t/\tHTTP/1.0",
+        "GET /HTTP/1.1",
+        "!#$%&'*+-.^_`|~ / HTTP/1.",
+        "GET / http/1.1",
+        "GET / HTTP/01.10",
+        "GET / HTTP/2.0",
+        "GET a b HTTP/1.1",
+    ] {
+        let request = format!("{line}\r\nContent-Length: 1\r\n\r\na");
+        expect(&[(CLIENT, request.as_bytes())], &["request 0 Length", "request 0 ends with 1"]);
+    }
+    for (line, status) in [
+        ("HTTP/1.1 200", 200),
+        ("HTTP/1.1\t 200 ok", 200),
+        ("HTTP/1.1  200ok", 200),
+        ("HTTP/01.1 200 ", 200),
+        ("HTTP/9.9 200 ok", 200),
+        ("HTTP/1.1 0200 ok", NO_STATUS),
+        ("HTTP/1.1 20x ok", NO_STATUS),
+        ("HTTP/1.1 000 ok", 0),
+        ("HTTP/1.1 20000 ok", NO_STATUS),
+        ("HTTP/1.1 ", NO_STATUS),
+    ] {
+        let response = format!("{line}\r\nContent-Length: 1\r\n\r\na");
+        let head = format!("response 0 {status} Length");
+        expect(
+            &[(CLIENT, GET), (SERVER, response.as_bytes())],
+            &["request 0 None", "request 0 ends with 0", &head, "response 0 ends with 1"],
+        );
+    }
+}
+
+#[test]
+fn a_request_of_http_0_9_ends_with_its_line() {
+    expect(
+        &[(CLIENT, b"GET /a\r\nGET   /b\n"), (CLIENT, GET)],
+        &[
+            "request 0 None",
+            "request 0 ends with 0",
+            "request 1 None",
+            "request 1 ends with 0",
+            "request 2 None",
+            "request 2 ends with 0",
+        ],
+    );
 }
 
 #[test]
@@ -498,15 +608,20 @@ fn malformed_chunks_lose_the_framing() {
 }
 
 #[test]
-fn a_frame_shorter_than_its_segment_loses_the_framing() {
-    let mut wire = Wire::connected();
-    let (sender, receiver) = wire.flow.split(CLIENT);
-    (wire.room.start, wire.room.end) = (0, 1000);
-    let mut scan: Scan<'_, [u8], Words> =
-        Scan::new(&GET[..10], &wire.words, sender, receiver, &mut wire.room);
-    let steps = (0..MAX_STEPS).take_while(|_| scan.step().is_continue()).count();
-    assert!(steps < 10);
-    assert_eq!(wire.told(), ["lost"]);
+fn of_a_frame_shorter_than_its_segment_what_is_there_is_read() {
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n";
+    for (bytes, told) in [
+        (&response[..10], &["lost"][..]),
+        (&response[..], &["response 0 200 Length unsolicited", "response 0 ends with 900", "lost"]),
+    ] {
+        let mut wire = Wire::connected();
+        let (sender, receiver) = wire.flow.split(SERVER);
+        (wire.room.start, wire.room.end) = (0, 1000);
+        let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &wire.words, sender, receiver, &mut wire.room);
+        let steps = (0..MAX_STEPS).take_while(|_| scan.step().is_continue()).count();
+        assert!(steps < 20);
+        assert_eq!(wire.told(), told);
+    }
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! A captured frame.
 
+use std::cell::RefCell;
+
 use tracer_common::{
     event::{Event, HttpEvent},
     flow::Half,
     frame::{FrameBytes, WINDOW},
-    http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
+    http::{HttpSink, Room},
     observe::Frame,
     wire::{LinkType, Segment, Skip, parse_segment},
 };
 
-use super::Told;
+use super::{
+    Told,
+    reassembly::{self, Reassembly},
+};
 
 /// The bytes captured of a frame, and where its messages are told.
 pub(super) struct HostFrame<'a> {
@@ -19,6 +24,8 @@ pub(super) struct HostFrame<'a> {
     pub(super) wire_len: usize,
     /// The events.
     pub(super) told: &'a Told,
+    /// Where payload out of order is held; `None`: it is scanned as it comes.
+    pub(super) reassembly: Option<&'a RefCell<Reassembly>>,
 }
 
 impl FrameBytes for HostFrame<'_> {
@@ -26,7 +33,7 @@ impl FrameBytes for HostFrame<'_> {
         self.bytes.read(offset)
     }
 
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         self.bytes.copy(offset, into, len)
     }
 
@@ -41,17 +48,9 @@ impl Frame for HostFrame<'_> {
     }
 
     fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
-        let mut scan = Scan::new(self, self.told, half, peer, room);
-        // As `bpf_loop` counts: when the last step allowed ends the work, it looks as if there were more to do.
-        let mut left = MAX_STEPS;
-        while left > 0 {
-            left -= 1;
-            if scan.step().is_break() {
-                break;
-            }
-        }
-        if left == 0 {
-            scan.exhausted();
+        match self.reassembly {
+            Some(reassembly) => reassembly.borrow_mut().on_segment(self.bytes, self.told, half, peer, room),
+            None => reassembly::scan(self.bytes, self.told, half, peer, room),
         }
     }
 }

@@ -4,7 +4,10 @@
 //! message scanner, with hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
 
 mod frame;
+mod reassembly;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod vantage;
 
 use std::{array, cell::Cell, cell::RefCell, collections::VecDeque, ops::RangeInclusive};
@@ -16,11 +19,11 @@ use tracer_common::{
     event::{Event, Hook},
     flow::{FlowKey, FlowState},
     http::Room,
-    observe::observe,
-    wire::{LinkType, Skip},
+    observe::{Frame as _, observe},
+    wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
-use self::{frame::HostFrame, tables::HostTables, vantage::HostVantage};
+use self::{frame::HostFrame, reassembly::Reassembly, tables::HostTables, vantage::HostVantage};
 
 /// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
@@ -34,6 +37,8 @@ pub struct Selection {
     pub hosts: Vec<IpNet>,
     /// Whether every segment is told, not only those that change something.
     pub every_segment: bool,
+    /// Whether payload that arrives out of order is held for the message scanner; the kernel keeps no payload.
+    pub reassemble: bool,
     /// Connections kept at most; those that come when there is no room are counted as [`Skip::TableFull`].
     pub max_connections: usize,
     /// Half-open handshakes and other attempts kept at most; the one not seen for the longest makes room.
@@ -46,6 +51,7 @@ impl Default for Selection {
             ports: vec![80..=80],
             hosts: Vec::new(),
             every_segment: false,
+            reassemble: false,
             max_connections: DEFAULT_MAX_FLOWS,
             max_unconfirmed: DEFAULT_MAX_FLOWS,
         }
@@ -59,6 +65,7 @@ pub struct HostObserver {
     tables: HostTables,
     room: Box<Room>,
     told: Told,
+    reassembly: Option<RefCell<Reassembly>>,
 }
 
 impl HostObserver {
@@ -66,7 +73,8 @@ impl HostObserver {
     #[must_use]
     pub fn new(selection: Selection) -> Self {
         let tables = HostTables::new(selection.max_connections, selection.max_unconfirmed);
-        Self { selection, tables, room: Box::new(Room::BLANK), told: Told::new() }
+        let reassembly = selection.reassemble.then(RefCell::default);
+        Self { selection, tables, room: Box::new(Room::BLANK), told: Told::new(), reassembly }
     }
 
     /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not 0;
@@ -83,7 +91,9 @@ impl HostObserver {
         hook: Hook,
         time: u64,
     ) -> Result<(), Skip> {
-        let frame = HostFrame { bytes: frame, wire_len, told: &self.told };
+        self.release(frame, wire_len, link, time);
+        let (told, reassembly) = (&self.told, self.reassembly.as_ref());
+        let frame = HostFrame { bytes: frame, wire_len, told, reassembly };
         let vantage = HostVantage { selection: &self.selection, interface, hook, time, told: &self.told };
         let room = &mut *self.room;
         let outcome = observe(&frame, link, &vantage, &mut self.tables, move || Some(room));
@@ -92,6 +102,44 @@ impl HostObserver {
             Err(reason) => self.told.count(reason as usize),
         }
         outcome
+    }
+
+    /// Scans what is held and will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
+    /// itself is told, because it may be the last one of its connection.
+    fn release(&mut self, frame: &[u8], wire_len: usize, link: LinkType, time: u64) {
+        let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
+        if !reassembly.is_holding() {
+            return;
+        }
+        let mut segment = Segment::default();
+        let frame = HostFrame { bytes: frame, wire_len, told: &self.told, reassembly: None };
+        if frame.parse(link, &mut segment).is_err() {
+            return;
+        }
+        let mut key = FlowKey::BLANK;
+        let from_low = key.set(&segment);
+        let Some(flow) = self.tables.get_mut(&key) else { return };
+        let reset = segment.flags.has(TcpFlags::RST);
+        for direction in [!from_low, from_low] {
+            let (half, peer) = flow.split(direction);
+            let acknowledged = direction != from_low
+                && segment.flags.has(TcpFlags::ACK)
+                && half.offset_of(segment.ack) > half.http.position;
+            if reset || acknowledged {
+                reassembly.release(&(key, direction), time, true, &self.told, half, peer, &mut self.room);
+            }
+        }
+    }
+
+    /// The observation ends at `time`: scans what is held, whatever is missing before it.
+    pub fn finish(&mut self, time: u64) {
+        let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
+        for (id, direction) in reassembly.directions() {
+            let (key, from_low) = direction;
+            let Some(flow) = self.tables.get_mut(&key).filter(|flow| flow.id == id) else { continue };
+            let (half, peer) = flow.split(from_low);
+            reassembly.release(&direction, time, true, &self.told, half, peer, &mut self.room);
+        }
     }
 
     /// The oldest event not taken yet, as the ring buffer would carry it: see [`Event::from_bytes`].
@@ -114,6 +162,9 @@ impl HostObserver {
     /// Gives up the incarnation `flow` of a connection, if it is kept.
     pub fn forget(&mut self, key: &FlowKey, flow: u64) {
         self.tables.forget_incarnation(key, flow);
+        if let Some(reassembly) = &mut self.reassembly {
+            reassembly.get_mut().forget(key, flow);
+        }
     }
 
     /// How many connections are kept: confirmed ones, and attempts.

@@ -26,6 +26,12 @@ impl HostTables {
         self.confirmed.get(key).or_else(|| self.unconfirmed.flows.get(key).map(|(_, flow)| flow))
     }
 
+    /// The connection, to be changed, without it counting as used.
+    pub(super) fn get_mut(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
+        let unconfirmed = self.unconfirmed.flows.get_mut(key).map(|(_, flow)| flow);
+        self.confirmed.get_mut(key).or(unconfirmed)
+    }
+
     /// Removes one incarnation of a connection.
     pub(super) fn forget_incarnation(&mut self, key: &FlowKey, id: u64) {
         if self.confirmed.get(key).is_some_and(|flow| flow.id == id) {

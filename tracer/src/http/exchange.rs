@@ -1,8 +1,10 @@
 //! One exchange while it is under way, and what is told of it in the end.
 
+use std::collections::BTreeSet;
+
 use tracer_common::event::Framing;
 
-use crate::record::{Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
+use crate::record::{Anomaly, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
 
 /// Interim responses that are listed of one exchange: a server may send any number of them.
 const MAX_INTERIM: usize = 16;
@@ -148,6 +150,8 @@ pub(super) struct Pending {
     pub(super) status: Option<u16>,
     /// How much is known.
     pub(super) confidence: Confidence,
+    /// What is odd about its messages.
+    pub(super) anomalies: BTreeSet<Anomaly>,
     interim: Vec<u16>,
 }
 
@@ -200,6 +204,7 @@ impl Pending {
             index: self.index,
             outcome: self.outcome(),
             confidence: self.confidence,
+            anomalies: self.anomalies,
             status: self.status,
             request_body_size: request.size,
             response_body_size: response.size,

@@ -1,109 +1,68 @@
 //! Heads: bytes in, what the records tell of them out.
 //!
-//! The kernel's scanner has framed the head already, so this is as lenient as can be: what is odd about a head is the
-//! business of its receiver. Of the fields only Host is looked at, and nothing of the others leaves this module.
+//! The kernel's scanner has framed the head already. Of the fields only Host is told, and nothing of the others leaves
+//! this module.
 
-use std::borrow::Cow;
-
-use httparse::{EMPTY_HEADER, ParserConfig};
-
-use super::target::{Target, host};
+use super::{
+    lines::{Line, Lines, RequestLine, is_blank},
+    target::{Target, host},
+};
 use crate::record::{RequestHead, Text};
 
-/// Fields that are parsed at first: more than browsers send.
-const FEW_FIELDS: usize = 64;
-
-/// The most fields that are parsed: a head of 16 KiB has no room for more, at four bytes each ("a:" and a line end).
-const MAX_FIELDS: usize = 4096;
+/// Methods by which a request is known before its line is complete (RFC 9110, 9.3; RFC 5789).
+const METHODS: [&[u8]; 9] =
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
 /// What the head of a request says. `whole`: the bytes are all of it.
 pub(super) fn parse_request(bytes: &[u8], whole: bool) -> RequestHead {
-    let bytes = if whole { Cow::Borrowed(bytes) } else { Cow::Owned(closed(bytes)) };
-    let head =
-        parse(&bytes, FEW_FIELDS).or_else(|| parse(&bytes, MAX_FIELDS)).unwrap_or_else(|| by_hand(&bytes));
-    RequestHead { truncated: !whole, ..head }
+    let lines = Lines::of(bytes);
+    let line = RequestLine::of(lines).unwrap_or_default();
+    let parts = Target::parse(line.method, line.target.unwrap_or_default());
+    RequestHead {
+        method: (!line.method.is_empty()).then(|| Text::from_wire(line.method)),
+        target: line.target.map(Text::from_wire),
+        path: parts.path.map(Text::from_wire),
+        query: parts.query.map(Text::from_wire),
+        // RFC 9112, 3.2.2: the host of the target counts, not the field.
+        domain: parts.host.or_else(|| host(host_field(lines)?)).map(Text::from_wire),
+        version: line.version.and_then(version),
+        truncated: !whole,
+    }
 }
 
-/// Whether the start line is complete.
-pub(super) fn has_start_line(bytes: &[u8]) -> bool {
-    bytes.contains(&b'\n')
+/// Whether the start of a head that has no end belongs to a request: its line is complete, or it looks like one.
+pub(super) fn is_request(bytes: &[u8]) -> bool {
+    let lines = Lines::of(bytes);
+    let looks = |line: &RequestLine<'_>| {
+        let target = lines.start.get(line.method.len()..).unwrap_or_default().trim_ascii_start();
+        METHODS.contains(&line.method) && (target.starts_with(b"/") || target.starts_with(b"http://"))
+    };
+    RequestLine::of(lines).is_some_and(|line| lines.started || looks(&line))
 }
 
 /// The HTTP version that the head of a response states.
 pub(super) fn response_version(bytes: &[u8]) -> Option<Text> {
-    version(start_line(bytes).split(|byte| *byte == b' ').next()?)
+    version(Lines::of(bytes).start.split(is_blank).next()?)
 }
 
 /// The status code in a head whose end was not seen.
 pub(super) fn response_status(bytes: &[u8]) -> Option<u16> {
-    if !has_start_line(bytes) {
+    let lines = Lines::of(bytes);
+    let mut words = lines.start.split(is_blank).skip(1).skip_while(|word| word.is_empty());
+    let (code, rest) = words.next()?.split_at_checked(3)?;
+    let whole = lines.started || !rest.is_empty() || words.next().is_some();
+    if !whole || rest.first().is_some_and(u8::is_ascii_digit) || !code.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let code = start_line(bytes).split(|byte| *byte == b' ').skip(1).find(|word| !word.is_empty())?;
     str::from_utf8(code).ok()?.parse().ok()
 }
 
-/// The complete lines of an incomplete head, as a head.
-fn closed(bytes: &[u8]) -> Vec<u8> {
-    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let mut closed = bytes.get(..end).unwrap_or_default().to_vec();
-    closed.extend_from_slice(b"\r\n");
-    closed
-}
-
-fn parse(bytes: &[u8], max_fields: usize) -> Option<RequestHead> {
-    let mut config = ParserConfig::default();
-    config
-        .allow_multiple_spaces_in_request_line_delimiters(true)
-        .allow_space_before_first_header_name(true)
-        .ignore_invalid_headers_in_requests(true);
-    let mut fields = vec![EMPTY_HEADER; max_fields];
-    let mut request = httparse::Request::new(&mut fields);
-    if !config.parse_request(&mut request, bytes).ok()?.is_complete() {
-        return None;
-    }
-    let version = match request.version {
-        Some(0) => "1.0",
-        _ => "1.1",
-    };
-    let field = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case("host"));
-    let head = of_line(request.method?.as_bytes(), request.path?.as_bytes());
-    Some(RequestHead {
-        // RFC 9112, 3.2.2: the host of the target counts, not the field.
-        domain: head.domain.or_else(|| host(field?.value).map(Text::from_wire)),
-        version: Some(Text::from_wire(version.as_bytes())),
-        ..head
+/// The value of the first Host field.
+fn host_field(lines: Lines<'_>) -> Option<&[u8]> {
+    lines.fields().find_map(|line| match line {
+        Line::Field(name, value) if name.trim_ascii_end().eq_ignore_ascii_case(b"host") => Some(value),
+        Line::Field(..) | Line::Fold(_) | Line::Other => None,
     })
-}
-
-/// The start line alone: method up to the first space, version after the last one, and the target between them.
-fn by_hand(bytes: &[u8]) -> RequestHead {
-    let line = start_line(bytes);
-    let Some(first) = line.iter().position(|byte| *byte == b' ') else { return RequestHead::default() };
-    let last = line.iter().rposition(|byte| *byte == b' ').unwrap_or(first);
-    let method = line.get(..first).unwrap_or_default();
-    let target = line.get(first..last).unwrap_or_default().trim_ascii();
-    let version = version(line.get(last + 1..).unwrap_or_default());
-    RequestHead { version, ..of_line(method, target) }
-}
-
-fn of_line(method: &[u8], target: &[u8]) -> RequestHead {
-    let parts = Target::parse(method, target);
-    RequestHead {
-        method: Some(Text::from_wire(method)),
-        target: Some(Text::from_wire(target)),
-        path: parts.path.map(Text::from_wire),
-        query: parts.query.map(Text::from_wire),
-        domain: parts.host.map(Text::from_wire),
-        version: None,
-        truncated: false,
-    }
-}
-
-/// The first line, without its end.
-fn start_line(bytes: &[u8]) -> &[u8] {
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// The two versions that the records know.
@@ -116,7 +75,7 @@ fn version(text: &[u8]) -> Option<Text> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_request, response_status, response_version};
+    use super::{is_request, parse_request, response_status, response_version};
 
     /// Method, target, domain and version of a request.
     fn told(head: &[u8], whole: bool) -> [String; 4] {
@@ -137,7 +96,10 @@ mod tests {
                 "GET / HTTP/1.1\r\nno field\r\nA: b\r\n folded\r\nBad Name: c\r\nHost: a\r\n\r\n",
                 ["GET", "/", "a", "1.1"],
             ),
-            ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", ["GET", "/a b", "-", "1.1"]),
+            ("GET /a b HTTP/1.1\r\nHost : a\r\n\r\n", ["GET", "/a b", "a", "1.1"]),
+            ("GET\t/\tHTTP/1.1  \r\nHost: a\r\n\r\n", ["GET", "/", "a", "1.1"]),
+            ("GET /HTTP/1.1\r\n\r\n", ["GET", "/HTTP/1.1", "-", "-"]),
+            ("GET /a\r\n", ["GET", "/a", "-", "-"]),
             ("GET /\x01 HTTP/1.1\r\n\r\n", ["GET", "/\\x01", "-", "1.1"]),
             ("GET / HTTP/1.7\r\n\r\n", ["GET", "/", "-", "-"]),
             ("GET\r\n\r\n", ["-", "-", "-", "-"]),
@@ -154,7 +116,9 @@ mod tests {
         for (head, expected) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nX-Y", ["GET", "/", "a", "1.1"]),
             ("GET / HTTP/1.1\r\nHost: exam", ["GET", "/", "-", "1.1"]),
-            ("GET / HTT", ["-", "-", "-", "-"]),
+            ("GET /a HTT", ["GET", "/a", "-", "-"]),
+            ("GET /a", ["GET", "-", "-", "-"]),
+            ("GET", ["-", "-", "-", "-"]),
         ] {
             assert_eq!(told(head.as_bytes(), false), expected, "{head}");
         }
@@ -167,10 +131,29 @@ mod tests {
             (b"HTTP/1.0  404\n", Some("1.0"), Some(404)),
             (b"HTTP/1.1 20", Some("1.1"), None),
             (b"HTTP/3 200 OK\r\n", None, Some(200)),
+            (b"HTTP/1.1\t 200ok", Some("1.1"), Some(200)),
+            (b"HTTP/1.1 200", Some("1.1"), None),
+            (b"HTTP/1.1 2000\r\n", Some("1.1"), None),
+            (b"HTTP/1.1 20x\r\n", Some("1.1"), None),
             (b"", None, None),
         ] {
             assert_eq!(response_version(head).as_ref().map(|text| text.as_str()), version);
             assert_eq!(response_status(head), status);
+        }
+    }
+
+    #[test]
+    fn only_what_looks_like_a_request_is_one_before_its_line_is_complete() {
+        for (head, expected) in [
+            (&b"GET /a"[..], true),
+            (b"POST http://a", true),
+            (b"ANY thing HTTP/1.1\r\nA: b", true),
+            (b"EHLO /a", false),
+            (b"GET key", false),
+            (b"GET", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_request(head), expected, "{head:?}");
         }
     }
 }

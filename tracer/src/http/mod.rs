@@ -7,9 +7,11 @@
 //!
 //! No clock, no I/O: time comes with the events.
 
+mod anomalies;
 mod assembly;
 mod exchange;
 mod head;
+mod lines;
 mod pairing;
 mod queue;
 mod target;
@@ -96,6 +98,9 @@ impl Conversation {
         self.direction(from_low).assembly.push(facts, bytes);
         if has(facts, mark::NOT_HTTP) {
             self.direction(from_low).assembly.clear();
+        }
+        if has(facts, mark::BAD_CHUNK) {
+            self.on_bad_chunk(from_low);
         }
         if has(facts, mark::LOST_SYNC) {
             self.on_lost_sync(from_low);

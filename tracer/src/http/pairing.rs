@@ -1,17 +1,19 @@
 //! Which exchange an event is about, and what it changes there.
 
+use std::collections::BTreeSet;
+
 use tracer_common::{
     event::{Framing, HttpFacts, mark},
-    http::is_interim,
+    http::{NO_STATUS, is_interim},
 };
 
 use super::{
-    Conversation, Current, Direction, Finding, FindingBody,
+    Conversation, Current, Direction, Finding, FindingBody, anomalies,
     assembly::Head,
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
 };
-use crate::record::{Confidence, Request, Response};
+use crate::record::{Anomaly, Confidence, Request, Response};
 
 impl Conversation {
     /// What one side sends.
@@ -64,6 +66,11 @@ impl Conversation {
         let pending = self.queue.by_number(facts.exchange)?;
         pending.head = head::parse_request(&head.bytes, head.whole);
         pending.weaken(confidence(facts, head));
+        let mut odd = anomalies::of_request(&head.bytes, head.whole);
+        if has(facts, mark::EMPTY_LINE) {
+            odd.insert(Anomaly::LeadingEmptyLine);
+        }
+        pending.anomalies.extend(&odd);
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
@@ -72,7 +79,8 @@ impl Conversation {
             pending.weaken(Confidence::Inferred);
         }
         let index = pending.index;
-        let request = Request { index, head: pending.head.clone(), confidence: pending.confidence };
+        let (head, confidence) = (pending.head.clone(), pending.confidence);
+        let request = Request { index, head, confidence, anomalies: odd };
         self.queue.give_up_before(index, true);
         self.find(facts.header.time, FindingBody::Request(request));
         Some(index)
@@ -88,6 +96,8 @@ impl Conversation {
             self.queue.by_number(facts.exchange)?
         };
         pending.weaken(confidence(facts, head));
+        let odd = response_anomalies(facts, head);
+        pending.anomalies.extend(&odd);
         if !pending.request.begun && !request_begun {
             // Its request was not told, and will not be.
             pending.request.give_up();
@@ -99,7 +109,7 @@ impl Conversation {
         if interim {
             pending.on_interim(facts.status);
         } else {
-            pending.status = Some(facts.status);
+            pending.status = status(facts);
             pending.response.on_head(head.first, framing, content_at(facts), facts.content);
             if framing == Some(Framing::Tunnel) {
                 pending.response.complete(None, Some(facts.header.time));
@@ -108,9 +118,10 @@ impl Conversation {
         let index = pending.index;
         let response = Response {
             index,
-            status: Some(facts.status),
+            status: status(facts),
             framing: framing.map(response_framing),
             confidence: pending.confidence,
+            anomalies: odd,
         };
         self.queue.give_up_before(index, false);
         self.find(facts.header.time, FindingBody::Response(response));
@@ -146,10 +157,18 @@ impl Conversation {
         let pending = self.queue.get(index)?;
         pending.weaken(Confidence::Inferred);
         if !client {
-            pending.status = Some(facts.status);
+            pending.status = status(facts);
             pending.response.on_head(None, Framing::from_byte(facts.framing), facts.offset, facts.content);
         }
         Some(pending)
+    }
+
+    /// The message being sent has a chunk that is not one.
+    pub(super) fn on_bad_chunk(&mut self, from_low: bool) {
+        let Some(current) = self.direction(from_low).current else { return };
+        if let Some(pending) = self.queue.get(current.index) {
+            pending.anomalies.insert(Anomaly::InvalidChunk);
+        }
     }
 
     /// Bytes of the direction were missed, so that messages may have passed unseen.
@@ -177,13 +196,11 @@ impl Conversation {
     /// A head will not be completed: what its start line says is known all the same.
     pub(super) fn on_head_cut(&mut self, from_low: bool) {
         let head = self.direction(from_low).assembly.give_up();
-        if !head::has_start_line(&head.bytes) {
-            return;
-        }
         match self.is_client(from_low) {
             Some(false) => self.on_response_head_cut(&head),
             // Only requests start without a mark that says so.
-            Some(true) | None => self.on_request_head_cut(&head, from_low),
+            Some(true) | None if head::is_request(&head.bytes) => self.on_request_head_cut(&head, from_low),
+            Some(true) | None => {}
         }
     }
 
@@ -191,6 +208,7 @@ impl Conversation {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
         pending.head = head::parse_request(&head.bytes, false);
+        pending.anomalies = anomalies::of_request(&head.bytes, false);
         pending.request.on_head(head.first, None, 0, 0);
         pending.request.missed = head.missed;
     }
@@ -210,6 +228,23 @@ impl Conversation {
 /// Whether any of `marks` is set.
 pub(super) fn has(facts: &HttpFacts, marks: u16) -> bool {
     facts.marks & marks != 0
+}
+
+/// The status code of a response, if it has one.
+fn status(facts: &HttpFacts) -> Option<u16> {
+    Some(facts.status).filter(|status| *status != NO_STATUS)
+}
+
+/// What is odd about a response.
+fn response_anomalies(facts: &HttpFacts, head: &Head) -> BTreeSet<Anomaly> {
+    let mut odd = anomalies::of_response(&head.bytes, status(facts));
+    if has(facts, mark::EMPTY_LINE) {
+        odd.insert(Anomaly::LeadingEmptyLine);
+    }
+    if has(facts, mark::UNSOLICITED) && !has(facts, mark::RESYNCED) {
+        odd.insert(Anomaly::ResponseBeforeRequest);
+    }
+    odd
 }
 
 /// Stream offset behind a complete head.

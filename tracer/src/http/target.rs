@@ -1,5 +1,7 @@
 //! Request targets (RFC 9112, 3.2) and the host in them.
 
+use super::lines::split_once;
+
 /// The parts of a request target. A part that is not there, or empty, is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target<'a> {
@@ -58,12 +60,6 @@ pub(super) fn host(authority: &[u8]) -> Option<&[u8]> {
         authority.iter().position(|byte| *byte == b':')
     };
     authority.get(..end.unwrap_or(authority.len())).filter(|host| !host.is_empty())
-}
-
-/// What is before and after the first `separator`.
-fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == separator)?;
-    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! HTTP: requests, responses, exchanges.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::Text;
+use super::{Anomaly, Text};
 
 /// The head of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -16,6 +18,9 @@ pub struct Request {
     /// How much of it is known.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
+    /// What is odd about it.
+    #[serde(rename = "http.anomalies", skip_serializing_if = "BTreeSet::is_empty")]
+    pub anomalies: BTreeSet<Anomaly>,
 }
 
 /// What the head of a request says.
@@ -59,6 +64,9 @@ pub struct Response {
     /// How much of it is known.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
+    /// What is odd about it.
+    #[serde(rename = "http.anomalies", skip_serializing_if = "BTreeSet::is_empty")]
+    pub anomalies: BTreeSet<Anomaly>,
 }
 
 /// A request and its final response.
@@ -91,6 +99,9 @@ pub struct Exchange {
     /// How much of it is known.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
+    /// What is odd about its messages, interim responses included.
+    #[serde(rename = "http.anomalies", skip_serializing_if = "BTreeSet::is_empty")]
+    pub anomalies: BTreeSet<Anomaly>,
     /// First to last byte of the request.
     #[serde(rename = "http.request_ns", skip_serializing_if = "Option::is_none")]
     pub request_ns: Option<u64>,

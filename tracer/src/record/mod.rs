@@ -3,6 +3,7 @@
 //! The fields carry the names of the JSON contract: OpenTelemetry semantic conventions and ECS where they have a name,
 //! `tcp.*` otherwise. A fact that was not observed is `None`, and then absent. Durations are in nanoseconds.
 
+mod anomaly;
 mod connection;
 mod exchange;
 mod segment;
@@ -16,6 +17,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
+pub use anomaly::Anomaly;
 pub use connection::{CloseReason, Closed, ConnState, Opened, SideTotals, StateChange, TcpState};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
 pub use segment::{Purpose, SegmentSeen};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tracer::record::{
-    Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened, Outcome,
-    Purpose, Record, Request, RequestHead, Response, ResponseFraming, Side, StateChange, TcpState, Text,
+    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened,
+    Outcome, Purpose, Record, Request, RequestHead, Response, ResponseFraming, Side, StateChange, TcpState,
+    Text,
 };
 use tracer::sink::Format;
 
@@ -81,6 +82,32 @@ fn variants() -> Vec<(String, Body)> {
             Response { index: 1, status: Some(200), framing: Some(framing), ..Response::default() };
         add(format!("response, {framing:?}"), Body::Response(response));
     }
+    for anomaly in all!(Anomaly {
+        LeadingEmptyLine,
+        BareLf,
+        ExtraSpace,
+        Http09,
+        UnknownVersion,
+        InvalidStatus,
+        MissingReason,
+        ObsFold,
+        SpaceBeforeColon,
+        InvalidField,
+        MissingHost,
+        DuplicateHost,
+        LengthAndEncoding,
+        DuplicateLength,
+        ConflictingLength,
+        InvalidLength,
+        UnknownCoding,
+        InvalidChunk,
+        ResponseBeforeRequest
+    }) {
+        add(
+            format!("exchange, {anomaly:?}"),
+            with_exchange(|exchange| exchange.anomalies = [anomaly].into()),
+        );
+    }
     for outcome in all!(Outcome { Complete, NoResponse, RequestAborted, ResponseTruncated, NotObserved }) {
         add(format!("exchange, {outcome:?}"), with_exchange(|exchange| exchange.outcome = outcome));
     }
@@ -88,7 +115,7 @@ fn variants() -> Vec<(String, Body)> {
         add(format!("exchange, {confidence:?}"), with_exchange(|exchange| exchange.confidence = confidence));
         add(
             format!("request, {confidence:?}"),
-            Body::Request(Request { index: 1, head: get("/"), confidence }),
+            Body::Request(Request { index: 1, head: get("/"), confidence, ..Request::default() }),
         );
     }
     for reason in all!(CloseReason {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tracer::record::{
-    Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened, Outcome,
-    Purpose, Record, Request, Response, ResponseFraming, Side, SideTotals, StateChange, TcpState,
+    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened,
+    Outcome, Purpose, Record, Request, Response, ResponseFraming, Side, SideTotals, StateChange, TcpState,
 };
 use tracer::sink::Format;
 
@@ -46,6 +46,9 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
     assert_eq!(exchange_phrase(|_| {}), complete);
     let inferred = format!("{complete} [inferred]");
     assert_eq!(exchange_phrase(|exchange| exchange.confidence = Confidence::Inferred), inferred);
+    let odd = format!("{complete} [odd: bare_lf, http_0_9]");
+    let anomalies = [Anomaly::Http09, Anomaly::BareLf];
+    assert_eq!(exchange_phrase(|exchange| exchange.anomalies = anomalies.into()), odd);
     let with_content = complete.replace("html 200", "html (1.2 kB) 200");
     assert_eq!(exchange_phrase(|exchange| exchange.request_body_size = Some(1_200)), with_content);
     let truncated = exchange_phrase(|exchange| {
@@ -96,10 +99,17 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
 
 #[test]
 fn heads_states_and_segments_have_their_lines() {
-    let request = Request { index: 2, head: get("/logo.png"), confidence: Confidence::Exact };
+    let request =
+        Request { index: 2, head: get("/logo.png"), confidence: Confidence::Exact, ..Default::default() };
     assert_eq!(phrase(Body::Request(request)), "request 2 GET /logo.png");
     let framing = Some(ResponseFraming::Chunked);
-    let response = Response { index: 2, status: Some(200), framing, confidence: Confidence::Exact };
+    let response = Response {
+        index: 2,
+        status: Some(200),
+        framing,
+        confidence: Confidence::Exact,
+        ..Default::default()
+    };
     assert_eq!(phrase(Body::Response(response)), "response 2 200, in chunks");
     let change = StateChange {
         client: TcpState::Established,

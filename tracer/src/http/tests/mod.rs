@@ -347,12 +347,18 @@ fn an_aborted_request_is_told_with_what_was_sent() {
             &[words],
         );
     }
-    expect(
-        |wire| {
-            wire.client("GET /a HT").finish(End::Reset);
-        },
-        &[],
-    );
+    for (start, words) in [
+        ("GET /a HT", &["1 GET /a - - -/- request_aborted exact"][..]),
+        ("GET /a", &["1 GET - - - -/- request_aborted exact"]),
+        ("EHLO /a HT", &[]),
+    ] {
+        expect(
+            |wire| {
+                wire.client(start).finish(End::Reset);
+            },
+            words,
+        );
+    }
 }
 
 #[test]

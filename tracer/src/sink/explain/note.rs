@@ -67,7 +67,12 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
         Confidence::Exact => ".",
         Confidence::Resynced => ". Bytes were missed before it: this was found by its looks.",
         Confidence::Inferred => ". Request and answer were matched, or their end set, by a guess.",
-    })
+    })?;
+    if exchange.anomalies.is_empty() {
+        return Ok(());
+    }
+    let words: Vec<_> = exchange.anomalies.iter().map(|anomaly| anomaly.as_str()).collect();
+    write!(out, " Odd about it: {}.", words.join(", "))
 }
 
 fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: Timestamp) -> fmt::Result {

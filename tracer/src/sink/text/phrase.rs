@@ -97,7 +97,11 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     if exchange.framing == Some(ResponseFraming::Tunnel) {
         out.write_str(" [tunnel]")?;
     }
-    confidence(out, exchange.confidence)
+    confidence(out, exchange.confidence)?;
+    for (number, anomaly) in exchange.anomalies.iter().enumerate() {
+        write!(out, "{}{}", if number == 0 { " [odd: " } else { ", " }, anomaly.as_str())?;
+    }
+    if exchange.anomalies.is_empty() { Ok(()) } else { out.write_char(']') }
 }
 
 /// `GET /index.html`, with `?` for what was not seen.

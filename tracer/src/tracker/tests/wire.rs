@@ -47,7 +47,7 @@ impl FrameBytes for Carried {
         self.payload.as_slice().read(offset)
     }
 
-    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> bool {
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         self.payload.as_slice().copy(offset, into, len)
     }
 

@@ -155,6 +155,7 @@ fn requests() -> Vec<Row> {
         })
     };
     let get: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let folded: &[u8] = b"PUT /p HTTP/1.1\r\nContent-Length :\r\n 00,\r\n\t0\r\n\r\n";
     let posted: &[u8] = b"POST /p HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
     vec![
         told("a request head", get, &[(WHOLE, get)]),
@@ -170,7 +171,14 @@ fn requests() -> Vec<Row> {
             &[get, get, get].concat(),
             &[(WHOLE, get), (WHOLE, get), (WHOLE, get)],
         ),
-        told("empty lines before a request", &[b"\r\n\r\n", get].concat(), &[(WHOLE, get)]),
+        told(
+            "empty lines before a request",
+            &[b"\r\n\r\n", get].concat(),
+            &[(WHOLE | mark::EMPTY_LINE, get)],
+        ),
+        told("a simple request of HTTP/0.9", b"GET /\r\n", &[(WHOLE, b"GET /\r\n")]),
+        told("folded lengths and blanks before a colon", folded, &[(WHOLE, folded)]),
+        told("an odd version", b"GET /\tHTTP/01.10 \n\n", &[(WHOLE, b"GET /\tHTTP/01.10 \n\n")]),
         told("a request with its content", &[posted, b"abcd"].concat(), &[(WHOLE, posted)]),
         told(
             "a request with half of its content",

@@ -24,7 +24,7 @@ fn config() -> ReplayConfig {
     let timeout = Duration::from_secs(60);
     ReplayConfig {
         files: vec![FILE.clone()],
-        ports: "1-65535".parse().expect("ports"),
+        ports: "1-1024".parse().expect("ports"),
         hosts: Vec::new(),
         limits: Limits { max_connections: 16, half_open_timeout: timeout, idle_timeout: timeout },
         close_linger: timeout,

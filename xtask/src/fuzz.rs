@@ -35,6 +35,9 @@ const MEMORY: u32 = 1024;
 /// Time that one input may take, in seconds: ten thousand times what an ordinary one takes.
 const TIMEOUT: u32 = 10;
 
+/// Bytes of an input: a few dozen frames, so that thousands of inputs run in a second.
+const MAX_LEN: u32 = 8 * 1024;
+
 /// What to run, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -102,7 +105,7 @@ fn fuzz(folder: &Path, programs: &Path, target: &str, seconds: u32) -> Result<()
     let mut program = Command::new(programs.join(target));
     program.arg(&found).arg(folder.join("seeds").join(target));
     program.arg(format!("-artifact_prefix={}/{target}-", broken.display()));
-    program.args([format!("-max_total_time={seconds}"), format!("-timeout={TIMEOUT}")]);
+    program.args([format!("-max_total_time={seconds}"), format!("-timeout={TIMEOUT}"), format!("-max_len={MAX_LEN}")]);
     program.args([format!("-rss_limit_mb={MEMORY}"), "-verbosity=0".to_owned()]);
     if target == "capture" {
         // Of each input that is no capture it says so; libFuzzer's own words still come.

@@ -1,7 +1,9 @@
-//! `cargo xtask`: sets up, builds, runs and tests tracer.
+//! `cargo xtask`: sets up, builds, runs, tests and measures tracer.
 
 mod apt;
 mod build;
+mod corpus;
+mod fuzz;
 mod process;
 mod setup;
 mod test;
@@ -11,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Sets up, builds, runs and tests tracer.
+/// Sets up, builds, runs, tests and measures tracer.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -35,6 +37,10 @@ enum Task {
     },
     /// Check and test everything
     Test(test::Options),
+    /// Give the parsers inputs that nobody thought of
+    Fuzz(fuzz::Options),
+    /// Measure the replay of captures whose content is known
+    Corpus(corpus::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +50,8 @@ fn main() -> ExitCode {
         Task::Build => build::release(),
         Task::Run { arguments } => build::run(&arguments),
         Task::Test(options) => test::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Corpus(options) => corpus::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

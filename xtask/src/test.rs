@@ -5,13 +5,16 @@ use clap::Args;
 use ebpf_build::Tools;
 
 use crate::{
-    build,
+    build, fuzz,
     process::{can_be_root, cargo, execute, is_root, step, workspace},
     setup, test_programs,
 };
 
 /// The tests of tracer that need root, by the name of their binary.
 const ROOT_TESTS: [&str; 2] = ["kernel", "namespaces"];
+
+/// How long each fuzz target runs, in seconds: enough to notice what is broken for most inputs.
+const FUZZ_SECONDS: u32 = 5;
 
 /// What to leave out, and how.
 #[derive(Debug, Args)]
@@ -47,6 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         lint_kernel_programs(tools)?;
     }
     host()?;
+    fuzz::run(&fuzz::Options::briefly(FUZZ_SECONDS))?;
     let names = root_tests();
     if names.is_empty() {
         eprintln!("==> no tests need root");

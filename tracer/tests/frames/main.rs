@@ -2,6 +2,7 @@
 //! (`tests/kernel/differential.rs`), with the same table.
 #![forbid(unsafe_code)]
 
+mod seeds;
 mod table;
 
 use bytes::Bytes;

@@ -1,0 +1,52 @@
+//! Any bytes as a capture, through the whole of `tracer replay`: it ends, with as many frames as there is room for.
+#![no_main]
+
+use std::{io::Cursor, path::PathBuf, sync::LazyLock, time::Duration};
+
+use libfuzzer_sys::fuzz_target;
+use tracer::{
+    capture::{Capture, Interrupt},
+    config::{Limits, Output, ReplayConfig},
+    replay,
+    sink::Format,
+};
+
+/// Bytes of the shortest header of a frame: a simple packet block, without its frame.
+const MIN_HEADER: u64 = 16;
+/// How much gzip makes of one byte at most (zlib's technical details: 1032), and a little.
+const MAX_RATIO: u64 = 1040;
+
+/// Where the input is written, for the program to read.
+static FILE: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::temp_dir().join(format!("tracer-fuzz-capture-{}", std::process::id())));
+
+fn config() -> ReplayConfig {
+    let timeout = Duration::from_secs(60);
+    ReplayConfig {
+        files: vec![FILE.clone()],
+        ports: "1-1024".parse().expect("ports"),
+        hosts: Vec::new(),
+        limits: Limits { max_connections: 16, half_open_timeout: timeout, idle_timeout: timeout },
+        close_linger: timeout,
+        output: Output {
+            format: Format::Json,
+            events: "connection,exchange,state,segment,request,response".parse().expect("events"),
+            file: Some("/dev/null".into()),
+        },
+        duration: None,
+        count: None,
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    if let Ok(mut capture) = Capture::new(Cursor::new(input.to_vec())) {
+        let mut frames = 0;
+        while let Ok(Some(frame)) = capture.next_frame() {
+            frames += 1;
+            assert!(frame.time > 0 && frame.interface > 0 && frame.wire_len >= frame.bytes.len());
+        }
+        assert!(frames * MIN_HEADER <= input.len() as u64 * MAX_RATIO, "{frames} frames");
+    }
+    std::fs::write(&*FILE, input).expect("the folder for temporary files can be written to");
+    replay::run(&config(), Interrupt::default()).expect("nothing takes everything");
+});

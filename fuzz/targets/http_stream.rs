@@ -1,0 +1,77 @@
+//! Two directions of any bytes in segments of any length: an exchange has a head, and the cuts between segments change
+//! nothing in what is told.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tracer_common::{event::mark, wire::LinkType};
+use tracer_fuzz::{Path, Told, pieces};
+
+/// Bytes of both streams together: within the steps that the scanner has for one segment.
+const MAX_INPUT: usize = 8 * 1024;
+
+/// What is found by its looks is looked for where segments start, so that cuts do count.
+const GUESSED: u16 = mark::LOST_SYNC | mark::RESYNCED | mark::NOT_HTTP | mark::UNSOLICITED;
+
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+const FIN: u8 = 0x01;
+
+/// A connection of port 40000 to port 80.
+#[derive(Default)]
+struct Wire {
+    path: Path,
+    told: Told,
+    /// Next sequence numbers of client and server.
+    next: [u32; 2],
+}
+
+impl Wire {
+    fn segment(&mut self, server: bool, flags: u8, payload: &[u8]) {
+        let (own, other) = (usize::from(server), usize::from(!server));
+        let (ports, hosts) = if server { ([80, 40_000], [2, 1]) } else { ([40_000, 80], [1, 2]) };
+        let len = u16::try_from(40 + payload.len()).expect("short");
+        let mut packet = vec![0x45, 0];
+        packet.extend(len.to_be_bytes());
+        packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        packet.extend(hosts.map(|host| [10, 0, 0, host]).as_flattened());
+        packet.extend(ports.map(u16::to_be_bytes).as_flattened());
+        packet.extend(self.next[own].to_be_bytes());
+        packet.extend(if flags & ACK == 0 { 0 } else { self.next[other] }.to_be_bytes());
+        packet.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        packet.extend(payload);
+        let used = payload.len() as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
+        self.next[own] = self.next[own].wrapping_add(used);
+        self.path.frame(&packet, packet.len(), LinkType::RawIp, 1000, &mut self.told);
+    }
+
+    /// The whole conversation, its turns cut into segments of `size` bytes, or as the turn says.
+    fn talk(input: &[u8], size: Option<usize>) -> Told {
+        let mut wire = Self { next: [u32::MAX - 5, 77], ..Self::default() };
+        wire.segment(false, SYN, &[]);
+        wire.segment(true, SYN | ACK, &[]);
+        wire.segment(false, ACK, &[]);
+        for (say, bytes) in pieces(input) {
+            let size = size.unwrap_or(usize::from(say >> 1).max(1));
+            for part in bytes.chunks(size) {
+                wire.segment(say & 1 == 1, ACK, part);
+            }
+        }
+        for server in [true, false] {
+            wire.segment(server, FIN | ACK, &[]);
+        }
+        wire.segment(true, ACK, &[]);
+        let Self { path, mut told, .. } = wire;
+        path.finish(&mut told);
+        told
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let input = &input[..input.len().min(MAX_INPUT)];
+    let cut = Wire::talk(input, None);
+    assert!(cut.exchanges <= cut.heads, "{} exchanges of {} heads", cut.exchanges, cut.heads);
+    let whole = Wire::talk(input, Some(MAX_INPUT));
+    if (cut.marks | whole.marks) & GUESSED == 0 {
+        assert_eq!(cut.story, whole.story, "the same bytes, cut and whole");
+    }
+});

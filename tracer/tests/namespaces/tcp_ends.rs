@@ -85,7 +85,7 @@ fn a_refused_connection_is_told_as_refused() {
     assert_eq!(trace.names(), ["connection.closed", "tracer.summary"]);
     assert_eq!(end(&trace), ("REJ", "refused", Some("server"), 0, 0));
     let closed = trace.closed()[0];
-    assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("Sr", 33));
+    assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("Sr", 37));
     assert_eq!((closed.number("client.packets"), closed.number("server.packets")), (1, 1));
 }
 
@@ -110,7 +110,7 @@ fn a_connection_that_nobody_answers_is_told_as_unanswered_with_its_repetitions()
     assert_eq!(trace.names(), ["connection.closed", "tracer.summary"]);
     assert_eq!(end(&trace), ("S0", "unanswered", None, 0, 0));
     let closed = trace.closed()[0];
-    assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("ST", 1));
+    assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("S", 1));
     assert_eq!((closed.number("client.packets"), closed.number("client.retransmits")), (2, 1));
     assert_eq!(closed.number("server.packets"), 0);
     assert_eq!(closed.text("server.address"), "10.77.99.9");
@@ -131,7 +131,7 @@ fn a_handshake_never_confirmed_is_told_when_it_expires() {
     assert_eq!(trace.names(), ["connection.closed", "tracer.summary"]);
     assert_eq!(end(&trace), ("S1", "half_open_timeout", None, 0, 0));
     let closed = trace.closed()[0];
-    assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("Sht", 3));
+    assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("Sh", 3));
     assert_eq!((closed.number("client.packets"), closed.number("server.packets")), (1, 2));
     assert_eq!(closed.number("server.retransmits"), 1);
     assert_eq!(closed.text("client.address"), forged.source.ip().to_string());

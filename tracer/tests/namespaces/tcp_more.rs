@@ -28,7 +28,7 @@ fn a_connection_older_than_tracer_is_followed_from_its_next_exchange() {
     assert_eq!(exchange.number("http.response.status_code"), 404);
     assert_eq!((exchange.text("http.outcome"), exchange.text("http.confidence")), ("complete", "resynced"));
     let closed = trace.closed()[0];
-    assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("OTH", "fin"));
+    assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("SF", "fin"));
     assert_eq!((closed.number("client.bytes"), closed.number("server.bytes")), (asked, answered));
     assert_eq!(closed.text("server.address"), pair.server.v4.to_string());
 }
@@ -95,7 +95,7 @@ fn a_connection_given_up_in_silence_is_picked_up_anew() {
         .iter()
         .map(|closed| (closed.text("tcp.conn_state"), closed.text("tcp.close.reason")))
         .collect();
-    assert_eq!(ends, [("S1", "idle_timeout"), ("OTH", "fin")]);
+    assert_eq!(ends, [("S1", "idle_timeout"), ("SF", "fin")]);
     let bytes: Vec<_> = trace
         .closed()
         .iter()

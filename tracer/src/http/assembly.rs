@@ -90,6 +90,11 @@ impl Assembly {
         *self = Self::default();
     }
 
+    /// The exchange that the head belongs to, as far as the kernel knows it.
+    pub(super) const fn exchange(&self) -> u32 {
+        self.exchange
+    }
+
     /// Whether a head has begun and not ended.
     pub(super) const fn in_progress(&self) -> bool {
         self.number != 0

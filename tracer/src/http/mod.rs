@@ -52,8 +52,10 @@ pub enum End {
     Closed,
     /// A RST.
     Reset,
-    /// The connection goes on or went silent, but is not followed any more.
+    /// The connection went silent, or is not followed any more.
     NotObserved,
+    /// The connection may go on; it is the observation that ends. A request whose head is under way is none yet.
+    ObservationOver,
 }
 
 /// All HTTP of one connection.
@@ -150,13 +152,17 @@ impl Conversation {
     /// The connection is over: what is under way is told now, oldest first.
     pub fn finish(&mut self, why: End, time: u64) {
         // First of all, because a request may turn up.
-        self.on_head_cut(true);
-        self.on_head_cut(false);
+        for from_low in [true, false] {
+            if why == End::ObservationOver {
+                self.drop_unanswered_head(from_low);
+            }
+            self.on_head_cut(from_low);
+        }
         for from_low in [true, false] {
             let how = match (why, self.direction(from_low).fin) {
                 (End::Closed, Some(fin)) => fin,
                 (End::Reset, _) => StreamEnd::Reset,
-                (End::Closed, None) | (End::NotObserved, _) => StreamEnd::Unobserved,
+                (End::Closed, None) | (End::NotObserved | End::ObservationOver, _) => StreamEnd::Unobserved,
             };
             self.on_stream_end(from_low, how);
         }

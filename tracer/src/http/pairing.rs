@@ -204,6 +204,14 @@ impl Conversation {
         }
     }
 
+    /// Forgets the head of a request that is under way and has no response yet.
+    pub(super) fn drop_unanswered_head(&mut self, from_low: bool) {
+        let number = self.direction(from_low).assembly.exchange();
+        if self.is_client(from_low) != Some(false) && self.queue.existing(number).is_none() {
+            self.direction(from_low).assembly.clear();
+        }
+    }
+
     fn on_request_head_cut(&mut self, head: &Head, from_low: bool) {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };

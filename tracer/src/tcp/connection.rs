@@ -453,8 +453,8 @@ impl Connection {
             CloseReason::Unanswered
             | CloseReason::HalfOpenTimeout
             | CloseReason::IdleTimeout
-            | CloseReason::Evicted
-            | CloseReason::EndOfCapture => End::NotObserved,
+            | CloseReason::Evicted => End::NotObserved,
+            CloseReason::EndOfCapture => End::ObservationOver,
         };
         said.append(&mut self.held);
         self.http.finish(end, now);

@@ -112,6 +112,19 @@ fn a_status_code_below_100_is_final() {
 }
 
 #[test]
+fn a_head_under_way_is_a_request_only_once_the_connection_ends() {
+    for (end, told) in [
+        (End::Closed, &["1 GET /a - - -/- not_observed exact"][..]),
+        (End::Reset, &["1 GET /a - - -/- request_aborted exact"]),
+        (End::ObservationOver, &[]),
+    ] {
+        let mut wire = Wire::connected();
+        wire.client("GET /a HTTP/1.1\r\nHost: exa").finish(end);
+        assert_eq!(wire.exchanges(), told, "{end:?}");
+    }
+}
+
+#[test]
 fn interim_responses_belong_to_the_exchange_they_precede() {
     expect(
         |wire| {

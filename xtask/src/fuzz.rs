@@ -105,7 +105,11 @@ fn fuzz(folder: &Path, programs: &Path, target: &str, seconds: u32) -> Result<()
     let mut program = Command::new(programs.join(target));
     program.arg(&found).arg(folder.join("seeds").join(target));
     program.arg(format!("-artifact_prefix={}/{target}-", broken.display()));
-    program.args([format!("-max_total_time={seconds}"), format!("-timeout={TIMEOUT}"), format!("-max_len={MAX_LEN}")]);
+    program.args([
+        format!("-max_total_time={seconds}"),
+        format!("-timeout={TIMEOUT}"),
+        format!("-max_len={MAX_LEN}"),
+    ]);
     program.args([format!("-rss_limit_mb={MEMORY}"), "-verbosity=0".to_owned()]);
     if target == "capture" {
         // Of each input that is no capture it says so; libFuzzer's own words still come.

@@ -19,8 +19,11 @@ use crate::{
     web::{Nginx, curl},
 };
 
-/// The name of the capture, and what happens.
-pub(super) const SCENES: [(&str, fn(&VethPair)); 11] = [
+/// What happens between two namespaces.
+type Scene = fn(&VethPair);
+
+/// The name of each capture, and what happens.
+pub(super) const SCENES: [(&str, Scene); 11] = [
     ("page_and_two_cached", page_and_two_cached),
     ("pipelined", pipelined),
     ("chunked", chunked),

@@ -131,7 +131,7 @@ pub struct Told {
     pub heads: u64,
     /// Marks of all HTTP events together.
     pub marks: u16,
-    /// Exchanges.
+    /// Exchanges, those included of which only the number is known.
     pub exchanges: u64,
     /// Method, target and status of each exchange.
     pub story: Vec<[Option<String>; 3]>,

@@ -20,5 +20,7 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     path.finish(&mut told);
-    assert!(told.exchanges <= told.heads, "{} exchanges of {} heads", told.exchanges, told.heads);
+    // After a loss the numbers of exchanges may leave some out, of which nothing is known.
+    let seen = told.story.iter().filter(|exchange| exchange.iter().any(Option::is_some)).count() as u64;
+    assert!(seen <= told.heads, "{} exchanges of {} heads: {:?}", told.exchanges, told.heads, told.story);
 });

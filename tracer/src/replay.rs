@@ -40,6 +40,8 @@ struct Replay {
     span: Option<(u64, u64)>,
     /// Frames of link layers that are not known.
     unknown_links: u64,
+    /// The interface whose name was told last; 0: none.
+    named: u32,
 }
 
 /// Why the next frame is not looked at.
@@ -90,6 +92,7 @@ impl Replay {
             duration: config.duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
             span: None,
             unknown_links: 0,
+            named: 0,
         })
     }
 
@@ -131,17 +134,22 @@ impl Replay {
                 return Ok(false);
             }
         };
+        self.named = 0;
+        let is_pipe = path == Path::new("-");
         while !self.interrupt.is_set() {
             match capture.next_frame() {
-                Ok(Some(frame)) => self.observe(&frame)?,
+                Ok(Some(frame)) => {
+                    self.observe(&frame)?;
+                    if is_pipe {
+                        // The next frame may take its time.
+                        self.analysis.telling.flush()?;
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     complain(error);
                     return Ok(false);
                 }
-            }
-            for (number, name) in capture.new_names() {
-                self.analysis.tracker.name_interface(number, &name);
             }
         }
         Ok(true)
@@ -154,6 +162,12 @@ impl Replay {
             return Err(Halt::TimeIsUp);
         }
         self.span = Some((first, latest));
+        if frame.interface != self.named {
+            self.named = frame.interface;
+            if let Some(name) = frame.name {
+                self.analysis.tracker.name_interface(frame.interface, name);
+            }
+        }
         let Some((link, stripped)) = strip(frame.link, frame.bytes) else {
             self.unknown_links += 1;
             return Ok(());

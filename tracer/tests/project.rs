@@ -99,8 +99,12 @@ fn the_readme_explains_every_field_and_every_option() {
     for field in fields {
         assert!(readme.contains(&format!("`{field}`")), "the README does not explain {field}");
     }
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_tracer")).args(["trace", "--help"]).output();
-    let help = String::from_utf8(help.expect("it runs").stdout).expect("text");
+    let help = |command: &str| {
+        let help =
+            std::process::Command::new(env!("CARGO_BIN_EXE_tracer")).args([command, "--help"]).output();
+        String::from_utf8(help.expect("it runs").stdout).expect("text")
+    };
+    let help = help("trace") + &help("replay");
     for option in help.split_whitespace().filter(|word| word.starts_with("--")) {
         let option = option.trim_end_matches([',', '.', ';']);
         assert!(option == "--help" || readme.contains(option), "the README does not explain {option}");

@@ -30,7 +30,6 @@ pub(super) struct Interfaces {
     big_endian: bool,
     /// Number of the first one of the section, less one: numbers are not used again in later sections.
     before: u32,
-    named: usize,
 }
 
 impl Interface {
@@ -48,7 +47,6 @@ impl Interfaces {
     pub(super) fn start_section(&mut self, big_endian: bool) {
         self.before += u32::try_from(self.section.len()).unwrap_or(0);
         self.section.clear();
-        self.named = 0;
         self.big_endian = big_endian;
     }
 
@@ -67,16 +65,8 @@ impl Interfaces {
         });
     }
 
-    /// The names that were not told yet.
-    pub(super) fn new_names(&mut self) -> Vec<(u32, String)> {
-        let (first, before) = (self.named, self.before);
-        self.named = self.section.len();
-        let numbered = (before + 1..).zip(&self.section).skip(first);
-        numbered.filter_map(|(number, interface)| Some((number, interface.name.clone()?))).collect()
-    }
-
     /// The frame in a block, if it holds one and its interface is known.
-    pub(super) fn frame<'a>(&self, block: PcapBlockOwned<'a>) -> Option<Captured<'a>> {
+    pub(super) fn frame<'a>(&'a self, block: PcapBlockOwned<'a>) -> Option<Captured<'a>> {
         match block {
             PcapBlockOwned::Legacy(block) => {
                 let interface = self.section.first()?;
@@ -100,7 +90,13 @@ impl Interfaces {
         }
     }
 
-    fn captured<'a>(&self, index: u32, ticks: u128, wire_len: u32, bytes: &'a [u8]) -> Option<Captured<'a>> {
+    fn captured<'a>(
+        &'a self,
+        index: u32,
+        ticks: u128,
+        wire_len: u32,
+        bytes: &'a [u8],
+    ) -> Option<Captured<'a>> {
         let interface = self.section.get(index as usize)?;
         let since = i128::try_from(ticks * SECOND / interface.resolution).ok()?;
         let time = since + i128::from(interface.offset) * SECOND.cast_signed();
@@ -108,6 +104,7 @@ impl Interfaces {
             // Zero means "not seen" everywhere else.
             time: u64::try_from(time).unwrap_or(0).max(1),
             interface: self.before + index + 1,
+            name: interface.name.as_deref(),
             link: interface.link,
             wire_len: (wire_len as usize).max(bytes.len()),
             bytes,

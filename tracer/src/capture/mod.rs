@@ -34,6 +34,8 @@ pub struct Captured<'a> {
     pub time: u64,
     /// Number of the interface in the capture, from 1.
     pub interface: u32,
+    /// What the capture calls it.
+    pub name: Option<&'a str>,
     /// LINKTYPE_ value (www.tcpdump.org/linktypes.html).
     pub link: i32,
     /// Bytes on the wire; `bytes` may be fewer.
@@ -140,11 +142,6 @@ impl Capture {
         Ok(self.interfaces.frame(block))
     }
 
-    /// The names of the interfaces that were found since the last call, by number.
-    pub fn new_names(&mut self) -> Vec<(u32, String)> {
-        self.interfaces.new_names()
-    }
-
     fn step(&mut self) -> Result<Step, CaptureError> {
         let after = self.frames;
         match self.reader.next() {
@@ -162,9 +159,13 @@ impl Capture {
                     self.interfaces.add_description(&description);
                     Step::Other(len)
                 }
-                block @ (PcapBlockOwned::Legacy(_) | PcapBlockOwned::NG(_)) => {
-                    if self.interfaces.frame(block).is_some() { Step::Frame } else { Step::Other(len) }
+                block @ (PcapBlockOwned::Legacy(_)
+                | PcapBlockOwned::NG(Block::EnhancedPacket(_) | Block::SimplePacket(_))) => {
+                    // Of an interface that was described, or nobody knows what it is.
+                    self.interfaces.frame(block).ok_or(CaptureError::Damaged { after })?;
+                    Step::Frame
                 }
+                PcapBlockOwned::NG(_) => Step::Other(len),
             }),
             Err(PcapError::Eof) => Ok(Step::End),
             Err(PcapError::Incomplete(_)) => Ok(Step::More),

@@ -22,10 +22,10 @@ pub(super) fn measure(subject: &Subject) -> Result<Measured> {
     let broken = list(&told["broken"]);
     // It fails when tracer did, and says so.
     if !status.success() || !broken.is_empty() {
-        let broken: Vec<_> = broken.iter().map(|row| words(row)).collect();
+        let broken: Vec<_> = broken.iter().map(words).collect();
         bail!("score.py ended with {status}; tracer failed on {}", broken.join("; "));
     }
-    let failures = list(&told["failures"]).iter().map(|row| words(row)).collect();
+    let failures = list(&told["failures"]).iter().map(words).collect();
     Ok(Measured { figures: figures(&told)?, failures })
 }
 

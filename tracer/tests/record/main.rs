@@ -1,0 +1,95 @@
+//! Records the captures of `tests/captures` anew: real conversations of nginx and curl, and segments that nobody can be
+//! asked to send, in private namespaces.
+//!
+//! As root: `cargo test -p tracer --test record -- --ignored`, and then, because each recording has ports and times of
+//! its own, `UPDATE_GOLDENS=1 cargo test -p tracer --test replay`.
+#![forbid(unsafe_code)]
+
+mod scenes;
+#[expect(dead_code, reason = "the accounts of nginx and curl are for other tests")]
+#[path = "../namespaces/web.rs"]
+mod web;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tracer::netns::{End, PairOptions, VethPair};
+
+/// How long what was asked for may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Silence after which nothing more comes: longer than a delayed acknowledgment.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// Whether `condition` came true within [`PATIENCE`].
+fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
+}
+
+/// tcpdump at one end.
+struct Recorder(Child);
+
+impl Recorder {
+    /// Records from now on.
+    fn start(end: &End, path: &Path) -> Self {
+        let mut command = Command::new("tcpdump");
+        // Written at once, and without giving up the rights to write there.
+        command
+            .args(["-i", end.interface, "-U", "--immediate-mode", "-Z", "root", "-w"])
+            .arg(path)
+            .arg("tcp");
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let child = end.namespace.command(command);
+        let mut child = child.unwrap_or_else(|error| panic!("tcpdump is not installed: {error}"));
+        let errors = BufReader::new(child.stderr.take().expect("the errors are piped"));
+        let listens = errors.lines().map_while(Result::ok).any(|line| line.contains("listening on"));
+        assert!(listens, "tcpdump does not listen");
+        Self(child)
+    }
+
+    /// Ends the recording when the file does not grow any more.
+    fn finish(mut self, path: &Path) {
+        let size = || fs::metadata(path).map_or(0, |file| file.len());
+        let mut before = 0;
+        while before != size() || before == 0 {
+            before = size();
+            thread::sleep(SILENCE);
+        }
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("process numbers are small"));
+        kill(pid, Signal::SIGINT).expect("tcpdump is running");
+        self.0.wait().expect("a child can be waited for");
+    }
+}
+
+#[test]
+#[ignore = "needs root, and changes files of the repository: see above"]
+fn record() {
+    fs::create_dir_all(folder()).expect("the folder can be made");
+    for (name, scene) in scenes::SCENES {
+        let pair = VethPair::new(PairOptions::default()).expect("a pair of namespaces");
+        let path = folder().join(format!("{name}.pcap"));
+        let recorder = Recorder::start(&pair.client, &path);
+        scene(&pair);
+        recorder.finish(&path);
+    }
+}

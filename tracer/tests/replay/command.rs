@@ -1,0 +1,167 @@
+//! Several files, where records go, and when it ends.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::Stdio,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::{
+    Temporary,
+    containers::{Order, pcap},
+    frames, recorded, replay,
+    schema::check_line,
+    tracer,
+};
+
+#[test]
+fn several_files_are_told_one_after_the_other() {
+    let replayed = replay(&["chunked.pcap", "ipv6.pcap", "-o", "json"], b"");
+    assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""));
+    let names: Vec<_> = replayed
+        .output
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["event.name"].to_string())
+        .collect();
+    let ends = names.iter().filter(|name| *name == "\"connection.closed\"").count();
+    assert_eq!((ends, names.len()), (2, 7), "{names:?}");
+    assert_eq!(replayed.summary("tracer.connections.closed"), Some(2));
+}
+
+#[test]
+fn a_connection_may_go_on_in_the_next_file() {
+    let frames = frames("page_and_two_cached.pcap");
+    let (first, second) = frames.split_at(frames.len() / 2);
+    let files = [first, second].map(|half| Temporary::new(&pcap(half, Order::Little, false)));
+    let paths = files.each_ref().map(|file| file.0.to_str().expect("a plain path"));
+    let replayed = replay(&[paths[0], paths[1], "-o", "json"], b"");
+    let closed = replayed.output.lines().find(|line| line.contains("connection.closed")).expect("its end");
+    assert!(
+        closed.contains(r#""http.exchanges":3"#) && closed.contains(r#""tcp.conn_state":"SF""#),
+        "{closed}"
+    );
+}
+
+#[test]
+fn a_missing_file_does_not_keep_the_others_from_being_told() {
+    let replayed = replay(&["chunked.pcap", "nowhere.pcap", "ipv6.pcap", "-o", "json"], b"");
+    assert_eq!(replayed.code, Some(1));
+    assert_eq!(replayed.errors.lines().count(), 1, "{}", replayed.errors);
+    assert!(replayed.errors.starts_with("tracer: nowhere.pcap cannot be read: "), "{}", replayed.errors);
+    assert_eq!(replayed.summary("tracer.connections.closed"), Some(2));
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    // More than any pipe holds.
+    let many = vec!["page_and_two_cached.pcap"; 400];
+    let mut command = tracer(&[&many[..], &["-o", "json", "--events", "segment"]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tracer starts");
+    let mut output = BufReader::new(child.stdout.take().expect("the output is piped"));
+    output.read_line(&mut String::new()).expect("a first line");
+    drop(output);
+    let mut errors = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut errors).expect("UTF-8");
+    assert_eq!((child.wait().expect("tracer ends").code(), errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_full_disk_is_one_error() {
+    for arguments in [&["page_and_two_cached.pcap", "-w", "/dev/full"][..], &["page_and_two_cached.pcap"]] {
+        let mut command = tracer(arguments);
+        let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let output = command.stdout(full).stderr(Stdio::piped()).output().expect("tracer ends");
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{arguments:?}: {errors}");
+        assert!(errors.contains("No space left"), "{errors}");
+        assert!(errors.starts_with("tracer: records cannot be written: "), "{errors}");
+    }
+}
+
+#[test]
+fn records_go_to_the_file_that_is_named() {
+    let file = Temporary::new(b"");
+    let path = file.0.to_str().expect("a plain path");
+    let replayed = replay(&["chunked.pcap", "-o", "json", "-w", path], b"");
+    assert_eq!((replayed.code, replayed.output.as_str(), replayed.errors.as_str()), (Some(0), "", ""));
+    let written = fs::read_to_string(path).expect("the file");
+    assert_eq!(written.lines().count(), 4);
+    for line in written.lines() {
+        check_line(line).expect("a record");
+    }
+    let replayed = replay(&["chunked.pcap", "-w", "/nonexistent/file"], b"");
+    assert_eq!((replayed.code, replayed.output.as_str()), (Some(1), ""));
+    assert!(replayed.errors.contains("/nonexistent/file"), "{}", replayed.errors);
+}
+
+#[test]
+fn so_many_records_are_enough() {
+    let all = replay(&["pipelined.pcap", "-o", "json"], b"").output;
+    for count in 1..=4 {
+        let replayed = replay(&["pipelined.pcap", "-o", "json", "--count", &count.to_string()], b"");
+        assert_eq!(replayed.code, Some(0), "{}", replayed.errors);
+        // The summary does not count.
+        assert_eq!(replayed.output.lines().count(), count + 1, "of {}", all.lines().count());
+    }
+}
+
+#[test]
+fn the_duration_is_time_of_the_capture() {
+    // The SYN is repeated after about 1 s, and later.
+    let all = frames("unanswered.pcap").len() as u64;
+    for (duration, segments) in [("10ms", 1), ("1500ms", 2), ("1h", all)] {
+        let replayed = replay(&["unanswered.pcap", "-o", "json", "--duration", duration], b"");
+        assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""));
+        assert_eq!(replayed.summary("tracer.segments"), Some(segments), "{duration}");
+    }
+}
+
+#[test]
+fn an_interruption_ends_a_pipe_that_never_ends() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut command = tracer(&["-", "-o", "json"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("tracer starts");
+        let mut stdin = child.stdin.take().expect("the input is piped");
+        stdin.write_all(&recorded("not_found_on_a_reused_connection.pcap")).expect("tracer reads");
+        let mut lines = BufReader::new(child.stdout.take().expect("the output is piped")).lines();
+        // While the pipe is open.
+        for name in ["connection.opened", "http.exchange", "http.exchange"] {
+            let line = lines.next().expect("a line").expect("UTF-8");
+            assert!(line.contains(name), "{line}");
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("process numbers are small"));
+        kill(pid, signal).expect("tracer is running");
+        let rest: Vec<_> = lines.map(|line| line.expect("UTF-8")).collect();
+        assert_eq!(rest.len(), 2, "{rest:?}");
+        assert!(rest[0].contains("connection.closed") && rest[1].contains("tracer.summary"), "{rest:?}");
+        let status = child.wait().expect("tracer ends");
+        drop(stdin);
+        assert_eq!(status.code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn the_records_of_a_pipe_come_while_it_is_open() {
+    let mut command = tracer(&["-"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("tracer starts");
+    let mut stdin = child.stdin.take().expect("the input is piped");
+    let capture = recorded("not_found_on_a_reused_connection.pcap");
+    stdin.write_all(&capture[..capture.len() - 1]).expect("tracer reads");
+    let mut lines = BufReader::new(child.stdout.take().expect("the output is piped")).lines();
+    for words in ["opened", "GET /small 200", "GET /nowhere 404"] {
+        let line = lines.next().expect("a line").expect("UTF-8");
+        assert!(line.contains(words), "{line}");
+    }
+    stdin.write_all(&capture[capture.len() - 1..]).expect("tracer reads");
+    drop(stdin);
+    assert!(lines.next().expect("a line").expect("UTF-8").contains("closed SF"));
+    assert_eq!(child.wait().expect("tracer ends").code(), Some(0));
+}

@@ -1,0 +1,117 @@
+//! `tracer replay` from outside.
+//!
+//! - `golden`: what is told of the captures of `tests/captures`, line by line
+//! - `container`: the same frames in every kind of file
+//! - `damage`: files that are not what they should be
+//! - `command`: several files, pipes, ends
+#![forbid(unsafe_code)]
+
+mod command;
+mod container;
+#[path = "../support/containers.rs"]
+mod containers;
+mod damage;
+mod golden;
+#[path = "../support/schema.rs"]
+mod schema;
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use containers::Frame;
+use serde_json::Value;
+use tracer::capture::{Capture, Interrupt};
+
+/// What a run said.
+#[derive(Debug)]
+struct Replayed {
+    code: Option<i32>,
+    output: String,
+    errors: String,
+}
+
+impl Replayed {
+    /// A number of the summary, which is the last line.
+    #[track_caller]
+    fn summary(&self, name: &str) -> Option<u64> {
+        let last = self.output.lines().last().unwrap_or_else(|| panic!("no record at all: {self:?}"));
+        let last: Value = serde_json::from_str(last).expect("a record is JSON");
+        assert_eq!(last["event.name"], "tracer.summary", "{last}");
+        last[name].as_u64()
+    }
+}
+
+/// The folder with the recorded captures.
+fn captures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
+}
+
+fn tracer(arguments: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+    // Where it is started shows in no record.
+    command.arg("replay").args(arguments).env_remove("RUST_LOG").current_dir(captures());
+    command
+}
+
+/// `tracer replay ARGUMENTS…`, with `input` on standard input.
+fn replay(arguments: &[impl AsRef<OsStr>], input: &[u8]) -> Replayed {
+    let mut command = tracer(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("tracer starts");
+    let mut stdin = child.stdin.take().expect("the input is piped");
+    thread::scope(|scope| {
+        // It may end before it has read everything.
+        scope.spawn(move || stdin.write_all(input));
+        let output = child.wait_with_output().expect("tracer ends");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Replayed { code: output.status.code(), output: text(output.stdout), errors: text(output.stderr) }
+    })
+}
+
+/// A capture on standard input, as JSON.
+fn replay_bytes(capture: &[u8]) -> Replayed {
+    replay(&["-", "-o", "json"], capture)
+}
+
+/// The bytes of a recorded capture.
+fn recorded(name: &str) -> Vec<u8> {
+    fs::read(captures().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Its frames.
+fn frames(name: &str) -> Vec<Frame> {
+    let path = captures().join(name);
+    let mut capture = Capture::open(&path, &Interrupt::default()).expect("it is a capture");
+    let mut frames = Vec::new();
+    while let Some(frame) = capture.next_frame().expect("it is whole") {
+        let wire_len = u32::try_from(frame.wire_len).expect("short");
+        frames.push(Frame { time: frame.time, wire_len, bytes: frame.bytes.to_vec() });
+    }
+    frames
+}
+
+/// A file that nobody else uses; removed when this is dropped.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(content: &[u8]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tracer-replay-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, content).expect("the folder for temporary files can be written to");
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -153,6 +153,20 @@ fn has_http(capture: &Path, truth: &Path) -> bool {
 }
 
 #[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn live_tracing_and_replay_say_the_same_of_our_own_captures() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    let paths = captures(&folder);
+    let captures: Vec<_> =
+        paths.iter().filter(|path| path.extension().is_some_and(|kind| kind == "pcap")).collect();
+    assert!(captures.len() > 5, "{captures:?}");
+    for path in captures {
+        let frames = frames(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        assert_eq!(traced(&frames), replayed(path), "{}", path.display());
+    }
+}
+
+#[test]
 #[ignore = "needs root: run by cargo xtask corpus --live"]
 fn the_share_of_foreign_captures_that_live_tracing_and_replay_agree_on() {
     let Some(corpus) = std::env::var_os("TRACER_CORPUS").map(PathBuf::from) else {

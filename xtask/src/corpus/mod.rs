@@ -5,6 +5,7 @@
 
 mod completeness;
 mod figures;
+mod live;
 mod score;
 
 use std::{
@@ -25,6 +26,9 @@ pub(crate) struct Options {
     /// Folder with the captures and their truth [default: shared/corpus beside the checkout]
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
+    /// Also send the frames over a virtual cable, and compare what live tracing says of them; needs root, takes minutes
+    #[arg(long)]
+    live: bool,
     /// Record the figures: from now on they must not get worse
     #[arg(long)]
     record: bool,
@@ -67,11 +71,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("building tracer", || execute(cargo("build").args(["--release", "--package", "tracer"])))?;
     let target_dir = target_dir()?;
     let subject = Subject { tracer: target_dir.join("release/tracer"), corpus, target_dir };
-    tell(&subject.target_dir, measure(&subject)?, options.record)
+    tell(&subject.target_dir, measure(&subject, options.live)?, options.record)
 }
 
-fn measure(subject: &Subject) -> Result<Measured> {
+fn measure(subject: &Subject, live: bool) -> Result<Measured> {
     let mut measured = step("comparing with the truth", || score::measure(subject))?;
+    if live {
+        let more = step("comparing with live tracing", || live::measure(subject))?;
+        measured.figures.extend(more.figures);
+        measured.failures.extend(more.failures);
+    }
     if find_program("tshark").is_none() {
         println!("not measured, because tshark is missing: {}", completeness::NAME);
         return Ok(measured);

@@ -241,9 +241,7 @@ impl Tracker {
             // A stray segment of a connection whose record is written.
             return false;
         }
-        while self.totals.half_open >= self.limits.max_connections as u64 && self.make_room(true, header.time)
-        {
-        }
+        self.make_room_for_attempts(header.time, 1);
         self.start(event);
         true
     }
@@ -329,9 +327,17 @@ impl Tracker {
         self.count_phase(before, false);
         self.count_phase(after, true);
         let now = self.connections.get(key).map_or(0, |tracked| tracked.connection.last);
+        // A closed connection that starts again without a new name is an attempt too.
+        self.make_room_for_attempts(now, 0);
         let confirmed = |tracker: &Self| tracker.connections.len() as u64 - tracker.totals.half_open;
         while confirmed(self) > self.limits.max_connections as u64 && self.make_room(false, now) {}
         self.schedule(key);
+    }
+
+    /// Gives up the attempts that are too many once `more` have come.
+    fn make_room_for_attempts(&mut self, now: u64, more: u64) {
+        while self.totals.half_open + more > self.limits.max_connections as u64 && self.make_room(true, now) {
+        }
     }
 
     fn count_phase(&mut self, phase: Phase, more: bool) {

@@ -58,16 +58,16 @@ impl Direction {
     pub(super) fn totals(&self) -> HalfCounters {
         let (now, before) = (&self.counters, &self.before);
         HalfCounters {
-            packets: now.packets + before.packets,
-            bytes: now.bytes + before.bytes,
-            stream_end: now.stream_end + before.stream_end,
+            packets: now.packets.saturating_add(before.packets),
+            bytes: now.bytes.saturating_add(before.bytes),
+            stream_end: now.stream_end.saturating_add(before.stream_end),
             first_ack_ns: if before.first_ack_ns == 0 { now.first_ack_ns } else { before.first_ack_ns },
             first_data_ns: if before.first_data_ns == 0 { now.first_data_ns } else { before.first_data_ns },
             base: now.base,
             ack: now.ack,
-            duplicate_acks: now.duplicate_acks + before.duplicate_acks,
-            zero_windows: now.zero_windows + before.zero_windows,
-            lost: now.lost + before.lost,
+            duplicate_acks: now.duplicate_acks.saturating_add(before.duplicate_acks),
+            zero_windows: now.zero_windows.saturating_add(before.zero_windows),
+            lost: now.lost.saturating_add(before.lost),
             flags: now.flags | before.flags,
         }
     }
@@ -81,7 +81,7 @@ impl Direction {
         } else {
             0
         };
-        let unseen = acked.saturating_sub(self.counters.stream_end + fin);
+        let unseen = acked.saturating_sub(self.counters.stream_end.saturating_add(fin));
         SideTotals {
             bytes: totals.stream_end.saturating_sub(self.gaps.bytes()),
             packets: totals.packets,

@@ -89,7 +89,7 @@ pub mod cause {
     pub const ZERO_WINDOW: u32 = 1 << 10;
     /// The receive window is no longer zero.
     pub const WINDOW_OPEN: u32 = 1 << 11;
-    /// A keep-alive probe: at most one byte, just before the next expected one (RFC 9293, 3.8.4).
+    /// A keep-alive: no byte or one, just before the next expected one (RFC 9293, 3.8.4).
     pub const KEEP_ALIVE: u32 = 1 << 12;
     /// A SYN or FIN that was seen before.
     pub const REPEATED: u32 = 1 << 13;
@@ -99,6 +99,10 @@ pub mod cause {
     pub const EVERY: u32 = 1 << 15;
     /// Payload, and none of it behind the highest sequence number seen.
     pub const NO_NEWS: u32 = 1 << 16;
+    /// With OLD_DATA: it starts where the other side has just asked for it by duplicate acknowledgments (RFC 5681, 3.2).
+    pub const FAST_RETRANSMIT: u32 = 1 << 17;
+    /// The next byte alone, while the other side's window is zero: a window probe (RFC 9293, 3.8.6.1).
+    pub const WINDOW_PROBE: u32 = 1 << 18;
 }
 
 /// What one direction has shown so far: told to userspace with every segment event.
@@ -205,6 +209,9 @@ pub struct Half {
     pub(crate) gap: u32,
     /// With [`half::HOLE`]: where the first bytes are missing that the other side had not acknowledged when they were.
     hole: Seq,
+    /// The acknowledgment number of the last duplicate acknowledgment, and how many of them repeat it in a row.
+    duplicated: Seq,
+    duplicates: u32,
     /// When the last segment was seen, in ns of the observer's clock, as exactly as is cheap; 0: never.
     pub last_ns: u64,
     /// Where HTTP messages start and end.
@@ -222,6 +229,8 @@ impl Half {
         causes: 0,
         gap: 0,
         hole: Seq(0),
+        duplicated: Seq(0),
+        duplicates: 0,
         last_ns: 0,
         http: HttpHalf::BLANK,
     };
@@ -391,11 +400,30 @@ impl Half {
     }
 }
 
+/// Within this time of the last duplicate acknowledgment, what it asks for is sent again because of it, as Wireshark
+/// takes it; later, because a timer ran out.
+const FAST: u64 = 20_000_000;
+
+/// Whether old data from `seq` on is what at least two duplicate acknowledgments have just asked for. The third one is
+/// what counts for the sender (RFC 5681, 3.2), but not all need to have been seen.
+#[inline(always)]
+fn is_fast(sender: &Half, receiver: &Half, seq: Seq) -> bool {
+    receiver.duplicates >= 2
+        && receiver.duplicated == seq
+        && receiver.counters.ack == seq
+        && sender.last_ns.saturating_sub(receiver.last_ns) < FAST
+}
+
 /// Payload: in order, old, or after a gap.
 #[inline(always)]
 fn on_payload(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl Fn() -> u64) {
     let len = segment.payload_len;
     if len == 0 {
+        if segment.seq.add(1) == sender.next
+            && !segment.flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
+        {
+            sender.causes |= cause::KEEP_ALIVE;
+        }
         return;
     }
     let seq = segment.payload_seq();
@@ -411,6 +439,9 @@ fn on_payload(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl 
     if len == 1 && ahead == -1 {
         sender.causes |= cause::KEEP_ALIVE | cause::NO_NEWS;
         return;
+    }
+    if len == 1 && ahead == 0 && receiver.has(half::ZERO_WINDOW) {
+        sender.causes |= cause::WINDOW_PROBE;
     }
     sender.counters.bytes += u64::from(len);
     let end = seq.add(len);
@@ -430,7 +461,8 @@ fn on_payload(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl 
         sender.gap = ahead.cast_unsigned();
     }
     if ahead < 0 {
-        sender.causes |= cause::OLD_DATA;
+        let fast = is_fast(sender, receiver, seq);
+        sender.causes |= if fast { cause::OLD_DATA | cause::FAST_RETRANSMIT } else { cause::OLD_DATA };
         sender.fill_hole(seq, end);
     }
 }
@@ -461,6 +493,8 @@ fn on_acknowledgment(sender: &mut Half, receiver: &Half, segment: &Segment, now:
             && receiver.next.is_after(ack)
         {
             sender.counters.duplicate_acks += 1;
+            sender.duplicates = if sender.duplicated == ack { sender.duplicates + 1 } else { 1 };
+            sender.duplicated = ack;
         }
         return;
     }

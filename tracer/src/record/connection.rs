@@ -162,14 +162,22 @@ pub struct SideTotals {
     pub bytes: u64,
     /// Segments.
     pub packets: u64,
-    /// Segments sent again.
+    /// Segments sent again, for whatever reason.
     pub retransmits: u64,
+    /// Those of them that duplicate acknowledgments had just asked for.
+    pub fast_retransmits: u64,
+    /// Those of them that had been acknowledged already.
+    pub spurious_retransmits: u64,
     /// Segments that were overtaken on their way.
     pub out_of_order: u64,
     /// Acknowledgments repeated while data was missing.
     pub duplicate_acks: u64,
     /// Segments that announce a window of zero.
     pub zero_windows: u64,
+    /// Keep-alives.
+    pub keep_alives: u64,
+    /// Window probes.
+    pub window_probes: u64,
     /// Bytes that were never seen.
     pub gap_bytes: u64,
 }
@@ -178,13 +186,17 @@ macro_rules! side {
     ($name:ident, $side:literal) => {
         fn $name<S: Serializer>(totals: &SideTotals, serializer: S) -> Result<S::Ok, S::Error> {
             use serde::ser::SerializeMap as _;
-            let mut map = serializer.serialize_map(Some(7))?;
+            let mut map = serializer.serialize_map(Some(11))?;
             map.serialize_entry(concat!($side, ".bytes"), &totals.bytes)?;
             map.serialize_entry(concat!($side, ".packets"), &totals.packets)?;
             map.serialize_entry(concat!($side, ".retransmits"), &totals.retransmits)?;
+            map.serialize_entry(concat!($side, ".fast_retransmits"), &totals.fast_retransmits)?;
+            map.serialize_entry(concat!($side, ".spurious_retransmits"), &totals.spurious_retransmits)?;
             map.serialize_entry(concat!($side, ".out_of_order"), &totals.out_of_order)?;
             map.serialize_entry(concat!($side, ".duplicate_acks"), &totals.duplicate_acks)?;
             map.serialize_entry(concat!($side, ".zero_windows"), &totals.zero_windows)?;
+            map.serialize_entry(concat!($side, ".keep_alives"), &totals.keep_alives)?;
+            map.serialize_entry(concat!($side, ".window_probes"), &totals.window_probes)?;
             map.serialize_entry(concat!($side, ".gap_bytes"), &totals.gap_bytes)?;
             map.end()
         }

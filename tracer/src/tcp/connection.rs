@@ -7,9 +7,10 @@ use tracer_common::{
 };
 
 use super::{
+    analysis::Place,
     completeness::completeness,
     conn_state::Course,
-    direction::{Direction, Place, relative, window_scale},
+    direction::{Direction, relative, window_scale},
     endpoints::{Endpoints, News},
     history::History,
     purpose::{Circumstances, flags_text, purposes},
@@ -219,7 +220,8 @@ impl Connection {
         let opening = self.direction(Side::Server).flags() & half::SYN == 0 && self.has_syn();
 
         let zero_windows = self.direction(sender).counters.zero_windows;
-        let out_of_order = self.note_payload(event, low);
+        let round_trip = self.syn_ack_ns.unwrap_or(0);
+        let place = self.directions[usize::from(!low)].note_segment(event, round_trip);
         self.note_handshake(event, low);
         for low in [true, false] {
             let lost = event.halves[usize::from(!low)].lost;
@@ -231,6 +233,7 @@ impl Connection {
         let messages = std::mem::take(&mut self.messages);
         if segments {
             let duplicate_ack = self.direction(sender).counters.duplicate_acks > duplicates;
+            let out_of_order = place == Place::Overtaken;
             let circumstances = Circumstances { out_of_order, duplicate_ack, opening };
             let body = self.segment_seen(event, sender, purposes(event, circumstances, messages));
             said.push((time, Body::Segment(Box::new(body))));
@@ -241,27 +244,14 @@ impl Connection {
         self.note_end(event, low, said);
     }
 
-    /// Payload out of its place; true when it was overtaken.
-    fn note_payload(&mut self, event: &SegmentEvent, low: bool) -> bool {
-        let round_trip = self.syn_ack_ns.unwrap_or(0);
-        let place = self.directions[usize::from(!low)].note_payload(
-            event,
-            &event.halves[usize::from(!low)],
-            round_trip,
-        );
-        place == Place::Overtaken
-    }
-
     /// SYN and SYN-ACK: when, and how often again.
     fn note_handshake(&mut self, event: &SegmentEvent, low: bool) {
         let time = event.header.time;
-        let repeated = event.causes & cause::REPEATED != 0;
-        let direction = &mut self.directions[usize::from(!low)];
-        direction.retransmits += u64::from(repeated);
         if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
             return;
         }
-        direction.window_scale = window_scale(event);
+        self.directions[usize::from(!low)].window_scale = window_scale(event);
+        let repeated = event.causes & cause::REPEATED != 0;
         let answer = event.causes & cause::SYN_ACK != 0;
         if !self.has_syn() {
             // Until now it was a guess who is the client.

@@ -1,19 +1,16 @@
 //! What one direction of a connection has shown.
 
-use std::time::Duration;
-
 use tracer_common::{
     event::SegmentEvent,
     flow::{HalfCounters, cause, half},
     seq::Seq,
 };
 
-use super::gaps::Gaps;
+use super::{
+    analysis::{Analysis, Place},
+    gaps::{Fill, Gaps},
+};
 use crate::record::SideTotals;
-
-/// A segment that fills a gap sooner than this was overtaken on its way; later, it was sent again. The same 3 ms that
-/// Wireshark takes, or the round-trip time of the handshake where that is longer.
-const OVERTAKEN: Duration = Duration::from_millis(3);
 
 /// TCP option kind of the window scale (RFC 7323, 2.2), which has 3 bytes.
 const WINDOW_SCALE: u8 = 3;
@@ -28,25 +25,13 @@ pub(super) struct Direction {
     /// What was counted before the kernel lost its state of the connection.
     pub(super) before: HalfCounters,
     pub(super) gaps: Gaps,
-    pub(super) retransmits: u64,
-    pub(super) out_of_order: u64,
+    analysis: Analysis,
     /// Shift count of its windows, once its SYN said so.
     pub(super) window_scale: Option<u8>,
     /// The last window told, not scaled.
     pub(super) window: u16,
     /// How far the other side has acknowledged, as a stream offset.
     acked: u64,
-}
-
-/// Where the payload of a segment lies in its stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Behind everything seen before.
-    Next,
-    /// In a gap that it filled soon: it was overtaken on its way.
-    Overtaken,
-    /// Where something was seen before, or in a gap that is old: it was sent again.
-    Again,
 }
 
 impl Direction {
@@ -85,37 +70,28 @@ impl Direction {
         SideTotals {
             bytes: totals.stream_end.saturating_sub(self.gaps.bytes()),
             packets: totals.packets,
-            retransmits: self.retransmits,
-            out_of_order: self.out_of_order,
             duplicate_acks: u64::from(totals.duplicate_acks),
             zero_windows: u64::from(totals.zero_windows),
             gap_bytes: self.gaps.bytes() + unseen,
+            ..self.analysis.totals()
         }
     }
 
-    /// Takes in where the payload of a segment lies; `round_trip` of the handshake in ns.
-    pub(super) fn note_payload(
-        &mut self,
-        event: &SegmentEvent,
-        counters: &HalfCounters,
-        round_trip: u64,
-    ) -> Place {
+    /// Takes in a segment of this direction, and says where it lies; `round_trip` of the handshake in ns.
+    pub(super) fn note_segment(&mut self, event: &SegmentEvent, round_trip: u64) -> Place {
         let time = event.header.time;
-        let start = offset(counters, event.payload_seq());
+        let (own, peer) = if event.header.from_low != 0 { (0, 1) } else { (1, 0) };
+        let start = offset(&event.halves[own], event.payload_seq());
         let end = start.saturating_add(u64::from(event.payload_len));
         if event.causes & cause::GAP != 0 {
             self.gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
         }
-        if event.causes & cause::OLD_DATA == 0 {
-            return Place::Next;
-        }
-        let fill = self.gaps.fill(start, end, time);
-        if fill.bytes > 0 && fill.after < round_trip.max(OVERTAKEN.as_nanos() as u64) {
-            self.out_of_order += 1;
-            return Place::Overtaken;
-        }
-        self.retransmits += 1;
-        Place::Again
+        let fill = if event.causes & cause::OLD_DATA != 0 {
+            self.gaps.fill(start, end, time)
+        } else {
+            Fill::default()
+        };
+        self.analysis.note(event, start, fill, &event.halves[peer], round_trip)
     }
 
     /// The other side has acknowledged up to `ack`: how many stretches that were not seen are acknowledged with it.

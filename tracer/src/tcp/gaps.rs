@@ -22,7 +22,7 @@ pub(super) struct Gaps {
 }
 
 /// What a segment with old data turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fill {
     /// Bytes of gaps that it filled.
     pub(super) bytes: u64,
@@ -45,7 +45,7 @@ impl Gaps {
 
     /// Bytes `start` to `end` were seen at `now`.
     pub(super) fn fill(&mut self, start: u64, end: u64, now: u64) -> Fill {
-        let mut fill = Fill { bytes: 0, after: 0 };
+        let mut fill = Fill::default();
         let mut left = Vec::new();
         for gap in self.open.drain(..) {
             let (from, to) = (gap.start.max(start), gap.end.min(end));

@@ -3,6 +3,7 @@
 //!
 //! Plain synchronous code: events in, facts out; time is an argument.
 
+mod analysis;
 mod completeness;
 mod conn_state;
 mod connection;

@@ -278,10 +278,64 @@ fn what_is_missing_late_or_sent_again_is_counted() {
             "S1 EndOfCapture ShAd 15 client 0B/6 server 300B/4, client duplicate_acks 3",
         ),
         (
+            "asked for by duplicate acknowledgments, and sent again at once",
+            ">S <SA >A <A100 <A100 >A^0 >A^0 >A^0 <A100@0",
+            OPEN,
+            "S1 EndOfCapture ShAdt 15 client 0B/5 server 200B/4, client duplicate_acks 3, server retransmits 1, server fast_retransmits 1",
+        ),
+        (
+            "asked for, but sent again when a timer ran out",
+            ">S <SA >A <A100 <A100 >A^0 >A^0 >A^0 +20 <A100@0",
+            OPEN,
+            "S1 EndOfCapture ShAdt 15 client 0B/5 server 200B/4, client duplicate_acks 3, server retransmits 1",
+        ),
+        (
+            "asked for once",
+            ">S <SA >A <A100 <A100 >A^0 <A100@0",
+            OPEN,
+            "S1 EndOfCapture ShAdt 15 client 0B/3 server 200B/4, client duplicate_acks 1, server retransmits 1",
+        ),
+        (
+            "something else asked for than what was sent again",
+            ">S <SA >A <A100 <A100 <A100 >A^100 >A^100 >A^100 <A100@0",
+            OPEN,
+            "S1 EndOfCapture ShAdt 15 client 0B/5 server 300B/5, client duplicate_acks 2, server retransmits 1, server spurious_retransmits 1",
+        ),
+        (
+            "acknowledged, and sent again all the same",
+            ">S <SA >A <A100 >A <A100@0 >A",
+            OPEN,
+            "S1 EndOfCapture ShAdt 15 client 0B/4 server 100B/3, server retransmits 1, server spurious_retransmits 1",
+        ),
+        (
+            "a FIN with its payload is sent again once, not twice",
+            ">S <SA >A <FA100 +300 <FA100@0",
+            &open_then(&["ESTABLISHED/FIN-WAIT-1"]),
+            "S3 EndOfCapture ShAft 31 client 0B/2 server 100B/3, server retransmits 1",
+        ),
+        (
+            "keep-alives with a byte and without one",
+            ">S <SA >A >A100 <A100 >A >A@99 <A >A1@99 <A",
+            OPEN,
+            "S1 EndOfCapture ShADdaT 15 client 100B/6 server 100B/4, client keep_alives 2",
+        ),
+        (
+            "a FIN and a reset are no keep-alives",
+            ">S <SA >A100 <A >FA@99 >R@99",
+            &open_then(&["FIN-WAIT-1/ESTABLISHED", "CLOSED/CLOSED"]),
+            "Rsto Reset by client ShDaFR 63 client 100B/4 server 0B/2",
+        ),
+        (
+            "probes of a window of zero, and data from the same byte on",
+            ">S <SA >A <A100 >A=0 <A1 >A^100=0 <A1@100 >A^100=0 >A^100=1000 <A100@100 >A",
+            OPEN,
+            "S1 EndOfCapture ShAdWt 15 client 0B/7 server 200B/5, client duplicate_acks 2, client zero_windows 3, server window_probes 2",
+        ),
+        (
             "a window of zero, and open again",
             ">S <SA >A <A100 >A=0 <A1@99 >A=0 >A=1000",
             OPEN,
-            "S1 EndOfCapture ShAdWt 15 client 0B/5 server 100B/3, client zero_windows 2",
+            "S1 EndOfCapture ShAdWt 15 client 0B/5 server 100B/3, client zero_windows 2, server keep_alives 1",
         ),
     ]);
 }

@@ -27,7 +27,7 @@ use tracer_common::{
 };
 
 use super::super::{Limits, Tracker};
-use crate::record::{Body, Closed, Opened, Record, SideTotals};
+use crate::record::{Body, Closed, Opened, Record};
 
 /// How long a step takes, in ns.
 const STEP: u64 = 1_000_000;
@@ -444,13 +444,16 @@ fn closed_words(closed: &Closed) -> String {
         closed.server.packets,
     );
     for (side, totals) in [("client", &closed.client), ("server", &closed.server)] {
-        let SideTotals { retransmits, out_of_order, duplicate_acks, zero_windows, gap_bytes, .. } = *totals;
         for (what, count) in [
-            ("retransmits", retransmits),
-            ("out_of_order", out_of_order),
-            ("duplicate_acks", duplicate_acks),
-            ("zero_windows", zero_windows),
-            ("gap_bytes", gap_bytes),
+            ("retransmits", totals.retransmits),
+            ("fast_retransmits", totals.fast_retransmits),
+            ("spurious_retransmits", totals.spurious_retransmits),
+            ("out_of_order", totals.out_of_order),
+            ("duplicate_acks", totals.duplicate_acks),
+            ("zero_windows", totals.zero_windows),
+            ("keep_alives", totals.keep_alives),
+            ("window_probes", totals.window_probes),
+            ("gap_bytes", totals.gap_bytes),
         ] {
             if count > 0 {
                 words += &format!(", {side} {what} {count}");

@@ -103,6 +103,8 @@ pub mod cause {
     pub const FAST_RETRANSMIT: u32 = 1 << 17;
     /// The next byte alone, while the other side's window is zero: a window probe (RFC 9293, 3.8.6.1).
     pub const WINDOW_PROBE: u32 = 1 << 18;
+    /// The checksum is wrong, as far as the observer verifies it: see [`Frame::is_damaged`](crate::observe::Frame::is_damaged).
+    pub const BAD_CHECKSUM: u32 = 1 << 19;
 }
 
 /// What one direction has shown so far: told to userspace with every segment event.

@@ -81,6 +81,7 @@ impl Replay {
             hosts: config.hosts.clone(),
             every_segment: segments,
             reassemble: true,
+            verify: true,
             max_connections: config.limits.max_connections as usize,
             max_unconfirmed: config.limits.max_connections as usize,
         });

@@ -12,7 +12,7 @@ use tracer_common::{
 };
 
 use super::{
-    Told,
+    Told, checksum,
     reassembly::{self, Reassembly},
 };
 
@@ -26,6 +26,8 @@ pub(super) struct HostFrame<'a> {
     pub(super) told: &'a Told,
     /// Where payload out of order is held; `None`: it is scanned as it comes.
     pub(super) reassembly: Option<&'a RefCell<Reassembly>>,
+    /// Whether the checksum is verified.
+    pub(super) verify: bool,
 }
 
 impl FrameBytes for HostFrame<'_> {
@@ -52,6 +54,10 @@ impl Frame for HostFrame<'_> {
             Some(reassembly) => reassembly.borrow_mut().on_segment(self.bytes, self.told, half, peer, room),
             None => reassembly::scan(self.bytes, self.told, half, peer, room),
         }
+    }
+
+    fn is_damaged(&self, segment: &Segment) -> bool {
+        self.verify && checksum::is_wrong(self.bytes, segment)
     }
 }
 

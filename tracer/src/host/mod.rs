@@ -3,6 +3,7 @@
 //! [`HostObserver`] is the host's side of [`tracer_common::observe`]: the same parser, the same flow logic and the same
 //! message scanner, with hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
 
+mod checksum;
 mod frame;
 mod reassembly;
 mod tables;
@@ -39,6 +40,8 @@ pub struct Selection {
     pub every_segment: bool,
     /// Whether payload that arrives out of order is held for the message scanner; the kernel keeps no payload.
     pub reassemble: bool,
+    /// Whether TCP checksums are verified; the kernel programs do not.
+    pub verify: bool,
     /// Connections kept at most; those that come when there is no room are counted as [`Skip::TableFull`].
     pub max_connections: usize,
     /// Half-open handshakes and other attempts kept at most; the one not seen for the longest makes room.
@@ -52,6 +55,7 @@ impl Default for Selection {
             hosts: Vec::new(),
             every_segment: false,
             reassemble: false,
+            verify: false,
             max_connections: DEFAULT_MAX_FLOWS,
             max_unconfirmed: DEFAULT_MAX_FLOWS,
         }
@@ -93,7 +97,8 @@ impl HostObserver {
     ) -> Result<(), Skip> {
         self.release(frame, wire_len, link, time);
         let (told, reassembly) = (&self.told, self.reassembly.as_ref());
-        let frame = HostFrame { bytes: frame, wire_len, told, reassembly };
+        let verify = self.selection.verify;
+        let frame = HostFrame { bytes: frame, wire_len, told, reassembly, verify };
         let vantage = HostVantage { selection: &self.selection, interface, hook, time, told: &self.told };
         let room = &mut *self.room;
         let outcome = observe(&frame, link, &vantage, &mut self.tables, move || Some(room));
@@ -112,7 +117,7 @@ impl HostObserver {
             return;
         }
         let mut segment = Segment::default();
-        let frame = HostFrame { bytes: frame, wire_len, told: &self.told, reassembly: None };
+        let frame = HostFrame { bytes: frame, wire_len, told: &self.told, reassembly: None, verify: false };
         if frame.parse(link, &mut segment).is_err() {
             return;
         }

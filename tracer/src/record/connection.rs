@@ -178,6 +178,8 @@ pub struct SideTotals {
     pub keep_alives: u64,
     /// Window probes.
     pub window_probes: u64,
+    /// Segments with a wrong checksum; `None` where nobody verified.
+    pub checksum_errors: Option<u64>,
     /// Bytes that were never seen.
     pub gap_bytes: u64,
 }
@@ -186,7 +188,7 @@ macro_rules! side {
     ($name:ident, $side:literal) => {
         fn $name<S: Serializer>(totals: &SideTotals, serializer: S) -> Result<S::Ok, S::Error> {
             use serde::ser::SerializeMap as _;
-            let mut map = serializer.serialize_map(Some(11))?;
+            let mut map = serializer.serialize_map(None)?;
             map.serialize_entry(concat!($side, ".bytes"), &totals.bytes)?;
             map.serialize_entry(concat!($side, ".packets"), &totals.packets)?;
             map.serialize_entry(concat!($side, ".retransmits"), &totals.retransmits)?;
@@ -197,6 +199,9 @@ macro_rules! side {
             map.serialize_entry(concat!($side, ".zero_windows"), &totals.zero_windows)?;
             map.serialize_entry(concat!($side, ".keep_alives"), &totals.keep_alives)?;
             map.serialize_entry(concat!($side, ".window_probes"), &totals.window_probes)?;
+            if let Some(errors) = &totals.checksum_errors {
+                map.serialize_entry(concat!($side, ".checksum_errors"), errors)?;
+            }
             map.serialize_entry(concat!($side, ".gap_bytes"), &totals.gap_bytes)?;
             map.end()
         }

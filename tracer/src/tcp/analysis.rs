@@ -39,6 +39,7 @@ pub(super) struct Analysis {
     out_of_order: u64,
     keep_alives: u64,
     window_probes: u64,
+    checksum_errors: u64,
     /// Stream offset of the last window probe: its byte is new data, but not yet part of what the receiver takes.
     probe: Option<u64>,
 }
@@ -55,6 +56,7 @@ impl Analysis {
         round_trip: u64,
     ) -> Place {
         let has = |bits| event.causes & bits != 0;
+        self.checksum_errors += u64::from(has(cause::BAD_CHECKSUM));
         let probed = event.payload_len > 0 && self.probe == Some(start);
         if has(cause::WINDOW_PROBE) || has(cause::KEEP_ALIVE) && probed {
             self.probe = Some(start);
@@ -84,6 +86,7 @@ impl Analysis {
             out_of_order: self.out_of_order,
             keep_alives: self.keep_alives,
             window_probes: self.window_probes,
+            checksum_errors: Some(self.checksum_errors),
             ..SideTotals::default()
         }
     }

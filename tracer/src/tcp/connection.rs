@@ -1,7 +1,7 @@
 //! One connection: what its events say, put together.
 
 use tracer_common::{
-    event::{HttpFacts, SegmentEvent, mark},
+    event::{Hook, HttpFacts, SegmentEvent, mark},
     flow::{FlowKey, FlowState, HalfCounters, cause, half},
     wire::TcpFlags,
 };
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     http::{Conversation, End, FindingBody},
-    record::{Body, CloseReason, Closed, Opened, Purpose, SegmentSeen, Side},
+    record::{Body, CloseReason, Closed, Opened, Purpose, SegmentSeen, Side, SideTotals},
 };
 
 /// Where a connection stands.
@@ -55,6 +55,8 @@ pub struct Connection {
     syn_retransmits: u32,
     syn_ack_retransmits: u32,
     opened: bool,
+    /// It was seen in a capture, whose checksums are verified.
+    captured: bool,
     history: History,
     course: Course,
     http: Conversation,
@@ -86,6 +88,7 @@ impl Connection {
             syn_retransmits: 0,
             syn_ack_retransmits: 0,
             opened: false,
+            captured: false,
             history: History::default(),
             course: Course::default(),
             http: Conversation::default(),
@@ -213,6 +216,7 @@ impl Connection {
     pub fn on_segment(&mut self, event: &SegmentEvent, segments: bool, said: &mut Said) {
         let time = event.header.time;
         self.last = time;
+        self.captured |= Hook::from_byte(event.header.hook) == Some(Hook::Capture);
         let low = event.header.from_low != 0;
         let sender = self.side(low);
         let previous = self.ends.clone();
@@ -489,6 +493,10 @@ impl Connection {
         let totals = [client.totals(), server.totals()];
         let empty = totals.iter().all(|totals| totals.stream_end == 0);
         let packets = totals.iter().map(|totals| totals.packets).sum();
+        let verified = |totals: SideTotals| SideTotals {
+            checksum_errors: totals.checksum_errors.filter(|_| self.captured),
+            ..totals
+        };
         Closed {
             conn_state: self.course.conn_state(self.client_is_low, empty),
             history: self.history.text(self.client_is_low),
@@ -504,8 +512,8 @@ impl Connection {
                 | CloseReason::EndOfCapture => None,
             },
             duration_ns: self.last.saturating_sub(self.first),
-            client: client.side_totals(&server.counters),
-            server: server.side_totals(&client.counters),
+            client: verified(client.side_totals(&server.counters)),
+            server: verified(server.side_totals(&client.counters)),
             exchanges: self.http.exchanges(),
             events_lost: u64::from(client.totals().lost) + u64::from(server.totals().lost),
         }

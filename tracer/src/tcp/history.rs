@@ -1,5 +1,7 @@
 //! Zeek's history of a connection: what happened, a letter each, in order; upper case from the originator, lower case from
 //! the responder. See `scripts/base/protocols/conn/main.zeek` and `src/analyzer/protocol/tcp/TCP_Endpoint.cc`.
+//!
+//! A segment with a wrong checksum counts like any other, as with Zeek's option `-C`.
 
 use tracer_common::{seq::Seq, wire::TcpFlags};
 

@@ -120,6 +120,27 @@ fn connections_of_two_interfaces_are_told_with_their_own() {
 }
 
 #[test]
+fn packets_captured_on_two_interfaces_count_once() {
+    let mut file = File::pcapng(Order::Little);
+    file.interface(&Interface::default());
+    file.interface(&Interface { name: Some("eth7"), ..Interface::default() });
+    let frames = frames(CAPTURE);
+    for frame in &frames {
+        for interface in [0, 1] {
+            file.packet(interface, frame.time / 1000, frame);
+        }
+    }
+    let twice = replay_bytes(&file.bytes);
+    let closed = |output: &str| {
+        let line = output.lines().find(|line| line.contains("connection.closed")).expect("it closes");
+        line.replace(r#""network.interface.name":"eth7","#, "")
+    };
+    let once = replay(&[CAPTURE, "-o", "json"], b"");
+    assert_eq!(closed(&normalised(&twice.output)), closed(&normalised(&once.output)));
+    assert_eq!(twice.summary("tracer.skipped.duplicate"), Some(frames.len() as u64));
+}
+
+#[test]
 fn a_simple_packet_block_has_bytes_and_no_time() {
     let frame = &frames(CAPTURE)[0];
     let mut file = File::pcapng(Order::Little);

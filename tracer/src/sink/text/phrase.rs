@@ -189,6 +189,7 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
         (both(|side| side.out_of_order), " out of order"),
         (both(|side| side.duplicate_acks), " duplicate acks"),
         (both(|side| side.zero_windows), " zero windows"),
+        (both(|side| side.checksum_errors.unwrap_or(0)), " wrong checksums"),
         (both(|side| side.gap_bytes), " B never seen"),
         (closed.events_lost, " EVENTS LOST"),
     ] {

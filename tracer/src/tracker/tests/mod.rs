@@ -341,6 +341,16 @@ fn what_is_missing_late_or_sent_again_is_counted() {
 }
 
 #[test]
+fn segments_changed_on_their_way_are_counted_in_a_capture() {
+    let script = ">S <SA >A #<A100 <A100 #>A";
+    let live = "S1 EndOfCapture ShAd 15 client 0B/3 server 200B/3";
+    let counted = format!("{live}, client checksum_errors 1, server checksum_errors 1");
+    assert_eq!(Wire::new(limits()).run(script).finish().words().pop().as_deref(), Some(live));
+    let mut wire = Wire::new(limits());
+    assert_eq!(wire.captured().run(script).finish().words().pop(), Some(counted));
+}
+
+#[test]
 fn sequence_numbers_wrap() {
     // Far more than the 4 GiB that the numbers can tell apart, in segments as large as a capture may show.
     let mut wire = Wire::new(limits());

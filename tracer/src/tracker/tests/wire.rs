@@ -11,6 +11,7 @@
 //! >A=0             … with this window
 //! -<A100           … which the observer does not see
 //! !<A              … which the observer sees, but cannot tell of: the ring is full
+//! #<A              … whose checksum is wrong
 //! +500             nothing for 500 ms
 //! ```
 
@@ -40,6 +41,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 struct Carried {
     segment: Segment,
     payload: Vec<u8>,
+    damaged: bool,
 }
 
 impl FrameBytes for Carried {
@@ -69,6 +71,10 @@ impl Frame for Carried {
         let finished = (0..MAX_STEPS).any(|_| scan.step().is_break());
         assert!(finished, "the scanner ends");
         HTTP.with_borrow_mut(|events| events.append(&mut ring.0.borrow_mut()));
+    }
+
+    fn is_damaged(&self, _segment: &Segment) -> bool {
+        self.damaged
     }
 }
 
@@ -260,8 +266,9 @@ impl Wire {
         }
         let (full, step) = step.strip_prefix('!').map_or((false, step), |step| (true, step));
         let (unseen, step) = step.strip_prefix('-').map_or((false, step), |step| (true, step));
+        let (damaged, step) = step.strip_prefix('#').map_or((false, step), |step| (true, step));
         let from = usize::from(step.starts_with('<'));
-        let carried = self.segment(from, &step[1..]);
+        let carried = Carried { damaged, ..self.segment(from, &step[1..]) };
         if !unseen {
             FULL.with_borrow_mut(|is_full| *is_full = full);
             self.show(&carried);
@@ -317,7 +324,7 @@ impl Wire {
             payload_len: payload.len() as u32,
             ..Segment::default()
         };
-        Carried { segment, payload }
+        Carried { segment, payload, damaged: false }
     }
 
     /// Shows a segment to the observer, and what it says of it to the tracker.
@@ -453,6 +460,7 @@ fn closed_words(closed: &Closed) -> String {
             ("zero_windows", totals.zero_windows),
             ("keep_alives", totals.keep_alives),
             ("window_probes", totals.window_probes),
+            ("checksum_errors", totals.checksum_errors.unwrap_or(0)),
             ("gap_bytes", totals.gap_bytes),
         ] {
             if count > 0 {

@@ -1,0 +1,119 @@
+//! The TCP checksum (RFC 9293, 3.1; RFC 1071).
+
+use tracer_common::wire::Segment;
+
+/// Bytes of the TCP header without options.
+const MIN_HEADER: usize = 20;
+/// IP protocol number of TCP, as in the pseudo-header.
+const PROTOCOL: u64 = 6;
+
+/// Whether the checksum of a segment is wrong.
+///
+/// It is not where that cannot be told: where the segment is not wholly there, or where the checksum was still to be
+/// filled in when the frame was captured, because the network card does that (checksum offload). The field then holds
+/// nothing, or only the sum of the pseudo-header, which leaves out the length where the card cuts the segment up too.
+pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
+    let Some(start) = (segment.options_offset as usize).checked_sub(MIN_HEADER) else { return false };
+    let end = segment.payload_offset as usize + segment.payload_len as usize;
+    let Some(bytes) = frame.get(start..end).filter(|_| !segment.first_fragment) else { return false };
+    let Some(&[high, low]) = bytes.get(16..18) else { return false };
+    let field = u16::from_be_bytes([high, low]);
+    // What maps an IPv4 address into IPv6 is 0xffff, which is zero in ones' complement.
+    let addresses: u64 = [segment.source, segment.destination]
+        .as_flattened()
+        .iter()
+        .map(|word| sum(&word.to_ne_bytes()))
+        .sum();
+    let without_len = addresses + PROTOCOL;
+    let pseudo_header = without_len + bytes.len() as u64;
+    let unfilled = [0, fold(without_len), fold(pseudo_header)].contains(&field);
+    !unfilled && fold(pseudo_header + sum(bytes)) != u16::MAX
+}
+
+/// The 16 bit words of `bytes` added up, the last one filled up with zero.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks();
+    let last = rest.first().map_or(0, |&byte| u64::from(byte) << 8);
+    words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum::<u64>() + last
+}
+
+/// The sum in ones' complement of 16 bits.
+fn fold(mut sum: u64) -> u16 {
+    while sum > u64::from(u16::MAX) {
+        sum = (sum >> 16) + (sum & u64::from(u16::MAX));
+    }
+    // It fits now.
+    sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+    use tracer_common::wire::{LinkType, parse_segment};
+
+    use super::*;
+
+    /// Offset of the checksum in a packet with this IP header.
+    fn field(packet: &[u8]) -> usize {
+        16 + if packet[0] >> 4 == 4 { 20 } else { 40 }
+    }
+
+    fn packets() -> [Vec<u8>; 3] {
+        let write = |builder: etherparse::PacketBuilderStep<etherparse::IpHeaders>, payload: &[u8]| {
+            let mut packet = Vec::new();
+            let tcp = builder.tcp(40_000, 80, 1000, 1024).ack(7);
+            tcp.write(&mut packet, payload).expect("there is room");
+            packet
+        };
+        let v4 = || PacketBuilder::ipv4([10, 0, 0, 1], [192, 0, 2, 255], 64);
+        let v6 =
+            PacketBuilder::ipv6([0xfe; 16], [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7], 64);
+        [write(v4(), b""), write(v4(), b"an odd number"), write(v6, b"GET / HTTP/1.1\r\n\r\n")]
+    }
+
+    fn is_wrong_in(packet: &[u8], change: impl FnOnce(&mut Segment)) -> bool {
+        let mut segment = Segment::default();
+        parse_segment(packet, LinkType::RawIp, &mut segment).expect("a segment");
+        change(&mut segment);
+        is_wrong(packet, &segment)
+    }
+
+    #[test]
+    fn any_changed_bit_of_a_segment_shows() {
+        for packet in packets() {
+            assert!(!is_wrong_in(&packet, |_| ()), "as it was sent: {packet:?}");
+            let start = field(&packet) - 16;
+            // The data offset says where the payload begins: another one is another segment.
+            for index in (start..packet.len()).filter(|index| *index != start + 12) {
+                let mut changed = packet.clone();
+                changed[index] ^= 0x10;
+                assert!(is_wrong_in(&changed, |_| ()), "byte {index} of {packet:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_was_not_filled_in_yet_is_no_error() {
+        for packet in packets() {
+            let at = field(&packet);
+            let payload_len = packet.len() - at - 4;
+            let addresses = if packet[0] >> 4 == 4 { sum(&packet[12..20]) } else { sum(&packet[8..40]) };
+            let tcp_len = (MIN_HEADER + payload_len) as u64;
+            for unfilled in [0, fold(addresses + 6 + tcp_len), fold(addresses + 6)] {
+                let mut packet = packet.clone();
+                packet[at..at + 2].copy_from_slice(&unfilled.to_be_bytes());
+                assert!(!is_wrong_in(&packet, |_| ()), "{unfilled:#x} in {packet:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_that_is_not_wholly_there_is_no_error() {
+        let [_, mut packet, _] = packets();
+        let at = field(&packet);
+        packet[at] ^= 1;
+        assert!(is_wrong_in(&packet, |_| ()));
+        assert!(!is_wrong_in(&packet, |segment| segment.first_fragment = true), "a fragment");
+        assert!(!is_wrong_in(&packet, |segment| segment.payload_len += 1), "cut by the capture");
+    }
+}

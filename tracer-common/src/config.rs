@@ -8,6 +8,8 @@ pub struct Config {
     pub every_segment: u8,
     /// 1: only connections with an address in the host table.
     pub select_hosts: u8,
+    /// 1: enter tunnels; the connection is then the one inside.
+    pub decapsulate: u8,
 }
 
 /// Words of the bitmap of traced ports: bit `port % 64` of word `port / 64`.

@@ -164,6 +164,10 @@ pub struct SegmentEvent {
     pub options: [u8; MAX_OPTIONS],
     /// What both directions have shown, this segment included: from the lower endpoint, from the higher one.
     pub halves: [HalfCounters; 2],
+    /// What the segment was carried in: see [`Encapsulations`](crate::wire::Encapsulations).
+    pub encapsulation: u32,
+    /// Zero.
+    pub padding: u32,
 }
 
 /// A piece of a head, or the end of a message: what is known of it.
@@ -243,6 +247,8 @@ impl SegmentEvent {
         gap: 0,
         options: [0; MAX_OPTIONS],
         halves: [HalfCounters::BLANK; 2],
+        encapsulation: 0,
+        padding: 0,
     };
 }
 
@@ -269,7 +275,7 @@ impl HttpEvent {
 
 const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<HalfCounters>() == 64);
-const _: () = assert!(size_of::<SegmentEvent>() == 256);
+const _: () = assert!(size_of::<SegmentEvent>() == 264);
 const _: () = assert!(size_of::<HttpFacts>() == 104);
 const _: () = assert!(size_of::<HttpEvent>() == 104 + FRAGMENT + WINDOW);
 
@@ -419,6 +425,8 @@ impl Reader<'_> {
             gap: self.u32(),
             options: self.take(),
             halves: [self.counters(), self.counters()],
+            encapsulation: self.u32(),
+            padding: self.u32(),
         }
     }
 

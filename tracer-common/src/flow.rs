@@ -187,7 +187,7 @@ pub mod half {
     pub const DATA: u32 = 1 << 13;
     /// A FIN with ACK was seen.
     pub const FIN_ACK: u32 = 1 << 14;
-    /// Something is missing: see [`Half::hole`](super::Half::hole).
+    /// Something is missing before the bytes seen: a hole.
     pub const HOLE: u32 = 1 << 15;
 }
 

@@ -30,7 +30,8 @@ pub trait Vantage {
     fn every_segment(&self) -> bool;
     /// Counts what is not an outcome of its own.
     fn count(&self, counter: Counter);
-    /// Tells a segment: `fill` writes the event. False when it could not be told.
+    /// Tells a segment: `fill` writes the event, but for what the segment is carried in, which is known here. False when it
+    /// could not be told.
     fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
     /// The interface and the side of it, as a number other than 0: what owns a direction of a connection.
     #[inline(always)]

@@ -14,7 +14,10 @@ use tracer_common::{
     wire::Skip,
 };
 
-use crate::maps::{self, EVENTS, HOSTS, PORTS};
+use crate::{
+    maps::{self, EVENTS, HOSTS, PORTS},
+    stages,
+};
 
 /// One hook of one interface.
 pub(crate) struct KernelVantage {
@@ -83,14 +86,14 @@ impl Vantage for KernelVantage {
 
     #[inline(always)]
     fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool {
-        maps::config().select_hosts == 0
+        !maps::select_hosts()
             || HOSTS.get(Key::new(128, *source)).is_some()
             || HOSTS.get(Key::new(128, *destination)).is_some()
     }
 
     #[inline(always)]
     fn every_segment(&self) -> bool {
-        maps::config().every_segment != 0
+        maps::every_segment()
     }
 
     #[inline(always)]
@@ -104,9 +107,12 @@ impl Vantage for KernelVantage {
             maps::count(Counter::SegmentEventsLost as u32);
             return false;
         };
-        // SAFETY: the entry has the size and alignment of a SegmentEvent, which consists of integers only, and `fill`
-        // writes every field.
-        fill(unsafe { &mut *entry.as_mut_ptr() });
+        // SAFETY: the entry has the size and alignment of a SegmentEvent, which consists of integers only, and every
+        // field is written here or by `fill`.
+        let event = unsafe { &mut *entry.as_mut_ptr() };
+        fill(event);
+        event.encapsulation = stages::encapsulation();
+        event.padding = 0;
         entry.submit(0);
         maps::count(Counter::SegmentEvents as u32);
         true

@@ -17,7 +17,10 @@ use tracer_common::{
     wire::{LinkType, Segment, Skip},
 };
 
-use crate::stages::{parse_tc, parse_xdp, parsed, scan_tc, scan_xdp};
+use crate::{
+    maps,
+    stages::{leads_on, parse_tc, parse_xdp, parsed, scan_tc, scan_xdp, walk_tc, walk_xdp},
+};
 
 /// The verifier follows offsets into a packet up to this one.
 const MAX_OFFSET: usize = 0x7fff;
@@ -66,6 +69,17 @@ impl XdpFrame {
     }
 }
 
+/// The `N` bytes at `offset` of a frame whose linear part does not have them, which some drivers leave empty; null where the
+/// frame ends before. Out of line and in a map: on the stack, every header read would need a place of its own.
+#[inline(never)]
+fn far<const N: usize>(ctx: *mut xdp_md, offset: usize) -> *const [u8; N] {
+    const { assert!(N <= maps::MAX_HEADER) };
+    let Some(header) = maps::header() else { return core::ptr::null() };
+    // SAFETY: the context is the running program's, and `header` has room for N bytes: checked above.
+    let error = unsafe { bpf_xdp_load_bytes(ctx, offset as u32, header.cast::<c_void>(), N as u32) };
+    if error == 0 { header.cast_const().cast() } else { core::ptr::null() }
+}
+
 impl FrameBytes for XdpFrame {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
@@ -73,13 +87,8 @@ impl FrameBytes for XdpFrame {
         if let Some(bytes) = unsafe { read_linear((*self.0).data, (*self.0).data_end, offset) } {
             return Some(bytes);
         }
-        // Some drivers leave the linear part of a frame with several buffers empty.
-        let mut bytes = [0; N];
-        // SAFETY: the context is the running program's, and `bytes` has room for N bytes.
-        let error = unsafe {
-            bpf_xdp_load_bytes(self.0, offset as u32, bytes.as_mut_ptr().cast::<c_void>(), N as u32)
-        };
-        if error == 0 { Some(bytes) } else { None }
+        // SAFETY: null, or N bytes, which are copied before anything else is read to their place.
+        unsafe { far::<N>(self.0, offset).as_ref() }.copied()
     }
 
     #[inline(always)]
@@ -113,7 +122,9 @@ impl FrameBytes for XdpFrame {
 impl Frame for XdpFrame {
     #[inline(always)]
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        parsed(parse_xdp(self.0, segment, u32::from(link == LinkType::RawIp)))
+        let raw_ip = u32::from(link == LinkType::RawIp);
+        let straight = parsed(parse_xdp(self.0, segment, raw_ip));
+        if leads_on(straight) { parsed(walk_xdp(self.0, segment, raw_ip)) } else { straight }
     }
 
     #[inline(always)]
@@ -178,7 +189,9 @@ impl FrameBytes for TcFrame {
 impl Frame for TcFrame {
     #[inline(always)]
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        parsed(parse_tc(self.0, segment, u32::from(link == LinkType::RawIp)))
+        let raw_ip = u32::from(link == LinkType::RawIp);
+        let straight = parsed(parse_tc(self.0, segment, raw_ip));
+        if leads_on(straight) { parsed(walk_tc(self.0, segment, raw_ip)) } else { straight }
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use tracer_common::{
     counter::Counter,
     flow::{FlowKey, FlowState},
     http::Room,
+    wire::Encapsulations,
 };
 
 /// Everything told to userspace.
@@ -41,18 +42,53 @@ pub(crate) static HOSTS: LpmTrie<[u32; 4], u8> =
 #[map]
 static ROOM: PerCpuArray<Room> = PerCpuArray::with_max_entries(1, 0);
 
+/// Bytes of the longest header that is read at once.
+pub(crate) const MAX_HEADER: usize = 64;
+
+/// See [`header`].
+#[map]
+static HEADER: PerCpuArray<[u8; MAX_HEADER]> = PerCpuArray::with_max_entries(1, 0);
+
+/// See [`encapsulation`].
+#[map]
+static ENCAPSULATION: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
 /// A connection nothing is known of: too large for a BPF stack to be built on.
 pub(crate) static BLANK: FlowState = FlowState::BLANK;
 
 /// Switches set by the loader before the programs are verified.
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config { every_segment: 0, select_hosts: 0 };
+static CONFIG: Config = Config { every_segment: 0, select_hosts: 0, decapsulate: 0 };
 
-/// The switches.
+/// Whether every segment is told.
 #[inline(always)]
-pub(crate) fn config() -> Config {
-    // SAFETY: CONFIG is a valid static; the read must not be folded into the value it has at compile time.
-    unsafe { core::ptr::read_volatile(&raw const CONFIG) }
+pub(crate) fn every_segment() -> bool {
+    // SAFETY: see `switch`.
+    unsafe { switch(&raw const CONFIG.every_segment) }
+}
+
+/// Whether only connections of hosts in the table are followed.
+#[inline(always)]
+pub(crate) fn select_hosts() -> bool {
+    // SAFETY: see `switch`.
+    unsafe { switch(&raw const CONFIG.select_hosts) }
+}
+
+/// Whether tunnels are entered.
+#[inline(always)]
+pub(crate) fn decapsulate() -> bool {
+    // SAFETY: see `switch`.
+    unsafe { switch(&raw const CONFIG.decapsulate) }
+}
+
+/// One switch: not all of them, which would be copied to the stack.
+///
+/// # Safety
+/// It belongs to CONFIG, which is a valid static.
+#[inline(always)]
+unsafe fn switch(switch: *const u8) -> bool {
+    // SAFETY: the caller's promise; the read must not be folded into the value it has at compile time.
+    unsafe { core::ptr::read_volatile(switch) != 0 }
 }
 
 /// This CPU's room for the message scanner. XDP and TC programs do not interrupt each other on a CPU: both run with bottom
@@ -62,6 +98,31 @@ pub(crate) fn room<'a>() -> Option<&'a mut Room> {
     let room = ROOM.get_ptr_mut(0)?;
     // SAFETY: a per-CPU element is valid as long as the map, and nothing else on this CPU uses it at this time.
     Some(unsafe { &mut *room })
+}
+
+/// This CPU's place for one header.
+#[inline(always)]
+pub(crate) fn header() -> Option<*mut [u8; MAX_HEADER]> {
+    HEADER.get_ptr_mut(0)
+}
+
+/// What the frame that was parsed last on this CPU is carried in; nothing where tunnels are not entered.
+#[inline(always)]
+pub(crate) fn encapsulation() -> Encapsulations {
+    if !decapsulate() {
+        return Encapsulations::default();
+    }
+    // SAFETY: the element is this CPU's own, see `room`.
+    ENCAPSULATION.get_ptr(0).map_or(Encapsulations::default(), |within| Encapsulations(unsafe { *within }))
+}
+
+/// Notes what the frame just parsed is carried in: beside the segment, which would need more of the stack for it.
+#[inline(always)]
+pub(crate) fn set_encapsulation(within: Encapsulations) {
+    if let Some(place) = ENCAPSULATION.get_ptr_mut(0) {
+        // SAFETY: the element is this CPU's own, see `room`.
+        unsafe { *place = within.0 };
+    }
 }
 
 /// Adds one to a counter.

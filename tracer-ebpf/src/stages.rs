@@ -13,15 +13,16 @@ use tracer_common::{
     flow::Half,
     frame::FrameBytes,
     http::{MAX_STEPS, Room, Scan, Steps},
-    wire::{LinkType, Segment, Skip, parse_segment},
+    wire::{self, Encapsulations, LinkType, Segment, Skip, Walk, parse_segment, walk},
 };
 
 use crate::{
     emit::Ring,
     frame::{TcFrame, XdpFrame},
+    maps,
 };
 
-/// Parses a frame at XDP; see [`parsed`].
+/// Parses a frame at XDP by the straight way; see [`parsed`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn parse_xdp(ctx: *mut xdp_md, segment: *mut Segment, raw_ip: u32) -> i32 {
@@ -30,7 +31,7 @@ pub(crate) extern "C" fn parse_xdp(ctx: *mut xdp_md, segment: *mut Segment, raw_
     parsing(parse_segment(&XdpFrame::new(ctx), link(raw_ip), segment))
 }
 
-/// Parses a frame at TC; see [`parsed`].
+/// Parses a frame at TC by the straight way; see [`parsed`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn parse_tc(ctx: *mut __sk_buff, segment: *mut Segment, raw_ip: u32) -> i32 {
@@ -41,6 +42,81 @@ pub(crate) extern "C" fn parse_tc(ctx: *mut __sk_buff, segment: *mut Segment, ra
     for attempt in 0..2 {
         match parse_segment(&frame, link(raw_ip), segment) {
             Err(Skip::Truncated) if attempt == 0 && frame.linearize() => {}
+            outcome => return parsing(outcome),
+        }
+    }
+    parsing(Err(Skip::Truncated))
+}
+
+/// Walks through a frame at XDP that the straight way does not lead through; see [`parsed`]. Apart from it, because one
+/// function for both would need more stack than there is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_xdp(ctx: *mut xdp_md, segment: *mut Segment, raw_ip: u32) -> i32 {
+    // SAFETY: null, or the segment that the calling program makes.
+    let Some(segment) = (unsafe { segment.as_mut() }) else { return 0 };
+    walking(raw_ip, segment, |place, segment| parsed(step_xdp(ctx, place, segment)))
+}
+
+/// Walks through a frame at TC that the straight way does not lead through; see [`parsed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_tc(ctx: *mut __sk_buff, segment: *mut Segment, raw_ip: u32) -> i32 {
+    // SAFETY: null, or the segment that the calling program makes.
+    let Some(segment) = (unsafe { segment.as_mut() }) else { return 0 };
+    walking(raw_ip, segment, |place, segment| parsed(step_tc(ctx, place, segment)))
+}
+
+/// What the frame that was parsed last on this CPU is carried in. A function of its own, because the programs have no room on
+/// their stack for the look-up.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn encapsulation() -> u32 {
+    maps::encapsulation().0
+}
+
+/// Walks, and notes what was entered on the way.
+#[inline(always)]
+fn walking(
+    raw_ip: u32,
+    segment: &mut Segment,
+    step: impl FnMut(&mut Walk, &mut Segment) -> Result<(), Skip>,
+) -> i32 {
+    let outcome = walk(link(raw_ip), Encapsulations::default(), segment, step);
+    parsing(outcome.map(|within| maps::set_encapsulation(within)))
+}
+
+/// Whether a frame is to be walked through: known when the programs are loaded to be never so, unless that is asked for.
+#[inline(always)]
+pub(crate) fn leads_on(straight: Result<(), Skip>) -> bool {
+    if !maps::decapsulate() {
+        return false;
+    }
+    maps::set_encapsulation(Encapsulations::default());
+    straight.is_err_and(wire::leads_on)
+}
+
+/// Steps over one header of a frame at XDP; see [`parsed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step_xdp(ctx: *mut xdp_md, place: *mut Walk, segment: *mut Segment) -> i32 {
+    // SAFETY: null, or the place and the segment that the calling program makes, which are two things.
+    let (Some(place), Some(segment)) = (unsafe { (place.as_mut(), segment.as_mut()) }) else { return 0 };
+    parsing(wire::step(&XdpFrame::new(ctx), place, segment))
+}
+
+/// Steps over one header of a frame at TC; see [`parsed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step_tc(ctx: *mut __sk_buff, place: *mut Walk, segment: *mut Segment) -> i32 {
+    // SAFETY: null, or the place and the segment that the calling program makes, which are two things.
+    let (Some(place), Some(segment)) = (unsafe { (place.as_mut(), segment.as_mut()) }) else { return 0 };
+    let frame = TcFrame::new(ctx);
+    let start = *place;
+    // The second try is for the rare frame whose headers are not linear.
+    for attempt in 0..2 {
+        match wire::step(&frame, place, segment) {
+            Err(Skip::Truncated) if attempt == 0 && frame.linearize() => *place = start,
             outcome => return parsing(outcome),
         }
     }

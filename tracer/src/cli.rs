@@ -73,6 +73,11 @@ struct TraceArguments {
     attach: AttachArguments,
     #[command(flatten)]
     select: SelectArguments,
+
+    /// Enter tunnels (GRE, VXLAN, GTP and others): trace the connections inside
+    #[arg(long, help_heading = "What")]
+    decapsulate: bool,
+
     #[command(flatten)]
     output: OutputArguments,
     #[command(flatten)]
@@ -248,7 +253,7 @@ impl ReplayArguments {
 
 impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
-        let Self { attach, select, output, limits, kernel_log } = self;
+        let Self { attach, select, decapsulate, output, limits, kernel_log } = self;
         let events = wanted(select.events, output.output);
         Ok(Config {
             attach: attach.checked(),
@@ -256,6 +261,7 @@ impl TraceArguments {
                 ports: select.ports,
                 hosts: config::hosts(select.hosts)?,
                 every_segment: events.has(EventName::Segment),
+                decapsulate,
                 ring_bytes: limits.ring_bytes,
                 max_connections: limits.max_connections,
                 log: kernel_log,

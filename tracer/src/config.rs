@@ -94,6 +94,8 @@ pub struct KernelConfig {
     pub hosts: Vec<IpNet>,
     /// Tell every segment, not only those that change something.
     pub every_segment: bool,
+    /// Enter tunnels: the connections are those inside.
+    pub decapsulate: bool,
     /// Bytes of the ring buffer.
     pub ring_bytes: u32,
     /// Size of each of the two connection tables.

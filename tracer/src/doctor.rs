@@ -161,6 +161,7 @@ fn try_programs() -> Result<Vec<(&'static str, u32)>> {
         ports: "80".parse()?,
         hosts: Vec::new(),
         every_segment: false,
+        decapsulate: false,
         ring_bytes: crate::config::MIN_RING_BYTES,
         max_connections: TRIAL_CONNECTIONS,
         log: false,

@@ -80,6 +80,7 @@ impl Replay {
             ports: config.ports.ranges(),
             hosts: config.hosts.clone(),
             every_segment: segments,
+            decapsulate: true,
             reassemble: true,
             verify: true,
             max_connections: config.limits.max_connections as usize,

@@ -15,6 +15,7 @@ use std::{
 use tracer_common::{
     event::{Event, SegmentEvent},
     flow::{FlowKey, FlowState, cause},
+    wire::Encapsulations,
 };
 
 use crate::{
@@ -193,6 +194,11 @@ impl Tracker {
         let exchanges = tracked.connection.exchanges();
         match event {
             Event::Segment(segment) => {
+                // Messages are told before the segment that carries them, and do not say what that is carried in.
+                let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
+                if seen == 1 {
+                    Arc::make_mut(&mut tracked.facts).encapsulation = Encapsulations(segment.encapsulation);
+                }
                 tracked.connection.on_segment(segment, self.limits.segments, &mut self.said);
             }
             Event::Http(facts, bytes) => {
@@ -315,6 +321,7 @@ impl Tracker {
             id: format!("{:08x}-{number}", self.run),
             community_id: community_id(client, server),
             network_type: if client.0.is_ipv4() { NetworkType::Ipv4 } else { NetworkType::Ipv6 },
+            encapsulation: Encapsulations::default(),
             interface,
             client_address: client.0,
             client_port: client.1,

@@ -74,6 +74,8 @@ impl<E: Extend<u8>> Writer<'_, E> {
         for half in &event.halves {
             self.counters(half);
         }
+        self.u32(event.encapsulation);
+        self.u32(event.padding);
     }
 
     fn http(&mut self, facts: &HttpFacts) {
@@ -153,6 +155,8 @@ mod tests {
             gap: 0,
             options,
             halves: [half(100), half(200)],
+            encapsulation: 17,
+            padding: 0,
         }
     }
 

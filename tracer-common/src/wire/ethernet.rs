@@ -4,14 +4,15 @@ use super::Skip;
 use crate::frame::FrameBytes;
 
 /// Bytes of the two MAC addresses before the EtherType.
-const ADDRESSES: usize = 12;
+pub(super) const ADDRESSES: usize = 12;
 /// Bytes of one VLAN tag.
-const TAG: usize = 4;
+pub(super) const TAG: usize = 4;
 /// How many tags are followed: a customer tag inside a service tag.
 const MAX_TAGS: usize = 2;
 
-const fn is_tag(ethertype: u16) -> bool {
-    // 802.1Q, 802.1ad, and the value that older switches use for stacked tags.
+/// Whether an EtherType announces a VLAN tag.
+pub(super) const fn is_tag(ethertype: u16) -> bool {
+    // 802.1Q, 802.1ad, and the values that older switches use for stacked tags.
     matches!(ethertype, 0x8100 | 0x88a8 | 0x9100)
 }
 

@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791), with options.
 
-use super::{MAX_HEADER_OFFSET, PROTOCOL_TCP, Segment, Skip, Transport, len_to_frame_end};
+use super::{MAX_HEADER_OFFSET, Segment, Skip, Transport, len_to_frame_end};
 use crate::frame::FrameBytes;
 
 /// Bytes of the header without options.
@@ -24,13 +24,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     if header[0] >> 4 != 4 || header_len < MIN_HEADER {
         return Err(Skip::MalformedIp);
     }
-    if header[9] != PROTOCOL_TCP {
-        return Err(Skip::NotTcp);
-    }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
-    if fragment & FRAGMENT_OFFSET != 0 {
-        return Err(Skip::Fragment);
-    }
     segment.first_fragment = fragment & MORE_FRAGMENTS != 0;
     let total = match u16::from_be_bytes([header[2], header[3]]) as usize {
         0 => len_to_frame_end(frame, offset),
@@ -40,5 +34,11 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     segment.source = [0, 0, MAPPED, word(12)];
     segment.destination = [0, 0, MAPPED, word(16)];
-    Ok(Transport { offset: offset + header_len, len })
+    let later_fragment = fragment & FRAGMENT_OFFSET != 0;
+    Ok(Transport {
+        offset: (offset + header_len) as u32,
+        len: len as u32,
+        protocol: header[9],
+        later_fragment,
+    })
 }

@@ -1,12 +1,17 @@
 //! IPv6 (RFC 8200), with extension headers.
 
-use super::{MAX_HEADER_OFFSET, PROTOCOL_TCP, Segment, Skip, Transport, len_to_frame_end};
+use super::{MAX_HEADER_OFFSET, Segment, Skip, Transport, len_to_frame_end};
 use crate::frame::FrameBytes;
 
 /// Bytes of the fixed header.
 const HEADER: usize = 40;
 /// How many extension headers are followed; RFC 8200, 4.1 recommends at most one of each kind, which are six.
 const MAX_EXTENSIONS: usize = 6;
+
+/// Mask of the fragment offset, in units of 8 bytes, in the fragment header (RFC 8200, 4.5).
+const FRAGMENT_OFFSET: u16 = 0xfff8;
+/// "More fragments" in the same field.
+const MORE_FRAGMENTS: u16 = 1;
 
 /// Next header values of the extension headers (RFC 8200, 4; RFC 4302 for AH).
 mod next_header {
@@ -41,24 +46,26 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     let mut at = offset + HEADER;
     segment.first_fragment = false;
     for _ in 0..MAX_EXTENSIONS {
-        if next == PROTOCOL_TCP {
+        if !is_extension(next) {
             break;
         }
         let extension: [u8; 4] = frame.read(at & MAX_HEADER_OFFSET).ok_or(Skip::Truncated)?;
         let length = match next {
-            next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
-                (extension[1] as usize + 1) * 8
-            }
             next_header::AUTHENTICATION => (extension[1] as usize + 2) * 4,
             next_header::FRAGMENT => {
                 let field = u16::from_be_bytes([extension[2], extension[3]]);
-                if field & 0xfff8 != 0 {
-                    return Err(Skip::Fragment);
+                if field & FRAGMENT_OFFSET != 0 {
+                    return Ok(Transport {
+                        protocol: extension[0],
+                        offset: (at + 8) as u32,
+                        len: 0,
+                        later_fragment: true,
+                    });
                 }
-                segment.first_fragment = field & 1 != 0;
+                segment.first_fragment = field & MORE_FRAGMENTS != 0;
                 8
             }
-            _ => return Err(Skip::NotTcp),
+            _ => (extension[1] as usize + 1) * 8,
         };
         next = extension[0];
         at += length;
@@ -66,9 +73,21 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
             return Err(Skip::TooManyHeaders);
         }
     }
-    if next != PROTOCOL_TCP {
+    if is_extension(next) {
         return Err(Skip::TooManyHeaders);
     }
     let len = end.checked_sub(at).ok_or(Skip::MalformedIp)?;
-    Ok(Transport { offset: at, len })
+    Ok(Transport { offset: at as u32, len: len as u32, protocol: next, later_fragment: false })
+}
+
+/// Whether another header of IPv6 itself follows.
+const fn is_extension(next: u8) -> bool {
+    matches!(
+        next,
+        next_header::HOP_BY_HOP
+            | next_header::ROUTING
+            | next_header::FRAGMENT
+            | next_header::AUTHENTICATION
+            | next_header::DESTINATION
+    )
 }

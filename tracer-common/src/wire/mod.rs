@@ -4,14 +4,21 @@
 //! for the verifier, bytes are never read into an enum, and addresses travel as words through an out-parameter
 //! (arrays returned by value overflow the 512 byte stack of a BPF program).
 
+mod encapsulation;
 mod ethernet;
+mod gre;
 mod ipv4;
 mod ipv6;
+mod shim;
 mod skip;
 mod tcp;
+mod tunnel;
+mod walk;
 
+pub use encapsulation::{Encapsulation, Encapsulations};
 pub use skip::Skip;
 pub use tcp::{MAX_OPTIONS, Segment, TcpFlags};
+pub use walk::{Walk, leads_on, step, walk};
 
 use crate::frame::FrameBytes;
 
@@ -22,6 +29,12 @@ pub enum LinkType {
     Ethernet,
     /// No link layer header: the IP header comes first (tun, wireguard, ipip, ppp).
     RawIp,
+    /// What this EtherType announces. No interface that is traced has this, but captures do, and the next two.
+    EtherType(u16),
+    /// The protocol field of PPP (RFC 1661, 2), perhaps after the address and control fields of HDLC.
+    Ppp,
+    /// Logical link control (IEEE 802.2), as behind the addresses of wireless frames, FDDI and token ring.
+    Llc,
 }
 
 /// The highest offset at which a header may start: Ethernet, two tags, IPv6 and its extension headers fit well below.
@@ -35,15 +48,20 @@ pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
 
-/// Where the TCP header is and how many bytes the network layer says there are, counted from it.
+/// What an IP packet carries, where it is and how many bytes the network layer says there are. Small, because it lies on the
+/// 512 byte stack of a BPF program.
 pub(crate) struct Transport {
-    /// Offset of the TCP header in the frame.
-    pub(crate) offset: usize,
-    /// Bytes from the TCP header to the end of the IP packet (the frame may carry padding after it).
-    pub(crate) len: usize,
+    /// Offset of its header in the frame.
+    pub(crate) offset: u32,
+    /// Bytes from that header to the end of the IP packet (the frame may carry padding after it).
+    pub(crate) len: u32,
+    /// IP protocol number.
+    pub(crate) protocol: u8,
+    /// A fragment other than the first: there is no header, but something from the middle.
+    pub(crate) later_fragment: bool,
 }
 
-/// Parses one frame into `segment`.
+/// Parses one frame into `segment`: the straight way, which is that of nearly all traffic. What lies off it is [`walk`]'s.
 ///
 /// # Errors
 /// The [`Skip`] reason when the frame holds no TCP segment that can be followed; `segment` is then unspecified.
@@ -55,21 +73,40 @@ pub fn parse_segment<F: FrameBytes + ?Sized>(
 ) -> Result<(), Skip> {
     let (ethertype, offset) = match link {
         LinkType::Ethernet => ethernet::parse(frame)?,
-        LinkType::RawIp => (raw_ip_ethertype(frame)?, 0),
+        LinkType::RawIp => (ip_ethertype(frame, 0)?, 0),
+        LinkType::EtherType(ethertype) => (ethertype, 0),
+        LinkType::Ppp | LinkType::Llc => return Err(Skip::NotIp),
     };
-    let transport = match ethertype {
-        ETHERTYPE_IPV4 => ipv4::parse(frame, offset, segment)?,
-        ETHERTYPE_IPV6 => ipv6::parse(frame, offset, segment)?,
-        _ => return Err(Skip::NotIp),
-    };
+    let transport = parse_ip(frame, ethertype, offset, segment)?;
+    if transport.protocol != PROTOCOL_TCP {
+        return Err(Skip::NotTcp);
+    }
+    if transport.later_fragment {
+        return Err(Skip::Fragment);
+    }
     tcp::parse(frame, &transport, segment)
+}
+
+/// Parses the IP header at `offset` and what belongs to it, and fills in the addresses.
+#[inline(always)]
+fn parse_ip<F: FrameBytes + ?Sized>(
+    frame: &F,
+    ethertype: u16,
+    offset: usize,
+    segment: &mut Segment,
+) -> Result<Transport, Skip> {
+    match ethertype {
+        ETHERTYPE_IPV4 => ipv4::parse(frame, offset, segment),
+        ETHERTYPE_IPV6 => ipv6::parse(frame, offset, segment),
+        _ => Err(Skip::NotIp),
+    }
 }
 
 /// The EtherType that the version nibble of a bare IP header stands for.
 #[inline(always)]
-fn raw_ip_ethertype<F: FrameBytes + ?Sized>(frame: &F) -> Result<u16, Skip> {
+fn ip_ethertype<F: FrameBytes + ?Sized>(frame: &F, offset: usize) -> Result<u16, Skip> {
     // Not one byte alone: "the frame has more than nothing" is no bound that the verifier learns from.
-    let [version, _] = frame.read(0).ok_or(Skip::Truncated)?;
+    let [version, _] = frame.read(offset).ok_or(Skip::Truncated)?;
     match version >> 4 {
         4 => Ok(ETHERTYPE_IPV4),
         6 => Ok(ETHERTYPE_IPV6),

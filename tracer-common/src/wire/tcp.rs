@@ -98,7 +98,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     transport: &Transport,
     segment: &mut Segment,
 ) -> Result<(), Skip> {
-    let offset = transport.offset & MAX_HEADER_OFFSET;
+    let offset = transport.offset as usize & MAX_HEADER_OFFSET;
     let header: [u8; MIN_HEADER] = frame.read(offset).ok_or(Skip::Truncated)?;
     segment.source_port = u16::from_be_bytes([header[0], header[1]]);
     segment.destination_port = u16::from_be_bytes([header[2], header[3]]);
@@ -110,7 +110,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     if header_len < MIN_HEADER {
         return Err(Skip::MalformedTcp);
     }
-    let payload_len = transport.len.checked_sub(header_len).ok_or(Skip::MalformedTcp)?;
+    let payload_len = (transport.len as usize).checked_sub(header_len).ok_or(Skip::MalformedTcp)?;
     if !frame.reaches(offset + header_len + payload_len) {
         return Err(Skip::Truncated);
     }

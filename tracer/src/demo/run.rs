@@ -87,6 +87,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
             ports: PORT.to_string().parse::<Ports>()?,
             hosts: Vec::new(),
             every_segment: format == Format::Explain,
+            decapsulate: false,
             ring_bytes: RING_BYTES,
             max_connections: CONNECTIONS,
             log: false,

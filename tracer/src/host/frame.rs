@@ -1,6 +1,6 @@
 //! A captured frame.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use tracer_common::{
     event::{Event, HttpEvent},
@@ -8,56 +8,118 @@ use tracer_common::{
     frame::{FrameBytes, WINDOW},
     http::{HttpSink, Room},
     observe::Frame,
-    wire::{LinkType, Segment, Skip, parse_segment},
+    wire::{Encapsulations, LinkType, Segment, Skip, leads_on, parse_segment, step, walk},
 };
 
 use super::{
-    Told, checksum,
+    Packet, Selection, Told, checksum,
     reassembly::{self, Reassembly},
 };
 
 /// The bytes captured of a frame, and where its messages are told.
 pub(super) struct HostFrame<'a> {
-    /// From the link layer header on.
-    pub(super) bytes: &'a [u8],
-    /// Bytes on the wire; a capture may hold fewer.
-    pub(super) wire_len: usize,
+    packet: Packet<'a>,
+    /// What is asked for: tunnels, fragments.
+    selection: &'a Selection,
     /// The events.
-    pub(super) told: &'a Told,
+    told: &'a Told,
     /// Where payload out of order is held; `None`: it is scanned as it comes.
-    pub(super) reassembly: Option<&'a RefCell<Reassembly>>,
-    /// Whether the checksum is verified.
-    pub(super) verify: bool,
+    reassembly: Option<&'a RefCell<Reassembly>>,
+    fragment: Cell<Option<(usize, Encapsulations)>>,
+    within: Cell<Encapsulations>,
+}
+
+impl<'a> HostFrame<'a> {
+    pub(super) fn new(
+        packet: Packet<'a>,
+        selection: &'a Selection,
+        told: &'a Told,
+        reassembly: Option<&'a RefCell<Reassembly>>,
+    ) -> Self {
+        Self { packet, selection, told, reassembly, fragment: Cell::new(None), within: Cell::default() }
+    }
+
+    /// What it is carried in, once it is parsed.
+    pub(super) fn within(&self) -> &Cell<Encapsulations> {
+        &self.within
+    }
+
+    /// The fragment that was found on the way and is to wait for others: where its IP header starts, and what it is
+    /// carried in.
+    pub(super) fn fragment(&self) -> Option<(usize, Encapsulations)> {
+        self.fragment.get()
+    }
 }
 
 impl FrameBytes for HostFrame<'_> {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.bytes.read(offset)
+        self.packet.bytes.read(offset)
     }
 
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
-        self.bytes.copy(offset, into, len)
+        self.packet.bytes.copy(offset, into, len)
     }
 
     fn wire_len(&self) -> usize {
-        self.wire_len.max(self.bytes.len())
+        self.packet.wire_len.max(self.packet.bytes.len())
     }
 }
 
 impl Frame for HostFrame<'_> {
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        parse_segment(self, link, segment)
+        self.within.set(self.packet.within);
+        let straight = parse_segment(self, link, segment);
+        // The first of them may be too short for a TCP header.
+        let fragmented = segment.first_fragment || straight == Err(Skip::Fragment);
+        if self.selection.reassemble && fragmented
+            || self.selection.decapsulate && straight.is_err_and(leads_on)
+        {
+            return self.walk(link, segment);
+        }
+        straight
     }
 
     fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
         match self.reassembly {
-            Some(reassembly) => reassembly.borrow_mut().on_segment(self.bytes, self.told, half, peer, room),
-            None => reassembly::scan(self.bytes, self.told, half, peer, room),
+            Some(reassembly) => {
+                reassembly.borrow_mut().on_segment(self.packet.bytes, self.told, half, peer, room);
+            }
+            None => reassembly::scan(self.packet.bytes, self.told, half, peer, room),
         }
     }
 
     fn is_damaged(&self, segment: &Segment) -> bool {
-        self.verify && checksum::is_wrong(self.bytes, segment)
+        self.selection.verify && checksum::is_wrong(self.packet.bytes, segment)
+    }
+}
+
+impl HostFrame<'_> {
+    /// Walks to the segment, or to a fragment that others are to be waited for.
+    fn walk(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
+        segment.first_fragment = false;
+        let within = walk(link, self.packet.within, segment, |walk, segment| {
+            let start = walk.offset();
+            let outcome = step(self, walk, segment);
+            let fragmented = match outcome {
+                Ok(()) => segment.first_fragment && !walk.is_over(),
+                Err(reason) => reason == Skip::Fragment,
+            };
+            if self.selection.reassemble && fragmented && self.has_fragment(start) {
+                self.fragment.set(Some((start, walk.within())));
+                return Err(Skip::Fragment);
+            }
+            outcome
+        })?;
+        self.within.set(within);
+        Ok(())
+    }
+
+    /// Whether a fragment was captured to its end. Of one that was not, at least the headers can be read.
+    fn has_fragment(&self, start: usize) -> bool {
+        let Some(header) = self.packet.bytes.read::<6>(start) else { return false };
+        let field = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+        let len = if header[0] >> 4 == 4 { field(2) } else { 40 + field(4) };
+        start + len <= self.packet.bytes.len()
     }
 }
 

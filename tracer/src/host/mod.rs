@@ -4,6 +4,7 @@
 //! message scanner, with hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
 
 mod checksum;
+mod fragments;
 mod frame;
 mod reassembly;
 mod tables;
@@ -21,13 +22,18 @@ use tracer_common::{
     flow::{FlowKey, FlowState},
     http::Room,
     observe::{Frame as _, observe},
-    wire::{LinkType, Segment, Skip, TcpFlags},
+    wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
 };
 
-use self::{frame::HostFrame, reassembly::Reassembly, tables::HostTables, vantage::HostVantage};
+use self::{
+    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, tables::HostTables, vantage::HostVantage,
+};
 
 /// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
+
+/// How often fragments are looked for in what fragments were put together to: in a tunnel in a tunnel in a packet.
+const MAX_REASSEMBLED: usize = 4;
 
 /// What to observe, and how much of it to keep.
 #[derive(Clone, Debug)]
@@ -38,7 +44,10 @@ pub struct Selection {
     pub hosts: Vec<IpNet>,
     /// Whether every segment is told, not only those that change something.
     pub every_segment: bool,
-    /// Whether payload that arrives out of order is held for the message scanner; the kernel keeps no payload.
+    /// Whether tunnels are entered: the connection is then the one inside.
+    pub decapsulate: bool,
+    /// Whether IP fragments are put together, and payload that arrives out of order is held for the message scanner; the
+    /// kernel keeps no payload.
     pub reassemble: bool,
     /// Whether TCP checksums are verified; the kernel programs do not.
     pub verify: bool,
@@ -54,6 +63,7 @@ impl Default for Selection {
             ports: vec![80..=80],
             hosts: Vec::new(),
             every_segment: false,
+            decapsulate: false,
             reassemble: false,
             verify: false,
             max_connections: DEFAULT_MAX_FLOWS,
@@ -67,6 +77,7 @@ impl Default for Selection {
 pub struct HostObserver {
     selection: Selection,
     tables: HostTables,
+    fragments: Fragments,
     room: Box<Room>,
     told: Told,
     reassembly: Option<RefCell<Reassembly>>,
@@ -78,7 +89,14 @@ impl HostObserver {
     pub fn new(selection: Selection) -> Self {
         let tables = HostTables::new(selection.max_connections, selection.max_unconfirmed);
         let reassembly = selection.reassemble.then(RefCell::default);
-        Self { selection, tables, room: Box::new(Room::BLANK), told: Told::new(), reassembly }
+        Self {
+            selection,
+            tables,
+            fragments: Fragments::default(),
+            room: Box::new(Room::BLANK),
+            told: Told::new(),
+            reassembly,
+        }
     }
 
     /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not 0;
@@ -95,13 +113,19 @@ impl HostObserver {
         hook: Hook,
         time: u64,
     ) -> Result<(), Skip> {
-        self.release(frame, wire_len, link, time);
-        let (told, reassembly) = (&self.told, self.reassembly.as_ref());
-        let verify = self.selection.verify;
-        let frame = HostFrame { bytes: frame, wire_len, told, reassembly, verify };
-        let vantage = HostVantage { selection: &self.selection, interface, hook, time, told: &self.told };
-        let room = &mut *self.room;
-        let outcome = observe(&frame, link, &vantage, &mut self.tables, move || Some(room));
+        let mut packet = Packet { bytes: frame, wire_len, link, within: Encapsulations::default() };
+        let mut whole: Vec<u8>;
+        let mut outcome = Err(Skip::Fragment);
+        for _ in 0..MAX_REASSEMBLED {
+            self.release(packet, time);
+            let fragment;
+            (outcome, fragment) = self.observe_packet(packet, interface, hook, time);
+            let Some((start, within)) = fragment else { break };
+            let bytes = packet.bytes.get(start..).unwrap_or_default();
+            let Some(complete) = self.fragments.take(bytes, within.0, time) else { break };
+            whole = complete;
+            packet = Packet { bytes: &whole, wire_len: whole.len(), link: LinkType::RawIp, within };
+        }
         match outcome {
             Ok(()) => self.told.count(Counter::Matched as usize),
             Err(reason) => self.told.count(reason as usize),
@@ -109,16 +133,32 @@ impl HostObserver {
         outcome
     }
 
+    /// What became of it, and the fragment that it is.
+    fn observe_packet(
+        &mut self,
+        packet: Packet<'_>,
+        interface: u32,
+        hook: Hook,
+        time: u64,
+    ) -> (Result<(), Skip>, Option<(usize, Encapsulations)>) {
+        let frame = HostFrame::new(packet, &self.selection, &self.told, self.reassembly.as_ref());
+        let (selection, told) = (&self.selection, &self.told);
+        let vantage = HostVantage { selection, interface, hook, time, within: frame.within(), told };
+        let room = &mut *self.room;
+        let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(room));
+        (outcome, frame.fragment())
+    }
+
     /// Scans what is held and will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
     /// itself is told, because it may be the last one of its connection.
-    fn release(&mut self, frame: &[u8], wire_len: usize, link: LinkType, time: u64) {
+    fn release(&mut self, packet: Packet<'_>, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         if !reassembly.is_holding() {
             return;
         }
         let mut segment = Segment::default();
-        let frame = HostFrame { bytes: frame, wire_len, told: &self.told, reassembly: None, verify: false };
-        if frame.parse(link, &mut segment).is_err() {
+        let frame = HostFrame::new(packet, &self.selection, &self.told, None);
+        if frame.parse(packet.link, &mut segment).is_err() {
             return;
         }
         let mut key = FlowKey::BLANK;
@@ -177,6 +217,17 @@ impl HostObserver {
     pub fn kept(&self) -> (usize, usize) {
         self.tables.len()
     }
+}
+
+/// A frame, or a packet that fragments were put together to.
+#[derive(Clone, Copy)]
+struct Packet<'a> {
+    bytes: &'a [u8],
+    /// Bytes on the wire; a capture may hold fewer.
+    wire_len: usize,
+    link: LinkType,
+    /// The tunnels that the fragments were found in.
+    within: Encapsulations,
 }
 
 /// What comes out: shared by the frame, whose scanner tells HTTP events, and the vantage, which tells segments.

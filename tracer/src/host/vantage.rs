@@ -1,11 +1,15 @@
 //! Where a captured frame was seen, and what is asked for.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    cell::Cell,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook, SegmentEvent},
     observe::Vantage,
+    wire::Encapsulations,
 };
 
 use super::{Selection, Told};
@@ -20,6 +24,8 @@ pub(super) struct HostVantage<'a> {
     pub(super) hook: Hook,
     /// In ns.
     pub(super) time: u64,
+    /// What the frame is carried in, once it is parsed.
+    pub(super) within: &'a Cell<Encapsulations>,
     /// The events.
     pub(super) told: &'a Told,
 }
@@ -65,6 +71,7 @@ impl Vantage for HostVantage<'_> {
     fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         let mut event = SegmentEvent::BLANK;
         fill(&mut event);
+        event.encapsulation = self.within.get().0;
         self.told.tell(&Event::Segment(event));
         true
     }

@@ -56,6 +56,7 @@ impl Kernel {
         let switches = Config {
             every_segment: u8::from(config.every_segment),
             select_hosts: u8::from(!config.hosts.is_empty()),
+            decapsulate: u8::from(config.decapsulate),
         };
         let log_level = if config.log { LOG_ALL } else { LOG_OFF };
         let mut loader = EbpfLoader::new();

@@ -16,6 +16,7 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
+use tracer_common::wire::{Encapsulation, Encapsulations};
 
 pub use anomaly::Anomaly;
 pub use connection::{CloseReason, Closed, ConnState, Opened, SideTotals, StateChange, TcpState};
@@ -70,6 +71,13 @@ pub struct Connection {
     /// IP version.
     #[serde(rename = "network.type")]
     pub network_type: NetworkType,
+    /// What its first segment was carried in, the outermost first.
+    #[serde(
+        rename = "network.encapsulation",
+        skip_serializing_if = "Encapsulations::is_empty",
+        serialize_with = "words"
+    )]
+    pub encapsulation: Encapsulations,
     /// The interface that showed the connection first.
     #[serde(
         rename = "network.interface.name",
@@ -89,6 +97,10 @@ pub struct Connection {
     /// Port of the server.
     #[serde(rename = "server.port")]
     pub server_port: u16,
+}
+
+fn words<S: Serializer>(layers: &Encapsulations, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(layers.iter().map(Encapsulation::as_str))
 }
 
 impl Connection {

@@ -22,7 +22,8 @@ fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
 }
 
 fn check(row: &Row) {
-    let mut observer = HostObserver::new(Selection::default());
+    let selection = Selection { decapsulate: row.tunnel, ..Selection::default() };
+    let mut observer = HostObserver::new(selection);
     let outcome = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
     assert_eq!(outcome, row.outcome, "{}: {:02x?}", row.says, row.frame);
     let index = outcome.map_or_else(|reason| reason as usize, |()| Counter::Matched as usize);
@@ -94,4 +95,53 @@ fn a_frame_cut_by_the_capture_counts_with_its_length_on_the_wire() {
     assert_eq!(facts.payload_len, 18, "as sent, not as captured");
     let outcome = observer.observe(captured, captured.len(), LinkType::Ethernet, 1, Hook::Capture, 2);
     assert_eq!(outcome, Err(Skip::Truncated), "cut on the wire");
+}
+
+/// `packet` (IPv4, header of 20 bytes) as fragments of `size` bytes of payload.
+fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let (header, payload) = packet.split_at(20);
+    let pieces = payload.chunks(size).enumerate();
+    pieces
+        .map(|(number, piece)| {
+            let offset = number * size / 8;
+            let more = number * size + piece.len() < payload.len();
+            let mut fragment = [header, piece].concat();
+            fragment[2..4].copy_from_slice(&((20 + piece.len()) as u16).to_be_bytes());
+            fragment[6..8].copy_from_slice(&(offset as u16 | u16::from(more) << 13).to_be_bytes());
+            fragment
+        })
+        .collect()
+}
+
+#[test]
+fn fragments_are_one_segment_once_all_are_there_also_around_a_tunnel() {
+    use table::build::{IPV4, ethernet, ipv4};
+    let inner = Tcp::sending(b"GET / HTTP/1.1\r\n\r\n").packet();
+    let tunnel = ipv4(&[], 4, &inner);
+    let both = ipv4(&[], 4, &fragments(&inner, 24)[0]);
+    let rest = fragments(&inner, 24)[1].clone();
+    let whole = |packets: Vec<Vec<u8>>| packets.into_iter().map(|packet| ethernet(IPV4, &packet));
+    for (says, frames, heads) in [
+        ("fragments", whole(fragments(&inner, 24)).collect::<Vec<_>>(), 1),
+        ("fragments shorter than the TCP header", whole(fragments(&inner, 8)).collect(), 1),
+        ("the last one first", whole(fragments(&inner, 24)).rev().collect(), 1),
+        ("one is missing", whole(fragments(&inner, 8)).skip(1).collect(), 0),
+        ("fragments of a tunnel", whole(fragments(&tunnel, 16)).collect(), 1),
+        (
+            "fragments of a tunnel of fragments",
+            whole(fragments(&both, 16)).chain(whole(fragments(&ipv4(&[], 4, &rest), 16))).collect(),
+            1,
+        ),
+    ] {
+        let selection = Selection { decapsulate: true, reassemble: true, ..Selection::default() };
+        let mut observer = HostObserver::new(selection);
+        let last = frames.len() - 1;
+        for (number, frame) in frames.iter().enumerate() {
+            let outcome = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
+            let expected = if heads == 1 && number == last { Ok(()) } else { Err(Skip::Fragment) };
+            assert_eq!(outcome, expected, "{says}, frame {number}");
+        }
+        let events = drain(&mut observer);
+        assert_eq!(complete_heads(&decoded(&events)), [heads, 0], "{says}");
+    }
 }

@@ -14,6 +14,7 @@ fn kernel() -> Kernel {
         ports: "80".parse().expect("a port"),
         hosts: Vec::new(),
         every_segment: true,
+        decapsulate: false,
         ring_bytes: MIN_RING_BYTES,
         max_connections: 64,
         log: false,

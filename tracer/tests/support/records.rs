@@ -10,6 +10,7 @@ use tracer::record::{
     Record, RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp,
 };
 use tracer::sink::{Actors, Explain, Format, Sink};
+use tracer_common::wire::Encapsulations;
 
 /// When the connections of the tests begin: 2025-01-01 00:00:00 UTC.
 pub(crate) const START: u64 = 1_735_689_600_000_000_000;
@@ -20,6 +21,7 @@ pub(crate) fn connection() -> Connection {
         id: "C1".into(),
         community_id: "1:AAAAAAAAAAAAAAAAAAAAAAAAAAA=".into(),
         network_type: NetworkType::Ipv4,
+        encapsulation: Encapsulations::default(),
         interface: Some("veth0".into()),
         client_address: [10, 0, 0, 2].into(),
         client_port: 45678,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aya::programs::{
     LinkOrder, ProgramInfo, SchedClassifier, TcAttachType, loaded_programs,
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions},
@@ -185,6 +185,9 @@ pub(super) fn tc(
         (Side::Egress, LinkType::Ethernet) => "tracer_out_eth",
         (Side::Ingress, LinkType::RawIp) => "tracer_in_ip",
         (Side::Egress, LinkType::RawIp) => "tracer_out_ip",
+        (_, LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc) => {
+            bail!("frames of {} are not traced", interface.name)
+        }
     };
     let others = others(interface, side);
     let program = kernel.classifier(name)?;

@@ -96,6 +96,7 @@ impl Explain {
         if let Some(interface) = &connection.interface {
             write!(self.lines, ", on {}", interface_name(interface))?;
         }
+        phrase::carried(&mut self.lines, connection)?;
         self.lines.push('\n');
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use super::{Sink, units};
-use crate::record::{Connection, Record, Text};
+use crate::record::{Body, Connection, Record, Text};
 
 pub mod phrase;
 
@@ -51,6 +51,9 @@ fn line(out: &mut String, record: &Record) -> fmt::Result {
     }
     out.push(' ');
     phrase::body(out, &record.body)?;
+    if let (Body::Opened(_), Some(connection)) = (&record.body, &record.connection) {
+        phrase::carried(out, connection)?;
+    }
     out.push('\n');
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::fmt::{Result, Write};
 
 use super::interface_name;
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, Counts, Exchange, Opened, Outcome, Request, RequestHead, Response,
-    ResponseFraming, SegmentSeen, Side, SideTotals, StateChange, Summary, TcpState,
+    Body, CloseReason, Closed, Confidence, Connection, Counts, Exchange, Opened, Outcome, Request,
+    RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals, StateChange, Summary, TcpState,
 };
 use crate::sink::units::{count, duration, size};
 
@@ -37,6 +37,14 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     let repeated = [(opened.syn_retransmits, "SYN"), (opened.syn_ack_retransmits, "SYN-ACK")];
     for (times, what) in repeated.into_iter().filter(|(times, _)| *times > 0) {
         write!(out, ", {what} repeated {}", count(times.into(), "time"))?;
+    }
+    Ok(())
+}
+
+/// `, carried in gre, erspan`; nothing where it is not.
+pub fn carried(out: &mut dyn Write, connection: &Connection) -> Result {
+    for (number, layer) in connection.encapsulation.iter().enumerate() {
+        write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use tracer_common::{
     http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
     observe::{Frame, Table, Tables, Vantage, observe},
     seq::Seq,
-    wire::{LinkType, MAX_OPTIONS, Segment, Skip, TcpFlags},
+    wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
 use super::super::{Limits, Tracker};
@@ -175,19 +175,7 @@ impl Vantage for Place {
         if FULL.with_borrow(|full| *full) {
             return false;
         }
-        let mut event = SegmentEvent {
-            header: EventHeader::BLANK,
-            causes: 0,
-            seq: Seq(0),
-            ack: Seq(0),
-            payload_len: 0,
-            window: 0,
-            flags: 0,
-            options_len: 0,
-            gap: 0,
-            options: [0; MAX_OPTIONS],
-            halves: [HalfCounters::default(); 2],
-        };
+        let mut event = SegmentEvent::BLANK;
         fill(&mut event);
         self.told.borrow_mut().push(event);
         true

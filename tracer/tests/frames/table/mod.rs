@@ -8,11 +8,12 @@ mod network;
 pub(crate) mod random;
 pub(crate) mod talk;
 mod transport;
+mod tunnel;
 
 use bytes::Bytes;
 use tracer_common::{
     event::{Event, mark},
-    wire::{LinkType, Skip},
+    wire::{Encapsulations, LinkType, Skip},
 };
 
 /// One frame, observed with empty tables.
@@ -21,6 +22,8 @@ pub(crate) struct Row {
     pub(crate) says: String,
     /// What it starts with.
     pub(crate) link: LinkType,
+    /// The row is about what is found where tunnels are entered; the others, where they are not.
+    pub(crate) tunnel: bool,
     /// Its bytes.
     pub(crate) frame: Vec<u8>,
     /// What is to become of it.
@@ -38,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) payload_len: u32,
     /// Options of the segment.
     pub(crate) options: Vec<u8>,
+    /// What the segment was carried in.
+    pub(crate) encapsulation: Encapsulations,
     /// Marks and bytes of the HTTP events.
     pub(crate) heads: Vec<(u16, Vec<u8>)>,
 }
@@ -50,6 +55,7 @@ impl Facts {
             match event {
                 Event::Segment(event) => {
                     facts.causes = event.causes;
+                    facts.encapsulation = Encapsulations(event.encapsulation);
                     facts.payload_len = event.payload_len;
                     facts.options = event.options[..usize::from(event.options_len)].to_vec();
                 }
@@ -62,7 +68,7 @@ impl Facts {
 
 impl Row {
     fn new(says: impl Into<String>, frame: Vec<u8>, outcome: Result<(), Skip>) -> Self {
-        Self { says: says.into(), link: LinkType::Ethernet, frame, outcome, facts: None }
+        Self { says: says.into(), link: LinkType::Ethernet, tunnel: false, frame, outcome, facts: None }
     }
 
     /// A row that is taken in.
@@ -106,5 +112,5 @@ pub(crate) fn complete_heads(events: &[Event<'_>]) -> [usize; 2] {
 
 /// Every row.
 pub(crate) fn rows() -> Vec<Row> {
-    [link::rows(), network::rows(), transport::rows()].into_iter().flatten().collect()
+    [link::rows(), network::rows(), transport::rows(), tunnel::rows()].into_iter().flatten().collect()
 }

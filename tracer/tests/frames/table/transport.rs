@@ -150,8 +150,8 @@ fn requests() -> Vec<Row> {
         Row::taken(says, fast_open(payload)).telling(Facts {
             causes: cause::SYN,
             payload_len: payload.len() as u32,
-            options: Vec::new(),
             heads: heads.iter().map(|(marks, bytes)| (*marks, bytes.to_vec())).collect(),
+            ..Facts::default()
         })
     };
     let get: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -196,8 +196,8 @@ fn requests() -> Vec<Row> {
             .telling(Facts {
                 causes: cause::MIDSTREAM,
                 payload_len: get.len() as u32,
-                options: Vec::new(),
                 heads: vec![(WHOLE | mark::RESYNCED, get.to_vec())],
+                ..Facts::default()
             }),
     ]
 }
@@ -209,8 +209,8 @@ fn responses() -> Vec<Row> {
         Row::taken(says, tcp.frame()).telling(Facts {
             causes: cause::SYN_ACK,
             payload_len: payload.len() as u32,
-            options: Vec::new(),
             heads: heads.iter().map(|(marks, bytes)| (marks | response, bytes.to_vec())).collect(),
+            ..Facts::default()
         })
     };
     let ok: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";

@@ -38,6 +38,8 @@ pub(crate) struct Switches {
     pub(crate) every_segment: bool,
     /// Only the addresses of the table's client and server.
     pub(crate) select_hosts: bool,
+    /// Enter tunnels.
+    pub(crate) decapsulate: bool,
 }
 
 impl Switches {
@@ -45,7 +47,12 @@ impl Switches {
     pub(crate) fn selection(self) -> Selection {
         let hosts = if self.select_hosts { ["10.0.0.2/32", "2001:db8::/64"].as_slice() } else { &[] };
         let hosts = hosts.iter().map(|host| host.parse().unwrap_or_else(|error| panic!("{host}: {error}")));
-        Selection { hosts: hosts.collect(), every_segment: self.every_segment, ..Selection::default() }
+        Selection {
+            hosts: hosts.collect(),
+            every_segment: self.every_segment,
+            decapsulate: self.decapsulate,
+            ..Selection::default()
+        }
     }
 }
 
@@ -122,6 +129,7 @@ impl Kernel {
         let config = Config {
             every_segment: switches.every_segment.into(),
             select_hosts: switches.select_hosts.into(),
+            decapsulate: switches.decapsulate.into(),
         };
         let mut ebpf = EbpfLoader::new()
             .override_global("CONFIG", &config, true)

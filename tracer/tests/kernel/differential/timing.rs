@@ -25,7 +25,7 @@ const PROGRAMS: [(&str, &str); 3] = [
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn what_a_packet_costs_is_printed() {
-    let mut kernel = Kernel::load(Switches { every_segment: false, select_hosts: false });
+    let mut kernel = Kernel::load(Switches { every_segment: false, select_hosts: false, decapsulate: false });
     for (program, noop) in PROGRAMS {
         println!("{program}, ns for each packet:");
         println!("  {:4} only passed on, many times", run(&kernel, noop, &Tcp::default(), REPEAT));

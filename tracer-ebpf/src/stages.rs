@@ -83,7 +83,7 @@ fn walking(
     step: impl FnMut(&mut Walk, &mut Segment) -> Result<(), Skip>,
 ) -> i32 {
     let outcome = walk(link(raw_ip), Encapsulations::default(), segment, step);
-    parsing(outcome.map(|within| maps::set_encapsulation(within)))
+    parsing(outcome.map(maps::set_encapsulation))
 }
 
 /// Whether a frame is to be walked through: known when the programs are loaded to be never so, unless that is asked for.

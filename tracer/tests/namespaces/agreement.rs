@@ -91,6 +91,8 @@ fn frames(path: &Path) -> Result<Vec<Vec<u8>>, Unsuitable> {
             (LinkType::Ethernet, _) => bytes.to_vec(),
             (LinkType::RawIp, Some(4)) => [&[0; 12][..], &[0x08, 0x00], bytes].concat(),
             (LinkType::RawIp, _) => [&[0; 12][..], &[0x86, 0xdd], bytes].concat(),
+            (LinkType::EtherType(kind), _) => [&[0; 12][..], &kind.to_be_bytes(), bytes].concat(),
+            (LinkType::Ppp | LinkType::Llc, _) => return Err("link layer"),
         };
         if frame.len() > MAX_FRAME {
             return Err("frames longer than a veth takes");
@@ -129,7 +131,8 @@ fn send(end: &End, frames: &[Vec<u8>]) {
 /// What live tracing says of the frames of the capture.
 fn traced(frames: &[Vec<u8>]) -> Exchanges {
     let pair = VethPair::new(PairOptions { mtu: Some(MTU), ..PairOptions::default() }).expect("a pair");
-    let tracer = Tracer::at(&pair.server, &WHAT);
+    // As a replay always does.
+    let tracer = Tracer::at(&pair.server, &[&WHAT[..], &["--decapsulate"]].concat());
     send(&pair.client, frames);
     let trace = tracer.stop();
     trace.assert_clean();

@@ -18,8 +18,8 @@
 use std::{cell::RefCell, collections::HashMap, mem::take};
 
 use tracer_common::{
-    event::{Event, EventHeader, Hook, HttpEvent, HttpFacts, SegmentEvent},
-    flow::{FlowKey, FlowState, Half, HalfCounters},
+    event::{Event, Hook, HttpEvent, HttpFacts, SegmentEvent},
+    flow::{FlowKey, FlowState, Half},
     frame::{FrameBytes, WINDOW},
     http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
     observe::{Frame, Table, Tables, Vantage, observe},

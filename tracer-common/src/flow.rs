@@ -361,14 +361,21 @@ fn on_start(sender: &mut Half, receiver: &Half, segment: &Segment) {
             return;
         }
         sender.causes |= kind;
+        // One that was overtaken by what follows it: the stream goes on.
+        if !(sender.has(half::STARTED) && segment.payload_seq() == sender.counters.base) {
+            sender.start_at(segment.payload_seq());
+        }
         sender.counters.flags |= half::STARTED | half::SYN;
         if kind == cause::SYN_ACK {
             sender.counters.flags |= half::SYN_ACK;
         }
-        sender.start_at(segment.payload_seq());
         return;
     }
     if sender.has(half::STARTED) {
+        return;
+    }
+    // Of a RST out of nothing no stream is known, and it ends none.
+    if flags.has(TcpFlags::RST) && !receiver.has(half::STARTED) {
         return;
     }
     sender.causes |= cause::MIDSTREAM;
@@ -432,7 +439,7 @@ fn on_payload(sender: &mut Half, receiver: &Half, segment: &Segment, now: &impl 
     let ahead = seq.since(sender.next);
     // What a RST carries is a text about its cause, not part of the stream (RFC 9293, 3.5.3).
     if segment.flags.has(TcpFlags::RST) {
-        sender.causes |= if ahead > 0 { 0 } else { cause::NO_NEWS };
+        sender.causes |= if sender.has(half::STARTED) && ahead > 0 { 0 } else { cause::NO_NEWS };
         return;
     }
     if sender.counters.first_data_ns == 0 && !segment.flags.has(TcpFlags::SYN | TcpFlags::FIN) {
@@ -563,8 +570,8 @@ fn accepts_reset(receiver: &Half, segment: &Segment) -> bool {
 #[inline(always)]
 fn on_end(sender: &mut Half, receiver: &Half, segment: &Segment) {
     if segment.flags.has(TcpFlags::RST) {
-        sender.counters.flags |=
-            if accepts_reset(receiver, segment) { half::RST | half::RESET } else { half::RST };
+        let counts = sender.has(half::STARTED) && accepts_reset(receiver, segment);
+        sender.counters.flags |= if counts { half::RST | half::RESET } else { half::RST };
         sender.causes |= cause::RST;
     }
     if segment.flags.has(TcpFlags::FIN) {

@@ -162,7 +162,7 @@ fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool, f
     let started = sender.counters.flags & half::STARTED != 0;
     // Where it was not seen itself, what the other side has acknowledged of it.
     let acked = !started && receiver.counters.flags & half::ACKED != 0;
-    let same = known && sender.counters.base == segment.payload_seq()
+    let same = started && sender.counters.base == segment.payload_seq()
         || acked && receiver.counters.ack == segment.payload_seq();
     if segment.flags.has(TcpFlags::ACK) {
         // The server has accepted another SYN than the one that was followed: the old connection is dead.

@@ -7,7 +7,7 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use std::{
 use tracer_common::{
     event::{Event, SegmentEvent},
     flow::{FlowKey, FlowState, cause},
-    wire::Encapsulations,
+    wire::{Encapsulations, address},
 };
 
 use crate::{
@@ -459,10 +459,10 @@ impl Tracker {
             let Some(tracked) = self.connections.get(&key) else { continue };
             let (reason, at) = match tracked.connection.phase() {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
-                Phase::Open | Phase::HalfOpen if tracked.connection.has_both_fins() => {
-                    (CloseReason::Fin, tracked.connection.last)
-                }
-                Phase::Open | Phase::HalfOpen => (CloseReason::EndOfCapture, now),
+                Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
+                    Some(reason) => (reason, tracked.connection.last),
+                    None => (CloseReason::EndOfCapture, now),
+                },
             };
             self.close(&key, reason, at);
         }
@@ -525,15 +525,6 @@ fn deadline(limits: &Limits, connection: &Connection) -> u64 {
         Phase::Closed => (connection.closed_at, limits.close_linger),
     };
     from.saturating_add(ns(after))
-}
-
-/// An address as it travels in keys: network byte order, IPv4 as IPv4-mapped IPv6.
-fn address(words: [u32; 4]) -> IpAddr {
-    let mut bytes = [0; 16];
-    for (four, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-        *four = word.to_ne_bytes();
-    }
-    Ipv6Addr::from(bytes).to_canonical()
 }
 
 /// Community ID v1 with seed 0 (github.com/corelight/community-id-spec).

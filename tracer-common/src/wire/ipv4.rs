@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791), with options.
 
-use super::{MAX_HEADER_OFFSET, Segment, Skip, Transport, len_to_frame_end};
+use super::{MAX_HEADER_OFFSET, Segment, Skip, Transport, address, len_to_frame_end};
 use crate::frame::FrameBytes;
 
 /// Bytes of the header without options.
@@ -9,8 +9,6 @@ const MIN_HEADER: usize = 20;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 /// "More fragments" in the same field.
 const MORE_FRAGMENTS: u16 = 0x2000;
-/// The third word of an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2), in network byte order.
-const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
 /// Parses the header at `offset` and fills in the addresses.
 #[inline(always)]
@@ -32,8 +30,8 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     };
     let len = total.checked_sub(header_len).ok_or(Skip::MalformedIp)?;
     let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    segment.source = [0, 0, MAPPED, word(12)];
-    segment.destination = [0, 0, MAPPED, word(16)];
+    segment.source = address::from_ipv4(word(12));
+    segment.destination = address::from_ipv4(word(16));
     let later_fragment = fragment & FRAGMENT_OFFSET != 0;
     Ok(Transport {
         offset: (offset + header_len) as u32,

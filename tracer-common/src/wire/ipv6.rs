@@ -1,6 +1,6 @@
 //! IPv6 (RFC 8200), with extension headers.
 
-use super::{MAX_HEADER_OFFSET, Segment, Skip, Transport, len_to_frame_end};
+use super::{MAX_HEADER_OFFSET, Segment, Skip, Transport, address, len_to_frame_end};
 use crate::frame::FrameBytes;
 
 /// Bytes of the fixed header.
@@ -34,8 +34,8 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
         return Err(Skip::MalformedIp);
     }
     let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    segment.source = [word(8), word(12), word(16), word(20)];
-    segment.destination = [word(24), word(28), word(32), word(36)];
+    segment.source = address::from_ipv6([word(8), word(12), word(16), word(20)]);
+    segment.destination = address::from_ipv6([word(24), word(28), word(32), word(36)]);
     let total = match u16::from_be_bytes([header[4], header[5]]) as usize {
         0 => len_to_frame_end(frame, offset),
         stated => stated + HEADER,

@@ -4,6 +4,7 @@
 //! for the verifier, bytes are never read into an enum, and addresses travel as words through an out-parameter
 //! (arrays returned by value overflow the 512 byte stack of a BPF program).
 
+mod address;
 mod encapsulation;
 mod ethernet;
 mod gre;
@@ -15,6 +16,7 @@ mod tcp;
 mod tunnel;
 mod walk;
 
+pub use address::address;
 pub use encapsulation::{Encapsulation, Encapsulations};
 pub use skip::Skip;
 pub use tcp::{MAX_OPTIONS, Segment, TcpFlags};

@@ -1,15 +1,12 @@
 //! Where a captured frame was seen, and what is asked for.
 
-use std::{
-    cell::Cell,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::cell::Cell;
 
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook, SegmentEvent},
     observe::Vantage,
-    wire::Encapsulations,
+    wire::{Encapsulations, address},
 };
 
 use super::{Selection, Told};
@@ -55,7 +52,7 @@ impl Vantage for HostVantage<'_> {
         let hosts = &self.selection.hosts;
         hosts.is_empty()
             || [source, destination].into_iter().any(|words| {
-                let address = address(words);
+                let address = address(*words);
                 hosts.iter().any(|host| host.contains(&address))
             })
     }
@@ -74,28 +71,5 @@ impl Vantage for HostVantage<'_> {
         event.encapsulation = self.within.get().0;
         self.told.tell(&Event::Segment(event));
         true
-    }
-}
-
-/// The address that four words in network byte order stand for.
-fn address(words: &[u32; 4]) -> IpAddr {
-    let mut octets = [0; 16];
-    for (octets, word) in octets.chunks_exact_mut(4).zip(words) {
-        octets.copy_from_slice(&word.to_ne_bytes());
-    }
-    Ipv6Addr::from(octets).to_canonical()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_read_in_network_byte_order() {
-        let word = |bytes| u32::from_ne_bytes(bytes);
-        let mapped = [0, 0, word([0, 0, 0xff, 0xff]), word([10, 0, 0, 1])];
-        assert_eq!(address(&mapped).to_string(), "10.0.0.1");
-        let v6 = [word([0x20, 1, 0xd, 0xb8]), 0, 0, word([0, 0, 0, 7])];
-        assert_eq!(address(&v6).to_string(), "2001:db8::7");
     }
 }

@@ -56,9 +56,9 @@ mod tests {
             ("refused: the RST carries an ACK", syn, half::STARTED | half::RST | half::BARE_ACK, 2, 37),
             ("a FIN without ACK", syn | half::FIN, 0, 2, 1),
             ("both opened at once", syn | half::SYN_ACK, half::STARTED | half::SYN | half::SYN_ACK, 4, 3),
-            ("a lone RST", half::STARTED | half::RST, 0, 1, 0),
+            ("a lone RST", half::RST, 0, 1, 0),
             ("a lone SYN-ACK", 0, syn_ack, 1, 0),
-            ("two RSTs", half::STARTED | half::RST, 0, 2, 32),
+            ("two RSTs", half::RST, 0, 2, 32),
             ("picked up after its SYN", half::STARTED | half::BARE_ACK, syn_ack, 2, 6),
         ] {
             assert_eq!(completeness(client, server, packets), sum, "{what}");

@@ -87,6 +87,13 @@ impl Course {
                     sender.set(State::Reset);
                 }
             }
+            // A RST out of nothing says nothing of the connection that starts behind it.
+            State::Reset if sender.before == State::Inactive && receiver.state == State::Inactive => {
+                if has(TcpFlags::SYN) {
+                    *sender = Endpoint::default();
+                    on_first(sender, receiver, is_client, flags, len);
+                }
+            }
             State::Reset => {}
         }
     }
@@ -110,6 +117,12 @@ impl Course {
     /// Zeek's word for it; `empty`: neither side sent payload.
     pub(super) fn conn_state(&self, client_is_low: bool, empty: bool) -> ConnState {
         let [low, high] = self.0;
+        let is_only_rst = |one: Endpoint, other: Endpoint| {
+            (one.state, one.before, other.state) == (State::Reset, State::Inactive, State::Inactive)
+        };
+        if is_only_rst(low, high) || is_only_rst(high, low) {
+            return ConnState::Oth;
+        }
         let (client, server) = if client_is_low { (low.state, high.state) } else { (high.state, low.state) };
         let is_unseen = |state| matches!(state, State::Inactive | State::Partial);
         match (client, server) {
@@ -207,7 +220,8 @@ mod tests {
             ("no SYN, both FINs", ">AD <AD >FA <FA", ConnState::Sf),
             ("no SYN, a FIN of the server", ">AD <FA", ConnState::Shr),
             ("no SYN, a FIN of the client", ">AD <A >FA", ConnState::Sh),
-            ("a RST out of nothing", ">R", ConnState::Rstos0),
+            ("a RST out of nothing", ">R", ConnState::Oth),
+            ("RSTs of the server out of nothing", "<R <R", ConnState::Oth),
             ("both open at once", ">S <S >SA <SA", ConnState::S1),
             ("a SYN acknowledged before it is answered", ">S <A <SA >A", ConnState::S1),
             ("a SYN after what was taken for the middle", ">A >S <SA >A", ConnState::S1),

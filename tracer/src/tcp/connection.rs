@@ -321,6 +321,7 @@ impl Connection {
     /// were lost in between. `event` is the segment that brought the news, if one did.
     fn take_counters(&mut self, halves: &[HalfCounters; 2], event: Option<&SegmentEvent>) {
         let mut news = [0; 2];
+        let had_started = self.directions.each_ref().map(|direction| direction.flags() & half::STARTED != 0);
         for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
             // The kernel's table may have answered before an older event was read.
             if told.packets < direction.counters.packets {
@@ -337,7 +338,8 @@ impl Connection {
         let causes = |low| event.filter(|_| sender == Some(low)).map_or(0, |event| event.causes);
         self.ends.on_news(order.map(|low| {
             let index = usize::from(!low);
-            let flags = news[index];
+            // A SYN that was overtaken changes nothing any more.
+            let flags = if had_started[index] { news[index] & !half::SYN } else { news[index] };
             let fresh_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
             News {
                 side: self.side(low),
@@ -352,7 +354,9 @@ impl Connection {
             self.note_flags(low, new, event.filter(|_| sender == Some(low)), time);
             if now & cause::RST != 0 || event.is_none() && new & half::RESET != 0 {
                 let peer = &self.directions[1 - index];
-                if event.is_none_or(|event| peer.accepts_reset(event.seq)) {
+                // A RST out of nothing ends nothing that is known.
+                let is_known = self.directions[index].flags() & half::STARTED != 0;
+                if is_known && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
                     self.ends.on_reset(side);
                 }
             }
@@ -464,10 +468,17 @@ impl Connection {
         said.push((now, Body::Closed(Box::new(self.closed(reason)))));
     }
 
-    /// Both sides have sent a FIN.
+    /// Why it is over although it was not seen to close: of the last acknowledgments one was missed, or of all of it nothing
+    /// but RSTs was seen.
     #[must_use]
-    pub fn has_both_fins(&self) -> bool {
-        self.directions.iter().all(|direction| direction.flags() & half::FIN != 0)
+    pub fn ended(&self) -> Option<CloseReason> {
+        let all = |bits| self.directions.iter().all(|direction| direction.flags() & bits != 0);
+        let any = |bits| self.directions.iter().any(|direction| direction.flags() & bits != 0);
+        if all(half::FIN) {
+            Some(CloseReason::Fin)
+        } else {
+            (any(half::RST) && !any(half::STARTED)).then_some(CloseReason::Reset)
+        }
     }
 
     /// Why it is over, if it closed by itself.
@@ -480,11 +491,11 @@ impl Connection {
                 CloseReason::Refused
             }
             Phase::Closed => CloseReason::Reset,
-            // The last acknowledgment was not seen.
-            Phase::Open | Phase::HalfOpen if self.has_both_fins() => CloseReason::Fin,
-            Phase::Open => CloseReason::IdleTimeout,
-            Phase::HalfOpen if server_silent => CloseReason::Unanswered,
-            Phase::HalfOpen => CloseReason::HalfOpenTimeout,
+            phase => self.ended().unwrap_or(match phase {
+                Phase::Open | Phase::Closed => CloseReason::IdleTimeout,
+                Phase::HalfOpen if server_silent => CloseReason::Unanswered,
+                Phase::HalfOpen => CloseReason::HalfOpenTimeout,
+            }),
         }
     }
 

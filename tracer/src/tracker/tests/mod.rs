@@ -184,6 +184,19 @@ fn a_handshake_can_go_in_many_ways() {
             "S1 EndOfCapture Sh 3 client 0B/1 server 0B/1",
         ),
         (
+            "the SYN is overtaken by the whole connection",
+            "->S <SA >A <FA >FA <A >S@0",
+            &[
+                "SYN-SENT/SYN-RECEIVED",
+                "ESTABLISHED/ESTABLISHED",
+                "opened",
+                "ESTABLISHED/FIN-WAIT-1",
+                "LAST-ACK/FIN-WAIT-2",
+                "CLOSED/TIME-WAIT",
+            ],
+            "Sf Fin by server ^hAfFaS 22 client 0B/3 server 0B/3",
+        ),
+        (
             "only the answer is seen",
             "->S <SA +70000",
             &["SYN-SENT/SYN-RECEIVED"],
@@ -217,6 +230,18 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
                 "CLOSED/TIME-WAIT",
             ]),
             "Rsto Fin by server ShARDdfFa 63 client 27B/5 server 27B/4",
+        ),
+        (
+            "out of nothing, however long between them",
+            "<R +9000 <R +9000 <RA",
+            &[],
+            "Oth Reset ^r 36 client 0B/0 server 0B/3",
+        ),
+        (
+            "out of nothing, and then a connection",
+            ">R +900 >S <SA >A",
+            OPEN,
+            "S1 EndOfCapture RShA 39 client 0B/3 server 0B/1",
         ),
         (
             "after the client's FIN",

@@ -107,7 +107,8 @@ fn windows() -> Vec<Row> {
     let told = |says, tcp: Tcp, causes| {
         let payload_len = tcp.payload.len() as u32;
         Row::taken(says, tcp.frame()).telling(Facts {
-            causes: cause::MIDSTREAM | causes,
+            // Out of nothing, a RST says nothing of a stream.
+            causes: if tcp.flags & RST != 0 { causes } else { cause::MIDSTREAM | causes },
             payload_len,
             ..Facts::default()
         })

@@ -330,7 +330,7 @@ fn on_kind(sender: &mut Half, receiver: &Half, segment: &Segment) {
     let data = segment.payload_len != 0;
     let mut seen = 0;
     if flags.has(TcpFlags::SYN) {
-        let first = !sender.has(half::STARTED) && !receiver.has(half::STARTED);
+        let first = !sender.has(half::STARTED | half::RST) && !receiver.has(half::STARTED | half::RST);
         if first && !flags.has(TcpFlags::ACK) {
             seen = if data { half::OPENED | half::SYN_DATA } else { half::OPENED };
         }

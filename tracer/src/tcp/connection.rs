@@ -491,7 +491,7 @@ impl Connection {
                 CloseReason::Refused
             }
             Phase::Closed => CloseReason::Reset,
-            phase => self.ended().unwrap_or(match phase {
+            phase @ (Phase::Open | Phase::HalfOpen) => self.ended().unwrap_or(match phase {
                 Phase::Open | Phase::Closed => CloseReason::IdleTimeout,
                 Phase::HalfOpen if server_silent => CloseReason::Unanswered,
                 Phase::HalfOpen => CloseReason::HalfOpenTimeout,

@@ -241,7 +241,7 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
             "out of nothing, and then a connection",
             ">R +900 >S <SA >A",
             OPEN,
-            "S1 EndOfCapture RShA 39 client 0B/3 server 0B/1",
+            "S1 EndOfCapture RShA 38 client 0B/3 server 0B/1",
         ),
         (
             "after the client's FIN",

@@ -25,7 +25,7 @@ pub(super) const fn token(text: &str) -> [u64; 2] {
 const HTTP: [u64; 2] = token("HTTP");
 const HEAD: [u64; 2] = token("HEAD");
 const CONNECT: [u64; 2] = token("CONNECT");
-const GET: [u64; 2] = token("GET");
+pub(super) const GET: [u64; 2] = token("GET");
 /// The method of the preface of HTTP/2 (RFC 9113, 3.4).
 const PRI: [u64; 2] = token("PRI");
 const CONTENT_LENGTH: [u64; 2] = token("content-length");
@@ -160,7 +160,7 @@ impl HttpHalf {
 
     /// The method is complete: the request counts from here on.
     #[inline(always)]
-    fn on_method(&mut self) -> Byte {
+    pub(super) fn on_method(&mut self) -> Byte {
         if self.token == PRI {
             return Byte::NotHttp;
         }

@@ -1,6 +1,6 @@
 //! Where HTTP/1 messages start and end in one direction of a connection (RFC 9112).
 //!
-//! The scanner reads heads, chunk sizes and trailers byte by byte and skips content by arithmetic on stream offsets,
+//! The scanner reads heads, chunk sizes and trailers byte by byte, or by words where no byte matters, and skips content by arithmetic on stream offsets,
 //! so it knows where the next head must be without looking at content. It hands out the bytes of heads only.
 //! It keeps no bytes between segments: a head split over many segments is told in as many fragments.
 //!
@@ -9,6 +9,7 @@
 
 mod grammar;
 mod scan;
+mod words;
 
 use crate::event::Framing;
 

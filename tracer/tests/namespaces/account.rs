@@ -132,10 +132,17 @@ pub(crate) fn check_closed(record: &Value, client: Sent, server: Sent, exchanges
     for (side, sent) in [("client", client), ("server", server)] {
         let number = |name: &str| record.number(&format!("{side}.{name}"));
         assert_eq!(number("bytes"), sent.bytes, "bytes of the {side} in {record:#}");
-        if let Some(packets) = sent.packets {
-            assert_eq!(number("packets"), packets, "packets of the {side} in {record:#}");
+        if sent.retransmits == 0 {
+            if let Some(packets) = sent.packets {
+                assert_eq!(number("packets"), packets, "packets of the {side} in {record:#}");
+            }
+            assert_eq!(number("retransmits"), 0, "of the {side} in {record:#}");
+        } else {
+            // On a busy machine a segment may be lost before the hook, and a super-segment be sent again as a whole.
+            let packets = sent.packets.unwrap_or(u64::MAX);
+            assert!(number("packets") <= packets, "packets of the {side} in {record:#}");
+            assert!(number("retransmits") <= sent.retransmits, "of the {side} in {record:#}");
         }
-        assert_eq!(number("retransmits"), sent.retransmits, "of the {side} in {record:#}");
         assert_eq!(number("gap_bytes"), 0, "of the {side} in {record:#}");
         if client.retransmits + server.retransmits == 0 {
             assert_eq!(number("duplicate_acks"), 0, "of the {side} in {record:#}");

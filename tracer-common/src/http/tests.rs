@@ -312,6 +312,72 @@ fn field_names_only_similar_to_content_length_say_nothing() {
     }
 }
 
+/// Words skip what bytes read: both must find the same, of anything.
+#[test]
+fn by_words_the_same_is_told_as_byte_by_byte() {
+    const PIECES: [&str; 33] = [
+        "GET ",
+        "GET /",
+        "POST /a ",
+        "HEAD / ",
+        "HTTP/1.1",
+        "HTTP/1.",
+        " 200 OK",
+        " 304",
+        " HTTP/1.0",
+        "\r\n",
+        "\r\n",
+        "\n",
+        "\r",
+        "\r\n\r\n",
+        "Content-Length: 3",
+        "content-length:",
+        "CONTENT-LENGTH : 2",
+        "Content-Lengths: 4",
+        "Content-Type: text/plain",
+        "content\rlength: 1",
+        "Transfer-Encoding: chunked",
+        "transfer-encodin",
+        "Cookie: a=b; c",
+        "Connection: close",
+        " 5",
+        "abc",
+        "\t",
+        ",",
+        "\u{e9}",
+        "0\r\n",
+        "3\r\nabc\r\n",
+        "\0",
+        "x-long: 0123456789abcdef0123456789",
+    ];
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed >> 20) as usize % below
+    };
+    for _ in 0..4_000 {
+        let mut side = |start: &str| -> String {
+            let pieces = random(14);
+            let rest: String = (0..pieces).map(|_| PIECES[random(PIECES.len())]).collect();
+            format!("{start}{rest}\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        };
+        let (request, response) = (side("GET / HTTP/1.1\r\n"), side("HTTP/1.1 200 OK\r\n"));
+        let parts = [(CLIENT, request.as_bytes()), (SERVER, response.as_bytes())];
+        // What follows the first heads may be no HTTP, and is then looked for where segments start.
+        let first_heads = |size| {
+            let told = told_of(&parts, size).into_iter();
+            told.filter(|words| words.contains(" 0 ") && !words.contains("ends")).collect::<Vec<_>>()
+        };
+        let whole = first_heads(usize::MAX);
+        assert!(!whole.is_empty());
+        for size in [1, 15, 16, 17, 40] {
+            assert_eq!(first_heads(size), whole, "{request:?} {response:?} in segments of {size}");
+        }
+    }
+}
+
 #[test]
 fn interim_responses_do_not_count() {
     expect(

@@ -78,7 +78,11 @@ impl Object<'_> {
 
     /// The kernel loads BTF to check maps and functions, and the linker makes it of debug information.
     fn rustflags(&self) -> OsString {
-        format!("--cfg=bpf_target_arch=\"{}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf", self.arch).into()
+        format!(
+            "--cfg=bpf_target_arch=\"{}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf\x1f-Ctarget-cpu=v3",
+            self.arch
+        )
+        .into()
     }
 
     fn target(&self) -> &'static str {

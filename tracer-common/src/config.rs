@@ -10,7 +10,14 @@ pub struct Config {
     pub select_hosts: u8,
     /// 1: enter tunnels; the connection is then the one inside.
     pub decapsulate: u8,
+    /// 1: the traced ports are those of `ports`, and no others.
+    pub few_ports: u8,
+    /// With `few_ports`: the traced ports; each at least once.
+    pub ports: [u16; FEW_PORTS],
 }
+
+/// Ports that are compared one by one, which is cheaper than the bitmap.
+pub const FEW_PORTS: usize = 4;
 
 /// Words of the bitmap of traced ports: bit `port % 64` of word `port / 64`.
 pub const PORT_WORDS: u32 = 65_536 / 64;

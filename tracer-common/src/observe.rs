@@ -9,7 +9,7 @@ use crate::{
     flow::{FlowKey, FlowState, Half, cause, half},
     frame::FrameBytes,
     http::Room,
-    wire::{LinkType, Segment, Skip, TcpFlags},
+    wire::{LinkType, Segment, Skip, TcpFlags, glance},
 };
 
 /// The place a frame is observed from.
@@ -26,6 +26,8 @@ pub trait Vantage {
     fn traces(&self, port: u16) -> bool;
     /// Whether a connection with either of these addresses is wanted.
     fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool;
+    /// Whether tunnels are entered.
+    fn decapsulates(&self) -> bool;
     /// Whether every segment is to be told.
     fn every_segment(&self) -> bool;
     /// Counts what is not an outcome of its own.
@@ -55,6 +57,14 @@ pub trait Frame: FrameBytes {
     /// # Errors
     /// Why the frame is passed over.
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip>;
+
+    /// Runs [`glance`](crate::wire::glance()).
+    ///
+    /// # Errors
+    /// Why the frame is passed over.
+    fn glance(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
+        glance(self, link, traces)
+    }
 
     /// Runs [`Scan`](crate::http::Scan) over the payload that `room` describes, sent by `half` to `peer`.
     fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room);
@@ -106,6 +116,10 @@ where
     V: Vantage,
     T: Tables,
 {
+    // Behind what is no TCP there may be a tunnel.
+    if !vantage.decapsulates() {
+        frame.glance(link, |port| vantage.traces(port))?;
+    }
     let mut segment = Segment::default();
     frame.parse(link, &mut segment)?;
     if !vantage.traces(segment.destination_port) && !vantage.traces(segment.source_port) {

@@ -15,7 +15,7 @@ use tracer_common::{
 };
 
 use crate::{
-    maps::{self, EVENTS, HOSTS, PORTS},
+    maps::{self, EVENTS, HOSTS},
     stages,
 };
 
@@ -78,10 +78,7 @@ impl Vantage for KernelVantage {
 
     #[inline(always)]
     fn traces(&self, port: u16) -> bool {
-        match PORTS.get(u32::from(port >> 6)) {
-            Some(word) => word >> (port & 63) & 1 != 0,
-            None => false,
-        }
+        maps::traces(port)
     }
 
     #[inline(always)]
@@ -89,6 +86,11 @@ impl Vantage for KernelVantage {
         !maps::select_hosts()
             || HOSTS.get(Key::new(128, *source)).is_some()
             || HOSTS.get(Key::new(128, *destination)).is_some()
+    }
+
+    #[inline(always)]
+    fn decapsulates(&self) -> bool {
+        maps::decapsulate()
     }
 
     #[inline(always)]

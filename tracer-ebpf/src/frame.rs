@@ -14,12 +14,14 @@ use tracer_common::{
     frame::{FrameBytes, WINDOW},
     http::Room,
     observe::Frame,
-    wire::{LinkType, Segment, Skip},
+    wire::{LinkType, Segment, Skip, glance},
 };
 
+#[cfg(target_arch = "bpf")]
+use crate::load;
 use crate::{
     maps,
-    stages::{leads_on, parse_tc, parse_xdp, parsed, scan_tc, scan_xdp, walk_tc, walk_xdp},
+    stages::{leads_on, parse_far_xdp, parse_tc, parse_xdp, parsed, scan_tc, scan_xdp, walk_tc, walk_xdp},
 };
 
 /// The verifier follows offsets into a packet up to this one.
@@ -42,8 +44,11 @@ unsafe fn read_linear<const N: usize>(data: u32, data_end: u32, offset: usize) -
         return None;
     }
     // SAFETY: the kernel keeps data..data_end readable while the program runs, the check above keeps the read inside,
-    // and the verifier refuses the program if it does not. A byte array needs no alignment.
-    Some(unsafe { *(at as *const [u8; N]) })
+    // and the verifier refuses the program if it does not.
+    #[cfg(target_arch = "bpf")]
+    return Some(unsafe { load::bytes::<N>(at) });
+    #[cfg(not(target_arch = "bpf"))]
+    None
 }
 
 /// The same length, but nothing the compiler knows of: it would leave out the check that the verifier asks for.
@@ -61,11 +66,51 @@ impl XdpFrame {
         Self(ctx)
     }
 
+    /// Whether all of the frame is in its linear part.
+    #[inline(always)]
+    fn is_linear(&self) -> bool {
+        // SAFETY: the context is the running program's.
+        let linear = unsafe { (*self.0).data_end as usize - (*self.0).data as usize };
+        linear >= self.wire_len()
+    }
+
     /// Index of the interface that received the frame.
     #[inline(always)]
     pub(crate) fn interface(&self) -> u32 {
         // SAFETY: the context is the running program's.
         unsafe { (*self.0).ingress_ifindex }
+    }
+}
+
+/// Headers of a frame at XDP: in its linear part, or else behind it. One kind each, because a program that looks for each byte
+/// in both places has to bring together what it found.
+pub(crate) struct XdpHeaders<const FAR: bool>(pub(crate) XdpFrame);
+
+impl<const FAR: bool> FrameBytes for XdpHeaders<FAR> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let ctx = self.0.0;
+        if FAR {
+            // SAFETY: null, or N bytes, which are copied before anything else is read to their place.
+            return unsafe { far::<N>(ctx, offset).as_ref() }.copied();
+        }
+        // SAFETY: the context is the running program's.
+        unsafe { read_linear((*ctx).data, (*ctx).data_end, offset) }
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
+        self.0.copy(offset, into, len)
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        self.0.wire_len()
+    }
+
+    #[inline(always)]
+    fn reaches(&self, len: usize) -> bool {
+        self.0.reaches(len)
     }
 }
 
@@ -121,9 +166,18 @@ impl FrameBytes for XdpFrame {
 
 impl Frame for XdpFrame {
     #[inline(always)]
+    fn glance(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
+        glance(&XdpHeaders::<false>(Self(self.0)), link, traces)
+    }
+
+    #[inline(always)]
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         let raw_ip = u32::from(link == LinkType::RawIp);
-        let straight = parsed(parse_xdp(self.0, segment, raw_ip));
+        let mut straight = parsed(parse_xdp(self.0, segment, raw_ip));
+        // Some drivers leave the linear part empty.
+        if straight == Err(Skip::Truncated) && !self.is_linear() {
+            straight = parsed(parse_far_xdp(self.0, segment, raw_ip));
+        }
         if leads_on(straight) { parsed(walk_xdp(self.0, segment, raw_ip)) } else { straight }
     }
 
@@ -187,6 +241,11 @@ impl FrameBytes for TcFrame {
 }
 
 impl Frame for TcFrame {
+    #[inline(always)]
+    fn glance(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
+        glance(self, link, traces)
+    }
+
     #[inline(always)]
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         let raw_ip = u32::from(link == LinkType::RawIp);

@@ -2,10 +2,12 @@
 //!
 //! One program for each hook and for each kind of link layer: what a frame starts with is then no question asked for
 //! every packet. The programs decide nothing themselves; what they return never depends on the frame.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 mod emit;
 mod frame;
+#[cfg(target_arch = "bpf")]
+mod load;
 mod maps;
 mod stages;
 mod tables;

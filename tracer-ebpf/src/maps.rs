@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
-    config::{Config, MAX_HOSTS, PORT_WORDS},
+    config::{Config, FEW_PORTS, MAX_HOSTS, PORT_WORDS},
     counter::Counter,
     flow::{FlowKey, FlowState},
     http::Room,
@@ -31,7 +31,7 @@ pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Cou
 
 /// The traced ports, one bit each.
 #[map]
-pub(crate) static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 
 /// The selected hosts, as networks.
 #[map]
@@ -58,7 +58,8 @@ pub(crate) static BLANK: FlowState = FlowState::BLANK;
 
 /// Switches set by the loader before the programs are verified.
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config { every_segment: 0, select_hosts: 0, decapsulate: 0 };
+static CONFIG: Config =
+    Config { every_segment: 0, select_hosts: 0, decapsulate: 0, few_ports: 0, ports: [0; FEW_PORTS] };
 
 /// Whether every segment is told.
 #[inline(always)]
@@ -72,6 +73,20 @@ pub(crate) fn every_segment() -> bool {
 pub(crate) fn select_hosts() -> bool {
     // SAFETY: see `switch`.
     unsafe { switch(&raw const CONFIG.select_hosts) }
+}
+
+/// Whether the segments of a port are traced.
+#[inline(always)]
+pub(crate) fn traces(port: u16) -> bool {
+    // SAFETY: see `switch`.
+    if unsafe { switch(&raw const CONFIG.few_ports) } {
+        let is = |index: usize| {
+            // SAFETY: see `switch`.
+            port == unsafe { core::ptr::read_volatile(&raw const CONFIG.ports[index]) }
+        };
+        return is(0) || is(1) || is(2) || is(3);
+    }
+    PORTS.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 != 0)
 }
 
 /// Whether tunnels are entered.

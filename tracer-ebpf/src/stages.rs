@@ -18,7 +18,7 @@ use tracer_common::{
 
 use crate::{
     emit::Ring,
-    frame::{TcFrame, XdpFrame},
+    frame::{TcFrame, XdpFrame, XdpHeaders},
     maps,
 };
 
@@ -28,7 +28,16 @@ use crate::{
 pub(crate) extern "C" fn parse_xdp(ctx: *mut xdp_md, segment: *mut Segment, raw_ip: u32) -> i32 {
     // SAFETY: null, or the segment that the calling program makes.
     let Some(segment) = (unsafe { segment.as_mut() }) else { return 0 };
-    parsing(parse_segment(&XdpFrame::new(ctx), link(raw_ip), segment))
+    parsing(parse_segment(&XdpHeaders::<false>(XdpFrame::new(ctx)), link(raw_ip), segment))
+}
+
+/// Parses a frame at XDP whose headers are not in its linear part; see [`parsed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn parse_far_xdp(ctx: *mut xdp_md, segment: *mut Segment, raw_ip: u32) -> i32 {
+    // SAFETY: null, or the segment that the calling program makes.
+    let Some(segment) = (unsafe { segment.as_mut() }) else { return 0 };
+    parsing(parse_segment(&XdpHeaders::<true>(XdpFrame::new(ctx)), link(raw_ip), segment))
 }
 
 /// Parses a frame at TC by the straight way; see [`parsed`].

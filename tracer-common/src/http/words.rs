@@ -57,8 +57,8 @@ impl HttpHalf {
     #[inline(always)]
     pub(super) fn on_word(&mut self, word: u64, next: impl FnOnce() -> u64, left: u64) -> u64 {
         let taken = match self.state {
-            state::SKIP_LINE => return self.to_line_end(word, left, state::LINE_START),
-            state::TRAILER_LINE => return self.to_line_end(word, left, state::TRAILER_START),
+            state::SKIP_LINE => return self.skip_to_line_end(word, left, state::LINE_START),
+            state::TRAILER_LINE => return self.skip_to_line_end(word, left, state::TRAILER_START),
             // Of the lines that start here, most are told apart by their first word.
             _ if left < 2 * WORD => 0,
             state::REQUEST_LINE => self.on_request_line_word(word),
@@ -72,7 +72,7 @@ impl HttpHalf {
 
     /// To the end of a line of which nothing matters, or of the word.
     #[inline(always)]
-    fn to_line_end(&mut self, word: u64, left: u64, then: u8) -> u64 {
+    fn skip_to_line_end(&mut self, word: u64, left: u64, then: u8) -> u64 {
         let there = if left < WORD { left } else { WORD };
         let found = find(word, b'\n') & low(there);
         let taken = if found == 0 { there } else { u64::from(found.trailing_zeros() / 8) + 1 };

@@ -7,6 +7,7 @@
 mod address;
 mod encapsulation;
 mod ethernet;
+mod glance;
 mod gre;
 mod ipv4;
 mod ipv6;
@@ -18,6 +19,7 @@ mod walk;
 
 pub use address::address;
 pub use encapsulation::{Encapsulation, Encapsulations};
+pub use glance::glance;
 pub use skip::Skip;
 pub use tcp::{MAX_OPTIONS, Segment, TcpFlags};
 pub use walk::{Walk, leads_on, step, walk};

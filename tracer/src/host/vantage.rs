@@ -57,6 +57,10 @@ impl Vantage for HostVantage<'_> {
             })
     }
 
+    fn decapsulates(&self) -> bool {
+        self.selection.decapsulate
+    }
+
     fn every_segment(&self) -> bool {
         self.selection.every_segment
     }

@@ -10,7 +10,7 @@ use aya::{
 };
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracer_common::config::{Config, PORT_WORDS};
+use tracer_common::config::{Config, FEW_PORTS, PORT_WORDS};
 
 use super::{counters::Counters, log::KernelLog, object, refusal, ring::Ring, support, tables::Tables};
 use crate::config::{KernelConfig, Ports};
@@ -53,10 +53,13 @@ impl Kernel {
 
     fn load_object(object: &[u8], config: &KernelConfig) -> Result<(Self, Sources)> {
         raise_locked_memory();
+        let few_ports = few(&config.ports);
         let switches = Config {
             every_segment: u8::from(config.every_segment),
             select_hosts: u8::from(!config.hosts.is_empty()),
             decapsulate: u8::from(config.decapsulate),
+            few_ports: u8::from(few_ports.is_some()),
+            ports: few_ports.unwrap_or_default(),
         };
         let log_level = if config.log { LOG_ALL } else { LOG_OFF };
         let mut loader = EbpfLoader::new();
@@ -144,6 +147,16 @@ fn raise_locked_memory() {
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited)
             .or_else(|_| setrlimit(Resource::RLIMIT_MEMLOCK, hard, hard));
     }
+}
+
+/// The ports one by one, if they are few.
+fn few(ports: &Ports) -> Option<[u16; FEW_PORTS]> {
+    let first = ports.iter().next()?;
+    let mut few = [first; FEW_PORTS];
+    for (index, port) in ports.iter().enumerate() {
+        *few.get_mut(index)? = port;
+    }
+    Some(few)
 }
 
 fn fill_ports(ebpf: &mut Ebpf, ports: &Ports) -> Result<()> {

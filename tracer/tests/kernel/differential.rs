@@ -11,7 +11,6 @@ mod compare;
 mod kernel;
 mod paged;
 mod ring;
-mod timing;
 
 use self::{
     compare::{Pair, Seen},

@@ -165,6 +165,10 @@ impl Vantage for Place {
         true
     }
 
+    fn decapsulates(&self) -> bool {
+        // There are no headers that could be glanced at.
+        true
+    }
     fn every_segment(&self) -> bool {
         self.every_segment
     }

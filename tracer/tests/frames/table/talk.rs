@@ -64,12 +64,12 @@ impl Talk {
     }
 
     /// A segment from the client, counted.
-    pub(super) fn client(&mut self, flags: u8, payload: &[u8]) {
+    pub(crate) fn client(&mut self, flags: u8, payload: &[u8]) {
         self.send(0, flags, payload);
     }
 
     /// A segment from the server, counted.
-    pub(super) fn server(&mut self, flags: u8, payload: &[u8]) {
+    pub(crate) fn server(&mut self, flags: u8, payload: &[u8]) {
         self.send(1, flags, payload);
     }
 

@@ -14,7 +14,7 @@ use aya::{
 use bytes::Bytes;
 use tracer::host::Selection;
 use tracer_common::{
-    config::Config,
+    config::{Config, FEW_PORTS},
     counter::Counter,
     event::Hook,
     flow::{FlowKey, FlowState},
@@ -130,6 +130,9 @@ impl Kernel {
             every_segment: switches.every_segment.into(),
             select_hosts: switches.select_hosts.into(),
             decapsulate: switches.decapsulate.into(),
+            // Either way must say the same.
+            few_ports: u8::from(!switches.every_segment),
+            ports: [80; FEW_PORTS],
         };
         let mut ebpf = EbpfLoader::new()
             .override_global("CONFIG", &config, true)

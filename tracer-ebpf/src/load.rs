@@ -1,0 +1,75 @@
+//! Loads from packet memory at any alignment, one instruction each.
+//!
+//! The compiler takes memory of unknown alignment apart into bytes, which is several times as much to do for every packet;
+//! but the kernel runs these programs only where such loads work.
+
+use core::arch::asm;
+
+/// One function for each width.
+macro_rules! load {
+    ($name:ident, $type:ty, $instruction:literal) => {
+        /// What lies `OFFSET` bytes behind `at`, as it lies there.
+        ///
+        /// # Safety
+        /// It is memory that the running program may read: the verifier checks that.
+        #[inline(always)]
+        unsafe fn $name<const OFFSET: usize>(at: usize) -> $type {
+            let value: u32;
+            // SAFETY: the caller's promise; nothing is written.
+            unsafe {
+                asm!(
+                    $instruction,
+                    out(wreg) value,
+                    in(reg) at,
+                    const OFFSET,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            value as $type
+        }
+    };
+}
+
+load!(one, u8, "{0} = *(u8 *)({1} + {2})");
+load!(two, u16, "{0} = *(u16 *)({1} + {2})");
+load!(four, u32, "{0} = *(u32 *)({1} + {2})");
+
+/// The most bytes of [`bytes`].
+const MAX: usize = 60;
+
+/// The `N` bytes at `at`, at most 60. Of those that nothing is done with, nothing is loaded.
+///
+/// # Safety
+/// It is memory that the running program may read: the verifier checks that.
+#[inline(always)]
+pub(crate) unsafe fn bytes<const N: usize>(at: usize) -> [u8; N] {
+    const { assert!(N <= MAX) };
+    let mut bytes = [0; N];
+    let (words, rest) = bytes.as_chunks_mut::<4>();
+    // Offsets that are a part of the instruction: there is no other way to write them down.
+    macro_rules! words {
+        ($($index:literal)*) => {
+            $(
+                if let Some(word) = words.get_mut($index) {
+                    // SAFETY: the caller's promise.
+                    *word = unsafe { four::<{ 4 * $index }>(at) }.to_ne_bytes();
+                }
+            )*
+        };
+    }
+    words!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    let at = at + N / 4 * 4;
+    // SAFETY: the caller's promise.
+    unsafe {
+        match rest {
+            [a] => *a = one::<0>(at),
+            [a, b] => [*a, *b] = two::<0>(at).to_ne_bytes(),
+            [a, b, c] => {
+                [*a, *b] = two::<0>(at).to_ne_bytes();
+                *c = one::<2>(at);
+            }
+            _ => {}
+        }
+    }
+    bytes
+}

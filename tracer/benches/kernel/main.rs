@@ -1,0 +1,133 @@
+//! What a packet costs in the kernel, in ns by `BPF_PROG_TEST_RUN`, next to a program that only passes it on.
+//!
+//! Run as root: `cargo xtask bench kernel`, which makes tables of the JSON that this prints.
+#![forbid(unsafe_code)]
+
+mod kernel;
+mod packets;
+#[path = "../../tests/frames/table/mod.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod table;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use self::{
+    kernel::Kernel,
+    packets::{Packet, packets},
+};
+
+/// How often everything is measured.
+const ROUNDS: usize = 7;
+/// Runs of a packet that costs the same each time.
+const REPEAT: u32 = 100_000;
+/// Packets, one run each, where each changes something.
+const SINGLE: u32 = 500;
+/// Connections that the tables are made for; the program's default.
+const MAX_CONNECTIONS: u32 = 65_536;
+/// Connections in the table besides the one that is measured.
+const CONNECTIONS: [u32; 3] = [0, 10_000, MAX_CONNECTIONS - 1_000];
+
+/// The programs, and what passes only, to compare with.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("tracer_xdp", "tracer_noop_xdp"),
+    ("tracer_in_eth", "tracer_noop_tc"),
+    ("tracer_out_eth", "tracer_noop_tc"),
+];
+
+fn main() {
+    let names = PROGRAMS.iter().flat_map(|(program, noop)| [*program, *noop]);
+    let mut kernel = Kernel::load(names.collect::<BTreeSet<_>>(), MAX_CONNECTIONS);
+    let mut tables: Vec<Value> =
+        PROGRAMS.iter().map(|(program, noop)| costs(&mut kernel, program, noop)).collect();
+    tables.push(growth(&mut kernel));
+    tables.push(json!({
+        "title": "Instructions that the verifier looked at",
+        "columns": ["program", "instructions"],
+        "rows": PROGRAMS.map(|(program, _)| json!([program, kernel.verified_instructions(program)])),
+    }));
+    println!("{}", json!({ "bench": "kernel", "tables": tables }));
+}
+
+/// What each kind of packet costs.
+fn costs(kernel: &mut Kernel, program: &str, noop: &str) -> Value {
+    let packets = packets();
+    let mut times: Vec<Vec<[u64; 2]>> = vec![Vec::new(); packets.len()];
+    for _ in 0..ROUNDS {
+        for (packet, times) in packets.iter().zip(&mut times) {
+            times.push([noop, program].map(|program| measure(kernel, program, packet)));
+        }
+    }
+    let rows = packets.iter().zip(&times).map(|(packet, times)| row(packet.says, times));
+    json!({
+        "title": format!("{program}: ns a packet"),
+        "columns": ["packet", "median", "min", "max", "only passed on", "times that"],
+        "rows": rows.collect::<Vec<_>>(),
+    })
+}
+
+/// How the cost of a segment of a traced connection grows with the number of connections.
+fn growth(kernel: &mut Kernel) -> Value {
+    let packets = packets();
+    let packet = packets.iter().find(|packet| packet.says == "pure ACK").expect("the packet");
+    let mut rows = Vec::new();
+    for connections in CONNECTIONS {
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            kernel.clear();
+            kernel.fill(connections);
+            times.push(["tracer_noop_xdp", "tracer_xdp"].map(|program| run(kernel, program, packet)));
+        }
+        rows.push(row(&format!("{} connections", connections + 1), &times));
+    }
+    kernel.clear();
+    json!({
+        "title": "tracer_xdp: ns for a pure ACK, by connections in the table",
+        "columns": ["table", "median", "min", "max", "only passed on", "times that"],
+        "rows": rows,
+    })
+}
+
+/// A row of a table: of pairs of the program that only passes, and the one measured.
+fn row(says: &str, times: &[[u64; 2]]) -> Value {
+    let column = |index: usize| {
+        let mut column: Vec<u64> = times.iter().map(|pair| pair[index]).collect();
+        column.sort_unstable();
+        column
+    };
+    let (floor, measured) = (column(0), column(1));
+    let median = |column: &[u64]| column[column.len() / 2];
+    let ratio = median(&measured) as f64 / median(&floor) as f64;
+    json!([
+        says,
+        median(&measured),
+        measured[0],
+        measured[measured.len() - 1],
+        median(&floor),
+        (ratio * 100.0).round() / 100.0
+    ])
+}
+
+fn measure(kernel: &mut Kernel, program: &str, packet: &Packet) -> u64 {
+    kernel.clear();
+    run(kernel, program, packet)
+}
+
+/// The time of a packet, after what must come before it.
+fn run(kernel: &mut Kernel, program: &str, packet: &Packet) -> u64 {
+    for frame in &packet.before {
+        kernel.run(program, frame, 1);
+    }
+    let time = match &packet.measured[..] {
+        [frame] => kernel.run(program, frame, REPEAT),
+        frames => {
+            let mut times: Vec<u64> =
+                frames.iter().take(SINGLE as usize).map(|frame| kernel.run(program, frame, 1)).collect();
+            times.sort_unstable();
+            times[times.len() / 2]
+        }
+    };
+    kernel.drain();
+    time
+}

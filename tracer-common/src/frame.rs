@@ -1,7 +1,7 @@
 //! Read-only access to the bytes of one frame: all that the parsers know of where a packet comes from.
 
 /// Bytes copied out of a payload at once by the message scanner: most heads whole.
-pub const WINDOW: usize = 512;
+pub const WINDOW: usize = 1024;
 
 /// The bytes of one frame, from its link layer header on.
 ///

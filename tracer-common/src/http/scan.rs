@@ -12,13 +12,12 @@ use super::{
     FRAGMENT, MAX_HEAD, MAX_PREAMBLE, fact,
     grammar::{Byte, token},
     is_interim, state,
-    words::WORD,
 };
 
 /// Bytes read in one step. More make fewer steps; each makes the program longer to verify.
 const BYTES_AT_ONCE: usize = 8;
-/// Words read in one step.
-const WORDS_AT_ONCE: usize = 4;
+/// Parts of lines read in one step.
+const PARTS_AT_ONCE: usize = 4;
 
 /// Steps that the scanner may take in one segment: one for a few bytes, one for each window to load, and one
 /// or two for each message. Enough for more than 64 KiB of heads.
@@ -178,18 +177,17 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         ControlFlow::Continue(())
     }
 
-    /// Reads a few of the words loaded; false where the next one must be read byte by byte.
+    /// Reads some of the bytes loaded by words; false where the next one must be read byte by byte.
     #[inline(always)]
     fn read_words(&mut self) -> bool {
         let http = &mut self.half.http;
         let mut some = false;
-        for _ in 0..WORDS_AT_ONCE {
+        for _ in 0..PARTS_AT_ONCE {
             let (at, loaded) = (self.room.at, self.room.loaded);
             if at >= loaded {
                 break;
             }
-            let bytes = &self.room.event.bytes;
-            let taken = http.on_word(word_at(bytes, at), || word_at(bytes, at + WORD), loaded - at);
+            let taken = http.on_words(&self.room.event.bytes, at, loaded);
             if taken == 0 {
                 break;
             }
@@ -416,16 +414,6 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
 #[inline(always)]
 fn window_at(event: &mut HttpEvent, fill: usize) -> Option<&mut [u8; WINDOW]> {
     event.bytes.get_mut(fill..)?.first_chunk_mut()
-}
-
-/// The eight bytes from `at` on, the first one lowest. Read as two aligned words: BPF reads others byte by byte.
-#[inline(always)]
-fn word_at(bytes: &[u8; FRAGMENT + WINDOW], at: u64) -> u64 {
-    let (words, _) = bytes.as_chunks::<8>();
-    let aligned = |index: u64| words.get(index as usize).map_or(0, |word| u64::from_le_bytes(*word));
-    let (index, bits) = (at / WORD, at % WORD * 8);
-    // In two steps, for a shift by 64 bits is none.
-    aligned(index) >> bits | aligned(index + 1) << 1 << (63 - bits)
 }
 
 /// Bytes that are enough to tell a message by its looks.

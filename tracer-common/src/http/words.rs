@@ -3,13 +3,22 @@
 //! It takes what [`HttpHalf::on_byte`] would take in the same way, and leaves all else to it.
 
 use super::{
-    HttpHalf, fact,
+    FRAGMENT, HttpHalf, fact,
     grammar::{GET, token},
     state,
 };
+use crate::frame::WINDOW;
+
+/// The bytes loaded.
+type Buffer = [u8; FRAGMENT + WINDOW];
+/// The words of it.
+const WORDS: usize = (FRAGMENT + WINDOW) / WORD as usize;
+const _: () = assert!(WORDS.is_power_of_two());
 
 /// Bytes of a word.
-pub(super) const WORD: u64 = 8;
+const WORD: u64 = 8;
+/// Words of a line that are looked at in one go.
+const WORDS_AT_ONCE: usize = 8;
 
 /// Each byte of a word.
 const fn each(byte: u8) -> u64 {
@@ -33,11 +42,36 @@ const fn low(bytes: u64) -> u64 {
     if bytes >= WORD { u64::MAX } else { (1 << (8 * bytes)) - 1 }
 }
 
-/// The highest bit of the lowest byte of `word` that is `byte`, and perhaps of higher ones; 0 where none is.
+/// The highest bit of each byte of `word` that is `byte`.
 #[inline(always)]
 const fn find(word: u64, byte: u8) -> u64 {
     let rest = word ^ each(byte);
-    rest.wrapping_sub(each(1)) & !rest & each(0x80)
+    !((rest & each(0x7f)) + each(0x7f) | rest | each(0x7f))
+}
+
+/// How many bytes lie below the lowest one of which `found` has the highest bit; it has one.
+#[inline(always)]
+const fn bytes_below(found: u64) -> u64 {
+    // BPF cannot count zeros: this counts the bytes that are all ones once the lowest bit is taken away.
+    let found = found >> 7;
+    let below = (found & found.wrapping_neg()).wrapping_sub(1);
+    (below & each(1)).wrapping_mul(each(1)) >> 56
+}
+
+/// The word at an index.
+#[inline(always)]
+fn aligned(bytes: &Buffer, index: u64) -> u64 {
+    let (words, _) = bytes.as_chunks::<8>();
+    // Masked, so that the verifier sees the bound; there is no index beyond it but behind the last word.
+    words.get(index as usize & (WORDS - 1)).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// The eight bytes from `at` on, the first one lowest. Read as two aligned words: BPF reads others byte by byte.
+#[inline(always)]
+fn word_at(bytes: &Buffer, at: u64) -> u64 {
+    let (index, bits) = (at / WORD, at % WORD * 8);
+    // In two steps, for a shift by 64 bits is none.
+    aligned(bytes, index) >> bits | aligned(bytes, index + 1) << 1 << (63 - bits)
 }
 
 /// Small letters for capital ones, where `letters` has letters; no other byte becomes a letter.
@@ -52,37 +86,46 @@ impl HttpHalf {
         matches!(self.state, state::SKIP_LINE | state::REQUEST_LINE | state::TRAILER_LINE)
     }
 
-    /// Takes in bytes of `word`, the next ones first, of which `left` are there (also more than 8). `next` is the word behind it,
-    /// for what may need it. Returns how many were taken: 0 where it must be done byte by byte.
+    /// Takes in bytes from `at` on; those before `loaded` are there. Returns how many were taken: 0 where it must be done byte by
+    /// byte.
     #[inline(always)]
-    pub(super) fn on_word(&mut self, word: u64, next: impl FnOnce() -> u64, left: u64) -> u64 {
+    pub(super) fn on_words(&mut self, bytes: &Buffer, at: u64, loaded: u64) -> u64 {
         let taken = match self.state {
-            state::SKIP_LINE => return self.skip_to_line_end(word, left, state::LINE_START),
-            state::TRAILER_LINE => return self.skip_to_line_end(word, left, state::TRAILER_START),
+            state::SKIP_LINE => self.skip_line(bytes, at, loaded, state::LINE_START),
+            // Trailers are no part of the head.
+            state::TRAILER_LINE => return self.skip_line(bytes, at, loaded, state::TRAILER_START),
             // Of the lines that start here, most are told apart by their first word.
-            _ if left < 2 * WORD => 0,
-            state::REQUEST_LINE => self.on_request_line_word(word),
-            state::LINE_START => self.on_line_word(word, next),
-            state::START => self.on_start_word(word),
+            _ if loaded - at < 2 * WORD => 0,
+            state::REQUEST_LINE => self.on_request_line_word(word_at(bytes, at)),
+            state::LINE_START => self.on_line_word(word_at(bytes, at), || word_at(bytes, at + WORD)),
+            state::START => self.on_start_word(word_at(bytes, at)),
             _ => 0,
         };
         self.head_len = self.head_len.wrapping_add(taken as u32);
         taken
     }
 
-    /// To the end of a line of which nothing matters, or of the word.
+    /// To the end of a line of which nothing matters, if that is near.
     #[inline(always)]
-    fn skip_to_line_end(&mut self, word: u64, left: u64, then: u8) -> u64 {
-        let there = if left < WORD { left } else { WORD };
-        let found = find(word, b'\n') & low(there);
-        let taken = if found == 0 { there } else { u64::from(found.trailing_zeros() / 8) + 1 };
-        if self.state <= state::LAST_OF_HEAD {
-            self.head_len = self.head_len.wrapping_add(taken as u32);
+    fn skip_line(&mut self, bytes: &Buffer, at: u64, loaded: u64, then: u8) -> u64 {
+        let mut index = at / WORD;
+        let mut found = find(aligned(bytes, index), b'\n') & !low(at % WORD);
+        for _ in 1..WORDS_AT_ONCE {
+            if found != 0 {
+                break;
+            }
+            index += 1;
+            found = find(aligned(bytes, index), b'\n');
+        }
+        let line_end = index * WORD + if found == 0 { WORD } else { bytes_below(found) + 1 };
+        if line_end > loaded {
+            // What lies behind was left there by something else.
+            return loaded - at;
         }
         if found != 0 {
             self.state = then;
         }
-        taken
+        line_end - at
     }
 
     /// Eight bytes of a request line; its end is not among them.

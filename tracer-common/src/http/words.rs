@@ -46,7 +46,7 @@ const fn low(bytes: u64) -> u64 {
 #[inline(always)]
 const fn find(word: u64, byte: u8) -> u64 {
     let rest = word ^ each(byte);
-    !((rest & each(0x7f)) + each(0x7f) | rest | each(0x7f))
+    !(((rest & each(0x7f)) + each(0x7f)) | rest | each(0x7f))
 }
 
 /// How many bytes lie below the lowest one of which `found` has the highest bit; it has one.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up, builds, runs, tests and measures tracer.
 
 mod apt;
+mod bench;
 mod build;
 mod corpus;
 mod fuzz;
@@ -41,6 +42,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Measure the replay of captures whose content is known
     Corpus(corpus::Options),
+    /// Measure what tracing costs and how fast captures are read, beside other programs
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Corpus(options) => corpus::run(&options),
+        Task::Bench(options) => bench::run(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! The programs that the tests run tracer against.
+//! The programs that the tests and the benches run tracer against.
 
 use std::{path::Path, process::Command};
 
@@ -17,14 +17,27 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
 ];
 
+/// What the benches compare with as well.
+const TSHARK: (&str, &str) = ("tshark", "tshark");
+
 /// Installs the programs that are missing.
 pub(crate) fn install() -> Result<()> {
-    let missing = PROGRAMS.iter().filter(|(program, _)| find_program(program).is_none());
+    install_missing(&PROGRAMS).context("the tests need programs that are missing")
+}
+
+/// The same for the benches.
+pub(crate) fn install_for_bench() -> Result<()> {
+    install_missing(&[&PROGRAMS[..], &[TSHARK]].concat())
+        .context("the benches need programs that are missing")
+}
+
+fn install_missing(programs: &[(&str, &str)]) -> Result<()> {
+    let missing = programs.iter().filter(|(program, _)| find_program(program).is_none());
     let packages: Vec<_> = missing.map(|&(_, package)| package).collect();
     if packages.is_empty() {
         return Ok(());
     }
-    Apt::default().install(&packages).context("the tests need programs that are missing")?;
+    Apt::default().install(&packages)?;
     if packages.contains(&"nginx-light") {
         stop_nginx();
     }

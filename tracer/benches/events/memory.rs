@@ -10,14 +10,14 @@ use tracer_common::event::Event;
 use crate::stream::{self, Conversation, Plan};
 
 /// The first argument of a process that measures.
-pub const MEASURE: &str = "--measure-memory";
+pub(crate) const MEASURE: &str = "--measure-memory";
 
 const SYN: Plan = Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
 const SYN_ACK: Plan = Plan { answered: true, ..SYN };
 const OPEN: Plan = Plan { confirmed: true, ..SYN_ACK };
 
 /// How far the connections get.
-pub const KINDS: [(&str, Plan); 4] = [
+pub(crate) const KINDS: [(&str, Plan); 4] = [
     ("half-open, SYN", SYN),
     ("half-open, SYN-ACK", SYN_ACK),
     ("open", OPEN),
@@ -25,7 +25,7 @@ pub const KINDS: [(&str, Plan); 4] = [
 ];
 
 /// Bytes a connection, measured by another process.
-pub fn measured(kind: usize, connections: usize) -> f64 {
+pub(crate) fn measured(kind: usize, connections: usize) -> f64 {
     let program = std::env::current_exe().expect("this program has a path");
     let arguments = [MEASURE, &kind.to_string(), &connections.to_string()].map(str::to_owned);
     let output = Command::new(program).args(arguments).output().expect("it runs again");
@@ -34,7 +34,7 @@ pub fn measured(kind: usize, connections: usize) -> f64 {
 }
 
 /// Measures and prints what the arguments say.
-pub fn measure(mut arguments: impl Iterator<Item = String>) {
+pub(crate) fn measure(mut arguments: impl Iterator<Item = String>) {
     let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number");
     let (kind, connections): (usize, usize) = (number(), number());
     let (_, plan) = KINDS[kind];

@@ -28,19 +28,19 @@ impl Random {
 
 /// How far a conversation goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The SYN is answered.
-    pub answered: bool,
+    pub(crate) answered: bool,
     /// The SYN-ACK is confirmed.
-    pub confirmed: bool,
+    pub(crate) confirmed: bool,
     /// Requests, each with its response.
-    pub exchanges: usize,
+    pub(crate) exchanges: usize,
     /// Both sides close.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// One connection of a client of its own with the server, frame by frame.
-pub struct Conversation {
+pub(crate) struct Conversation {
     client: [u8; 6],
     /// Next sequence numbers of client and server.
     next: [u32; 2],
@@ -49,7 +49,7 @@ pub struct Conversation {
 
 impl Conversation {
     /// The conversation with this number: no other has the same endpoints.
-    pub fn new(number: usize, plan: Plan) -> Self {
+    pub(crate) fn new(number: usize, plan: Plan) -> Self {
         let [_, a, b, c] = (number as u32).to_be_bytes();
         let port = 1024 + (number % 60_000) as u16;
         let [high, low] = port.to_be_bytes();
@@ -61,7 +61,7 @@ impl Conversation {
     }
 
     /// Lets the observer see the next frame; false when there is none.
-    pub fn step(&mut self, observer: &mut HostObserver, time: u64) -> bool {
+    pub(crate) fn step(&mut self, observer: &mut HostObserver, time: u64) -> bool {
         let Some((from_client, flags, payload)) = self.frames.next() else { return false };
         let own = usize::from(!from_client);
         let frame = frame(self.client, from_client, self.next[own], self.next[1 - own], flags, &payload);
@@ -144,7 +144,7 @@ fn frame(client: [u8; 6], from_client: bool, seq: u32, ack: u32, flags: u8, payl
 }
 
 /// An observer without bounds: what is measured comes behind it.
-pub fn observer() -> HostObserver {
+pub(crate) fn observer() -> HostObserver {
     HostObserver::new(Selection {
         max_connections: usize::MAX,
         max_unconfirmed: usize::MAX,
@@ -153,7 +153,7 @@ pub fn observer() -> HostObserver {
 }
 
 /// Events of interleaved conversations of these kinds in turn: this many, and those that end the last conversations.
-pub fn interleaved(plans: &[Plan], count: usize) -> Vec<Bytes> {
+pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Vec<Bytes> {
     let mut observer = observer();
     let mut random = Random(1);
     let mut number = 0;
@@ -180,6 +180,6 @@ pub fn interleaved(plans: &[Plan], count: usize) -> Vec<Bytes> {
 }
 
 /// When an event happened.
-pub fn time_of(bytes: &[u8]) -> u64 {
+pub(crate) fn time_of(bytes: &[u8]) -> u64 {
     Event::from_bytes(bytes).map_or(0, |event| event.header().time)
 }

@@ -3,6 +3,8 @@
 //! Keys are dotted, numbers are integers, and a fact that was not observed is absent. Text from the wire was escaped
 //! by [`crate::record::Text`], so that no control character gets into a line.
 
+mod flat;
+
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +32,7 @@ impl Json {
 impl Sink for Json {
     fn write(&mut self, record: &Record) -> io::Result<()> {
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &Line::from(record))?;
+        flat::write(&mut self.line, &Line::from(record))?;
         self.line.push(b'\n');
         self.writer.write_all(&self.line)
     }

@@ -9,7 +9,6 @@ mod stream;
 use std::{path::Path, time::Duration};
 
 use anyhow::Result;
-use bytes::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tracer::{
@@ -24,7 +23,7 @@ use tracer_common::{
     flow::{FlowKey, FlowState},
 };
 
-use self::stream::{Plan, interleaved};
+use self::stream::{Plan, interleaved, time_of};
 
 /// Measurements of each kind.
 const ROUNDS: usize = 7;
@@ -114,20 +113,20 @@ fn row(name: &str, mut measured: Vec<f64>, scale: f64) -> Value {
 }
 
 /// Takes in the events; how long that took.
-fn run(events: &[Bytes], work: Work) -> Result<Duration> {
-    let mut tracker = Tracker::new(Limits::default());
-    let end = events.last().map_or(0, |bytes| stream::time_of(bytes));
+fn run(events: &stream::Events, work: Work) -> Result<Duration> {
+    let mut tracker = Tracker::new(Limits { messages: false, states: false, ..Limits::default() });
+    let end = events.iter().last().map_or(0, time_of);
     let start = now()?;
     match work {
         Work::Track => {
-            for batch in events.chunks(BATCH) {
-                for bytes in batch {
-                    if let Ok(event) = Event::from_bytes(bytes) {
-                        tracker.on_event(&event);
-                    }
-                    while tracker.next_record().is_some() {}
+            for (number, bytes) in events.iter().enumerate() {
+                if let Ok(event) = Event::from_bytes(bytes) {
+                    tracker.on_event(&event);
                 }
-                tracker.on_tick(stream::time_of(&batch[0]));
+                while tracker.next_record().is_some() {}
+                if number % BATCH == 0 {
+                    tracker.on_tick(time_of(bytes));
+                }
             }
             tracker.finish(end);
         }
@@ -142,14 +141,14 @@ fn run(events: &[Bytes], work: Work) -> Result<Duration> {
     Ok(now()? - start)
 }
 
-fn write(mut analysis: Analysis, events: &[Bytes], end: u64) -> Result<(), Stop> {
-    for batch in events.chunks(BATCH) {
-        for bytes in batch {
-            analysis.take_event(bytes)?;
+fn write(mut analysis: Analysis, events: &stream::Events, end: u64) -> Result<(), Stop> {
+    for (number, bytes) in events.iter().enumerate() {
+        analysis.take_event(bytes)?;
+        if number % BATCH == 0 {
+            let time = time_of(bytes);
+            analysis.on_tick(time)?;
+            analysis.settle(&mut Nothing, || time)?;
         }
-        let time = stream::time_of(&batch[0]);
-        analysis.on_tick(time)?;
-        analysis.settle(&mut Nothing, || time)?;
     }
     analysis.finish(&mut Nothing, || end)
 }

@@ -1,6 +1,5 @@
 //! Event streams as the ring buffer holds them: from frames of made-up conversations, through the kernel's logic on the host.
 
-use bytes::Bytes;
 use tracer::host::{HostObserver, Selection};
 use tracer_common::{
     event::{Event, Hook},
@@ -152,8 +151,34 @@ pub(crate) fn observer() -> HostObserver {
     })
 }
 
+/// Events one behind the other, as in the ring buffer.
+#[derive(Default)]
+pub(crate) struct Events {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Events {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The bytes of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+
+    fn push(&mut self, event: &[u8]) {
+        self.bytes.extend_from_slice(event);
+        self.ends.push(self.bytes.len());
+    }
+}
+
 /// Events of interleaved conversations of these kinds in turn: this many, and those that end the last conversations.
-pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Vec<Bytes> {
+pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Events {
     let mut observer = observer();
     let mut random = Random(1);
     let mut number = 0;
@@ -161,7 +186,7 @@ pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Vec<Bytes> {
         number += 1;
         Conversation::new(number, plans[number % plans.len()])
     };
-    let mut events = Vec::new();
+    let mut events = Events::default();
     let mut under_way: Vec<Conversation> = (0..CONCURRENT).map(|_| begin()).collect();
     let mut time = 1;
     while !under_way.is_empty() {
@@ -174,7 +199,9 @@ pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Vec<Bytes> {
                 under_way.swap_remove(at);
             }
         }
-        events.extend(std::iter::from_fn(|| observer.next_event()));
+        while let Some(event) = observer.next_event() {
+            events.push(&event);
+        }
     }
     events
 }

@@ -13,10 +13,17 @@ const FOREIGN: &str = "a record has numbers, text and lists of them";
 
 /// Writes `value` behind what is in `out`.
 pub(super) fn write(out: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Error> {
-    value.serialize(Writer(out))
+    value.serialize(Writer(out, Kind::Value))
 }
 
-struct Writer<'a>(&'a mut Vec<u8>);
+/// Writes a value, or a name, which needs no escape.
+struct Writer<'a>(&'a mut Vec<u8>, Kind);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Value,
+    Name,
+}
 
 /// An object or a list in the making.
 struct Compound<'a> {
@@ -50,10 +57,13 @@ impl<'a> Writer<'a> {
         self.0.extend_from_slice(&digits[at..]);
     }
 
+    #[inline]
     fn text(self, text: &str) -> Result<(), Error> {
         // Without a way out of the loop, it looks at many bytes at once.
-        let is_plain =
-            text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
+        let is_plain = self.1 == Kind::Name
+            || text
+                .bytes()
+                .fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
         if is_plain {
             self.0.push(b'"');
             self.0.extend_from_slice(text.as_bytes());
@@ -79,7 +89,7 @@ impl Compound<'_> {
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
-        value.serialize(Writer(self.out))
+        value.serialize(Writer(self.out, Kind::Value))
     }
 
     fn finish(self) {
@@ -109,13 +119,13 @@ impl SerializeMap for Compound<'_> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Error> {
         self.separate();
-        name.serialize(Writer(self.out))
+        name.serialize(Writer(self.out, Kind::Name))
     }
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         self.out.push(b':');
-        value.serialize(Writer(self.out))
+        value.serialize(Writer(self.out, Kind::Value))
     }
 
     fn end(self) -> Result<(), Error> {
@@ -130,7 +140,7 @@ impl SerializeSeq for Compound<'_> {
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         self.separate();
-        value.serialize(Writer(self.out))
+        value.serialize(Writer(self.out, Kind::Value))
     }
 
     fn end(self) -> Result<(), Error> {
@@ -184,6 +194,7 @@ impl<'a> Serializer for Writer<'a> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_str(self, text: &str) -> Result<(), Error> {
         self.text(text)
     }

@@ -65,6 +65,10 @@ impl History {
     }
 
     fn add(&mut self, from_low: bool, letter: char, time: u64) {
+        if self.letters.is_empty() {
+            // Most of those that never get a third are half-open, and many.
+            self.letters.reserve_exact(2);
+        }
         if self.letters.len() < MAX_LETTERS {
             self.letters.push(Letter { time, from_low, letter });
         }

@@ -14,7 +14,7 @@ use tracer_common::{
     flow::{FlowKey, FlowState},
 };
 
-pub(crate) use self::telling::{Stop, Telling};
+pub use self::telling::{Stop, Telling};
 use crate::{
     logging::note,
     record::{Body, Record, Summary, Timestamp},
@@ -24,31 +24,41 @@ use crate::{
 };
 
 /// Connection tables that answer the tracker's questions: the kernel's, or the host's.
-pub(crate) trait Flows {
+pub trait Flows {
     /// The connection, if it is there.
+    ///
+    /// # Errors
+    /// The table does not answer.
     fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>>;
     /// Removes the incarnation `flow` of a connection; it is no error if it is not there.
+    ///
+    /// # Errors
+    /// The table does not answer.
     fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()>;
 }
 
 /// The tracker, and the way of its records.
-pub(crate) struct Analysis {
+pub struct Analysis {
     /// The connections.
-    pub(crate) tracker: Tracker,
+    pub tracker: Tracker,
     /// The way of a record.
-    pub(crate) telling: Telling,
+    pub telling: Telling,
     /// What was received.
-    pub(crate) received: Received,
+    pub received: Received,
 }
 
 impl Analysis {
     /// Nothing received yet.
-    pub(crate) fn new(tracker: Tracker, telling: Telling) -> Self {
+    #[must_use]
+    pub fn new(tracker: Tracker, telling: Telling) -> Self {
         Self { tracker, telling, received: Received::default() }
     }
 
     /// Takes in one event, and tells what follows from it.
-    pub(crate) fn take_event(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// No record can be written any more.
+    pub fn take_event(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         self.received.events += 1;
         match Event::from_bytes(bytes) {
             Ok(event) => self.tracker.on_event(&event),
@@ -61,7 +71,10 @@ impl Analysis {
     }
 
     /// Answers the tracker's questions from `flows`, and removes there what it has forgotten.
-    pub(crate) fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// No record can be written any more, or `flows` does not answer.
+    pub fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
         while let Some(key) = self.tracker.next_question() {
             let flow = flows.find(&key)?;
             self.tracker.on_flow(&key, flow.as_ref(), now());
@@ -74,13 +87,19 @@ impl Analysis {
     }
 
     /// Does what is due at `now`.
-    pub(crate) fn on_tick(&mut self, now: u64) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// No record can be written any more.
+    pub fn on_tick(&mut self, now: u64) -> Result<(), Stop> {
         self.tracker.on_tick(now);
         self.telling.tell(&mut self.tracker)
     }
 
     /// The observation ends: tells all that is left.
-    pub(crate) fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// No record can be written any more, or `flows` does not answer.
+    pub fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
         // Quiet segments are not told, and the last events of a connection may have been lost.
         self.tracker.question_all();
         self.settle(flows, &now)?;
@@ -91,7 +110,10 @@ impl Analysis {
 
     /// For programs the summary, of `time` in ns since the Unix epoch, is a record like others; people get it beside the
     /// records.
-    pub(crate) fn tell_summary(&mut self, summary: &Summary, time: u64, format: Format) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// No record can be written any more.
+    pub fn tell_summary(&mut self, summary: &Summary, time: u64, format: Format) -> Result<(), Stop> {
         match format {
             Format::Json => self.telling.write_uncounted(&summarised(summary.clone(), time))?,
             Format::Text | Format::Explain => note(&summary::text(summary)),
@@ -107,7 +129,7 @@ pub(crate) fn summarised(summary: Summary, time: u64) -> Record {
 
 /// Why an observation is over, if that is no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// The records asked for are written.
     Enough,
     /// Nobody reads any more.

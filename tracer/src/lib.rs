@@ -6,14 +6,14 @@
 //! - [`kernel`]: loads and attaches the kernel programs, reads the ring buffer, the counters and the connection table.
 //! - [`pipeline`]: the loop that moves events from the ring to the analysis.
 //! - [`capture`], [`replay`]: the frames of capture files, and their way through the same analysis.
-//! - `analysis`: events in, records to the sink; with the questions of the tracker answered in between.
+//! - [`analysis`]: events in, records to the sink; with the questions of the tracker answered in between.
 //! - [`tracker`]: events in, [`record`]s out; with [`tcp`] for the two endpoints and [`http`] for the exchanges.
 //! - [`sink`]: records as text, JSON lines or an explanation; [`summary`]: what was seen, told and lost.
 //! - [`host`]: the path of a frame as in the kernel, run in userspace.
 //! - [`clock`], [`logging`]: time and diagnostics.
 //! - [`demo`], with [`netns`]: a conversation to watch.
 
-mod analysis;
+pub mod analysis;
 pub mod capture;
 pub mod cli;
 pub mod clock;

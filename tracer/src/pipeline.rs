@@ -95,6 +95,9 @@ impl Pipeline {
             idle_timeout: config.limits.idle_timeout,
             ports: config.kernel.ports.iter().collect(),
             segments: config.output.events.has(EventName::Segment),
+            messages: config.output.events.has(EventName::Request)
+                || config.output.events.has(EventName::Response),
+            states: config.output.events.has(EventName::State),
             ..tracker::Limits::default()
         });
         let mut pipeline = Self {

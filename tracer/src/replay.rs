@@ -67,7 +67,8 @@ impl Replay {
             None => Output::stdout(),
         };
         let sink = sink::new(config.output.format, Box::new(output));
-        let segments = config.output.events.has(EventName::Segment);
+        let wants = |name| config.output.events.has(name);
+        let segments = wants(EventName::Segment);
         let tracker = Tracker::new(tracker::Limits {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
@@ -75,6 +76,8 @@ impl Replay {
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
             segments,
+            messages: wants(EventName::Request) || wants(EventName::Response),
+            states: wants(EventName::State),
         });
         let observer = HostObserver::new(Selection {
             ports: config.ports.ranges(),

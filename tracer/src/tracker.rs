@@ -3,6 +3,8 @@
 //! Sans-IO: no clock, no sockets, no kernel. The caller brings events and the time, and takes what there is to say, to
 //! ask and to forget.
 
+mod table;
+
 use std::{
     cmp::{Ordering, Reverse},
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
@@ -20,8 +22,10 @@ use tracer_common::{
 
 use crate::{
     record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
-    tcp::{Connection, Phase},
+    tcp::{Connection, Phase, Wanted},
 };
+
+use self::table::{Place, Table};
 
 /// How long the kernel's entry of a closed connection is kept, so that stray segments do not look like a new one.
 const KEEP_CLOSED: Duration = Duration::from_secs(10);
@@ -45,6 +49,10 @@ pub struct Limits {
     pub ports: BTreeSet<u16>,
     /// Make a record of each segment told.
     pub segments: bool,
+    /// Make a record of the head of each message.
+    pub messages: bool,
+    /// Make a record of each change of an endpoint's state.
+    pub states: bool,
 }
 
 impl Default for Limits {
@@ -57,6 +65,8 @@ impl Default for Limits {
             close_linger: Duration::from_millis(500),
             ports: BTreeSet::from([80]),
             segments: false,
+            messages: true,
+            states: true,
         }
     }
 }
@@ -80,17 +90,52 @@ pub struct Totals {
 
 struct Tracked {
     connection: Connection,
-    facts: Arc<record::Connection>,
+    /// Its number in this run, from 1.
+    number: u64,
+    /// The interface that showed it first.
+    interface: Option<Arc<str>>,
+    /// What its first segment was carried in.
+    encapsulation: Encapsulations,
+    /// What all its records say, once there is one; of most half-open handshakes there is none for long.
+    facts: Option<Arc<record::Connection>>,
     /// Which way round `facts` are.
     client_is_low: bool,
     /// The deadline that counts; others in the heap are left over.
     due: u64,
 }
 
+impl Tracked {
+    /// What all its records say, in the run with this name.
+    fn facts(&mut self, run: u32) -> Arc<record::Connection> {
+        let Connection { key, client_is_low, .. } = self.connection;
+        if let Some(facts) = self.facts.as_ref().filter(|_| client_is_low == self.client_is_low) {
+            return Arc::clone(facts);
+        }
+        // There are none yet, or its direction was repaired.
+        let low = (address(key.low), key.low_port);
+        let high = (address(key.high), key.high_port);
+        let (client, server) = if client_is_low { (low, high) } else { (high, low) };
+        let facts = Arc::new(record::Connection {
+            id: format!("{run:08x}-{}", self.number),
+            community_id: community_id(client, server),
+            network_type: if client.0.is_ipv4() { NetworkType::Ipv4 } else { NetworkType::Ipv6 },
+            encapsulation: self.encapsulation,
+            interface: self.interface.clone(),
+            client_address: client.0,
+            client_port: client.1,
+            server_address: server.0,
+            server_port: server.1,
+        });
+        self.client_is_low = client_is_low;
+        self.facts = Some(Arc::clone(&facts));
+        facts
+    }
+}
+
 /// The table of connections.
 pub struct Tracker {
     limits: Limits,
-    connections: HashMap<FlowKey, Tracked>,
+    connections: Table,
     /// Of the handshakes not confirmed.
     attempts: Deadlines,
     /// Of all others.
@@ -109,21 +154,10 @@ pub struct Tracker {
 }
 
 /// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
-type Deadlines = BinaryHeap<Reverse<(u64, u64, HeapKey)>>;
+type Deadlines = BinaryHeap<Reverse<(u64, u64, Place)>>;
 
 /// How many deadlines may be left over before they are cleared away, besides as many as there are connections.
 const MAX_LEFT_OVER: usize = 1024;
-
-/// A key that has an order, for the heap.
-type HeapKey = ([u32; 4], [u32; 4], u16, u16);
-
-fn heap_key(key: &FlowKey) -> HeapKey {
-    (key.low, key.high, key.low_port, key.high_port)
-}
-
-fn flow_key((low, high, low_port, high_port): HeapKey) -> FlowKey {
-    FlowKey { low, high, low_port, high_port }
-}
 
 fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -135,7 +169,7 @@ impl Tracker {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            connections: HashMap::new(),
+            connections: Table::default(),
             attempts: BinaryHeap::new(),
             deadlines: BinaryHeap::new(),
             records: VecDeque::new(),
@@ -184,12 +218,8 @@ impl Tracker {
 
     /// Takes in one event.
     pub fn on_event(&mut self, event: &Event<'_>) {
-        let header = event.header();
-        let key = header.key;
-        if !self.find(event) {
-            return;
-        }
-        let Some(tracked) = self.connections.get_mut(&key) else { return };
+        let Some(place) = self.find(event) else { return };
+        let Some(tracked) = self.connections.get_mut(place) else { return };
         let before = tracked.connection.phase();
         let exchanges = tracked.connection.exchanges();
         match event {
@@ -197,29 +227,30 @@ impl Tracker {
                 // Messages are told before the segment that carries them, and do not say what that is carried in.
                 let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
                 if seen == 1 {
-                    Arc::make_mut(&mut tracked.facts).encapsulation = Encapsulations(segment.encapsulation);
+                    tracked.encapsulation = Encapsulations(segment.encapsulation);
+                    tracked.facts = None;
                 }
-                tracked.connection.on_segment(segment, self.limits.segments, &mut self.said);
+                tracked.connection.on_segment(segment, &mut self.said);
             }
-            Event::Http(facts, bytes) => {
-                tracked.connection.on_http(facts, bytes, self.limits.segments, &mut self.said);
-            }
+            Event::Http(facts, bytes) => tracked.connection.on_http(facts, bytes, &mut self.said),
         }
         let after = tracked.connection.phase();
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         if after != before {
-            self.on_phase(&key, before, after);
+            self.on_phase(place, before, after);
         }
-        self.tell(&key);
+        self.tell(place);
     }
 
-    /// Finds the connection of an event, or starts one; false when the event is not of a connection to follow.
-    fn find(&mut self, event: &Event<'_>) -> bool {
+    /// Finds the connection of an event, or starts one; none when the event is not of a connection to follow.
+    fn find(&mut self, event: &Event<'_>) -> Option<Place> {
         let header = event.header();
         let has = |bits| matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0);
-        if let Some(tracked) = self.connections.get_mut(&header.key) {
+        if let Some(place) = self.connections.find(&header.key)
+            && let Some(tracked) = self.connections.get_mut(place)
+        {
             if tracked.connection.flow == header.flow {
-                return true;
+                return Some(place);
             }
             let starts = match tracked.connection.phase() {
                 Phase::Closed => true,
@@ -229,7 +260,7 @@ impl Tracker {
             if !starts {
                 // The kernel made room by dropping its entry; the connection is the same.
                 tracked.connection.adopt(header.flow);
-                return true;
+                return Some(place);
             }
             // The ports are used again.
             if tracked.connection.phase() == Phase::Open && has(cause::SYN) {
@@ -241,42 +272,49 @@ impl Tracker {
                 Phase::Open => CloseReason::Evicted,
             };
             let last = tracked.connection.last;
-            self.close(&header.key, reason, last);
+            self.close(place, reason, last);
         } else if matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & cause::AFTER_CLOSE != 0)
         {
             // A stray segment of a connection whose record is written.
-            return false;
+            return None;
         }
         self.make_room_for_attempts(header.time, 1);
-        self.start(event);
-        true
+        Some(self.start(event))
     }
 
-    fn start(&mut self, event: &Event<'_>) {
+    fn start(&mut self, event: &Event<'_>) -> Place {
         let header = event.header();
         let client_is_low = self.client_is_low(event);
-        let connection = Connection::new(header.key, header.flow, client_is_low, header.time);
+        let Limits { segments, messages, states, .. } = self.limits;
+        let wanted = Wanted { segments, messages, states };
+        let connection = Connection::new(header.key, header.flow, client_is_low, header.time, wanted);
         self.totals.opened += 1;
         self.totals.half_open += 1;
-        let interface = self.interfaces.get(&header.interface).cloned();
-        let facts = self.connection_facts(&header.key, client_is_low, interface, self.totals.opened);
-        let tracked = Tracked { connection, facts: Arc::new(facts), client_is_low, due: 0 };
-        self.connections.insert(header.key, tracked);
-        self.schedule(&header.key);
+        let place = self.connections.insert(Tracked {
+            connection,
+            number: self.totals.opened,
+            interface: self.interfaces.get(&header.interface).cloned(),
+            encapsulation: Encapsulations::default(),
+            facts: None,
+            client_is_low,
+            due: 0,
+        });
+        self.schedule(place);
+        place
     }
 
     /// Plans the next look at a connection.
-    fn schedule(&mut self, key: &FlowKey) {
-        let Some(tracked) = self.connections.get_mut(key) else { return };
+    fn schedule(&mut self, place: Place) {
+        let Some(tracked) = self.connections.get_mut(place) else { return };
         tracked.due = deadline(&self.limits, &tracked.connection);
         let deadlines = match tracked.connection.phase() {
             Phase::HalfOpen => &mut self.attempts,
             Phase::Open | Phase::Closed => &mut self.deadlines,
         };
-        deadlines.push(Reverse((tracked.due, tracked.connection.flow, heap_key(key))));
+        deadlines.push(Reverse((tracked.due, tracked.connection.flow, place)));
         if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
-            deadlines.retain(|Reverse((due, flow, key))| {
-                let tracked = self.connections.get(&flow_key(*key));
+            deadlines.retain(|Reverse((due, flow, place))| {
+                let tracked = self.connections.get(*place);
                 tracked.is_some_and(|tracked| tracked.connection.flow == *flow && tracked.due == *due)
             });
         }
@@ -307,38 +345,15 @@ impl Tracker {
         }
     }
 
-    fn connection_facts(
-        &self,
-        key: &FlowKey,
-        client_is_low: bool,
-        interface: Option<Arc<str>>,
-        number: u64,
-    ) -> record::Connection {
-        let low = (address(key.low), key.low_port);
-        let high = (address(key.high), key.high_port);
-        let (client, server) = if client_is_low { (low, high) } else { (high, low) };
-        record::Connection {
-            id: format!("{:08x}-{number}", self.run),
-            community_id: community_id(client, server),
-            network_type: if client.0.is_ipv4() { NetworkType::Ipv4 } else { NetworkType::Ipv6 },
-            encapsulation: Encapsulations::default(),
-            interface,
-            client_address: client.0,
-            client_port: client.1,
-            server_address: server.0,
-            server_port: server.1,
-        }
-    }
-
-    fn on_phase(&mut self, key: &FlowKey, before: Phase, after: Phase) {
+    fn on_phase(&mut self, place: Place, before: Phase, after: Phase) {
         self.count_phase(before, false);
         self.count_phase(after, true);
-        let now = self.connections.get(key).map_or(0, |tracked| tracked.connection.last);
+        let now = self.connections.get(place).map_or(0, |tracked| tracked.connection.last);
         // A closed connection that starts again without a new name is an attempt too.
         self.make_room_for_attempts(now, 0);
         let confirmed = |tracker: &Self| tracker.connections.len() as u64 - tracker.totals.half_open;
         while confirmed(self) > self.limits.max_connections as u64 && self.make_room(false, now) {}
-        self.schedule(key);
+        self.schedule(place);
     }
 
     /// Gives up the attempts that are too many once `more` have come.
@@ -357,30 +372,12 @@ impl Tracker {
     }
 
     /// Makes records of what a connection said.
-    fn tell(&mut self, key: &FlowKey) {
+    fn tell(&mut self, place: Place) {
         if self.said.is_empty() {
             return;
         }
-        let said = std::mem::take(&mut self.said);
-        if let Some(tracked) = self.connections.get(key)
-            && tracked.connection.client_is_low != tracked.client_is_low
-        {
-            // Its direction was repaired.
-            let client_is_low = tracked.connection.client_is_low;
-            let turned = record::Connection {
-                client_address: tracked.facts.server_address,
-                client_port: tracked.facts.server_port,
-                server_address: tracked.facts.client_address,
-                server_port: tracked.facts.client_port,
-                ..(*tracked.facts).clone()
-            };
-            if let Some(tracked) = self.connections.get_mut(key) {
-                tracked.facts = Arc::new(turned);
-                tracked.client_is_low = client_is_low;
-            }
-        }
-        let facts = self.connections.get(key).map(|tracked| Arc::clone(&tracked.facts));
-        for (time, body) in said {
+        let facts = self.connections.get_mut(place).map(|tracked| tracked.facts(self.run));
+        for (time, body) in self.said.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: facts.clone(), body });
         }
@@ -389,12 +386,12 @@ impl Tracker {
     /// Does what is due at `now`.
     pub fn on_tick(&mut self, now: u64) {
         for attempts in [true, false] {
-            while let Some(Reverse((due, flow, key))) = self.deadlines(attempts).peek().copied() {
+            while let Some(Reverse((due, flow, place))) = self.deadlines(attempts).peek().copied() {
                 if due > now {
                     break;
                 }
                 self.deadlines(attempts).pop();
-                self.on_deadline(&flow_key(key), flow, due, now);
+                self.on_deadline(place, flow, due, now);
             }
         }
         let keep = self.limits.max_connections / CLOSED_SHARE;
@@ -407,29 +404,30 @@ impl Tracker {
         }
     }
 
-    fn on_deadline(&mut self, key: &FlowKey, flow: u64, due: u64, now: u64) {
-        let Some(tracked) = self.connections.get(key) else { return };
+    fn on_deadline(&mut self, place: Place, flow: u64, due: u64, now: u64) {
+        let Some(tracked) = self.connections.get(place) else { return };
         if tracked.connection.flow != flow || tracked.due != due {
             return;
         }
         let due = deadline(&self.limits, &tracked.connection);
         if due > now {
-            self.schedule(key);
+            self.schedule(place);
             return;
         }
         match tracked.connection.phase() {
             // Quiet segments are not told, and others may have been lost: only the kernel knows what went on.
-            Phase::Open | Phase::HalfOpen => self.questions.push_back(*key),
+            Phase::Open | Phase::HalfOpen => self.questions.push_back(tracked.connection.key),
             Phase::Closed => {
                 let at = tracked.connection.closed_at;
-                self.close(key, tracked.connection.close_reason(), at);
+                self.close(place, tracked.connection.close_reason(), at);
             }
         }
     }
 
     /// Answers a question: what the kernel's table says of a connection, at `now`.
     pub fn on_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
-        let Some(tracked) = self.connections.get_mut(key) else { return };
+        let Some(place) = self.connections.find(key) else { return };
+        let Some(tracked) = self.connections.get_mut(place) else { return };
         let before = tracked.connection.phase();
         if let Some(flow) = flow {
             tracked.connection.on_flow(flow, now, &mut self.said);
@@ -437,26 +435,26 @@ impl Tracker {
         let after = tracked.connection.phase();
         let due = deadline(&self.limits, &tracked.connection);
         if after != before {
-            self.on_phase(key, before, after);
+            self.on_phase(place, before, after);
         } else if due > now {
-            self.schedule(key);
+            self.schedule(place);
         } else {
             let reason = tracked.connection.close_reason();
-            self.close(key, reason, due);
+            self.close(place, reason, due);
         }
-        self.tell(key);
+        self.tell(place);
     }
 
     /// Asks about every connection: after losses, or before [`Tracker::finish`].
     pub fn question_all(&mut self) {
-        self.questions = self.connections.keys().copied().collect();
+        self.questions = self.connections.places().map(|(_, key)| key).collect();
     }
 
     /// The observation ends at `now`: everything pending is told.
     pub fn finish(&mut self, now: u64) {
-        let keys: Vec<FlowKey> = self.connections.keys().copied().collect();
-        for key in keys {
-            let Some(tracked) = self.connections.get(&key) else { continue };
+        let places: Vec<Place> = self.connections.places().map(|(place, _)| place).collect();
+        for place in places {
+            let Some(tracked) = self.connections.get(place) else { continue };
             let (reason, at) = match tracked.connection.phase() {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
                 Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
@@ -464,25 +462,26 @@ impl Tracker {
                     None => (CloseReason::EndOfCapture, now),
                 },
             };
-            self.close(&key, reason, at);
+            self.close(place, reason, at);
         }
     }
 
-    fn close(&mut self, key: &FlowKey, reason: CloseReason, at: u64) {
-        let Some(tracked) = self.connections.get_mut(key) else { return };
-        let (phase, flow) = (tracked.connection.phase(), tracked.connection.flow);
+    fn close(&mut self, place: Place, reason: CloseReason, at: u64) {
+        let Some(tracked) = self.connections.get_mut(place) else { return };
+        let Connection { key, flow, .. } = tracked.connection;
+        let phase = tracked.connection.phase();
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
-        self.tell(key);
-        self.connections.remove(key);
+        self.tell(place);
+        self.connections.remove(place);
         self.count_phase(phase, false);
         self.totals.closed += 1;
         if phase == Phase::Closed {
-            self.closed.push_back((at, *key, flow));
+            self.closed.push_back((at, key, flow));
         } else {
             // Were it to go on, it would be a new one.
-            self.forgotten.push_back((*key, flow));
+            self.forgotten.push_back((key, flow));
         }
     }
 
@@ -492,15 +491,14 @@ impl Tracker {
 
     /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
     fn make_room(&mut self, attempts: bool, now: u64) -> bool {
-        while let Some(Reverse((due, flow, key))) = self.deadlines(attempts).pop() {
-            let key = flow_key(key);
-            let Some(tracked) = self.connections.get(&key) else { continue };
+        while let Some(Reverse((due, flow, place))) = self.deadlines(attempts).pop() {
+            let Some(tracked) = self.connections.get(place) else { continue };
             if tracked.connection.flow != flow || tracked.due != due {
                 continue;
             }
             if deadline(&self.limits, &tracked.connection) > due {
                 // It has shown something since: others are due before it.
-                self.schedule(&key);
+                self.schedule(place);
                 continue;
             }
             let reason = match tracked.connection.phase() {
@@ -510,7 +508,7 @@ impl Tracker {
                     CloseReason::Evicted
                 }
             };
-            self.close(&key, reason, now);
+            self.close(place, reason, now);
             return true;
         }
         false

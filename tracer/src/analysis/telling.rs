@@ -11,7 +11,7 @@ use crate::{
 
 /// Why no record can be written any more.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// As many as asked for are written.
     Enough,
     /// Nobody reads any more.
@@ -35,7 +35,7 @@ impl From<io::Error> for Stop {
 }
 
 /// Passes on the records that are asked for.
-pub(crate) struct Telling {
+pub struct Telling {
     sink: Box<dyn Sink>,
     events: Events,
     /// Records still to write, if they are counted.
@@ -43,7 +43,9 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    pub(crate) fn new(sink: Box<dyn Sink>, events: Events, count: Option<u64>) -> Self {
+    /// To `sink` records of these names, `count` of them or all.
+    #[must_use]
+    pub fn new(sink: Box<dyn Sink>, events: Events, count: Option<u64>) -> Self {
         Self { sink, events, remaining: count }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Interface {
     name: Option<String>,
     /// Units of time in a second.
     resolution: u128,
+    /// Nanoseconds in a unit, if that is a whole number: then nothing need be divided for each frame.
+    unit: Option<u128>,
     /// Seconds to add.
     offset: i64,
 }
@@ -38,7 +40,14 @@ impl Interface {
         let resolution = if header.is_nanosecond_precision() { SECOND } else { 1_000_000 };
         // The upper bits tell of frame check sequences.
         let link = header.network.0 & 0xffff;
-        Self { link, snaplen: 0, name: None, resolution, offset: i64::from(header.thiszone) }
+        Self {
+            link,
+            snaplen: 0,
+            name: None,
+            resolution,
+            unit: unit(resolution),
+            offset: i64::from(header.thiszone),
+        }
     }
 }
 
@@ -61,6 +70,7 @@ impl Interfaces {
             snaplen: block.snaplen as usize,
             name: block.if_name().and_then(Result::ok).map(|name| name.trim_end_matches('\0').to_owned()),
             resolution: resolution(block.if_tsresol),
+            unit: unit(resolution(block.if_tsresol)),
             offset,
         });
     }
@@ -98,7 +108,11 @@ impl Interfaces {
         bytes: &'a [u8],
     ) -> Option<Captured<'a>> {
         let interface = self.section.get(index as usize)?;
-        let since = i128::try_from(ticks * SECOND / interface.resolution).ok()?;
+        let since = match interface.unit {
+            Some(unit) => ticks * unit,
+            None => ticks * SECOND / interface.resolution,
+        };
+        let since = i128::try_from(since).ok()?;
         let time = since + i128::from(interface.offset) * SECOND.cast_signed();
         Some(Captured {
             // Zero means "not seen" everywhere else.
@@ -117,6 +131,10 @@ fn resolution(option: u8) -> u128 {
     let exponent = u32::from(option & 0x7f);
     let units = if option & 0x80 == 0 { 10u128.checked_pow(exponent) } else { 1u128.checked_shl(exponent) };
     units.unwrap_or(1_000_000)
+}
+
+fn unit(resolution: u128) -> Option<u128> {
+    SECOND.is_multiple_of(resolution).then(|| SECOND / resolution)
 }
 
 #[cfg(test)]

@@ -30,11 +30,17 @@ pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
     !unfilled && fold(pseudo_header + sum(bytes)) != u16::MAX
 }
 
-/// The 16 bit words of `bytes` added up, the last one filled up with zero.
+/// The 16 bit words of `bytes` added up in ones' complement, the last one filled up with zero. Two at a time, and in the
+/// order of bytes that the processor likes: RFC 1071, 2 (B) and (C).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks();
-    let last = rest.first().map_or(0, |&byte| u64::from(byte) << 8);
-    words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum::<u64>() + last
+    let mut last = [0; 4];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    let native = |word: &[u8; 4]| u64::from(u32::from_ne_bytes(*word));
+    let sum = words.iter().map(native).sum::<u64>() + native(&last);
+    u64::from(u16::from_be(fold(sum)))
 }
 
 /// The sum in ones' complement of 16 bits.

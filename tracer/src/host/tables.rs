@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use hashbrown::DefaultHashBuilder;
 use tracer_common::{
     flow::{FlowKey, FlowState},
     observe::{Table, Tables},
@@ -10,7 +11,7 @@ use tracer_common::{
 /// Connections, and attempts at one.
 #[derive(Debug)]
 pub(super) struct HostTables {
-    confirmed: HashMap<FlowKey, FlowState>,
+    confirmed: HashMap<FlowKey, FlowState, DefaultHashBuilder>,
     max_confirmed: usize,
     unconfirmed: Recent,
     max_unconfirmed: usize,
@@ -18,7 +19,7 @@ pub(super) struct HostTables {
 
 impl HostTables {
     pub(super) fn new(max_confirmed: usize, max_unconfirmed: usize) -> Self {
-        Self { confirmed: HashMap::new(), max_confirmed, unconfirmed: Recent::default(), max_unconfirmed }
+        Self { confirmed: HashMap::default(), max_confirmed, unconfirmed: Recent::default(), max_unconfirmed }
     }
 
     /// The connection, without it counting as used.
@@ -50,12 +51,17 @@ impl HostTables {
 
 impl Tables for HostTables {
     fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)> {
-        let (confirmed, unconfirmed) = (self.confirmed.get_mut(key), self.unconfirmed.get_mut(key));
-        let confirmed = confirmed.map(|flow| (Table::Confirmed, flow));
-        let unconfirmed = unconfirmed.map(|flow| (Table::Unconfirmed, flow));
+        // The second one only if need be: to be looked at is to be used.
+        let Self { confirmed, unconfirmed, .. } = self;
         match first {
-            Table::Confirmed => confirmed.or(unconfirmed),
-            Table::Unconfirmed => unconfirmed.or(confirmed),
+            Table::Confirmed => match confirmed.get_mut(key) {
+                Some(flow) => Some((Table::Confirmed, flow)),
+                None => Some((Table::Unconfirmed, unconfirmed.get_mut(key)?)),
+            },
+            Table::Unconfirmed => match unconfirmed.get_mut(key) {
+                Some(flow) => Some((Table::Unconfirmed, flow)),
+                None => Some((Table::Confirmed, confirmed.get_mut(key)?)),
+            },
         }
     }
 
@@ -89,7 +95,7 @@ impl Tables for HostTables {
 #[derive(Debug, Default)]
 struct Recent {
     /// With the number of their last use.
-    flows: HashMap<FlowKey, (u64, FlowState)>,
+    flows: HashMap<FlowKey, (u64, FlowState), DefaultHashBuilder>,
     /// By the number of their last use.
     order: BTreeMap<u64, FlowKey>,
     /// Uses so far.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memchr_iter;
+
 use super::lines::{Line, Lines, RequestLine, is_blank};
 use crate::record::Anomaly;
 
@@ -62,12 +64,9 @@ struct Fields<'a> {
 }
 
 fn of_head<'a>(bytes: &[u8], lines: Lines<'a>, odd: &mut BTreeSet<Anomaly>) -> Fields<'a> {
-    let mut previous = b'\r';
-    for &byte in bytes {
-        if byte == b'\n' && previous != b'\r' {
-            odd.insert(Anomaly::BareLf);
-        }
-        previous = byte;
+    let is_bare = |at: usize| at.checked_sub(1).is_some_and(|before| bytes[before] != b'\r');
+    if memchr_iter(b'\n', bytes).any(is_bare) {
+        odd.insert(Anomaly::BareLf);
     }
     if has_extra_space(lines.start) {
         odd.insert(Anomaly::ExtraSpace);
@@ -102,7 +101,7 @@ fn of_field<'a>(name: &[u8], value: &'a [u8], fields: &mut Fields<'a>, odd: &mut
     if trimmed.len() < name.len() {
         odd.insert(Anomaly::SpaceBeforeColon);
     }
-    if trimmed.is_empty() || !trimmed.iter().all(|byte| is_token_character(*byte)) {
+    if trimmed.is_empty() || !trimmed.iter().all(|byte| TOKEN_CHARACTERS[usize::from(*byte)]) {
         odd.insert(Anomaly::InvalidField);
     }
     if trimmed.eq_ignore_ascii_case(b"host") {
@@ -143,6 +142,17 @@ fn significant(digits: &[u8]) -> &[u8] {
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
     digits.get(zeros..).unwrap_or_default()
 }
+
+/// Whether a byte is a token character, by the byte: every character of every field name is looked up.
+static TOKEN_CHARACTERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_token_character(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 /// Whether `byte` is one of RFC 9110's tchar (5.6.2).
 const fn is_token_character(byte: u8) -> bool {

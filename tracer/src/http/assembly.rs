@@ -1,5 +1,7 @@
 //! The fragments of a head, put together.
 
+use std::borrow::Cow;
+
 use tracer_common::{
     event::{HttpFacts, mark},
     http::{FRAGMENT, MAX_HEAD},
@@ -28,9 +30,9 @@ pub(super) struct Assembly {
 
 /// A head, as much of it as was told.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct Head<'a> {
     /// Its bytes from the start on.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Cow<'a, [u8]>,
     /// When its first byte was seen.
     pub(super) first: Option<u64>,
     /// All of it is there.
@@ -39,6 +41,22 @@ pub(super) struct Head {
     pub(super) missed: bool,
     /// The exchange that it belongs to: for requests always right once the request line is complete.
     pub(super) exchange: u32,
+}
+
+impl<'a> Head<'a> {
+    /// The head that one event tells all of, as most are; the others have to be put together.
+    pub(super) fn at_once(facts: &HttpFacts, bytes: &'a [u8]) -> Option<Self> {
+        const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END;
+        const BROKEN: u16 = mark::NOT_HTTP | mark::LOST_SYNC;
+        let is_whole = facts.marks & (WHOLE | BROKEN) == WHOLE && bytes.len() == facts.head_len as usize;
+        (is_whole && !bytes.is_empty()).then(|| Self {
+            bytes: bytes.into(),
+            first: Some(facts.header.time),
+            whole: true,
+            missed: false,
+            exchange: facts.exchange,
+        })
+    }
 }
 
 impl Assembly {
@@ -66,7 +84,7 @@ impl Assembly {
     }
 
     /// The head that `facts` says is complete.
-    pub(super) fn take(&mut self, facts: &HttpFacts) -> Head {
+    pub(super) fn take(&mut self, facts: &HttpFacts) -> Head<'static> {
         if facts.head != self.number {
             self.clear();
         }
@@ -75,9 +93,9 @@ impl Assembly {
     }
 
     /// The head as far as it got.
-    pub(super) fn give_up(&mut self) -> Head {
+    pub(super) fn give_up(&mut self) -> Head<'static> {
         let Self { exchange, bytes, first, missed, .. } = std::mem::take(self);
-        Head { bytes, first, whole: false, missed, exchange }
+        Head { bytes: bytes.into(), first, whole: false, missed, exchange }
     }
 
     /// Events were lost.

@@ -1,5 +1,7 @@
 //! The lines of a head, read leniently: what is odd about them is the business of their receiver.
 
+use memchr::memchr;
+
 /// The lines of a head, complete or not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lines<'a> {
@@ -104,7 +106,7 @@ pub(super) const fn is_blank(byte: &u8) -> bool {
 
 /// What is before and after the first `separator`.
 pub(super) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == separator)?;
+    let at = memchr(separator, bytes)?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 

@@ -22,7 +22,12 @@ use std::collections::VecDeque;
 
 use tracer_common::event::{HttpFacts, mark};
 
-use self::{assembly::Assembly, exchange::StreamEnd, pairing::has, queue::Queue};
+use self::{
+    assembly::{Assembly, Head},
+    exchange::StreamEnd,
+    pairing::has,
+    queue::Queue,
+};
 use crate::record::{Exchange, Request, Response};
 
 /// Something to tell.
@@ -38,9 +43,9 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FindingBody {
     /// The head of a request is complete.
-    Request(Request),
+    Request(Box<Request>),
     /// The head of a response, interim or final, is complete.
-    Response(Response),
+    Response(Box<Response>),
     /// An exchange is over, and all before it are told.
     Exchange(Box<Exchange>),
 }
@@ -67,6 +72,8 @@ pub struct Conversation {
     queue: Queue,
     findings: VecDeque<Finding>,
     exchanges: u32,
+    /// Nobody asks for requests and responses.
+    exchanges_only: bool,
 }
 
 /// What one side is sending.
@@ -89,6 +96,12 @@ struct Current {
 }
 
 impl Conversation {
+    /// Nothing seen yet, and nothing but exchanges to tell.
+    #[must_use]
+    pub fn of_exchanges() -> Self {
+        Self { exchanges_only: true, ..Self::default() }
+    }
+
     /// Takes in what the kernel tells, with `bytes` of a head.
     pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8]) {
         let from_low = facts.header.from_low == 1;
@@ -97,7 +110,12 @@ impl Conversation {
             self.client_is_low = Some(from_low != response);
         }
         self.on_next_head(facts, from_low);
-        self.direction(from_low).assembly.push(facts, bytes);
+        let at_once = Head::at_once(facts, bytes);
+        if at_once.is_some() {
+            self.direction(from_low).assembly.clear();
+        } else {
+            self.direction(from_low).assembly.push(facts, bytes);
+        }
         if has(facts, mark::NOT_HTTP) {
             self.direction(from_low).assembly.clear();
         }
@@ -108,7 +126,7 @@ impl Conversation {
             self.on_lost_sync(from_low);
         }
         if has(facts, mark::HEAD_END) {
-            let head = self.direction(from_low).assembly.take(facts);
+            let head = at_once.unwrap_or_else(|| self.direction(from_low).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client_is_low == Some(from_low != response) {
                 self.on_head(facts, &head, from_low);

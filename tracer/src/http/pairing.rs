@@ -53,7 +53,7 @@ impl Conversation {
     }
 
     /// A head is complete.
-    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head, from_low: bool) {
+    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool) {
         let index = if has(facts, mark::RESPONSE) {
             self.on_response_head(facts, head)
         } else {
@@ -62,7 +62,7 @@ impl Conversation {
         self.direction(from_low).current = index.map(|index| Current { head: facts.head, index });
     }
 
-    fn on_request_head(&mut self, facts: &HttpFacts, head: &Head) -> Option<u32> {
+    fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>) -> Option<u32> {
         let pending = self.queue.by_number(facts.exchange)?;
         pending.head = head::parse_request(&head.bytes, head.whole);
         pending.weaken(confidence(facts, head));
@@ -79,15 +79,17 @@ impl Conversation {
             pending.weaken(Confidence::Inferred);
         }
         let index = pending.index;
-        let (head, confidence) = (pending.head.clone(), pending.confidence);
-        let request = Request { index, head, confidence, anomalies: odd };
+        if !self.exchanges_only {
+            let (head, confidence) = (pending.head.clone(), pending.confidence);
+            let request = Request { index, head, confidence, anomalies: odd };
+            self.find(facts.header.time, FindingBody::Request(request.into()));
+        }
         self.queue.give_up_before(index, true);
-        self.find(facts.header.time, FindingBody::Request(request));
         Some(index)
     }
 
     /// Returns the exchange of a final response.
-    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head) -> Option<u32> {
+    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>) -> Option<u32> {
         let client_is_low = self.client_is_low?;
         let request_begun = self.direction(client_is_low).assembly.in_progress();
         let pending = if has(facts, mark::UNSOLICITED) {
@@ -116,15 +118,17 @@ impl Conversation {
             }
         }
         let index = pending.index;
-        let response = Response {
-            index,
-            status: status(facts),
-            framing: framing.map(response_framing),
-            confidence: pending.confidence,
-            anomalies: odd,
-        };
+        if !self.exchanges_only {
+            let response = Response {
+                index,
+                status: status(facts),
+                framing: framing.map(response_framing),
+                confidence: pending.confidence,
+                anomalies: odd,
+            };
+            self.find(facts.header.time, FindingBody::Response(response.into()));
+        }
         self.queue.give_up_before(index, false);
-        self.find(facts.header.time, FindingBody::Response(response));
         (!interim).then_some(index)
     }
 
@@ -212,7 +216,7 @@ impl Conversation {
         }
     }
 
-    fn on_request_head_cut(&mut self, head: &Head, from_low: bool) {
+    fn on_request_head_cut(&mut self, head: &Head<'_>, from_low: bool) {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
         pending.head = head::parse_request(&head.bytes, false);
@@ -221,7 +225,7 @@ impl Conversation {
         pending.request.missed = head.missed;
     }
 
-    fn on_response_head_cut(&mut self, head: &Head) {
+    fn on_response_head_cut(&mut self, head: &Head<'_>) {
         // Where events were lost it may as well answer a later request.
         let Some(pending) = self.queue.first_unanswered().filter(|pending| !pending.response.missed) else {
             return;
@@ -244,7 +248,7 @@ fn status(facts: &HttpFacts) -> Option<u16> {
 }
 
 /// What is odd about a response.
-fn response_anomalies(facts: &HttpFacts, head: &Head) -> BTreeSet<Anomaly> {
+fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> BTreeSet<Anomaly> {
     let mut odd = anomalies::of_response(&head.bytes, status(facts));
     if has(facts, mark::EMPTY_LINE) {
         odd.insert(Anomaly::LeadingEmptyLine);
@@ -261,7 +265,7 @@ fn content_at(facts: &HttpFacts) -> u64 {
 }
 
 /// How much a head tells.
-fn confidence(facts: &HttpFacts, head: &Head) -> Confidence {
+fn confidence(facts: &HttpFacts, head: &Head<'_>) -> Confidence {
     if !head.whole && !has(facts, mark::TRUNCATED) {
         Confidence::Inferred
     } else if has(facts, mark::RESYNCED) {

@@ -12,7 +12,8 @@ pub(super) const MAX_PENDING: usize = 64;
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    pending: VecDeque<Pending>,
+    /// Boxed, because a queue has room for several: most of the time there is one.
+    pending: VecDeque<Box<Pending>>,
     /// The index given last.
     last_index: u32,
     /// The kernel's number of the next request.
@@ -42,7 +43,7 @@ impl Queue {
 
     /// The exchange that the kernel gave `number`, if it is under way.
     pub(super) fn existing(&mut self, number: u32) -> Option<&mut Pending> {
-        self.pending.iter_mut().find(|pending| pending.number == Some(number))
+        self.pending.iter_mut().find(|pending| pending.number == Some(number)).map(Box::as_mut)
     }
 
     /// The exchange of a response that no request was seen for: interim ones belong to the final one after them.
@@ -63,12 +64,12 @@ impl Queue {
 
     fn push(&mut self, number: Option<u32>) -> &mut Pending {
         self.last_index = self.last_index.saturating_add(1);
-        self.pending.push_back_mut(Pending::new(self.last_index, number))
+        self.pending.push_back_mut(Pending::new(self.last_index, number).into())
     }
 
     /// The exchange with `index`, if it is under way.
     pub(super) fn get(&mut self, index: u32) -> Option<&mut Pending> {
-        self.pending.iter_mut().find(|pending| pending.index == index)
+        self.pending.iter_mut().find(|pending| pending.index == index).map(Box::as_mut)
     }
 
     /// The oldest one without a response.
@@ -76,6 +77,7 @@ impl Queue {
         self.pending
             .iter_mut()
             .find(|pending| pending.response.progress == Progress::Open && !pending.response.begun)
+            .map(Box::as_mut)
     }
 
     /// What the client, or the server, sent for the exchange `index` has begun: nothing more is to come for earlier ones.
@@ -95,7 +97,7 @@ impl Queue {
     }
 
     /// Takes out the oldest one if it is over, or one too many.
-    pub(super) fn pop(&mut self) -> Option<Pending> {
+    pub(super) fn pop(&mut self) -> Option<Box<Pending>> {
         if self.pending.len() > MAX_PENDING {
             let mut oldest = self.pending.pop_front()?;
             if !oldest.is_over() {

@@ -1,15 +1,26 @@
 //! Text from the wire, made harmless.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+
+/// What heads say most often, and need no memory for.
+const FREQUENT: [&str; 5] = ["1.1", "GET", "/", "POST", "HEAD"];
 
 /// Text from the wire, made harmless: bytes that are not UTF-8 and control characters are written as `\xHH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-pub struct Text(Box<str>);
+pub struct Text(Cow<'static, str>);
 
 impl Text {
     /// Escapes what is not printable.
     #[must_use]
     pub fn from_wire(bytes: &[u8]) -> Self {
+        // Nearly all of it; without a way out of the loop, many bytes are looked at at once.
+        let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+        if is_plain && let Ok(text) = str::from_utf8(bytes) {
+            let frequent = FREQUENT.into_iter().find(|frequent| *frequent == text);
+            return Self(frequent.map_or_else(|| text.to_owned().into(), Cow::Borrowed));
+        }
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
             for character in chunk.valid().chars() {

@@ -59,8 +59,26 @@ pub struct Connection {
     captured: bool,
     history: History,
     course: Course,
-    http: Conversation,
-    /// Messages in the segment whose own event comes next.
+    http: Option<Box<Conversation>>,
+    /// What is told with the segment whose own event comes next, if segments are told.
+    carried: Option<Box<Carried>>,
+    wanted: Wanted,
+}
+
+/// What is asked for besides exchanges and the course of connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Each segment told.
+    pub segments: bool,
+    /// The head of each message.
+    pub messages: bool,
+    /// Each change of an endpoint's state.
+    pub states: bool,
+}
+
+/// The messages in a segment.
+#[derive(Debug, Default)]
+struct Carried {
     messages: Vec<Purpose>,
     /// What they say, held back until that segment is told.
     held: Said,
@@ -72,7 +90,7 @@ pub(crate) type Said = Vec<(u64, Body)>;
 impl Connection {
     /// A connection first seen at `time`.
     #[must_use]
-    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64) -> Self {
+    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64, wanted: Wanted) -> Self {
         Self {
             key,
             flow,
@@ -91,9 +109,9 @@ impl Connection {
             captured: false,
             history: History::default(),
             course: Course::default(),
-            http: Conversation::default(),
-            messages: Vec::new(),
-            held: Vec::new(),
+            http: None,
+            carried: None,
+            wanted,
         }
     }
 
@@ -112,7 +130,15 @@ impl Connection {
     /// Exchanges reported so far.
     #[must_use]
     pub fn exchanges(&self) -> u32 {
-        self.http.exchanges()
+        self.http.as_ref().map_or(0, |http| http.exchanges())
+    }
+
+    /// What is known of its messages.
+    fn http(&mut self) -> &mut Conversation {
+        let tells_heads = self.wanted.messages || self.wanted.segments;
+        self.http.get_or_insert_with(|| {
+            Box::new(if tells_heads { Conversation::default() } else { Conversation::of_exchanges() })
+        })
     }
 
     /// A SYN that the connection is said to have sent or answered was seen.
@@ -125,8 +151,7 @@ impl Connection {
     pub fn adopt(&mut self, flow: u64) {
         self.flow = flow;
         for direction in &mut self.directions {
-            direction.before = direction.totals();
-            direction.counters = HalfCounters::default();
+            direction.start_anew();
         }
     }
 
@@ -139,28 +164,29 @@ impl Connection {
         &self.directions[usize::from(!low)]
     }
 
-    /// Takes in an HTTP event of this connection; `segments` says that segments are told.
-    pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], segments: bool, said: &mut Said) {
+    /// Takes in an HTTP event of this connection.
+    pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], said: &mut Said) {
         self.last = facts.header.time;
         let low = facts.header.from_low != 0;
         self.note_lost(low, facts.header.lost);
-        self.http.on_event(facts, bytes);
+        self.http().on_event(facts, bytes);
         // What a message says comes after the segment that carried it, if segments are told.
-        if segments {
-            let mut held = std::mem::take(&mut self.held);
+        if self.wanted.segments {
+            let mut held =
+                self.carried.as_mut().map(|carried| std::mem::take(&mut carried.held)).unwrap_or_default();
             self.tell_http(&mut held);
-            self.held = held;
+            self.carried.get_or_insert_default().held = held;
         } else {
             self.tell_http(said);
         }
-        if facts.marks & mark::MESSAGE_END != 0 {
-            self.messages.push(if facts.marks & mark::RESPONSE != 0 {
+        if self.wanted.segments && facts.marks & mark::MESSAGE_END != 0 {
+            self.carried.get_or_insert_default().messages.push(if facts.marks & mark::RESPONSE != 0 {
                 Purpose::ResponseComplete(facts.status)
             } else {
                 Purpose::RequestComplete
             });
         }
-        if let Some(client_is_low) = self.http.client_is_low()
+        if let Some(client_is_low) = self.http().client_is_low()
             && !self.has_syn()
         {
             self.turn(client_is_low);
@@ -176,19 +202,25 @@ impl Connection {
     }
 
     fn tell_http(&mut self, said: &mut Said) {
-        while let Some(finding) = self.http.next() {
+        let Self { http: Some(http), carried, wanted, .. } = self else { return };
+        while let Some(finding) = http.next() {
             let body = match finding.body {
                 FindingBody::Request(request) => {
-                    if let (Some(method), Some(target)) = (&request.head.method, &request.head.target) {
-                        self.messages.push(Purpose::Request(method.clone(), target.clone()));
+                    if wanted.segments
+                        && let (Some(method), Some(target)) = (&request.head.method, &request.head.target)
+                    {
+                        let message = Purpose::Request(method.clone(), target.clone());
+                        carried.get_or_insert_default().messages.push(message);
                     }
-                    Body::Request(request)
+                    Body::Request(*request)
                 }
                 FindingBody::Response(response) => {
-                    if let Some(status) = response.status {
-                        self.messages.push(Purpose::Response(status));
+                    if wanted.segments
+                        && let Some(status) = response.status
+                    {
+                        carried.get_or_insert_default().messages.push(Purpose::Response(status));
                     }
-                    Body::Response(response)
+                    Body::Response(*response)
                 }
                 FindingBody::Exchange(exchange) => Body::Exchange(exchange),
             };
@@ -198,9 +230,15 @@ impl Connection {
 
     /// What was told of its end was lost; how many events that were is not known any more.
     pub fn lose_end(&mut self) {
-        self.directions[0].before.lost += 1;
+        self.directions[0].count_lost();
         for low in [true, false] {
-            self.http.on_lost(low);
+            self.lose_http(low);
+        }
+    }
+
+    fn lose_http(&mut self, low: bool) {
+        if let Some(http) = &mut self.http {
+            http.on_lost(low);
         }
     }
 
@@ -208,12 +246,12 @@ impl Connection {
         let direction = &mut self.directions[usize::from(!low)];
         if lost > direction.counters.lost {
             direction.counters.lost = lost;
-            self.http.on_lost(low);
+            self.lose_http(low);
         }
     }
 
-    /// Takes in a segment event of this connection; `segments` asks for a record of each.
-    pub fn on_segment(&mut self, event: &SegmentEvent, segments: bool, said: &mut Said) {
+    /// Takes in a segment event of this connection.
+    pub fn on_segment(&mut self, event: &SegmentEvent, said: &mut Said) {
         let time = event.header.time;
         self.last = time;
         self.captured |= Hook::from_byte(event.header.hook) == Some(Hook::Capture);
@@ -234,17 +272,17 @@ impl Connection {
         self.take_counters(&event.halves, Some(event));
         self.note_history(event, low, zero_windows);
         self.directions[usize::from(!low)].window = event.window;
-        let messages = std::mem::take(&mut self.messages);
-        if segments {
+        let mut carried = self.carried.take().map(|carried| *carried).unwrap_or_default();
+        if self.wanted.segments {
             let duplicate_ack = self.direction(sender).counters.duplicate_acks > duplicates;
             let out_of_order = place == Place::Overtaken;
             let circumstances = Circumstances { out_of_order, duplicate_ack, opening };
-            let body = self.segment_seen(event, sender, purposes(event, circumstances, messages));
+            let body = self.segment_seen(event, sender, purposes(event, circumstances, carried.messages));
             said.push((time, Body::Segment(Box::new(body))));
         }
         self.tell_change(&previous, time, said);
         self.tell_opened(event.causes & cause::HANDSHAKE_ACK != 0, time, said);
-        said.append(&mut self.held);
+        said.append(&mut carried.held);
         self.note_end(event, low, said);
     }
 
@@ -364,7 +402,9 @@ impl Connection {
     }
 
     fn tell_change(&self, previous: &Endpoints, time: u64, said: &mut Said) {
-        if let Some(change) = self.ends.change_since(previous) {
+        if self.wanted.states
+            && let Some(change) = self.ends.change_since(previous)
+        {
             said.push((time, Body::State(change)));
         }
     }
@@ -414,14 +454,21 @@ impl Connection {
             // The FIN also says how much there was before it.
             let end = direction.fin_offset(event);
             let unseen = end.saturating_sub(direction.counters.stream_end);
-            self.http.on_fin(low, end, direction.gaps.bytes() + unseen, time);
+            let missing = direction.gap_bytes() + unseen;
+            self.http().on_fin(low, end, missing, time);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;
-            self.http.finish(if self.ends.reset_by.is_some() { End::Reset } else { End::Closed }, time);
+            self.finish_http(if self.ends.reset_by.is_some() { End::Reset } else { End::Closed }, time);
         }
         self.tell_http(said);
-        self.messages.clear();
+        self.carried = None;
+    }
+
+    fn finish_http(&mut self, end: End, time: u64) {
+        if let Some(http) = &mut self.http {
+            http.finish(end, time);
+        }
     }
 
     /// Takes in what the kernel's table says, where events may have been lost.
@@ -454,8 +501,10 @@ impl Connection {
             | CloseReason::Evicted => End::NotObserved,
             CloseReason::EndOfCapture => End::ObservationOver,
         };
-        said.append(&mut self.held);
-        self.http.finish(end, now);
+        if let Some(carried) = &mut self.carried {
+            said.append(&mut carried.held);
+        }
+        self.finish_http(end, now);
         self.tell_http(said);
         for low in [true, false] {
             let counters = self.directions[usize::from(!low)].totals();
@@ -525,7 +574,7 @@ impl Connection {
             duration_ns: self.last.saturating_sub(self.first),
             client: verified(client.side_totals(&server.counters)),
             server: verified(server.side_totals(&client.counters)),
-            exchanges: self.http.exchanges(),
+            exchanges: self.exchanges(),
             events_lost: u64::from(client.totals().lost) + u64::from(server.totals().lost),
         }
     }

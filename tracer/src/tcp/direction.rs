@@ -22,10 +22,8 @@ const MAX_WINDOW_SCALE: u8 = 14;
 pub(super) struct Direction {
     /// What the kernel last told.
     pub(super) counters: HalfCounters,
-    /// What was counted before the kernel lost its state of the connection.
-    pub(super) before: HalfCounters,
-    pub(super) gaps: Gaps,
-    analysis: Analysis,
+    /// What most connections never have.
+    trouble: Option<Box<Trouble>>,
     /// Shift count of its windows, once its SYN said so.
     pub(super) window_scale: Option<u8>,
     /// The last window told, not scaled.
@@ -34,14 +32,49 @@ pub(super) struct Direction {
     acked: u64,
 }
 
+/// What is kept of a direction in which something went wrong.
+#[derive(Clone, Debug, Default)]
+struct Trouble {
+    /// What was counted before the kernel lost its state of the connection.
+    before: HalfCounters,
+    gaps: Gaps,
+    analysis: Analysis,
+}
+
+/// The causes of a segment that are trouble.
+const TROUBLE: u32 = cause::BAD_CHECKSUM
+    | cause::WINDOW_PROBE
+    | cause::KEEP_ALIVE
+    | cause::REPEATED
+    | cause::OLD_DATA
+    | cause::GAP;
+
 impl Direction {
     pub(super) fn flags(&self) -> u32 {
-        self.counters.flags | self.before.flags
+        self.counters.flags | self.trouble.as_ref().map_or(0, |trouble| trouble.before.flags)
+    }
+
+    /// The kernel lost its state and starts counting anew.
+    pub(super) fn start_anew(&mut self) {
+        let totals = self.totals();
+        self.trouble.get_or_insert_default().before = totals;
+        self.counters = HalfCounters::default();
+    }
+
+    /// An event was lost besides those that the kernel counts.
+    pub(super) fn count_lost(&mut self) {
+        self.trouble.get_or_insert_default().before.lost += 1;
+    }
+
+    /// Bytes that are missing between those seen.
+    pub(super) fn gap_bytes(&self) -> u64 {
+        self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.bytes())
     }
 
     /// What was counted, before and after the kernel lost its state.
     pub(super) fn totals(&self) -> HalfCounters {
-        let (now, before) = (&self.counters, &self.before);
+        let Some(trouble) = &self.trouble else { return self.counters };
+        let (now, before) = (&self.counters, &trouble.before);
         HalfCounters {
             packets: now.packets.saturating_add(before.packets),
             bytes: now.bytes.saturating_add(before.bytes),
@@ -68,30 +101,34 @@ impl Direction {
         };
         let unseen = acked.saturating_sub(self.counters.stream_end.saturating_add(fin));
         SideTotals {
-            bytes: totals.stream_end.saturating_sub(self.gaps.bytes()),
+            bytes: totals.stream_end.saturating_sub(self.gap_bytes()),
             packets: totals.packets,
             duplicate_acks: u64::from(totals.duplicate_acks),
             zero_windows: u64::from(totals.zero_windows),
-            gap_bytes: self.gaps.bytes() + unseen,
-            ..self.analysis.totals()
+            gap_bytes: self.gap_bytes() + unseen,
+            ..self
+                .trouble
+                .as_ref()
+                .map_or_else(|| Analysis::default().totals(), |trouble| trouble.analysis.totals())
         }
     }
 
     /// Takes in a segment of this direction, and says where it lies; `round_trip` of the handshake in ns.
     pub(super) fn note_segment(&mut self, event: &SegmentEvent, round_trip: u64) -> Place {
+        if self.trouble.is_none() && event.causes & TROUBLE == 0 {
+            return Place::Next;
+        }
+        let Trouble { gaps, analysis, .. } = &mut **self.trouble.get_or_insert_default();
         let time = event.header.time;
         let (own, peer) = if event.header.from_low != 0 { (0, 1) } else { (1, 0) };
         let start = offset(&event.halves[own], event.payload_seq());
         let end = start.saturating_add(u64::from(event.payload_len));
         if event.causes & cause::GAP != 0 {
-            self.gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
+            gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
         }
-        let fill = if event.causes & cause::OLD_DATA != 0 {
-            self.gaps.fill(start, end, time)
-        } else {
-            Fill::default()
-        };
-        self.analysis.note(event, start, fill, &event.halves[peer], round_trip)
+        let fill =
+            if event.causes & cause::OLD_DATA != 0 { gaps.fill(start, end, time) } else { Fill::default() };
+        analysis.note(event, start, fill, &event.halves[peer], round_trip)
     }
 
     /// The other side has acknowledged up to `ack`: how many stretches that were not seen are acknowledged with it.
@@ -104,7 +141,8 @@ impl Direction {
         let from = self.acked;
         self.acked = from.max(to);
         let seen = self.counters.stream_end;
-        self.gaps.between(from, to) + u64::from(to > seen.max(from))
+        let gaps = self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.between(from, to));
+        gaps + u64::from(to > seen.max(from))
     }
 
     /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.

@@ -20,7 +20,7 @@ struct Shown {
     /// The number that the last SYN (or SYN-ACK), FIN and RST had: with another one, its letter comes again.
     last: [Option<Seq>; 3],
     /// How often T, W and G came about.
-    counts: [u64; 3],
+    counts: [u32; 3],
 }
 
 /// The letters of a connection.
@@ -65,6 +65,10 @@ impl History {
     }
 
     fn add(&mut self, from_low: bool, letter: char, time: u64) {
+        if self.letters.is_empty() {
+            // Most of those that never get a third are half-open, and many.
+            self.letters.reserve_exact(2);
+        }
         if self.letters.len() < MAX_LETTERS {
             self.letters.push(Letter { time, from_low, letter });
         }
@@ -86,7 +90,7 @@ impl History {
         };
         let count = &mut self.shown[usize::from(!from_low)].counts[kind];
         let before = steps(*count);
-        *count += more;
+        *count = count.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
         for _ in before..steps(*count) {
             self.add(from_low, letter, time);
         }
@@ -105,7 +109,7 @@ impl History {
 }
 
 /// How many of 1, 10, 100 … are not above `count`.
-fn steps(count: u64) -> u32 {
+fn steps(count: u32) -> u32 {
     count.checked_ilog10().map_or(0, |log| log + 1)
 }
 

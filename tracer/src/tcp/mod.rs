@@ -14,4 +14,4 @@ mod history;
 mod purpose;
 mod state;
 
-pub use connection::{Connection, Phase};
+pub use connection::{Connection, Phase, Wanted};

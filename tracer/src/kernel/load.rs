@@ -73,7 +73,7 @@ impl Kernel {
         fill_ports(&mut ebpf, &config.ports)?;
         fill_hosts(&mut ebpf, &config.hosts)?;
         let sources = Sources {
-            ring: Ring::new(share(&ebpf, "EVENTS")?)?,
+            ring: Ring::new(share(&ebpf, "EVENTS")?, config.ring_bytes)?,
             counters: Counters::new(share(&ebpf, "COUNTERS")?)?,
             tables: Tables::new(share(&ebpf, "CONNECTIONS")?, share(&ebpf, "HALF_OPEN")?)?,
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },

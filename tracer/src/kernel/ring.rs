@@ -1,9 +1,13 @@
-//! The ring buffer, read without waiting in vain: the kernel wakes us when the first event comes.
+//! The ring buffer, read without waiting in vain and without being woken for each event.
+//!
+//! The kernel wakes us when an event comes to whoever has taken all before it. What comes in the next few milliseconds
+//! finds an event before it that is not taken yet, and costs nobody a wake-up.
 
-use std::{io, os::fd::AsFd as _};
+use std::{io, os::fd::AsFd as _, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
+use tokio::time::sleep;
 
 use super::readiness::Readiness;
 
@@ -11,10 +15,21 @@ use super::readiness::Readiness;
 /// event some milliseconds.
 const BATCH: usize = 4096;
 
+/// The longest time that events are gathered before they are taken: short beside what a person notices, long enough
+/// that a busy host wakes us a hundred times a second instead of ten thousand times.
+const MAX_GATHERING: Duration = Duration::from_millis(10);
+
+/// The bytes that may come in a second while nobody takes any: a fast host's 4 million events. A ring that is small beside
+/// that is read at once.
+const MAX_BYTES_PER_SECOND: u64 = 1 << 30;
+
 /// The ring buffer that the kernel programs write to.
 pub struct Ring {
     events: RingBuf<MapData>,
     readiness: Readiness,
+    gathering: Duration,
+    /// Whether the last [`drain`](Self::drain) left events behind.
+    behind: bool,
 }
 
 impl std::fmt::Debug for Ring {
@@ -24,23 +39,28 @@ impl std::fmt::Debug for Ring {
 }
 
 impl Ring {
-    pub(super) fn new(map: Map) -> Result<Self> {
+    /// The ring in `map`, of so many bytes.
+    pub(super) fn new(map: Map, bytes: u32) -> Result<Self> {
         let events = RingBuf::try_from(map).context("the map EVENTS is not as expected")?;
         let readiness = Readiness::of(events.as_fd()).context("cannot wait for events")?;
-        Ok(Self { events, readiness })
+        Ok(Self { events, readiness, gathering: gathering(bytes), behind: false })
     }
 
-    /// Waits until there are events. Takes none: it may be dropped at any time.
+    /// Waits until there are events, and a little longer for more. Takes none: it may be dropped at any time.
     ///
     /// # Errors
     /// The runtime cannot wait any more.
     pub async fn readable(&self) -> io::Result<()> {
-        self.readiness.readable().await
+        self.readiness.readable().await?;
+        if !self.behind && !self.gathering.is_zero() {
+            sleep(self.gathering).await;
+        }
+        Ok(())
     }
 
     /// Hands the events that are there to `take`, up to a bound; true when none is left.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> bool {
-        let Self { events, readiness } = self;
+        let Self { events, readiness, behind, .. } = self;
         let mut emptied = false;
         readiness.read_until_empty(|| {
             for _ in 0..BATCH {
@@ -52,6 +72,7 @@ impl Ring {
             }
             emptied
         });
+        *behind = !emptied;
         emptied
     }
 
@@ -61,5 +82,24 @@ impl Ring {
         while let Some(event) = self.events.next() {
             take(&event);
         }
+    }
+}
+
+/// How long events are gathered in a ring of so many bytes: until half of it may be full.
+fn gathering(bytes: u32) -> Duration {
+    let fills = Duration::from_nanos(u64::from(bytes) * 1_000_000_000 / (2 * MAX_BYTES_PER_SECOND));
+    // The runtime's timers do not count less than this.
+    if fills < Duration::from_millis(1) { Duration::ZERO } else { fills.min(MAX_GATHERING) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_gathered_only_as_long_as_the_ring_has_room_for_them() {
+        assert_eq!(gathering(64 << 10), Duration::ZERO);
+        assert_eq!(gathering(16 << 20), Duration::from_nanos(7_812_500));
+        assert_eq!(gathering(u32::MAX), MAX_GATHERING);
     }
 }

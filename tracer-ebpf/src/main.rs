@@ -9,6 +9,7 @@ mod frame;
 #[cfg(target_arch = "bpf")]
 mod load;
 mod maps;
+mod parts;
 mod stages;
 mod tables;
 

@@ -75,6 +75,12 @@ impl Kernel {
         }
     }
 
+    /// Puts in the connection that has a blank key.
+    pub(crate) fn know_blank(&mut self) {
+        let inserted = self.connections.insert(FlowKey::BLANK, FlowState::BLANK, 0);
+        inserted.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Makes room in the ring.
     pub(crate) fn drain(&mut self) {
         while self.ring.next().is_some() {}

@@ -36,11 +36,22 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("tracer_out_eth", "tracer_noop_tc"),
 ];
 
+/// What the kernel does for a packet that asks for it, each in a program of its own.
+const PARTS: [(&str, &str); 5] = [
+    ("the coarse clock", "tracer_part_coarse_clock"),
+    ("the exact clock", "tracer_part_clock"),
+    ("a connection looked up", "tracer_part_find"),
+    ("a segment event into the ring", "tracer_part_tell"),
+    ("512 bytes of payload copied", "tracer_part_copy"),
+];
+
 fn main() {
     let names = PROGRAMS.iter().flat_map(|(program, noop)| [*program, *noop]);
+    let names = names.chain(PARTS.map(|(_, program)| program));
     let mut kernel = Kernel::load(names.collect::<BTreeSet<_>>(), MAX_CONNECTIONS);
     let mut tables: Vec<Value> =
         PROGRAMS.iter().map(|(program, noop)| costs(&mut kernel, program, noop)).collect();
+    tables.push(parts(&mut kernel));
     tables.push(growth(&mut kernel));
     tables.push(json!({
         "title": "Instructions that the verifier looked at",
@@ -64,6 +75,27 @@ fn costs(kernel: &mut Kernel, program: &str, noop: &str) -> Value {
         "title": format!("{program}: ns a packet"),
         "columns": ["packet", "median", "min", "max", "only passed on", "times that"],
         "rows": rows.collect::<Vec<_>>(),
+    })
+}
+
+/// What the kernel's own work costs, whatever is done with it.
+fn parts(kernel: &mut Kernel) -> Value {
+    let frame = [0; 1024];
+    kernel.clear();
+    kernel.know_blank();
+    let rows = PARTS.map(|(says, program)| {
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            times.push(["tracer_noop_xdp", program].map(|program| kernel.run(program, &frame, REPEAT)));
+            kernel.drain();
+        }
+        row(says, &times)
+    });
+    kernel.clear();
+    json!({
+        "title": "What the kernel takes for a part of the work, alone in an XDP program: ns",
+        "columns": ["part", "median", "min", "max", "only passed on", "times that"],
+        "rows": rows,
     })
 }
 

@@ -17,7 +17,7 @@ const BATCH: usize = 4096;
 
 /// The longest time that events are gathered before they are taken: short beside what a person notices, long enough
 /// that a busy host wakes us a hundred times a second instead of ten thousand times.
-const MAX_GATHERING: Duration = Duration::from_millis(10);
+const MAX_GATHERING: Duration = Duration::from_millis(2);
 
 /// The bytes that may come in a second while nobody takes any: a fast host's 4 million events. A ring that is small beside
 /// that is read at once.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use caps::Capability;
 
 use crate::{
-    config::{Attach, Interfaces, KernelConfig},
+    config::{Attach, Confine, Interfaces, KernelConfig},
     confine,
     kernel::{
         Kernel, attach,
@@ -104,7 +104,7 @@ pub async fn examine(config: &Attach) -> Result<Report> {
     let capabilities = Capabilities::current()?;
     kernel(&mut report);
     privileges(&mut report, &capabilities);
-    after_attaching(&mut report);
+    after_attaching(&mut report, config);
     programs(&mut report, &capabilities);
     where_to_attach(&mut report, config).await?;
     report.head("Not measured");
@@ -144,10 +144,10 @@ fn privileges(report: &mut Report, capabilities: &Capabilities) {
 }
 
 /// What `tracer trace` gives up, and what this host puts in force.
-fn after_attaching(report: &mut Report) {
+fn after_attaching(report: &mut Report, config: &Attach) {
     report.head("After attaching");
-    match confine::user(None) {
-        Ok(user) => report.line(Mark::Good, &format!("runs as {user}; --user names another")),
+    match confine::Plan::new(&Confine::default(), &config.interfaces, None) {
+        Ok(plan) => report.line(Mark::Good, &format!("runs {plan}; --user names another user")),
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }
     for (name, outcome) in confine::trial() {

@@ -69,7 +69,7 @@ pub struct Pipeline {
 /// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
-    let plan = Plan::new(config)?;
+    let plan = Plan::new(&config.confine, &config.attach.interfaces, config.output.file.as_deref())?;
     let output = match &config.output.file {
         Some(path) => Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?,
         None => Output::stdout(),

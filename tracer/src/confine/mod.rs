@@ -14,7 +14,10 @@ mod capabilities;
 mod files;
 mod identity;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use caps::Capability;
@@ -22,8 +25,9 @@ use nix::sys::prctl;
 
 use self::{calls::Scope, capabilities::Kept, identity::Identity};
 use crate::{
-    config::{Config, Interfaces},
+    config::{Confine, Interfaces},
     kernel::support,
+    privilege::TRACING,
 };
 
 pub use self::identity::DEFAULT_USER;
@@ -53,15 +57,15 @@ const FREE_MAPS: (u8, u8) = (5, 19);
 const TC_LINKS: (u8, u8) = (6, 6);
 
 impl Plan {
-    /// What `config` and this kernel come to.
+    /// What `asked`, the interfaces and this kernel come to; `output` is the file that SIGHUP opens anew.
     ///
     /// # Errors
     /// There is no such user, or this one may not become it: what was found and what to type.
-    pub fn new(config: &Config) -> Result<Self> {
-        let attaches_later = config.confine.keep_privileges || config.attach.interfaces == Interfaces::Any;
+    pub fn new(asked: &Confine, interfaces: &Interfaces, output: Option<&Path>) -> Result<Self> {
+        let attaches_later = asked.keep_privileges || *interfaces == Interfaces::Any;
         let mut kept = Kept::default();
         if attaches_later {
-            kept.add(&crate::privilege::TRACING, "for interfaces that come later")?;
+            kept.add(&TRACING, "for interfaces that come later")?;
         }
         if support::before(FREE_MAPS.0, FREE_MAPS.1) {
             kept.add(&[Capability::CAP_BPF], "to read maps on this kernel")?;
@@ -69,8 +73,8 @@ impl Plan {
         if support::before(TC_LINKS.0, TC_LINKS.1) {
             kept.add(&[Capability::CAP_NET_ADMIN], "to remove TC filters at the end")?;
         }
-        let identity = Identity::resolve(config.confine.user.as_deref())?;
-        Ok(Self { identity, kept, attaches_later, output: config.output.file.clone() })
+        let identity = Identity::resolve(asked.user.as_deref())?;
+        Ok(Self { identity, kept, attaches_later, output: output.map(Path::to_owned) })
     }
 
     /// Whether interfaces that come later can be attached to.
@@ -153,12 +157,11 @@ pub fn trial() -> Vec<(&'static str, Result<String>)> {
     tried.join().unwrap_or_default()
 }
 
-/// Who a run of this process would be after attaching, in words.
-///
-/// # Errors
-/// There is no such user, or this one may not become it.
-pub fn user(asked: Option<&str>) -> Result<String> {
-    Identity::resolve(asked).map(|identity| identity.to_string())
+/// As in "as nobody, without capabilities", but for what the output file asks for.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "as {}, {}", self.identity, self.kept)
+    }
 }
 
 #[cfg(test)]

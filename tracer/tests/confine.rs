@@ -92,6 +92,10 @@ fn a_confined_process_goes_on_with_its_work_and_can_do_nothing_else() {
     }
     let confined = answer("confined");
     assert!(confined.contains("no_new_privs"), "{confined}");
+    let there = tracer::confine::trial().into_iter().filter(|(_, outcome)| outcome.is_ok());
+    for (name, _) in there {
+        assert!(confined.contains(name), "{name} is there and not in force: {confined}");
+    }
     // Old kernels go without: then the line says so, and there is nothing to try.
     if !confined.contains("not in force") {
         for (what, refusal) in [

@@ -144,8 +144,8 @@ fn a_log_is_rotated_without_capabilities_where_the_user_may_write() {
     rotate(&folder, 0, "runs as nobody, without capabilities");
 }
 
-/// Makes the server's interface again, with its other end in a namespace that nobody looks at.
-fn make_again(pair: &VethPair) {
+/// Makes the server's interface again, with its other end in the namespace that is returned.
+fn make_again(pair: &VethPair) -> Namespace {
     let name = pair.server.interface;
     let near = VethEnd { name, mac: [0x02, 0, 0, 0x78, 1, 1], mtu: None };
     let far = VethEnd { name: "far", mac: [0x02, 0, 0, 0x78, 1, 2], mtu: None };
@@ -156,6 +156,7 @@ fn make_again(pair: &VethPair) {
         link::create_veth(near, far, file.as_fd()).expect("created");
     });
     made.expect("the namespace can be entered");
+    elsewhere
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn an_interface_that_comes_again_is_attached_to_only_with_the_privileges_kept() 
         assert_confined(tracer.pid(), NOBODY, kept);
         let times = |said: &str| said.matches(says).count();
         let before = times(&tracer.errors());
-        make_again(&pair);
+        let _elsewhere = make_again(&pair);
         assert!(eventually(|| times(&tracer.errors()) > before), "{more:?}: {}", tracer.errors());
         assert_eq!(tracer.stop().code, Some(0));
     }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use caps::Capability;
 
 use crate::{
     config::{Attach, Confine, Interfaces, KernelConfig},
@@ -17,7 +16,7 @@ use crate::{
         interfaces::{self, Interface, Link},
         object, support,
     },
-    privilege::{Capabilities, TRACING},
+    privilege::{Capabilities, Capability, TRACING},
 };
 
 /// What would not be measured, whatever the host.

@@ -1,7 +1,8 @@
 //! The capabilities in force, told before the kernel says only "Operation not permitted".
 
 use anyhow::{Context as _, Result, bail};
-use caps::{CapSet, Capability, CapsHashSet};
+pub use caps::Capability;
+use caps::{CapSet, CapsHashSet};
 use nix::unistd::geteuid;
 
 /// What loading and attaching needs. CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON, as it did before Linux 5.8.

@@ -6,17 +6,21 @@ use anyhow::{Context as _, Result, bail};
 use caps::{CapSet, Capability};
 use nix::{
     sys::prctl,
-    unistd::{User, geteuid, setgroups, setresgid, setresuid},
+    unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid},
 };
 
 /// Whom root becomes, unless told otherwise: the user that owns nothing.
 pub const DEFAULT_USER: &str = "nobody";
 
+/// Its number, and that of its group, where the system has no such name: what the kernel shows for users it cannot name
+/// (`kernel.overflowuid`).
+const OVERFLOW: u32 = 65_534;
+
 /// Who to be from now on.
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
-    /// Another user.
-    Other(User),
+    /// Another user: its name, its number, and its group.
+    Other(String, Uid, Gid),
     /// The same as before: its name, and why.
     Same(String, Option<&'static str>),
 }
@@ -25,47 +29,56 @@ impl Identity {
     /// The user `asked` for; without one, root becomes [`DEFAULT_USER`] and others stay who they are.
     pub(super) fn resolve(asked: Option<&str>) -> Result<Self> {
         let me = geteuid();
-        let name = match asked {
-            Some(name) => name,
-            None if me.is_root() => DEFAULT_USER,
-            None => return Ok(Self::Same(own_name(), None)),
-        };
-        let found = User::from_name(name).context("cannot look up users")?;
-        let Some(user) = found else {
+        match asked {
+            Some(name) => Self::named(name, me),
+            None if !me.is_root() => Ok(Self::Same(own_name(), None)),
+            None if may_change()? => Ok(Self::default_user()),
+            None => Ok(Self::Same(own_name(), Some("not nobody, without CAP_SETUID and CAP_SETGID"))),
+        }
+    }
+
+    fn named(name: &str, me: Uid) -> Result<Self> {
+        let Some(user) = User::from_name(name).context("cannot look up users")? else {
             bail!("there is no user {name:?} to run as: name another with --user (root stays root)");
         };
         if user.uid == me {
             return Ok(Self::Same(user.name, None));
         }
-        match (may_change()?, asked) {
-            (true, _) => Ok(Self::Other(user)),
-            (false, None) => {
-                Ok(Self::Same(own_name(), Some("not nobody, without CAP_SETUID and CAP_SETGID")))
+        if !may_change()? {
+            let own = own_name();
+            bail!(
+                "becoming {name} needs CAP_SETUID and CAP_SETGID, which {own} runs this without: leave out --user"
+            );
+        }
+        Ok(Self::Other(user.name, user.uid, user.gid))
+    }
+
+    /// Containers and rescue systems may know no users at all.
+    fn default_user() -> Self {
+        match User::from_name(DEFAULT_USER) {
+            Ok(Some(user)) => Self::Other(user.name, user.uid, user.gid),
+            Ok(None) | Err(_) => {
+                Self::Other(format!("user {OVERFLOW}"), Uid::from_raw(OVERFLOW), Gid::from_raw(OVERFLOW))
             }
-            (false, Some(_)) => bail!(
-                "becoming user {name} needs CAP_SETUID and CAP_SETGID, which {} runs this without: leave out --user",
-                own_name()
-            ),
         }
     }
 
     /// Becomes this user, in all threads. The permitted capabilities stay for now, those in force go.
     pub(super) fn assume(&self) -> Result<()> {
-        let Self::Other(user) = self else { return Ok(()) };
+        let Self::Other(name, uid, gid) = self else { return Ok(()) };
         prctl::set_keepcaps(true)
             .and_then(|()| setgroups(&[]))
-            .and_then(|()| setresgid(user.gid, user.gid, user.gid))
-            .and_then(|()| setresuid(user.uid, user.uid, user.uid))
+            .and_then(|()| setresgid(*gid, *gid, *gid))
+            .and_then(|()| setresuid(*uid, *uid, *uid))
             .and_then(|()| prctl::set_keepcaps(false))
-            .with_context(|| format!("cannot become user {}; --user root stays root", user.name))
+            .with_context(|| format!("cannot become {name}; --user root stays root"))
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Other(user) => f.write_str(&user.name),
-            Self::Same(name, None) => f.write_str(name),
+            Self::Other(name, ..) | Self::Same(name, None) => f.write_str(name),
             Self::Same(name, Some(remark)) => write!(f, "{name} ({remark})"),
         }
     }

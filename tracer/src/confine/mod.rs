@@ -20,14 +20,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use caps::Capability;
 use nix::sys::prctl;
 
 use self::{calls::Scope, capabilities::Kept, identity::Identity};
 use crate::{
     config::{Confine, Interfaces},
     kernel::support,
-    privilege::TRACING,
+    privilege::{Capability, TRACING},
 };
 
 pub use self::identity::DEFAULT_USER;

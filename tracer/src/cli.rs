@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use crate::{
     config::{
-        self, Attach, AttachBy, Config, Events, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS, Output,
-        Ports, ReplayConfig, XdpMode,
+        self, Attach, AttachBy, Config, Confine, Events, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
+        Output, Ports, ReplayConfig, XdpMode,
     },
     record::EventName,
     sink::Format,
@@ -86,6 +86,21 @@ struct TraceArguments {
     /// Show the messages of the kernel programs on standard error
     #[arg(long, help_heading = "Output")]
     kernel_log: bool,
+
+    #[command(flatten)]
+    confine: ConfineArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Privileges")]
+struct ConfineArguments {
+    /// User to become once the programs are attached [default: nobody, if started by root]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    user: Option<String>,
+
+    /// Keep the capabilities that attaching needs, for interfaces that come later; -i any does so
+    #[arg(long)]
+    keep_privileges: bool,
 }
 
 #[derive(Debug, Args)]
@@ -253,7 +268,7 @@ impl ReplayArguments {
 
 impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
-        let Self { attach, select, decapsulate, output, limits, kernel_log } = self;
+        let Self { attach, select, decapsulate, output, limits, kernel_log, confine } = self;
         let events = wanted(select.events, output.output);
         Ok(Config {
             attach: attach.checked(),
@@ -274,6 +289,7 @@ impl TraceArguments {
             output: Output { format: output.output, events, file: output.write },
             duration: output.duration,
             count: output.count,
+            confine: Confine { user: confine.user, keep_privileges: confine.keep_privileges },
         })
     }
 }

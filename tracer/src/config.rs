@@ -51,6 +51,17 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// End after this many records.
     pub count: Option<u64>,
+    /// What is given up once the programs are attached.
+    pub confine: Confine,
+}
+
+/// What is given up once the programs are attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confine {
+    /// The user to become; root becomes `nobody`, others stay who they are.
+    pub user: Option<String>,
+    /// Keep what attaching needs, for interfaces that come later.
+    pub keep_privileges: bool,
 }
 
 /// What `tracer replay` does.

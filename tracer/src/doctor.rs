@@ -9,14 +9,14 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    config::{Attach, Interfaces, KernelConfig},
+    config::{Attach, Confine, Interfaces, KernelConfig},
+    confine,
     kernel::{
         Kernel, attach,
         interfaces::{self, Interface, Link},
-        object,
-        privilege::{Capabilities, NEEDED},
-        support,
+        object, support,
     },
+    privilege::{Capabilities, Capability, TRACING},
 };
 
 /// What would not be measured, whatever the host.
@@ -28,6 +28,9 @@ const LIMITS: [&str; 6] = [
     "of a fragmented packet only the first fragment is read",
     "TLS and HTTP/2 are counted as data: only HTTP/1.x heads are read",
 ];
+
+/// What the capabilities of [`TRACING`] are for.
+const PURPOSES: [&str; 3] = ["maps and programs", "XDP and TC", "programs that compare packet pointers"];
 
 /// The smallest tables that load: only the programs are tried.
 const TRIAL_CONNECTIONS: u32 = 64;
@@ -99,8 +102,9 @@ pub async fn examine(config: &Attach) -> Result<Report> {
     let mut report = Report { text: String::new(), works: true };
     let capabilities = Capabilities::current()?;
     kernel(&mut report);
-    privileges(&mut report, capabilities);
-    programs(&mut report, capabilities);
+    privileges(&mut report, &capabilities);
+    after_attaching(&mut report, config);
+    programs(&mut report, &capabilities);
     where_to_attach(&mut report, config).await?;
     report.head("Not measured");
     for limit in LIMITS {
@@ -126,24 +130,40 @@ fn kernel(report: &mut Report) {
     }
 }
 
-fn privileges(report: &mut Report, capabilities: Capabilities) {
+fn privileges(report: &mut Report, capabilities: &Capabilities) {
     report.head("Privileges");
-    for capability in NEEDED {
+    for (capability, purpose) in TRACING.into_iter().zip(PURPOSES) {
         let mark = if capabilities.has(capability) { Mark::Good } else { Mark::Missing };
-        report.line(mark, &format!("{}: {}", capability.name, capability.purpose));
+        report.line(mark, &format!("{capability}: {purpose}"));
     }
-    let mark = if capabilities.can_name_others() { Mark::Good } else { Mark::Without };
+    let names_others = capabilities.has(Capability::CAP_SYS_ADMIN);
+    let mark = if names_others { Mark::Good } else { Mark::Without };
     report.line(mark, "CAP_SYS_ADMIN: names the programs of others; not needed");
     report.line(Mark::Plain, &format!("locked memory: {}", support::locked_memory()));
 }
 
-fn programs(report: &mut Report, capabilities: Capabilities) {
+/// What `tracer trace` gives up, and what this host puts in force.
+fn after_attaching(report: &mut Report, config: &Attach) {
+    report.head("After attaching");
+    match confine::Plan::new(&Confine::default(), &config.interfaces, None) {
+        Ok(plan) => report.line(Mark::Good, &format!("runs {plan}; --user names another user")),
+        Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
+    }
+    for (name, outcome) in confine::trial() {
+        match outcome {
+            Ok(detail) => report.line(Mark::Good, &format!("{name}{detail}")),
+            Err(reason) => report.line(Mark::Without, &format!("{name}: {reason:#}")),
+        }
+    }
+}
+
+fn programs(report: &mut Report, capabilities: &Capabilities) {
     report.head("Kernel programs");
     if let Err(error) = object::embedded() {
         return report.line(Mark::Missing, &format!("{error:#}"));
     }
     report.line(Mark::Good, &format!("embedded, {} KiB", object::size() / 1024));
-    if !capabilities.missing().is_empty() {
+    if !capabilities.missing(&TRACING).is_empty() {
         return report.line(Mark::Unknown, "not tried, for want of privileges: type `sudo tracer doctor`");
     }
     match try_programs() {

@@ -10,6 +10,7 @@
 //! - [`tracker`]: events in, [`record`]s out; with [`tcp`] for the two endpoints and [`http`] for the exchanges.
 //! - [`sink`]: records as text, JSON lines or an explanation; [`summary`]: what was seen, told and lost.
 //! - [`host`]: the path of a frame as in the kernel, run in userspace.
+//! - [`privilege`], [`confine`]: what tracing needs, and what is given up once it has begun.
 //! - [`clock`], [`logging`]: time and diagnostics.
 //! - [`demo`], with [`netns`]: a conversation to watch.
 
@@ -18,6 +19,7 @@ pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod confine;
 pub mod demo;
 pub mod doctor;
 pub mod host;
@@ -26,6 +28,7 @@ pub mod kernel;
 pub mod logging;
 pub mod netns;
 pub mod pipeline;
+pub mod privilege;
 pub mod record;
 pub mod replay;
 pub mod sink;

@@ -26,14 +26,15 @@ use crate::{
     analysis::{Analysis, Flows, Stop, Telling, summarised},
     clock,
     config::Config,
+    confine::Plan,
     kernel::{
         Kernel, Sources,
         attach::{Attacher, Change},
         interfaces::Watch,
-        privilege,
         tables::Tables,
     },
     logging::note,
+    privilege,
     record::{EventName, Summary},
     sink::{self, Format, Sink, output::Output},
     summary,
@@ -67,7 +68,8 @@ pub struct Pipeline {
 /// # Errors
 /// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
-    privilege::require()?;
+    privilege::require("tracing", &privilege::TRACING)?;
+    let plan = Plan::new(&config.confine, &config.attach.interfaces, config.output.file.as_deref())?;
     let output = match &config.output.file {
         Some(path) => Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?,
         None => Output::stdout(),
@@ -75,6 +77,7 @@ pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<
     let sink = sink::new(config.output.format, Box::new(output.clone()));
     let mut pipeline = Pipeline::start(config, sink).await?;
     pipeline.output = config.output.file.is_some().then_some(output);
+    pipeline.confine(plan)?;
     pipeline.run(shutdown).await?;
     Ok(())
 }
@@ -115,6 +118,19 @@ impl Pipeline {
         pipeline.analysis.tracker.set_clock(clock::epoch_offset());
         pipeline.on_changes(&changes);
         Ok(pipeline)
+    }
+
+    /// Gives up what tracing does not need any more; tells on standard error what is in force.
+    ///
+    /// # Errors
+    /// Privileges cannot be given up.
+    fn confine(&mut self, plan: Plan) -> Result<()> {
+        if !plan.attaches_later() {
+            self.attacher.stop_attaching();
+        }
+        let confined = plan.enforce()?;
+        note(&confined.to_string());
+        Ok(())
     }
 
     /// Traces until `shutdown`, or until the configuration says that it is over; then detaches, tells what is left, and

@@ -12,8 +12,8 @@ fn tracer(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 /// Whether the tests may trace: then the message is about what comes after the question of privileges.
 fn is_privileged() -> bool {
-    let capabilities = tracer::kernel::privilege::Capabilities::current().expect("capabilities");
-    capabilities.missing().is_empty()
+    let capabilities = tracer::privilege::Capabilities::current().expect("capabilities");
+    capabilities.missing(&tracer::privilege::TRACING).is_empty()
 }
 
 #[test]
@@ -54,6 +54,14 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_attached() {
 }
 
 #[test]
+fn a_user_that_is_not_there_is_told_before_anything_is_attached() {
+    let (code, stdout, stderr) = tracer(&["trace", "-i", "lo", "--user", "no such user"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    let expected = if is_privileged() { "there is no user \"no such user\"" } else { "type `sudo " };
+    assert!(stderr.contains(expected) && !stderr.contains("attached"), "{stderr}");
+}
+
+#[test]
 fn help_and_version_are_answers_not_errors() {
     let (code, stdout, _) = tracer(&["trace", "--help"]);
     assert_eq!(code, Some(0));
@@ -73,6 +81,8 @@ fn help_and_version_are_answers_not_errors() {
         "--duration",
         "--count",
         "--kernel-log",
+        "--user",
+        "--keep-privileges",
     ] {
         assert!(stdout.contains(option), "{option}");
     }
@@ -84,7 +94,14 @@ fn help_and_version_are_answers_not_errors() {
 #[test]
 fn the_doctor_reports_whoever_asks() {
     let (code, stdout, stderr) = tracer(&["doctor"]);
-    for part in ["Kernel\n", "Privileges\n", "Kernel programs\n", "Interfaces\n", "Not measured\n"] {
+    for part in [
+        "Kernel\n",
+        "Privileges\n",
+        "After attaching\n",
+        "Kernel programs\n",
+        "Interfaces\n",
+        "Not measured\n",
+    ] {
         assert!(stdout.contains(part), "{stdout}{stderr}");
     }
     let works = stdout.ends_with("tracing works here\n");

@@ -60,6 +60,9 @@ fn each_library_is_used_where_architecture_md_says() {
         ("clap::", &["cli.rs"]),
         ("rtnetlink::", &["kernel/interfaces.rs", "netns/link.rs"]),
         ("tokio::", &["main.rs", "pipeline.rs", "pipeline/", "kernel/", "netns/link.rs", "demo/run.rs"]),
+        ("caps::", &["privilege.rs", "confine/"]),
+        ("landlock::", &["confine/files.rs"]),
+        ("seccompiler::", &["confine/calls.rs"]),
         ("unsafe {", &["kernel/readiness.rs"]),
     ] {
         for file in sources(&folder) {

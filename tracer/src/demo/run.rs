@@ -25,10 +25,10 @@ use super::{
     server::{ServerOptions, serve_one},
 };
 use crate::{
-    config::{Attach, Config, Events, Interfaces, KernelConfig, Limits, Output, Ports},
-    kernel::privilege,
+    config::{Attach, Config, Confine, Events, Interfaces, KernelConfig, Limits, Output, Ports},
     netns::{PairOptions, VethPair},
     pipeline::{self, Pipeline},
+    privilege,
     record::{Body, EventName, Record},
     sink::{self, Actors, Explain, Format, Sink, output},
 };
@@ -52,7 +52,7 @@ const CONNECTIONS: u32 = 1024;
 /// # Errors
 /// Whatever keeps it from being shown.
 pub fn run(format: Format) -> Result<()> {
-    privilege::require()?;
+    privilege::require("tracing", &privilege::TRACING)?;
     let pair = VethPair::new(PairOptions::default())?;
     half_open::prepare(&pair, Some(SYN_ACK_RETRIES))?;
     let config = config(&pair, format)?;
@@ -100,6 +100,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
         output: Output { format, events, file: None },
         duration: None,
         count: None,
+        confine: Confine::default(),
     })
 }
 

@@ -9,7 +9,7 @@
 //!              └──► log       the rare message of a kernel program
 //! ```
 //!
-//! [`privilege`] and [`support`] say what is missing before the kernel only says "Operation not permitted".
+//! [`support`] says what this kernel has.
 
 pub mod attach;
 pub mod counters;
@@ -17,7 +17,6 @@ pub mod interfaces;
 pub mod load;
 pub mod log;
 pub mod object;
-pub mod privilege;
 mod readiness;
 pub mod refusal;
 pub mod ring;

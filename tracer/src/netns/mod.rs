@@ -25,9 +25,10 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::privilege;
+
 pub mod link;
 mod pair;
-mod privilege;
 
 pub use pair::{End, PairOptions, PairVlan, VethPair};
 
@@ -44,7 +45,7 @@ pub struct Namespace {
 impl Namespace {
     /// Makes an empty namespace in which only `lo` exists, and is up.
     pub fn new() -> Result<Self> {
-        privilege::require()?;
+        privilege::require("a private network namespace", &privilege::NAMESPACES)?;
         // On a thread of its own: the caller's thread stays where it is.
         let file = joined(|| {
             unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;

@@ -13,6 +13,7 @@
 //! - `http_sockets`: conversations that no server or client can be asked to have
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
 //! - `operation_flood`: forged SYNs; `operation_loss`: events are lost; `operation_trouble`: no privileges, no room
+//! - `privileges`: what is left of them once tracer is attached
 //! - `demo`: the demo as a user sees it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
@@ -33,6 +34,7 @@ mod network;
 mod operation_flood;
 mod operation_loss;
 mod operation_trouble;
+mod privileges;
 #[path = "../support/schema.rs"]
 mod schema;
 mod sniffer;

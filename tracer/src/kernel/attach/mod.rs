@@ -32,6 +32,8 @@ pub struct Attacher {
     attached: BTreeMap<u32, Attached>,
     /// Interfaces that cannot be traced, by number: to be told once.
     refused: BTreeSet<u32>,
+    /// Whether the privileges to attach are still there.
+    may_attach: bool,
 }
 
 /// How to attach.
@@ -98,8 +100,14 @@ impl Attacher {
         let interfaces = interfaces::list().await?;
         let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc };
         let wanted = Wanted::resolve(&config.interfaces, &interfaces).await?;
-        let mut attacher =
-            Self { kernel, wanted, options, attached: BTreeMap::new(), refused: BTreeSet::new() };
+        let mut attacher = Self {
+            kernel,
+            wanted,
+            options,
+            attached: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            may_attach: true,
+        };
         let mut changes = attacher.attach_new(&interfaces);
         let refusal = changes.iter().find(|change| matches!(change, Change::Refused(..)));
         if let (Interfaces::Named(_), Some(refusal)) = (&config.interfaces, refusal) {
@@ -114,6 +122,11 @@ impl Attacher {
             changes.push(Change::OnlyLo);
         }
         Ok((attacher, changes))
+    }
+
+    /// The privileges to attach are going to be given up: interfaces that come later are refused.
+    pub const fn stop_attaching(&mut self) {
+        self.may_attach = false;
     }
 
     /// Looks at the interfaces again: attaches to those that came, lets go of those that went.
@@ -159,6 +172,9 @@ impl Attacher {
     }
 
     fn attach(&mut self, interface: &Interface) -> Result<Vec<Attachment>> {
+        if !self.may_attach {
+            bail!("it came after the privileges to attach were given up: start with --keep-privileges");
+        }
         let ingress = self.ingress(interface)?;
         // What `lo` sends comes in again: one side of it shows everything.
         if interface.link == Link::Loopback {

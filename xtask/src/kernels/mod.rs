@@ -14,9 +14,9 @@ mod package;
 mod programs;
 mod report;
 
-use std::env;
+use std::{env, path::PathBuf, thread};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 
 use self::report::Outcome;
@@ -35,7 +35,14 @@ pub(crate) struct Options {
     versions: Vec<String>,
 }
 
-/// Boots one kernel after the other, and fails at the end if something failed under one of them.
+/// What is to be booted.
+struct Guest {
+    package: String,
+    image: PathBuf,
+    archive: PathBuf,
+}
+
+/// Boots the kernels, and fails at the end if something failed under one of them.
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(
         env::consts::ARCH == "x86_64",
@@ -48,25 +55,38 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = target_dir()?.join("kernels");
     let mut apt = Apt::default();
     let busybox = package::unpack(&mut apt, "busybox-static", &folder)?.join("bin/busybox");
-    let mut outcomes = Vec::new();
+    let mut guests = Vec::new();
     for version in &options.versions {
         let package = package::kernel(&mut apt, version)?;
         let kernel = package::unpack(&mut apt, &package, &folder)?;
         let archive = step(&format!("packing the initramfs for {package}"), || {
             initramfs::build(&folder.join(format!("{package}.root")), &busybox, &kernel, &programs)
         })?;
-        let told = step(&format!("booting {package}, for some minutes"), || {
-            guest::boot(&package::image(&kernel)?, &archive, &folder)
-        });
-        outcomes.push(match told {
-            Ok(report) => Outcome::of(&package, &report),
-            Err(error) => Outcome::without_report(&package, &error),
-        });
+        guests.push(Guest { package, image: package::image(&kernel)?, archive });
     }
+    let outcomes = step("booting the kernels, for some minutes", || Ok(boot(&guests)))?;
     println!("{}", report::table(&outcomes));
     let broken: Vec<_> = outcomes.iter().flat_map(Outcome::complaints).collect();
     if !broken.is_empty() {
         bail!("{}", broken.join("\n"));
     }
     Ok(())
+}
+
+/// Boots all guests at once: each takes one processor of this machine.
+fn boot(guests: &[Guest]) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let started: Vec<_> = guests
+            .iter()
+            .map(|guest| (guest, scope.spawn(|| guest::boot(&guest.image, &guest.archive))))
+            .collect();
+        let ended = started.into_iter().map(|(guest, thread)| {
+            let told = thread.join().unwrap_or_else(|_| Err(anyhow!("xtask has panicked")));
+            match told {
+                Ok(report) => Outcome::of(&guest.package, &report),
+                Err(error) => Outcome::without_report(&guest.package, &error),
+            }
+        });
+        ended.collect()
+    })
 }

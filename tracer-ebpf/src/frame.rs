@@ -51,10 +51,13 @@ unsafe fn read_linear<const N: usize>(data: u32, data_end: u32, offset: usize) -
     None
 }
 
-/// The same length, but nothing the compiler knows of: it would leave out the check that the verifier asks for.
+/// The length of a read, if it is 1 to [`WINDOW`], so checked that every verifier sees both bounds: before Linux 6.8 it
+/// learns nothing from a comparison with 0. Of the number behind the black box the compiler knows nothing, or it would
+/// leave out the check.
 #[inline(always)]
-fn opaque(len: usize) -> usize {
-    core::hint::black_box(len)
+fn within_window(len: usize) -> Option<usize> {
+    let below = core::hint::black_box(len.wrapping_sub(1));
+    if below < WINDOW { Some(below + 1) } else { None }
 }
 
 /// A frame at XDP. The pointer is the context of the running program.
@@ -138,10 +141,7 @@ impl FrameBytes for XdpFrame {
 
     #[inline(always)]
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
-        let len = opaque(len);
-        if len == 0 || len > WINDOW {
-            return 0;
-        }
+        let Some(len) = within_window(len) else { return 0 };
         // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
         let error = unsafe {
             bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
@@ -222,10 +222,7 @@ impl FrameBytes for TcFrame {
 
     #[inline(always)]
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
-        let len = opaque(len);
-        if len == 0 || len > WINDOW {
-            return 0;
-        }
+        let Some(len) = within_window(len) else { return 0 };
         // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
         let error = unsafe {
             bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)

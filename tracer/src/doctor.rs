@@ -119,6 +119,11 @@ pub async fn examine(config: &Attach) -> Result<Report> {
 fn kernel(report: &mut Report) {
     report.head("Kernel");
     report.line(Mark::Plain, &support::release());
+    match support::warning() {
+        Ok(None) => {}
+        Ok(Some(warning)) => report.line(Mark::Unknown, &warning),
+        Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
+    }
     for feature in support::features() {
         let mark = match (feature.there, feature.required) {
             (Some(true), _) => Mark::Good,

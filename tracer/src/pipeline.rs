@@ -31,6 +31,7 @@ use crate::{
         Kernel, Sources,
         attach::{Attacher, Change},
         interfaces::Watch,
+        support,
         tables::Tables,
     },
     logging::note,
@@ -88,6 +89,9 @@ impl Pipeline {
     /// # Errors
     /// The kernel refuses: what was found and what to type.
     pub async fn start(config: &Config, sink: Box<dyn Sink>) -> Result<Self> {
+        if let Some(warning) = support::warning()? {
+            note(&warning);
+        }
         // Before the interfaces are listed: none may come in between.
         let watch = Watch::new()?;
         let (kernel, sources) = Kernel::load(&config.kernel)?;

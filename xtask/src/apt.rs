@@ -1,8 +1,11 @@
 //! Debian packages.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use ebpf_build::{Version, find_program};
 
 use crate::process::{execute, is_root, step};
@@ -29,6 +32,26 @@ impl Apt {
             let mut install = apt_get();
             install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
             execute(install.stdout(Stdio::null()))
+        })
+    }
+
+    /// The packages whose names start with `start`.
+    pub(crate) fn names(&mut self, start: &str) -> Result<Vec<String>> {
+        if is_root() && find_program("apt-get").is_some() {
+            self.update()?;
+        }
+        let names = Command::new("apt-cache").args(["pkgnames", start]).output();
+        let names = names.context("this is no Debian system: there is no apt-cache")?.stdout;
+        Ok(String::from_utf8_lossy(&names).lines().map(str::to_owned).collect())
+    }
+
+    /// Fetches `package` into `folder`, and installs nothing.
+    pub(crate) fn download(&mut self, package: &str, folder: &Path) -> Result<()> {
+        step(&format!("fetching {package}"), || {
+            // A file that only root may reach is no reason to warn: nobody else is to read it.
+            let mut download = apt_get();
+            download.args(["--option", "APT::Sandbox::User=root", "download", package]);
+            execute(download.current_dir(folder).stdout(Stdio::null()))
         })
     }
 

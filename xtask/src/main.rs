@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod corpus;
 mod fuzz;
+mod kernels;
 mod process;
 mod setup;
 mod test;
@@ -38,6 +39,8 @@ enum Task {
     },
     /// Check and test everything
     Test(test::Options),
+    /// Test under other kernels, in emulated machines
+    TestKernels(kernels::Options),
     /// Give the parsers inputs that nobody thought of
     Fuzz(fuzz::Options),
     /// Measure the replay of captures whose content is known
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Build => build::release(),
         Task::Run { arguments } => build::run(&arguments),
         Task::Test(options) => test::run(&options),
+        Task::TestKernels(options) => kernels::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Corpus(options) => corpus::run(&options),
         Task::Bench(options) => bench::run(options),

@@ -20,6 +20,14 @@ const PROGRAMS: [(&str, &str); 6] = [
 /// What the benches compare with as well.
 const TSHARK: (&str, &str) = ("tshark", "tshark");
 
+/// What starts guests, and what goes into them.
+const GUESTS: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("strip", "binutils"),
+    ("tc", "iproute2"),
+    ("xz", "xz-utils"),
+];
+
 /// Installs the programs that are missing.
 pub(crate) fn install() -> Result<()> {
     install_missing(&PROGRAMS).context("the tests need programs that are missing")
@@ -29,6 +37,11 @@ pub(crate) fn install() -> Result<()> {
 pub(crate) fn install_for_bench() -> Result<()> {
     install_missing(&[&PROGRAMS[..], &[TSHARK]].concat())
         .context("the benches need programs that are missing")
+}
+
+/// And for the guests of `test-kernels`.
+pub(crate) fn install_for_kernels() -> Result<()> {
+    install_missing(&GUESTS).context("guests need programs that are missing")
 }
 
 fn install_missing(programs: &[(&str, &str)]) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use anyhow::{Result, ensure};
 use aya::{
     maps::MapType,
     programs::ProgramType,
@@ -9,11 +10,37 @@ use aya::{
     util::KernelVersion,
 };
 
+/// The oldest kernel that tracer supports, major and minor: the first with `bpf_xdp_load_bytes`.
+pub const OLDEST: (u8, u8) = (5, 18);
+
 /// The kernel's release, as `uname -r`.
 #[must_use]
 pub fn release() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map_or_else(|_| "unknown version".to_owned(), |release| format!("Linux {}", release.trim_end()))
+    nix::sys::utsname::uname().map_or_else(
+        |_| "Linux of unknown version".to_owned(),
+        |names| format!("Linux {}", names.release().display()),
+    )
+}
+
+/// What is to be said beforehand of a kernel that is older than [`OLDEST`]; nothing of others.
+///
+/// # Errors
+/// It is, and lacks what there is no tracing without: in words.
+pub fn warning() -> Result<Option<String>> {
+    if !before(OLDEST.0, OLDEST.1) {
+        return Ok(None);
+    }
+    let features = features();
+    let missing = features.iter().filter(|feature| feature.required && feature.there == Some(false));
+    too_old(&release(), &missing.map(|feature| feature.name).collect::<Vec<_>>()).map(Some)
+}
+
+/// The number alone decides nothing: distributions bring features to kernels that keep their old number.
+fn too_old(release: &str, missing: &[&str]) -> Result<String> {
+    let (major, minor) = OLDEST;
+    let found = format!("{release} is older than {major}.{minor}, the oldest kernel that tracer supports");
+    ensure!(missing.is_empty(), "{found}, and has no {}: see `tracer doctor`", missing.join(", no "));
+    Ok(format!("{found}: trying all the same, for it has what is needed"))
 }
 
 /// Whether the kernel is older than `major.minor`; one that does not tell is taken for new.
@@ -95,4 +122,20 @@ pub fn locked_memory() -> String {
     };
     let counts = if before(5, 11) { "counts for maps" } else { "does not count for maps on this kernel" };
     format!("{limit}, {counts}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    #[test]
+    fn an_old_kernel_is_tried_if_it_has_what_is_needed_and_refused_in_one_line_if_not() {
+        let warning = too_old("Linux 5.14.0-503.el9", &[]).expect("a warning");
+        assert!(warning.starts_with("Linux 5.14.0-503.el9 is older than 5.18,"), "{warning}");
+        let error =
+            too_old("Linux 5.4.0", &["BPF ring buffer (5.8)", "bpf_loop (5.17)"]).expect_err("refused");
+        let error = error.to_string();
+        assert!(error.contains("has no BPF ring buffer (5.8), no bpf_loop (5.17)"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
 }

@@ -26,8 +26,10 @@ use tracer_common::{counter::Counter, wire::LinkType};
 
 /// Where the random conversations start; printed with every failure as the number of the conversation.
 const SEED: u64 = 0x7472_6163_6572;
-/// How many there are for each way to run the programs.
+/// How many there are for each way to run the programs, unless [`RANDOM_VARIABLE`] says otherwise.
 const RANDOM_CONVERSATIONS: u64 = 1500;
+/// The environment variable that makes them fewer, for machines that are emulated.
+const RANDOM_VARIABLE: &str = "TRACER_RANDOM_CONVERSATIONS";
 
 /// Every way to run the programs on Ethernet frames.
 const ETHERNET: [Programs; 3] = [Programs::XDP, Programs::TC_INGRESS, Programs::TC_EGRESS];
@@ -135,9 +137,12 @@ fn the_kernel_sees_in_every_conversation_what_the_host_sees() {
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn the_kernel_sees_in_random_frames_what_the_host_sees() {
+    let count = std::env::var(RANDOM_VARIABLE).map_or(RANDOM_CONVERSATIONS, |count| {
+        count.parse().unwrap_or_else(|error| panic!("{RANDOM_VARIABLE}={count}: {error}"))
+    });
     for kernel in &mut kernels() {
         let mut seen = Seen::default();
-        for seed in SEED..SEED + RANDOM_CONVERSATIONS {
+        for seed in SEED..SEED + count {
             let conversation = random::conversation(seed);
             compare_all(kernel, LinkType::Ethernet, &conversation, &mut seen);
             compare_all(kernel, LinkType::RawIp, &bare(&conversation), &mut seen);

@@ -23,20 +23,27 @@ struct Tracer {
 impl Tracer {
     /// Starts `tracer trace` with `arguments` in the namespace, and waits for `hooks` lines of its report.
     fn start(namespace: &Namespace, arguments: &[&str], hooks: usize) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+        let mut tracer = Self::spawn(namespace, Command::new(env!("CARGO_BIN_EXE_tracer")), arguments);
+        tracer.await_hooks(hooks);
+        tracer
+    }
+
+    fn spawn(namespace: &Namespace, mut command: Command, arguments: &[&str]) -> Self {
         command.arg("trace").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = namespace.command(command).expect("started");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut tracer = Self { child, stderr };
+        Self { child, stderr }
+    }
+
+    fn await_hooks(&mut self, hooks: usize) {
         for _ in 0..hooks {
-            let line = tracer.line();
+            let line = self.line();
             assert!(line.starts_with("tracer: attached: "), "{line}");
         }
         if hooks > 0 {
-            let line = tracer.line();
+            let line = self.line();
             assert!(line.starts_with("tracer: runs as nobody, "), "{line}");
         }
-        tracer
     }
 
     /// The next line of standard error.
@@ -162,6 +169,41 @@ fn the_last_interface_takes_the_tracer_with_it() {
     let (code, _, stderr) = tracer.end();
     assert_eq!(code, Some(0));
     assert!(stderr.contains("veth-server is gone") && stderr.contains("no interface is left"), "{stderr}");
+}
+
+/// `tracer`, to be told by the kernel that it is Linux 2.6; or the reason why that cannot be done here.
+fn on_an_old_kernel() -> Result<Command, &'static str> {
+    let version = std::fs::read_to_string("/proc/version").expect("every kernel has one");
+    // There the number comes from the distribution's own words.
+    if version.contains("Debian") || version.contains("Ubuntu") {
+        return Err("the number of a distribution's kernel cannot be disguised");
+    }
+    let mut command = Command::new("setarch");
+    if command.arg("--version").output().is_err() {
+        return Err("there is no setarch");
+    }
+    let mut command = Command::new("setarch");
+    command.args(["--uname-2.6", env!("CARGO_BIN_EXE_tracer")]);
+    Ok(command)
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_kernel_too_old_by_its_number_is_named_beforehand_and_tried() {
+    let command = match on_an_old_kernel() {
+        Ok(command) => command,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let pair = pair();
+    let mut tracer = Tracer::spawn(&pair.server.namespace, command, &["-i", "veth-server", "-o", "json"]);
+    let warning = tracer.line();
+    assert!(warning.starts_with("tracer: Linux 2.6.") && warning.contains("older than 5.18"), "{warning}");
+    tracer.await_hooks(2);
+    converse(&pair);
+    tracer.signal(Signal::SIGINT);
+    let (code, stdout, stderr) = tracer.end();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains("\"http.response.status_code\":204"), "{stdout}");
 }
 
 #[test]

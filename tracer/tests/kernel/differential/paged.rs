@@ -28,16 +28,21 @@ fn an_xdp_frame_is_understood_wherever_its_linear_part_ends() {
     let tcp = Tcp { flags: SYN, options: vec![1; 8], ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") };
     for frame in [tcp.frame(), tcp.frame6()] {
         let mut expected: Option<Facts> = None;
+        let mut made = 0;
         for linear in (0..=frame.len() as u32).rev() {
             kernel.clear();
             if !run(&kernel, &frame, linear) {
-                println!("this kernel makes no frames with a linear part of {linear} bytes");
                 continue;
             }
+            made += 1;
             let events: Vec<Bytes> = kernel.next_events();
             let facts = Facts::of(&decoded(&events));
             let expected = expected.get_or_insert_with(|| Facts { ..facts.clone() });
             assert_eq!(&facts, expected, "{linear} of {} bytes are linear", frame.len());
+        }
+        assert!(made > 0, "a frame that is linear is made by every kernel");
+        if made == 1 {
+            println!("skipped: this kernel makes no XDP frames whose linear part ends early");
         }
     }
 }

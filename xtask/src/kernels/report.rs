@@ -1,0 +1,161 @@
+//! What a guest's report says, checked.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// What became of one kernel.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// As `uname -r`.
+    release: String,
+    /// Programs that load, and the most instructions that the verifier went through for one.
+    programs: usize,
+    instructions: u32,
+    attached: Vec<String>,
+    passed: usize,
+    skipped: Vec<String>,
+    complaints: Vec<String>,
+    failed: usize,
+    end_to_end: bool,
+}
+
+/// A section of the report: what it says, and with what exit status it ended.
+fn section<'a>(report: &'a str, name: &str) -> Option<(&'a str, i32)> {
+    let (_, rest) = report.split_once(&format!("== {name}\n"))?;
+    let (text, rest) = rest.split_once("== ended ")?;
+    Some((text, rest.lines().next()?.parse().ok()?))
+}
+
+impl Outcome {
+    /// Reads the report of the guest with the kernel of `package`.
+    pub(super) fn of(package: &str, report: &str) -> Self {
+        let mut outcome = Self { release: package.to_owned(), ..Self::default() };
+        if let Some((release, 0)) = section(report, "kernel") {
+            release.trim().clone_into(&mut outcome.release);
+        }
+        type Reader = fn(&mut Outcome, &str, i32) -> Result<(), String>;
+        let readers: [(&str, Reader); 3] =
+            [("doctor", Self::read_doctor), ("demo", Self::read_demo), ("tests", Self::read_tests)];
+        for (name, read) in readers {
+            let read = match section(report, name) {
+                Some((text, status)) => read(&mut outcome, text, status)
+                    .map_err(|complaint| format!("{complaint}; it says:\n{}", text.trim_end())),
+                None => Err("is not in the report to its end".to_owned()),
+            };
+            if let Err(complaint) = read {
+                outcome.complaints.push(format!("{}: {name} {complaint}", outcome.release));
+            }
+        }
+        outcome
+    }
+
+    /// The guest has not come to the end of its report.
+    pub(super) fn without_report(package: &str, error: &anyhow::Error) -> Self {
+        let complaints = vec![format!("{package}: {error:#}")];
+        Self { release: package.to_owned(), complaints, ..Self::default() }
+    }
+
+    fn read_doctor(&mut self, text: &str, status: i32) -> Result<(), String> {
+        let loaded = text.lines().filter_map(|line| line.split_once(": loads, "));
+        let instructions: Vec<u32> =
+            loaded.filter_map(|(_, rest)| rest.split_whitespace().next()?.parse().ok()).collect();
+        self.programs = instructions.len();
+        self.instructions = instructions.into_iter().max().unwrap_or(0);
+        expect(status == 0 && self.programs > 0, || format!("ends with {status}"))
+    }
+
+    /// The demo's conversation is known: a page, two cached pictures, and a handshake that nobody confirms.
+    fn read_demo(&mut self, text: &str, status: i32) -> Result<(), String> {
+        expect(status == 0, || format!("ends with {status}"))?;
+        let records: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let of = |name: &'static str| records.iter().filter(move |record| record["event.name"] == name);
+        for summary in of("tracer.summary") {
+            let hooks = summary["tracer.attachments"].as_array().into_iter().flatten();
+            // Without the name of the interface.
+            let hooks = hooks.filter_map(|hook| Some(hook.as_str()?.split_once(' ')?.1.to_owned()));
+            self.attached = hooks.collect();
+        }
+        let statuses: Vec<_> = of("http.exchange")
+            .filter(|record| record["http.outcome"] == "complete" && record["http.confidence"] == "exact")
+            .filter_map(|record| record["http.response.status_code"].as_u64())
+            .collect();
+        expect(statuses == [200, 304, 304], || format!("tells complete exchanges with {statuses:?}"))?;
+        let ends: Vec<_> = of("connection.closed")
+            .filter(|record| record["events.lost"] == 0)
+            .filter_map(|record| record["tcp.close.reason"].as_str())
+            .collect();
+        expect(ends == ["fin", "half_open_timeout"], || format!("tells the ends {ends:?}"))?;
+        self.end_to_end = true;
+        Ok(())
+    }
+
+    fn read_tests(&mut self, text: &str, status: i32) -> Result<(), String> {
+        let result = text.lines().find_map(|line| line.strip_prefix("test result: ")).unwrap_or_default();
+        let count = |what: &str| {
+            let counted = result.split(['.', ';']).filter_map(|part| part.trim().strip_suffix(what));
+            counted.filter_map(|number| number.trim().parse::<usize>().ok()).next()
+        };
+        let mut test = "";
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" stdout ----"))
+            {
+                test = name;
+            } else if let Some(reason) = line.strip_prefix("skipped: ") {
+                let skipped = format!("{test}: {reason}");
+                if !self.skipped.contains(&skipped) {
+                    self.skipped.push(skipped);
+                }
+            }
+        }
+        let (Some(passed), Some(failed)) = (count("passed"), count("failed")) else {
+            return Err(format!("end with {status}, without a result"));
+        };
+        (self.passed, self.failed) = (passed.saturating_sub(self.skipped.len()), failed);
+        expect(status == 0 && failed == 0 && passed > 0, || {
+            format!("end with {status}, {failed} of them failed")
+        })
+    }
+
+    /// What is wrong, each with what was said about it.
+    pub(super) fn complaints(&self) -> impl Iterator<Item = &str> {
+        self.complaints.iter().map(String::as_str)
+    }
+}
+
+fn expect(condition: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(complaint()) }
+}
+
+/// All outcomes, a row each, and the reasons why tests were skipped.
+pub(super) fn table(outcomes: &[Outcome]) -> String {
+    let mut table = "| kernel | programs load | most instructions | attached | kernel tests | end to end |\n\
+                     |---|---|---|---|---|---|\n"
+        .to_owned();
+    for outcome in outcomes {
+        let tests = format!(
+            "{} passed, {} failed, {} skipped",
+            outcome.passed,
+            outcome.failed,
+            outcome.skipped.len()
+        );
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {tests} | {} |",
+            outcome.release,
+            outcome.programs,
+            outcome.instructions,
+            outcome.attached.join(", "),
+            if outcome.end_to_end { "passed" } else { "FAILED" },
+        );
+    }
+    for outcome in outcomes {
+        for skipped in &outcome.skipped {
+            let _ = writeln!(table, "{}: skipped: {skipped}", outcome.release);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests;

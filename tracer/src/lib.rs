@@ -27,6 +27,7 @@ pub mod logging;
 pub mod netns;
 pub mod pipeline;
 pub mod record;
+mod redaction;
 pub mod replay;
 pub mod sink;
 pub mod summary;

@@ -35,6 +35,7 @@ use crate::{
     },
     logging::note,
     record::{EventName, Summary},
+    redaction::redaction,
     sink::{self, Format, Sink, output::Output},
     summary,
     tracker::{self, Tracker},
@@ -98,6 +99,7 @@ impl Pipeline {
             messages: config.output.events.has(EventName::Request)
                 || config.output.events.has(EventName::Response),
             states: config.output.events.has(EventName::State),
+            redaction: redaction(&config.output)?,
             ..tracker::Limits::default()
         });
         let mut pipeline = Self {

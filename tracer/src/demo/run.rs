@@ -25,7 +25,7 @@ use super::{
     server::{ServerOptions, serve_one},
 };
 use crate::{
-    config::{Attach, Config, Events, Interfaces, KernelConfig, Limits, Output, Ports},
+    config::{Attach, Config, Events, Interfaces, KernelConfig, Limits, Output, Ports, Redact},
     kernel::privilege,
     netns::{PairOptions, VethPair},
     pipeline::{self, Pipeline},
@@ -97,7 +97,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
             half_open_timeout: HALF_OPEN_TIMEOUT,
             idle_timeout: PATIENCE,
         },
-        output: Output { format, events, file: None },
+        output: Output { format, events, file: None, redact: Redact::None, redact_key: None },
         duration: None,
         count: None,
     })

@@ -452,8 +452,10 @@ impl Connection {
     /// FIN, RST, and both sides closed: what that means for the exchanges.
     fn note_end(&mut self, event: &SegmentEvent, low: bool, said: &mut Said) {
         let time = event.header.time;
-        if event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
-            let direction = &self.directions[usize::from(!low)];
+        let direction = &self.directions[usize::from(!low)];
+        // One out of the window ends nothing.
+        let counts = direction.counters.flags & half::FIN != 0;
+        if counts && event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
             // The FIN also says how much there was before it.
             let end = direction.fin_offset(event);
             let unseen = end.saturating_sub(direction.counters.stream_end);

@@ -172,10 +172,9 @@ fn any_frames_give_single_lines_that_the_schema_allows_and_no_terminal_obeys() {
 }
 
 #[test]
-fn resets_out_of_the_window_do_not_close_the_record() {
+fn resets_and_fins_out_of_the_window_do_not_close_the_record() {
     let mut checked = 0;
-    for conversation in
-        conversations().iter().filter(|conversation| conversation.says.starts_with("forged resets"))
+    for conversation in conversations().iter().filter(|conversation| conversation.says.starts_with("forged "))
     {
         let [_, json, _] = told(conversation, Redact::None);
         let closed: Vec<_> = named(&json, "connection.closed").collect();
@@ -186,7 +185,7 @@ fn resets_out_of_the_window_do_not_close_the_record() {
         assert_eq!(outcomes, ["complete", "complete"], "{}", conversation.says);
         checked += 1;
     }
-    assert_eq!(checked, 8);
+    assert_eq!(checked, 12);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) fn conversations() -> Vec<Conversation> {
     let mut all = vec![contradicting(), long_target(), pipelined()];
     all.extend(OUT_OF_WINDOW.map(|distance| forged(RST, distance, "resets")));
     all.extend(OUT_OF_WINDOW.map(|distance| forged(RST | ACK, distance, "resets that acknowledge")));
+    all.extend(OUT_OF_WINDOW.map(|distance| forged(FIN | ACK, distance, "ends")));
     all.extend(["18446744073709551615", "18446744073709551616", "-1", "5, 6", "0x10", "1e9"].map(absurd));
     all.extend(TARGETS.iter().map(|target| hostile_target(target)));
     all

@@ -174,7 +174,8 @@ fn any_frames_give_single_lines_that_the_schema_allows_and_no_terminal_obeys() {
 #[test]
 fn resets_and_fins_out_of_the_window_do_not_close_the_record() {
     let mut checked = 0;
-    for conversation in conversations().iter().filter(|conversation| conversation.says.starts_with("forged "))
+    for conversation in
+        conversations().iter().filter(|conversation| conversation.says.ends_with("from the window"))
     {
         let [_, json, _] = told(conversation, Redact::None);
         let closed: Vec<_> = named(&json, "connection.closed").collect();

@@ -42,6 +42,13 @@ pub struct Path {
 
 impl Default for Path {
     fn default() -> Self {
+        Self::into_sinks(Format::ALL.map(|format| sink::new(format, Box::new(std::io::sink()))))
+    }
+}
+
+impl Path {
+    /// A path that ends in these sinks.
+    pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
             every_segment: true,
@@ -50,12 +57,9 @@ impl Default for Path {
             ..Selection::default()
         });
         let limits = Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() };
-        let sinks = Format::ALL.map(|format| sink::new(format, Box::new(std::io::sink())));
         Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
     }
-}
 
-impl Path {
     /// A frame, some time after the one before; `told` gets the events and the records.
     pub fn frame(&mut self, frame: &[u8], wire_len: usize, link: LinkType, after: u64, told: &mut Told) {
         self.now = self.now.saturating_add(after);

@@ -6,7 +6,7 @@ use std::{io::Cursor, path::PathBuf, sync::LazyLock, time::Duration};
 use libfuzzer_sys::fuzz_target;
 use tracer::{
     capture::{Capture, Interrupt},
-    config::{Limits, Output, ReplayConfig},
+    config::{Limits, Output, Redact, ReplayConfig},
     replay,
     sink::Format,
 };
@@ -32,6 +32,8 @@ fn config() -> ReplayConfig {
             format: Format::Json,
             events: "connection,exchange,state,segment,request,response".parse().expect("events"),
             file: Some("/dev/null".into()),
+            redact: Redact::Path,
+            redact_key: None,
         },
         duration: None,
         count: None,

@@ -557,30 +557,31 @@ fn on_window(sender: &mut Half, segment: &Segment) {
 /// The largest window there can be: 16 bits, scaled by 14 (RFC 7323, 2.3).
 const MAX_WINDOW: i32 = (u16::MAX as i32) << 14;
 
-/// Whether a RST counts: it must lie in the window of the side that gets it (RFC 9293, 3.5.3; RFC 5961, 3), which is
-/// taken for as large as can be.
+/// Whether a RST or FIN at `seq` counts: it must lie in the window of the side that gets it (RFC 9293, 3.5.3 and 3.10.7.4;
+/// RFC 5961, 3), which is taken for as large as can be.
 #[inline(always)]
-fn accepts_reset(receiver: &Half, segment: &Segment) -> bool {
-    let ahead = segment.seq.since(receiver.counters.ack);
+fn accepts_end(receiver: &Half, seq: Seq) -> bool {
+    let ahead = seq.since(receiver.counters.ack);
     // One before: in answer to a probe, or from a side whose FIN was acknowledged already.
-    !receiver.has(half::ACKED) || segment.seq.0 == 0 || (-1..=MAX_WINDOW).contains(&ahead)
+    !receiver.has(half::ACKED) || (-1..=MAX_WINDOW).contains(&ahead)
 }
 
 /// FIN and RST.
 #[inline(always)]
 fn on_end(sender: &mut Half, receiver: &Half, segment: &Segment) {
     if segment.flags.has(TcpFlags::RST) {
-        let counts = sender.has(half::STARTED) && accepts_reset(receiver, segment);
+        let counts = sender.has(half::STARTED) && (segment.seq.0 == 0 || accepts_end(receiver, segment.seq));
         sender.counters.flags |= if counts { half::RST | half::RESET } else { half::RST };
         sender.causes |= cause::RST;
     }
     if segment.flags.has(TcpFlags::FIN) {
+        let end = segment.payload_seq().add(segment.payload_len);
         sender.causes |= cause::FIN;
         if sender.has(half::FIN) {
             sender.causes |= cause::REPEATED;
-        } else {
+        } else if accepts_end(receiver, end) {
             sender.counters.flags |= half::FIN;
-            sender.fin = segment.payload_seq().add(segment.payload_len).add(1);
+            sender.fin = end.add(1);
         }
     }
 }

@@ -1,11 +1,7 @@
 //! What the kernel itself takes for what a packet may need, each alone in a program: a benchmark shows with them how much of a packet's
 //! time is the kernel's part, and how much the analysis. Nobody attaches them.
 
-use aya_ebpf::{
-    bindings::xdp_action::XDP_PASS,
-    macros::xdp,
-    programs::XdpContext,
-};
+use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
 use tracer_common::{
     event::{Hook, SegmentEvent},
     flow::FlowKey,

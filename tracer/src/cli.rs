@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::{
     config::{
         self, Attach, AttachBy, Config, Confine, Events, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
-        Output, Ports, ReplayConfig, XdpMode,
+        Output, Ports, Redact, ReplayConfig, XdpMode,
     },
     record::EventName,
     sink::Format,
@@ -160,6 +160,15 @@ struct OutputArguments {
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
+    /// Parts of request targets to write as a hash. User information is never written
+    #[arg(long, value_name = "LEVEL", default_value = "none")]
+    redact: Redact,
+
+    /// File whose content is the key of the hash: the same text has the same hash in every run with it
+    /// [default: a random key for each run]
+    #[arg(long, value_name = "FILE")]
+    redact_key_file: Option<PathBuf>,
+
     /// End after this time, as in 90s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     duration: Option<Duration>,
@@ -242,6 +251,18 @@ const fn wanted(events: Events, format: Format) -> Events {
     }
 }
 
+impl OutputArguments {
+    fn checked(self, events: Events) -> Output {
+        Output {
+            format: self.output,
+            events: wanted(events, self.output),
+            file: self.write,
+            redact: self.redact,
+            redact_key: self.redact_key_file,
+        }
+    }
+}
+
 impl ReplayArguments {
     fn checked(self) -> Result<ReplayConfig, config::Invalid> {
         let Self { files, select, output, limits } = self;
@@ -255,13 +276,9 @@ impl ReplayArguments {
                 idle_timeout: limits.idle_timeout.unwrap_or(Duration::MAX),
             },
             close_linger: REPLAY_LINGER,
-            output: Output {
-                format: output.output,
-                events: wanted(select.events, output.output),
-                file: output.write,
-            },
             duration: output.duration,
             count: output.count,
+            output: output.checked(select.events),
         })
     }
 }
@@ -269,13 +286,14 @@ impl ReplayArguments {
 impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
         let Self { attach, select, decapsulate, output, limits, kernel_log, confine } = self;
-        let events = wanted(select.events, output.output);
+        let (duration, count) = (output.duration, output.count);
+        let output = output.checked(select.events);
         Ok(Config {
             attach: attach.checked(),
             kernel: KernelConfig {
                 ports: select.ports,
                 hosts: config::hosts(select.hosts)?,
-                every_segment: events.has(EventName::Segment),
+                every_segment: output.events.has(EventName::Segment),
                 decapsulate,
                 ring_bytes: limits.ring_bytes,
                 max_connections: limits.max_connections,
@@ -286,9 +304,9 @@ impl TraceArguments {
                 half_open_timeout: limits.half_open_timeout,
                 idle_timeout: limits.idle_timeout,
             },
-            output: Output { format: output.output, events, file: output.write },
-            duration: output.duration,
-            count: output.count,
+            output,
+            duration,
+            count,
             confine: Confine { user: confine.user, keep_privileges: confine.keep_privileges },
         })
     }
@@ -304,6 +322,20 @@ impl ValueEnum for Format {
             Self::Text => PossibleValue::new("text").help("One line a record, for reading"),
             Self::Json => PossibleValue::new("json").help("One JSON object a line, for a log pipeline"),
             Self::Explain => PossibleValue::new("explain").help("Each connection step by step, in words"),
+        })
+    }
+}
+
+impl ValueEnum for Redact {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::Query, Self::Path]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::None => PossibleValue::new("none").help("Nothing is hashed"),
+            Self::Query => PossibleValue::new("query").help("The query"),
+            Self::Path => PossibleValue::new("path").help("The path and the query"),
         })
     }
 }

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use tracer_common::config::MAX_HOSTS;
 
 pub use self::events::Events;
+pub use crate::http::Redact;
 use crate::sink::Format;
 
 /// The smallest ring buffer: a multiple of every page size that Linux uses, and room for a few hundred events.
@@ -135,6 +136,10 @@ pub struct Output {
     pub events: Events,
     /// The file they are written to instead of standard output.
     pub file: Option<PathBuf>,
+    /// What of request targets is written as a hash.
+    pub redact: Redact,
+    /// The file whose content is the key of the hash; a key of this run if there is none.
+    pub redact_key: Option<PathBuf>,
 }
 
 /// The interfaces to attach to.

@@ -30,6 +30,7 @@ pub mod netns;
 pub mod pipeline;
 pub mod privilege;
 pub mod record;
+mod redaction;
 pub mod replay;
 pub mod sink;
 pub mod summary;

@@ -37,6 +37,7 @@ use crate::{
     logging::note,
     privilege,
     record::{EventName, Summary},
+    redaction::redaction,
     sink::{self, Format, Sink, output::Output},
     summary,
     tracker::{self, Tracker},
@@ -105,6 +106,7 @@ impl Pipeline {
             messages: config.output.events.has(EventName::Request)
                 || config.output.events.has(EventName::Response),
             states: config.output.events.has(EventName::State),
+            redaction: redaction(&config.output)?,
             ..tracker::Limits::default()
         });
         let mut pipeline = Self {

@@ -15,6 +15,7 @@ use crate::{
     host::{HostObserver, Selection},
     logging::note,
     record::EventName,
+    redaction::redaction,
     sink::{self, Format, output::Output},
     summary::{Counted, summary},
     tracker::{self, Tracker},
@@ -76,6 +77,7 @@ impl Replay {
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
             segments,
+            redaction: redaction(&config.output)?,
             messages: wants(EventName::Request) || wants(EventName::Response),
             states: wants(EventName::State),
         });

@@ -21,6 +21,7 @@ use tracer_common::{
 };
 
 use crate::{
+    http::Redaction,
     record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
     tcp::{Connection, Phase, Wanted},
 };
@@ -53,6 +54,8 @@ pub struct Limits {
     pub messages: bool,
     /// Make a record of each change of an endpoint's state.
     pub states: bool,
+    /// What request targets lose; `None`: nothing but user information.
+    pub redaction: Option<Arc<Redaction>>,
 }
 
 impl Default for Limits {
@@ -67,6 +70,7 @@ impl Default for Limits {
             segments: false,
             messages: true,
             states: true,
+            redaction: None,
         }
     }
 }
@@ -286,7 +290,7 @@ impl Tracker {
         let header = event.header();
         let client_is_low = self.client_is_low(event);
         let Limits { segments, messages, states, .. } = self.limits;
-        let wanted = Wanted { segments, messages, states };
+        let wanted = Wanted { segments, messages, states, redaction: self.limits.redaction.clone() };
         let connection = Connection::new(header.key, header.flow, client_is_low, header.time, wanted);
         self.totals.opened += 1;
         self.totals.half_open += 1;

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::process::{cargo, execute, step, target_dir, workspace};
 
 /// The targets, which are the binaries of `fuzz/`.
-const TARGETS: [&str; 4] = ["frame", "event", "http_stream", "capture"];
+const TARGETS: [&str; 5] = ["frame", "event", "http_stream", "capture", "records"];
 
 /// What makes the compiler count which parts of the program an input reaches and what it is compared with: the passes
 /// of LLVM that libFuzzer reads from, but no sanitizer, which would need a nightly compiler.
@@ -41,7 +41,7 @@ const MAX_LEN: u32 = 8 * 1024;
 /// What to run, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Targets to run: frame, event, http_stream, capture [default: all]
+    /// Targets to run: frame, event, http_stream, capture, records [default: all]
     #[arg(value_name = "TARGET", value_parser = TARGETS)]
     targets: Vec<String>,
     /// How long to run each, in seconds

@@ -25,7 +25,7 @@ use super::{
     server::{ServerOptions, serve_one},
 };
 use crate::{
-    config::{Attach, Config, Confine, Events, Interfaces, KernelConfig, Limits, Output, Ports},
+    config::{Attach, Config, Confine, Events, Interfaces, KernelConfig, Limits, Output, Ports, Redact},
     netns::{PairOptions, VethPair},
     pipeline::{self, Pipeline},
     privilege,
@@ -97,7 +97,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
             half_open_timeout: HALF_OPEN_TIMEOUT,
             idle_timeout: PATIENCE,
         },
-        output: Output { format, events, file: None },
+        output: Output { format, events, file: None, redact: Redact::None, redact_key: None },
         duration: None,
         count: None,
         confine: Confine::default(),

@@ -5,6 +5,7 @@
 
 use super::{
     lines::{Line, Lines, RequestLine, is_blank},
+    redaction::{Redaction, without_user_information},
     target::{Target, host},
 };
 use crate::record::{RequestHead, Text};
@@ -13,14 +14,23 @@ use crate::record::{RequestHead, Text};
 const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
-/// What the head of a request says. `whole`: the bytes are all of it.
-pub(super) fn parse_request(bytes: &[u8], whole: bool) -> RequestHead {
+/// What the head of a request says, after `redaction`. `whole`: the bytes are all of it.
+///
+/// All that is told of a request goes through here.
+pub(super) fn parse_request(bytes: &[u8], whole: bool, redaction: Option<&Redaction>) -> RequestHead {
     let lines = Lines::of(bytes);
     let line = RequestLine::of(lines).unwrap_or_default();
-    let parts = Target::parse(line.method, line.target.unwrap_or_default());
+    let target = line.target.map(|target| {
+        let target = without_user_information(target);
+        match redaction {
+            Some(redaction) => redaction.apply(target, line.method == b"CONNECT"),
+            None => target,
+        }
+    });
+    let parts = Target::parse(line.method, target.as_deref().unwrap_or_default());
     RequestHead {
         method: (!line.method.is_empty()).then(|| Text::from_wire(line.method)),
-        target: line.target.map(Text::from_wire),
+        target: target.as_deref().map(Text::from_wire),
         path: parts.path.map(Text::from_wire),
         query: parts.query.map(Text::from_wire),
         // RFC 9112, 3.2.2: the host of the target counts, not the field.
@@ -57,12 +67,14 @@ pub(super) fn response_status(bytes: &[u8]) -> Option<u16> {
     str::from_utf8(code).ok()?.parse().ok()
 }
 
-/// The value of the first Host field.
+/// The value of the first Host field; none where it goes on in the next line, for it may be cut within a password.
 fn host_field(lines: Lines<'_>) -> Option<&[u8]> {
-    lines.fields().find_map(|line| match line {
+    let mut fields = lines.fields();
+    let value = fields.find_map(|line| match line {
         Line::Field(name, value) if name.trim_ascii_end().eq_ignore_ascii_case(b"host") => Some(value),
         Line::Field(..) | Line::Fold(_) | Line::Other => None,
-    })
+    })?;
+    (!matches!(fields.next(), Some(Line::Fold(_)))).then_some(value)
 }
 
 /// The two versions that the records know.
@@ -79,7 +91,7 @@ mod tests {
 
     /// Method, target, domain and version of a request.
     fn told(head: &[u8], whole: bool) -> [String; 4] {
-        let head = parse_request(head, whole);
+        let head = parse_request(head, whole, None);
         [head.method, head.target, head.domain, head.version]
             .map(|text| text.map_or("-".into(), |text| text.as_str().into()))
     }
@@ -102,6 +114,10 @@ mod tests {
             ("GET /a\r\n", ["GET", "/a", "-", "-"]),
             ("GET /\x01 HTTP/1.1\r\n\r\n", ["GET", "/\\x01", "-", "1.1"]),
             ("GET / HTTP/1.7\r\n\r\n", ["GET", "/", "-", "-"]),
+            ("GET http://u:p@b/ HTTP/1.1\r\nHost: a\r\n\r\n", ["GET", "http://REDACTED@b/", "b", "1.1"]),
+            ("CONNECT u:p@b:443 HTTP/1.1\r\n\r\n", ["CONNECT", "REDACTED@b:443", "b", "1.1"]),
+            ("GET / HTTP/1.1\r\nHost: u:p@a:80\r\n\r\n", ["GET", "/", "a", "1.1"]),
+            ("GET / HTTP/1.1\r\nHost: u:\r\n p@a\r\n\r\n", ["GET", "/", "-", "1.1"]),
             ("GET\r\n\r\n", ["-", "-", "-", "-"]),
             ("\r\n\r\n", ["-", "-", "-", "-"]),
             ("", ["-", "-", "-", "-"]),
@@ -117,6 +133,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\nX-Y", ["GET", "/", "a", "1.1"]),
             ("GET / HTTP/1.1\r\nHost: exam", ["GET", "/", "-", "1.1"]),
             ("GET /a HTT", ["GET", "/a", "-", "-"]),
+            ("GET http://u:p as@b", ["GET", "http://REDACTED@", "-", "-"]),
             ("GET /a", ["GET", "-", "-", "-"]),
             ("GET", ["-", "-", "-", "-"]),
         ] {

@@ -14,14 +14,16 @@ mod head;
 mod lines;
 mod pairing;
 mod queue;
+mod redaction;
 mod target;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use tracer_common::event::{HttpFacts, mark};
 
+pub use self::redaction::{Redact, Redaction};
 use self::{
     assembly::{Assembly, Head},
     exchange::StreamEnd,
@@ -74,6 +76,8 @@ pub struct Conversation {
     exchanges: u32,
     /// Nobody asks for requests and responses.
     exchanges_only: bool,
+    /// What request targets lose; `None`: nothing but user information.
+    redaction: Option<Arc<Redaction>>,
 }
 
 /// What one side is sending.
@@ -96,10 +100,10 @@ struct Current {
 }
 
 impl Conversation {
-    /// Nothing seen yet, and nothing but exchanges to tell.
+    /// Nothing seen yet, and with `exchanges_only` nothing but exchanges to tell.
     #[must_use]
-    pub fn of_exchanges() -> Self {
-        Self { exchanges_only: true, ..Self::default() }
+    pub fn new(exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
+        Self { exchanges_only, redaction, ..Self::default() }
     }
 
     /// Takes in what the kernel tells, with `bytes` of a head.

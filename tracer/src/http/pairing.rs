@@ -64,7 +64,7 @@ impl Conversation {
 
     fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>) -> Option<u32> {
         let pending = self.queue.by_number(facts.exchange)?;
-        pending.head = head::parse_request(&head.bytes, head.whole);
+        pending.head = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
         pending.weaken(confidence(facts, head));
         let mut odd = anomalies::of_request(&head.bytes, head.whole);
         if has(facts, mark::EMPTY_LINE) {
@@ -219,7 +219,7 @@ impl Conversation {
     fn on_request_head_cut(&mut self, head: &Head<'_>, from_low: bool) {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
-        pending.head = head::parse_request(&head.bytes, false);
+        pending.head = head::parse_request(&head.bytes, false, self.redaction.as_deref());
         pending.anomalies = anomalies::of_request(&head.bytes, false);
         pending.request.on_head(head.first, None, 0, 0);
         pending.request.missed = head.missed;

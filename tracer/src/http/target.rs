@@ -1,6 +1,6 @@
 //! Request targets (RFC 9112, 3.2) and the host in them.
 
-use super::lines::split_once;
+use super::{lines::split_once, redaction::has_port_at_most};
 
 /// The parts of a request target. A part that is not there, or empty, is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl<'a> Target<'a> {
 }
 
 /// What follows "scheme://"; `None` where that is not how the target starts.
-fn after_scheme(target: &[u8]) -> Option<&[u8]> {
+pub(super) fn after_scheme(target: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = split_once(target, b':')?;
     // RFC 3986, 3.1.
     let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
@@ -54,6 +54,10 @@ pub(super) fn host(authority: &[u8]) -> Option<&[u8]> {
     let authority = authority.trim_ascii();
     let start = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
     let authority = authority.get(start..)?;
+    if !has_port_at_most(authority) {
+        // The start of a password, maybe.
+        return None;
+    }
     let end = if authority.starts_with(b"[") {
         authority.iter().position(|byte| *byte == b']').map(|at| at + 1)
     } else {
@@ -105,6 +109,8 @@ mod tests {
             ("[::1", Some("[::1")),
             (":80", None),
             ("user@", None),
+            ("user:pass", None),
+            ("user:80pass", None),
             ("", None),
         ] {
             assert_eq!(host(field.as_bytes()), expected.map(str::as_bytes), "{field}");

@@ -52,7 +52,19 @@ impl std::fmt::Display for Text {
 /// Whether a character can be shown: no control character, and none that changes the direction of text or hides.
 pub(super) fn is_harmless(character: char) -> bool {
     !character.is_control()
-        && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        && !matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 fn escape(text: &mut String, bytes: &[u8]) {
@@ -76,6 +88,8 @@ mod tests {
             ("/grüße".as_bytes(), "/grüße"),
             ("/\u{202e}gpj".as_bytes(), "/\\xe2\\x80\\xaegpj"),
             (b"/\x7f\xc2\x85", "/\\x7f\\xc2\\x85"),
+            ("/\u{61c}\u{feff}".as_bytes(), "/\\xd8\\x9c\\xef\\xbb\\xbf"),
+            ("/\u{e0041}".as_bytes(), "/\\xf3\\xa0\\x81\\x81"),
         ] {
             assert_eq!(Text::from_wire(bytes).as_str(), text);
         }

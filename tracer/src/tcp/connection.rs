@@ -1,5 +1,7 @@
 //! One connection: what its events say, put together.
 
+use std::sync::Arc;
+
 use tracer_common::{
     event::{Hook, HttpFacts, SegmentEvent, mark},
     flow::{FlowKey, FlowState, HalfCounters, cause, half},
@@ -16,7 +18,7 @@ use super::{
     purpose::{Circumstances, flags_text, purposes},
 };
 use crate::{
-    http::{Conversation, End, FindingBody},
+    http::{Conversation, End, FindingBody, Redaction},
     record::{Body, CloseReason, Closed, Opened, Purpose, SegmentSeen, Side, SideTotals},
 };
 
@@ -66,7 +68,7 @@ pub struct Connection {
 }
 
 /// What is asked for besides exchanges and the course of connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wanted {
     /// Each segment told.
     pub segments: bool,
@@ -74,6 +76,8 @@ pub struct Wanted {
     pub messages: bool,
     /// Each change of an endpoint's state.
     pub states: bool,
+    /// What request targets lose; `None`: nothing but user information.
+    pub redaction: Option<Arc<Redaction>>,
 }
 
 /// The messages in a segment.
@@ -136,9 +140,8 @@ impl Connection {
     /// What is known of its messages.
     fn http(&mut self) -> &mut Conversation {
         let tells_heads = self.wanted.messages || self.wanted.segments;
-        self.http.get_or_insert_with(|| {
-            Box::new(if tells_heads { Conversation::default() } else { Conversation::of_exchanges() })
-        })
+        self.http
+            .get_or_insert_with(|| Box::new(Conversation::new(!tells_heads, self.wanted.redaction.clone())))
     }
 
     /// A SYN that the connection is said to have sent or answered was seen.
@@ -449,8 +452,10 @@ impl Connection {
     /// FIN, RST, and both sides closed: what that means for the exchanges.
     fn note_end(&mut self, event: &SegmentEvent, low: bool, said: &mut Said) {
         let time = event.header.time;
-        if event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
-            let direction = &self.directions[usize::from(!low)];
+        let direction = &self.directions[usize::from(!low)];
+        // One out of the window ends nothing.
+        let counts = direction.counters.flags & half::FIN != 0;
+        if counts && event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
             // The FIN also says how much there was before it.
             let end = direction.fin_offset(event);
             let unseen = end.saturating_sub(direction.counters.stream_end);

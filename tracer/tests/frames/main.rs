@@ -2,6 +2,9 @@
 //! (`tests/kernel/differential.rs`), with the same table.
 #![forbid(unsafe_code)]
 
+mod hostile;
+#[path = "../support/schema.rs"]
+mod schema;
 mod seeds;
 mod table;
 

@@ -43,7 +43,9 @@ fn inputs_for_the_fuzz_targets() {
             .expect("the folder can be written to");
     };
     for (number, row) in rows().iter().enumerate() {
-        write("frame", number, &piece(u8::from(row.link == LinkType::RawIp), &row.frame));
+        for target in ["frame", "records"] {
+            write(target, number, &piece(u8::from(row.link == LinkType::RawIp), &row.frame));
+        }
     }
     let all = conversations().into_iter().chain((0..RANDOM).map(random::conversation));
     for (number, conversation) in all.enumerate() {
@@ -60,7 +62,9 @@ fn inputs_for_the_fuzz_targets() {
         while let Some(event) = observer.next_event() {
             events.extend(piece(0, &event));
         }
-        write("frame", 10_000 + number, &frames);
+        for target in ["frame", "records"] {
+            write(target, 10_000 + number, &frames);
+        }
         write("event", number, &events);
         write("http_stream", number, &streams);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     build::*,
-    messages,
+    hostile, messages,
     talk::{Conversation, Talk},
 };
 
@@ -20,6 +20,7 @@ pub(super) fn response(content: &[u8]) -> Vec<u8> {
 /// Every conversation.
 pub(crate) fn conversations() -> Vec<Conversation> {
     let mut all = messages::conversations();
+    all.extend(hostile::conversations());
     all.extend([
         page(0),
         page(0xffff_fff0),

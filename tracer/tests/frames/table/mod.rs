@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod conversations;
+mod hostile;
 mod link;
 mod messages;
 mod network;

@@ -38,7 +38,7 @@ impl Random {
 }
 
 /// What messages are made of. In the wrong order as often as in the right one.
-const PIECES: [&[u8]; 26] = [
+const PIECES: [&[u8]; 30] = [
     b"GET / HTTP/1.1\r\n",
     b"GET /a?b=c HTTP/1.0\n",
     b"HEAD / HTTP/1.1\r\n",
@@ -65,6 +65,10 @@ const PIECES: [&[u8]; 26] = [
     b"0\r\nTrailer: a\r\n\r\n",
     b"ffffffffffffffff\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /\x1b[31m\xff HTTP/1.1\r\n",
+    b"GET http://u:p@a/\xe2\x80\xae HTTP/1.1\r\n",
+    b"Host: u:p@\x1b]0;a\x07\r\n",
+    b"Content-Length: 18446744073709551615\r\n",
 ];
 
 /// One conversation.

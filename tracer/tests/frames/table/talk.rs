@@ -25,7 +25,7 @@ pub(crate) struct Conversation {
 /// A conversation being written.
 #[derive(Clone)]
 pub(crate) struct Talk {
-    pub(super) steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// The next sequence numbers of the client and of the server.
     pub(crate) next: [u32; 2],
     port: u16,

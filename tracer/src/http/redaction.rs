@@ -1,0 +1,255 @@
+//! What of a request target is told: never user information, and path and query only as far as was asked for.
+
+use std::borrow::Cow;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use super::lines::split_once;
+
+/// What stands for user information, as the OpenTelemetry semantic conventions have it (`url.full`).
+const REDACTED: &[u8] = b"REDACTED@";
+
+/// Bytes of a hash that are told: with four billion different paths, two are likely to share one.
+const HASH_BYTES: usize = 8;
+
+/// Which parts of a request target are told as a hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redact {
+    /// None.
+    #[default]
+    None,
+    /// The query.
+    Query,
+    /// The path and the query.
+    Path,
+}
+
+/// How request targets are told. The hash is keyed (HMAC-SHA-256): without the key nobody finds a path by trying.
+#[derive(Clone)]
+pub struct Redaction {
+    level: Redact,
+    hash: Hmac<Sha256>,
+}
+
+impl std::fmt::Debug for Redaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The key is nobody's business.
+        f.debug_struct("Redaction").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+impl Redaction {
+    /// Hashes what `level` says, with a key of any length.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length (RFC 2104, 2).
+    #[must_use]
+    pub fn new(level: Redact, key: &[u8]) -> Self {
+        let hash = Hmac::new_from_slice(key).expect("HMAC takes a key of any length");
+        Self { level, hash }
+    }
+
+    /// `path` as it is told. The root and the asterisk say nothing of anybody.
+    fn path(&self, path: &[u8], out: &mut Vec<u8>) {
+        if self.level != Redact::Path || matches!(path, b"" | b"/" | b"*") {
+            out.extend_from_slice(path);
+            return;
+        }
+        out.push(b'/');
+        self.write_hash(path, out);
+    }
+
+    /// `query` as it is told.
+    fn query(&self, query: &[u8], out: &mut Vec<u8>) {
+        if self.level == Redact::None || query.is_empty() {
+            out.extend_from_slice(query);
+        } else {
+            self.write_hash(query, out);
+        }
+    }
+
+    fn write_hash(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        let digest = self.hash.clone().chain_update(bytes).finalize().into_bytes();
+        for byte in digest.iter().take(HASH_BYTES) {
+            for nibble in [byte >> 4, byte & 0xf] {
+                out.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+            }
+        }
+    }
+
+    /// The target with its path and query as they are told; `authority`: it is nothing but an authority.
+    pub(super) fn apply<'a>(&self, target: Cow<'a, [u8]>, authority: bool) -> Cow<'a, [u8]> {
+        if self.level == Redact::None || authority {
+            return target;
+        }
+        let (before, rest) = target.split_at(path_at(&target));
+        let mut out = before.to_vec();
+        // A fragment is not sent by anybody who knows HTTP; if there is one, it goes with what is before it.
+        match split_once(rest, b'?') {
+            Some((path, query)) => {
+                self.path(path, &mut out);
+                out.push(b'?');
+                self.query(query, &mut out);
+            }
+            None => self.path(rest, &mut out),
+        }
+        out.into()
+    }
+}
+
+/// Where the path of a target starts: behind scheme and authority, if it has them.
+fn path_at(target: &[u8]) -> usize {
+    let Some(rest) = super::target::after_scheme(target) else { return 0 };
+    let authority = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    target.len() - rest.len() + authority
+}
+
+/// Whether a byte ends a piece of a target that may have user information in it.
+const fn is_separator(byte: &u8) -> bool {
+    matches!(*byte, b'/' | b'\\' | b'?' | b'#' | b'&' | b'=' | b';' | b',' | b' ' | b'\t')
+}
+
+/// A request target without user information (RFC 3986, 3.2.1), wherever it stands in it and however malformed the rest is.
+///
+/// It is looked for where an authority is, at the start of a target that is no path and behind two slashes, and wherever
+/// there is a colon before an at sign. Where the text behind the colon of an authority is no port, it may be a password
+/// with a slash in it, or the start of one: nothing up to the last at sign is told then.
+pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
+    if !target.contains(&b'@') && !target.contains(&b':') {
+        return target.into();
+    }
+    let mut out = Vec::with_capacity(target.len());
+    let mut rest = target;
+    let mut is_authority = !target.starts_with(b"/") && super::target::after_scheme(target).is_none();
+    loop {
+        let end = rest.iter().position(is_separator).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        let at = piece.iter().rposition(|byte| *byte == b'@');
+        let mut taken = end;
+        match at {
+            Some(at) if is_authority || piece.get(..at).is_some_and(|user| user.contains(&b':')) => {
+                out.extend_from_slice(REDACTED);
+                out.extend_from_slice(piece.get(at + 1..).unwrap_or_default());
+            }
+            None if is_authority && !has_port_at_most(piece) => {
+                out.extend_from_slice(REDACTED);
+                taken = rest.iter().rposition(|byte| *byte == b'@').map_or(end, |at| at + 1);
+            }
+            Some(_) | None => out.extend_from_slice(piece),
+        }
+        // Behind what was passed over, an authority goes on.
+        is_authority = taken > end;
+        rest = rest.get(taken..).unwrap_or_default();
+        if is_authority {
+            continue;
+        }
+        let slashes = after.iter().take_while(|byte| matches!(byte, b'/' | b'\\')).count();
+        is_authority = slashes >= 2;
+        let skipped = slashes.max(1).min(after.len());
+        out.extend_from_slice(after.get(..skipped).unwrap_or_default());
+        rest = after.get(skipped..).unwrap_or_default();
+        if rest.is_empty() {
+            return out.into();
+        }
+    }
+}
+
+/// Whether an authority without an at sign has nothing but digits behind its colon, if there is one.
+pub(super) fn has_port_at_most(authority: &[u8]) -> bool {
+    if authority.starts_with(b"[") && !authority.contains(&b']') {
+        // An address of IPv6 that does not end.
+        return authority.iter().skip(1).all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
+    }
+    let name_end = authority.iter().position(|byte| *byte == b']').filter(|_| authority.starts_with(b"["));
+    let rest = authority.get(name_end.map_or(0, |end| end + 1)..).unwrap_or_default();
+    split_once(rest, b':').is_none_or(|(_, port)| port.iter().all(u8::is_ascii_digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Redact, Redaction, without_user_information};
+
+    fn shown(target: &str) -> String {
+        String::from_utf8_lossy(&without_user_information(target.as_bytes())).into_owned()
+    }
+
+    #[test]
+    fn user_information_is_taken_out_wherever_it_stands() {
+        for (target, expected) in [
+            ("/", "/"),
+            ("*", "*"),
+            ("/a:b/c?d=e:f", "/a:b/c?d=e:f"),
+            ("/@scope/package", "/@scope/package"),
+            ("/@user@example.org/inbox", "/@user@example.org/inbox"),
+            ("http://example.org:8080/a?b", "http://example.org:8080/a?b"),
+            ("http://[2001:db8::1]:80/", "http://[2001:db8::1]:80/"),
+            ("example.org:443", "example.org:443"),
+            ("[::1]:443", "[::1]:443"),
+            ("http://user:pass@example.org/a", "http://REDACTED@example.org/a"),
+            ("http://token@example.org", "http://REDACTED@example.org"),
+            ("HTTPS://u:p@[::1]:8/", "HTTPS://REDACTED@[::1]:8/"),
+            ("user:pass@example.org:443", "REDACTED@example.org:443"),
+            ("token@example.org:443", "REDACTED@example.org:443"),
+            ("http://user:p@ss@example.org/", "http://REDACTED@example.org/"),
+            ("http://user:pa/ss@example.org/", "http://REDACTED@example.org/"),
+            ("http://user:pa?ss@example.org/", "http://REDACTED@example.org/"),
+            ("http://user:pa ss@example.org/", "http://REDACTED@example.org/"),
+            ("http://user:pa#ss", "http://REDACTED@#ss"),
+            ("http://user:pa", "http://REDACTED@"),
+            ("http:user:pass@example.org/", "REDACTED@example.org/"),
+            ("http:/user:pass@example.org/", "http:/REDACTED@example.org/"),
+            ("http:\\\\user:pass@example.org\\", "http:\\\\REDACTED@example.org\\"),
+            ("http:////user@example.org/", "http:////REDACTED@example.org/"),
+            ("//user:pass@example.org/", "//REDACTED@example.org/"),
+            ("/http://user:pass@example.org/", "/http://REDACTED@example.org/"),
+            ("/a?next=http://token@example.org/&b=c", "/a?next=http://REDACTED@example.org/&b=c"),
+            ("/a?next=user:pass@example.org", "/a?next=REDACTED@example.org"),
+            ("@", "REDACTED@"),
+            ("http://@", "http://REDACTED@"),
+            ("", ""),
+        ] {
+            assert_eq!(shown(target), expected, "{target}");
+        }
+    }
+
+    /// `target` as it is told at this level.
+    fn told(level: Redact, key: &str, target: &str) -> String {
+        let redaction = Redaction::new(level, key.as_bytes());
+        String::from_utf8_lossy(&redaction.apply(target.as_bytes().into(), false)).into_owned()
+    }
+
+    #[test]
+    fn each_level_hashes_what_it_says_and_nothing_else() {
+        for (level, target, expected) in [
+            (Redact::None, "/a?b=c", "/a?b=c".to_owned()),
+            (Redact::Query, "/a", "/a".to_owned()),
+            (Redact::Query, "/a?", "/a?".to_owned()),
+            (Redact::Path, "/", "/".to_owned()),
+            (Redact::Path, "*", "*".to_owned()),
+            (Redact::Path, "http://example.org/", "http://example.org/".to_owned()),
+        ] {
+            assert_eq!(told(level, "key", target), expected, "{level:?} {target}");
+        }
+        for target in ["/a?b=c", "http://example.org/a?b=c", "/a?b=c?d", "?b=c"] {
+            for level in [Redact::Query, Redact::Path] {
+                let told = told(level, "key", target);
+                assert!(!told.contains("b=c"), "{level:?} {target}: {told}");
+                assert_eq!(told.contains("/a"), target.contains("/a") && level == Redact::Query, "{told}");
+            }
+        }
+        assert_eq!(told(Redact::Path, "key", "http://example.org/a").len(), "http://example.org/".len() + 16);
+    }
+
+    #[test]
+    fn a_hash_is_the_same_for_the_same_text_and_key_only() {
+        let told = |key, target| told(Redact::Path, key, target);
+        assert_eq!(told("key", "/a"), told("key", "/a"));
+        assert_ne!(told("key", "/a"), told("key", "/b"));
+        assert_ne!(told("key", "/a"), told("another", "/a"));
+        // RFC 4231, test case 2: what others compute, so that it stays the same in later versions.
+        let mut hash = Vec::new();
+        Redaction::new(Redact::Path, b"Jefe").write_hash(b"what do ya want for nothing?", &mut hash);
+        assert_eq!(hash, b"5bdcc146bf60754e");
+    }
+}

@@ -1,0 +1,336 @@
+//! Hostile bytes, from frames to the lines of every sink: what must hold whatever is on the wire.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use tracer::{
+    host::{HostObserver, Selection},
+    http::{Redact, Redaction},
+    record::{Body, Record},
+    sink::{self, Format, Sink},
+    tracker::{Limits, Tracker},
+};
+use tracer_common::{
+    event::{Event, Hook},
+    wire::LinkType,
+};
+
+use crate::{
+    schema,
+    table::{
+        build::*,
+        conversations::conversations,
+        random, rows,
+        talk::{Conversation, Talk},
+    },
+};
+
+/// Conversations of random segments that every sink writes.
+const RANDOM: u64 = 400;
+/// A millisecond, in ns.
+const MS: u64 = 1_000_000;
+
+/// Memory that is written to.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("one thread").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// All that `tracer` says of frames: every kind of record, in every format.
+struct Telling {
+    observer: HostObserver,
+    tracker: Tracker,
+    sinks: Vec<(Written, Box<dyn Sink>)>,
+    records: usize,
+    now: u64,
+}
+
+impl Telling {
+    fn new(redact: Redact) -> Self {
+        let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
+        let sinks = Format::ALL.map(|format| {
+            let written = Written::default();
+            (written.clone(), sink::new(format, Box::new(written)))
+        });
+        Self {
+            observer: HostObserver::new(Selection {
+                every_segment: true,
+                decapsulate: true,
+                reassemble: true,
+                verify: true,
+                ..Selection::default()
+            }),
+            tracker: Tracker::new(Limits { segments: true, redaction, ..Limits::default() }),
+            sinks: sinks.into(),
+            records: 0,
+            now: 0,
+        }
+    }
+
+    fn frame(&mut self, frame: &[u8], link: LinkType) {
+        self.now += MS;
+        let _ = self.observer.observe(frame, frame.len(), link, 1, Hook::Capture, self.now);
+        while let Some(bytes) = self.observer.next_event() {
+            self.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Some(record) = self.tracker.next_record() {
+            self.write(&record);
+        }
+    }
+
+    fn write(&mut self, record: &Record) {
+        self.records += 1;
+        for (_, sink) in &mut self.sinks {
+            sink.write(record).expect("memory takes everything");
+        }
+    }
+
+    /// The lines of text, JSON and explanation, after a check that they are harmless.
+    fn finish(mut self, says: &str) -> [String; 3] {
+        self.observer.finish(self.now);
+        while let Some(bytes) = self.observer.next_event() {
+            self.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
+        }
+        self.tracker.finish(self.now);
+        self.tell();
+        let [text, json, explained] = [0, 1, 2].map(|index| {
+            let bytes = self.sinks[index].0.0.lock().expect("one thread").clone();
+            let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{says}: {error}"));
+            let bad = text.chars().find(|character| *character != '\n' && !is_harmless(*character));
+            assert_eq!(bad, None, "{says}: {text}");
+            text
+        });
+        assert_eq!(text.lines().count(), self.records, "{says}: one line a record");
+        assert_eq!(json.lines().count(), self.records, "{says}: one line a record");
+        for line in json.lines() {
+            schema::check_line(line).unwrap_or_else(|error| panic!("{says}: {error}"));
+        }
+        [text, json, explained]
+    }
+}
+
+/// No control character, and none of those by which text hides or turns round (Unicode's categories Cc, Cf, Zl and Zp, as
+/// far as they are in use for that).
+fn is_harmless(character: char) -> bool {
+    const HIDING: [char; 9] = [
+        '\u{61c}',
+        '\u{200b}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{feff}',
+        '\u{e0041}',
+    ];
+    !character.is_control() && !HIDING.contains(&character)
+}
+
+/// What is told of a conversation.
+fn told(conversation: &Conversation, redact: Redact) -> [String; 3] {
+    let mut telling = Telling::new(redact);
+    for step in &conversation.steps {
+        telling.frame(&step.frame, LinkType::Ethernet);
+    }
+    telling.finish(&conversation.says)
+}
+
+/// The records of this name.
+fn named<'a>(json: &'a str, name: &'a str) -> impl Iterator<Item = Value> + 'a {
+    let records = json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    records.filter(move |record| record["event.name"] == name)
+}
+
+#[test]
+fn any_frames_give_single_lines_that_the_schema_allows_and_no_terminal_obeys() {
+    let mut telling = Telling::new(Redact::None);
+    for row in rows() {
+        telling.frame(&row.frame, row.link);
+    }
+    telling.finish("the rows of the table");
+    for conversation in conversations().into_iter().chain((0..RANDOM).map(random::conversation)) {
+        for redact in [Redact::None, Redact::Path] {
+            told(&conversation, redact);
+        }
+    }
+}
+
+#[test]
+fn resets_and_fins_out_of_the_window_do_not_close_the_record() {
+    let mut checked = 0;
+    for conversation in
+        conversations().iter().filter(|conversation| conversation.says.ends_with("from the window"))
+    {
+        let [_, json, _] = told(conversation, Redact::None);
+        let closed: Vec<_> = named(&json, "connection.closed").collect();
+        assert_eq!(closed.len(), 1, "{}", conversation.says);
+        assert_eq!(closed[0]["tcp.close.reason"], "fin", "{}", conversation.says);
+        let outcomes: Vec<_> =
+            named(&json, "http.exchange").map(|record| record["http.outcome"].clone()).collect();
+        assert_eq!(outcomes, ["complete", "complete"], "{}", conversation.says);
+        checked += 1;
+    }
+    assert_eq!(checked, 12);
+}
+
+#[test]
+fn of_contradicting_retransmissions_the_first_bytes_are_told() {
+    let all = conversations();
+    let lie = all.iter().find(|conversation| conversation.says == "retransmissions with other content");
+    let [_, json, _] = told(lie.expect("it is in the table"), Redact::None);
+    let targets: Vec<_> =
+        named(&json, "http.exchange").map(|record| record["url.original"].clone()).collect();
+    assert_eq!(targets, ["/index.html"]);
+    assert!(!json.contains("forged"), "{json}");
+}
+
+#[test]
+fn a_million_pipelined_requests_are_told_and_not_kept() {
+    const IN_A_SEGMENT: usize = 80;
+    let mut telling = Telling::new(Redact::None);
+    telling.sinks.clear();
+    let mut talk = Talk::connected(CLIENT_PORT, [1, 1]);
+    let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(IN_A_SEGMENT);
+    let (mut exchanges, mut waiting) = (0_usize, 0);
+    for sent in 1..=1_000_000 / IN_A_SEGMENT {
+        talk.client(ACK | PSH, &requests);
+        for step in std::mem::take(&mut talk.steps) {
+            telling.now += MS;
+            let (frame, now) = (&step.frame, telling.now);
+            let _ = telling.observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, now);
+        }
+        while let Some(bytes) = telling.observer.next_event() {
+            telling.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
+            while let Some(record) = telling.tracker.next_record() {
+                exchanges += usize::from(matches!(record.body, Body::Exchange(_)));
+            }
+        }
+        waiting = waiting.max(sent * IN_A_SEGMENT - exchanges);
+    }
+    assert!(waiting <= 64 + IN_A_SEGMENT, "{waiting} exchanges kept");
+    telling.tracker.finish(telling.now);
+    while let Some(record) = telling.tracker.next_record() {
+        exchanges += usize::from(matches!(record.body, Body::Exchange(_)));
+    }
+    assert_eq!(exchanges, 1_000_000);
+}
+
+/// What must never be told; in two parts, so that it is also found where only an end of it is.
+const SECRET: [&str; 2] = ["s3cr3t", "t0k3n"];
+
+/// What client and server send, with the secret in a place where it does not belong into a record.
+const LEAKS: [(&str, &str); 26] = [
+    ("GET / HTTP/1.1\r\nCookie: s3cr3t=t0k3n\r\n\r\n", ""),
+    ("GET / HTTP/1.1\r\nAuthorization: Basic s3cr3tt0k3n\r\nHost: a\r\n\r\n", ""),
+    ("GET / HTTP/1.1\r\nProxy-Authorization: Bearer s3cr3t.t0k3n\r\n\r\n", ""),
+    ("GET / HTTP/1.1\r\nX-Api-Key: s3cr3t\r\nReferer: http://a/?t0k3n\r\n\r\n", ""),
+    ("GET / HTTP/1.1\r\nCookie: a=b;\r\n s3cr3t\r\n\tt0k3n\r\n\r\n", ""),
+    ("GET / HTTP/1.1\r\nCookie : s3cr3t\r\ncookie\r\n:t0k3n\r\n s3cr3t\r\n\r\n", ""),
+    ("GET / HTTP/1.1\nCookie:s3cr3t\nno colon s3cr3t t0k3n\n\n", ""),
+    ("GET / HTTP/1.1\r\nCookie: s3cr3t\x00\x1b[t0k3n\r\n\r\n", ""),
+    ("POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\ns3cr3t=t0k3nGET / HTTP/1.1\r\n\r\n", ""),
+    (
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nc;s3cr3t=t0k3n\r\ns3cr3t=t0k3n\r\n0\r\nCookie: s3cr3t\r\n\r\n",
+        "",
+    ),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\ns3cr3t=t0k3n\r\n\r\n", ""),
+    ("GET http://s3cr3t:t0k3n@example.org/ HTTP/1.1\r\nHost: s3cr3t@example.org\r\n\r\n", ""),
+    ("CONNECT s3cr3t:t0k3n@example.org:443 HTTP/1.1\r\nHost: s3cr3t:t0k3n@example.org:443\r\n\r\n", ""),
+    ("GET http://s3cr3t:t0k/3n@example.org/ HTTP/1.1\r\nHost: s3cr3t:t0\r\n k3n@a\r\n\r\n", ""),
+    ("GET http://s3cr3t:t0k3n@example.org/\r\n", ""),
+    ("GET http://s3cr3t:pass t0k3n@example.org/", ""),
+    ("GET //s3cr3t:t0k3n@example.org/ HTTP/1.0\r\n\r\n", ""),
+    ("GET /?next=http://s3cr3t:t0k3n@example.org/ HTTP/1.0\r\n\r\n", ""),
+    ("GET / HTTP/1.1\r\nHost: a\r\nCookie: s3cr3t=t0k3n", ""),
+    ("Cookie: s3cr3t=t0k3n\r\n\r\n", ""),
+    ("Authorization: Basic s3cr3t HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    (
+        "GET / HTTP/1.1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: s3cr3t=t0k3n\r\nContent-Length: 6\r\n\r\ns3cr3t",
+    ),
+    ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 s3cr3t t0k3n\r\nLocation: http://s3cr3t:t0k3n@a/\r\n\r\n"),
+    (
+        "GET / HTTP/1.1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6;t0k3n\r\ns3cr3t\r\n0\r\nSet-Cookie: t0k3n\r\n\r\n",
+    ),
+    ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 103 Early\r\nLink: s3cr3t\r\n\r\nSet-Cookie: s3cr3t=t0k3n\r\n\r\n"),
+    ("GET / HTTP/1.1\r\n\r\n", "s3cr3t t0k3n\r\n\r\n"),
+];
+
+/// The messages in segments of `size` bytes, and the end of the connection.
+fn exchange(client: &str, server: &str, size: usize, end: u8) -> Conversation {
+    let mut talk = Talk::connected(CLIENT_PORT, [1_000, 5_000]);
+    for piece in client.as_bytes().chunks(size) {
+        talk.client(ACK | PSH, piece);
+    }
+    for piece in server.as_bytes().chunks(size) {
+        talk.server(ACK | PSH, piece);
+    }
+    talk.client(end, b"");
+    talk.done(None, format!("{client:?} {server:?} in segments of {size}"))
+}
+
+#[test]
+fn cookies_credentials_and_user_information_reach_no_output() {
+    // The most talkative log there is.
+    log::set_max_level(log::LevelFilter::Trace);
+    for (client, server) in LEAKS {
+        for (size, end) in [(1_400, FIN | ACK), (1_400, RST | ACK), (7, FIN | ACK), (1, RST | ACK)] {
+            for redact in [Redact::None, Redact::Query] {
+                let conversation = exchange(client, server, size, end);
+                for output in told(&conversation, redact) {
+                    let leaked = SECRET.iter().find(|secret| output.contains(**secret));
+                    assert_eq!(leaked, None, "{}:\n{output}", conversation.says);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_cut_anywhere_tells_no_secret() {
+    let head =
+        "GET http://s3cr3t:t0k3n@example.org/ HTTP/1.1\r\nHost: s3cr3t:t0k3n@a\r\nCookie: s3cr3t\r\n\r\n";
+    for cut in 1..head.len() {
+        let conversation = exchange(&head[..cut], "HTTP/1.1 200 OK\r\n\r\n", 1_400, RST | ACK);
+        for output in told(&conversation, Redact::None) {
+            let leaked = SECRET.iter().find(|secret| output.contains(**secret));
+            assert_eq!(leaked, None, "{}:\n{output}", conversation.says);
+        }
+    }
+}
+
+#[test]
+fn what_is_redacted_is_in_no_output_and_the_same_hash_in_each() {
+    let head = "GET /s3cr3t/a.png?q=t0k3n HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    let conversation = exchange(head, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1_400, FIN | ACK);
+    for (redact, hidden) in
+        [(Redact::None, &[][..]), (Redact::Query, &SECRET[1..]), (Redact::Path, &SECRET[..])]
+    {
+        let outputs = told(&conversation, redact);
+        let target = named(&outputs[1], "http.exchange").next().expect("an exchange")["url.original"].clone();
+        let target = target.as_str().expect("text").to_owned();
+        for output in &outputs {
+            assert!(output.contains(&target), "{redact:?}: {target} in {output}");
+            for secret in SECRET {
+                assert_eq!(output.contains(secret), !hidden.contains(&secret), "{redact:?}: {output}");
+            }
+        }
+    }
+}

@@ -40,6 +40,8 @@ impl Counted {
             told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
             lost: Counts(vec![
                 ("segment_ring_full", of(Counter::SegmentEventsLost)),
+                ("anomaly_ring_full", of(Counter::AnomalyEventsLost)),
+                ("control_ring_full", of(Counter::ControlEventsLost)),
                 ("http_ring_full", of(Counter::HttpEventsLost)),
             ]),
         }
@@ -139,6 +141,6 @@ mod tests {
         assert_eq!(counted.matched, 1 << Skip::COUNT);
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
         assert_eq!(counted.told, 0b1100 << Skip::COUNT);
-        assert_eq!(counted.lost.total(), 0b11_0000 << Skip::COUNT);
+        assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
     }
 }

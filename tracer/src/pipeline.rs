@@ -35,7 +35,7 @@ use crate::{
     },
     logging::note,
     record::{EventName, Summary},
-    sink::{self, Format, Sink, output::Output},
+    sink::{self, Format, Queued, Sink},
     summary,
     tracker::{self, Tracker},
 };
@@ -43,6 +43,7 @@ use crate::{
 /// How often the tracker learns that time has passed, and the interfaces are looked at if something changed: what is told
 /// late is at most this late, and an idle host does not notice ten times a second.
 const TICK: Duration = Duration::from_millis(100);
+const OUTPUT_BYTES: usize = 16 << 20;
 /// How often `--events stats` writes a summary, and how often lost events are looked for.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -52,8 +53,10 @@ pub struct Pipeline {
     sources: Sources,
     watch: Watch,
     analysis: Analysis,
-    /// What SIGHUP opens anew.
-    output: Option<Output>,
+    /// What the sink writes to, if that may be slow.
+    output: Option<Queued>,
+    /// Whether SIGHUP opens it anew.
+    has_file: bool,
     format: Format,
     duration: Option<Duration>,
     /// Lost events that the user knows of.
@@ -68,13 +71,16 @@ pub struct Pipeline {
 /// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require()?;
+    let limit = OUTPUT_BYTES;
     let output = match &config.output.file {
-        Some(path) => Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?,
-        None => Output::stdout(),
-    };
+        Some(path) => Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display())),
+        None => Queued::stdout(limit).context("cannot write to standard output"),
+    }?;
     let sink = sink::new(config.output.format, Box::new(output.clone()));
     let mut pipeline = Pipeline::start(config, sink).await?;
-    pipeline.output = config.output.file.is_some().then_some(output);
+    pipeline.has_file = config.output.file.is_some();
+    output.start().context("cannot start the thread that writes")?;
+    pipeline.output = Some(output);
     pipeline.run(shutdown).await?;
     Ok(())
 }
@@ -106,6 +112,7 @@ impl Pipeline {
             watch,
             analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
             output: None,
+            has_file: false,
             format: config.output.format,
             duration: config.duration,
             lost_told: 0,
@@ -197,7 +204,7 @@ impl Pipeline {
 
     /// Whether that is the end: without a file, the terminal is gone.
     fn on_hangup(&mut self) -> bool {
-        let Some(output) = &self.output else { return true };
+        let Some(output) = self.output.as_ref().filter(|_| self.has_file) else { return true };
         if let Err(error) = output.reopen() {
             note(&format!("the output file cannot be opened anew, the old one is written on: {error}"));
         }

@@ -64,7 +64,7 @@ impl Replay {
             Some(path) => {
                 Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?
             }
-            None => Output::stdout(),
+            None => Output::stdout().context("cannot write to standard output")?,
         };
         let sink = sink::new(config.output.format, Box::new(output));
         let wants = |name| config.output.events.has(name);

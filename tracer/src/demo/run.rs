@@ -110,7 +110,7 @@ fn observe(
     ready: &Sender<()>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
-    let output = Box::new(output::Output::stdout());
+    let output = Box::new(output::Output::stdout()?);
     let inner: Box<dyn Sink> = match config.output.format {
         Format::Explain => Box::new(Explain::new(output, Actors::BROWSER)),
         format @ (Format::Text | Format::Json) => sink::new(format, output),

@@ -73,7 +73,9 @@ mod tests {
     fn control_is_worth_more_than_an_anomaly_and_that_more_than_a_row() {
         assert!(Value::Segment < Value::Anomaly && Value::Anomaly < Value::Control);
         assert_eq!(Value::of(cause::EVERY), Value::Segment);
-        for anomaly in [cause::OLD_DATA, cause::GAP, cause::ZERO_WINDOW, cause::KEEP_ALIVE, cause::AFTER_CLOSE] {
+        for anomaly in
+            [cause::OLD_DATA, cause::GAP, cause::ZERO_WINDOW, cause::KEEP_ALIVE, cause::AFTER_CLOSE]
+        {
             assert_eq!(Value::of(anomaly), Value::Anomaly, "{anomaly:#x}");
             assert_eq!(Value::of(anomaly | cause::FIN), Value::Control, "{anomaly:#x}");
         }

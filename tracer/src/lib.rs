@@ -25,6 +25,7 @@ pub mod http;
 pub mod kernel;
 pub mod logging;
 pub mod netns;
+pub mod overload;
 pub mod pipeline;
 pub mod record;
 pub mod replay;

@@ -9,6 +9,7 @@
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
 mod ending;
+mod losses;
 mod waiting;
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ use crate::{
         tables::Tables,
     },
     logging::note,
+    overload::Overload,
     record::{EventName, Summary},
     sink::{self, Format, Queued, Sink},
     summary,
@@ -59,8 +61,9 @@ pub struct Pipeline {
     has_file: bool,
     format: Format,
     duration: Option<Duration>,
-    /// Lost events that the user knows of.
-    lost_told: u64,
+    overload: Overload,
+    /// Events lost when the kernel's tables were asked last.
+    lost_before: u64,
     interfaces_changed: bool,
     started: u64,
 }
@@ -73,7 +76,9 @@ pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<
     privilege::require()?;
     let limit = OUTPUT_BYTES;
     let output = match &config.output.file {
-        Some(path) => Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display())),
+        Some(path) => {
+            Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display()))
+        }
         None => Queued::stdout(limit).context("cannot write to standard output"),
     }?;
     let sink = sink::new(config.output.format, Box::new(output.clone()));
@@ -115,7 +120,8 @@ impl Pipeline {
             has_file: false,
             format: config.output.format,
             duration: config.duration,
-            lost_told: 0,
+            overload: Overload::default(),
+            lost_before: 0,
             interfaces_changed: false,
             started: clock::now(),
         };
@@ -180,6 +186,7 @@ impl Pipeline {
 
     async fn on_tick(&mut self) -> Result<(), Stop> {
         self.analysis.tracker.set_clock(clock::epoch_offset());
+        self.watch_losses()?;
         self.analysis.on_tick(clock::now())?;
         self.settle()?;
         if std::mem::take(&mut self.interfaces_changed) {
@@ -213,7 +220,8 @@ impl Pipeline {
 
     fn on_stats(&mut self) -> Result<(), Stop> {
         let summary = self.summary(self.attacher.summary())?;
-        if self.note_lost(&summary) {
+        let lost = summary.events_lost.total();
+        if std::mem::replace(&mut self.lost_before, lost) < lost {
             // The kernel's tables know what the lost events would have told.
             self.analysis.tracker.question_all();
             self.settle()?;
@@ -226,29 +234,16 @@ impl Pipeline {
         }
     }
 
-    /// Whether events were lost since the last time.
-    fn note_lost(&mut self, summary: &Summary) -> bool {
-        let lost = summary.events_lost.total();
-        let more = lost.saturating_sub(self.lost_told);
-        if more > 0 {
-            note(&format!(
-                "{more} events were lost, the ring buffer was full: give it more with --ring-bytes"
-            ));
-            self.lost_told = lost;
-        }
-        more > 0
-    }
-
     fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
         let duration = clock::now().saturating_sub(self.started);
         let counted = self.sources.counters.read()?;
-        Ok(summary::summary(
-            duration,
-            counted,
-            self.analysis.received,
-            self.analysis.tracker.totals(),
-            attachments,
-        ))
+        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let counts = self.output.as_ref().map(|output| output.state().counts);
+        Ok(Summary {
+            records_written: counts.map(|counts| counts.written),
+            records_lost: counts.map(|counts| counts.lost),
+            ..summary::summary(duration, counted, received, totals, attachments)
+        })
     }
 }
 

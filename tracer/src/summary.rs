@@ -81,6 +81,8 @@ pub fn summary(
         half_open: totals.half_open,
         evicted: totals.evicted,
         exchanges: totals.exchanges,
+        records_written: None,
+        records_lost: None,
         attachments,
     }
 }
@@ -95,8 +97,12 @@ pub fn text(summary: &Summary) -> String {
     );
     let lost =
         listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
+    let records = match (summary.records_written, summary.records_lost) {
+        (Some(written), Some(lost @ 1..)) => format!("\nrecords: {written} written, {lost} lost"),
+        _ => String::new(),
+    };
     format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}{records}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,

@@ -34,10 +34,13 @@ impl Pipeline {
         if matches!(end, End::NoInterface) {
             note("no interface is left to trace");
         }
+        if !matches!(end, End::Told(Ending::ClosedPipe)) {
+            self.finish_losses().or_else(ended)?;
+        }
         self.settle_output();
         let summary = self.summary(attachments)?;
         if !matches!(end, End::Told(Ending::ClosedPipe)) {
-            self.note_lost(&summary);
+            self.insist(true);
             self.analysis.tell_summary(&summary, epoch_now(), self.format).or_else(ended)?;
             self.settle_output();
             self.note_unwritten();
@@ -53,7 +56,8 @@ impl Pipeline {
     }
 
     fn note_unwritten(&self) {
-        let Some(Counts { made, written, .. }) = self.output.as_ref().map(|output| output.state().counts) else {
+        let Some(Counts { made, written, .. }) = self.output.as_ref().map(|output| output.state().counts)
+        else {
             return;
         };
         if made > written {

@@ -43,6 +43,12 @@ pub struct Summary {
     /// Exchanges reported.
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,
+    /// Records written before this one, where a writer of its own writes them.
+    #[serde(rename = "tracer.records.written", skip_serializing_if = "Option::is_none")]
+    pub records_written: Option<u64>,
+    /// Records lost: there was no room for them while the output took none.
+    #[serde(rename = "tracer.records.lost", skip_serializing_if = "Option::is_none")]
+    pub records_lost: Option<u64>,
     /// Where frames were observed, as "eth0 ingress xdp native".
     #[serde(rename = "tracer.attachments", serialize_with = "harmless_list")]
     pub attachments: Vec<String>,

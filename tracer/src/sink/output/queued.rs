@@ -101,11 +101,7 @@ impl Queued {
             idle: false,
             steps: 0,
         };
-        Self(Arc::new(Shared {
-            inner: Mutex::new(inner),
-            work: Condvar::new(),
-            progress: Condvar::new(),
-        }))
+        Self(Arc::new(Shared { inner: Mutex::new(inner), work: Condvar::new(), progress: Condvar::new() }))
     }
 
     /// Starts the writer: a thread that inherits the privileges of the caller. Until then records wait.
@@ -153,7 +149,8 @@ impl Queued {
         let end = Instant::now() + SLOW;
         while !inner.queue.is_done() && !inner.broken {
             let steps = inner.steps;
-            let is_waiting = |inner: &mut Inner| !inner.queue.is_done() && !inner.broken && inner.steps == steps;
+            let is_waiting =
+                |inner: &mut Inner| !inner.queue.is_done() && !inner.broken && inner.steps == steps;
             let waited = self.0.progress.wait_timeout_while(inner, STUCK, is_waiting);
             let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             inner = guard;
@@ -241,7 +238,11 @@ mod tests {
         let directory = directory("stuck");
         let path = directory.join("pipe");
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).expect("a pipe");
-        let mut reader = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path).expect("opened");
+        let mut reader = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(&path)
+            .expect("opened");
         let mut output = Queued::file(&path, LIMIT).expect("the pipe can be opened");
         output.start().expect("a thread");
         let line = [&[b'x'; 99][..], b"\n"].concat();
@@ -273,7 +274,11 @@ mod tests {
         let directory = directory("closed");
         let path = directory.join("pipe");
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).expect("a pipe");
-        let reader = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path).expect("opened");
+        let reader = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(&path)
+            .expect("opened");
         let mut output = Queued::file(&path, LIMIT).expect("the pipe can be opened");
         output.start().expect("a thread");
         drop(reader);

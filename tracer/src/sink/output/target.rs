@@ -120,5 +120,4 @@ mod tests {
         assert!(!cut_end(&mut file, 2).expect("the file can be looked at"));
         fs::remove_dir_all(directory).expect("the directory can be removed");
     }
-
 }

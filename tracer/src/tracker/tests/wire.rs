@@ -412,6 +412,7 @@ fn words(body: &Body) -> String {
             format!("exchange {} {status} {:?} {:?}", exchange.index, exchange.outcome, exchange.confidence)
         }
         Body::Closed(closed) => closed_words(closed),
+        Body::Degraded(_) => "degraded".to_owned(),
         Body::Summary(_) => "summary".to_owned(),
     }
 }

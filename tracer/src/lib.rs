@@ -24,6 +24,7 @@ pub mod host;
 pub mod http;
 pub mod kernel;
 pub mod logging;
+pub mod memory;
 pub mod netns;
 pub mod overload;
 pub mod pipeline;

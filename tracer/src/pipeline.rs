@@ -31,10 +31,11 @@ use crate::{
         Kernel, Sources,
         attach::{Attacher, Change},
         interfaces::Watch,
-        privilege,
+        privilege, support,
         tables::Tables,
     },
     logging::note,
+    memory::Memory,
     overload::Overload,
     record::{EventName, Summary},
     sink::{self, Format, Queued, Sink},
@@ -45,7 +46,6 @@ use crate::{
 /// How often the tracker learns that time has passed, and the interfaces are looked at if something changed: what is told
 /// late is at most this late, and an idle host does not notice ten times a second.
 const TICK: Duration = Duration::from_millis(100);
-const OUTPUT_BYTES: usize = 16 << 20;
 /// How often `--events stats` writes a summary, and how often lost events are looked for.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -74,7 +74,7 @@ pub struct Pipeline {
 /// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require()?;
-    let limit = OUTPUT_BYTES;
+    let limit = config.limits.output_bytes as usize;
     let output = match &config.output.file {
         Some(path) => {
             Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display()))
@@ -83,6 +83,7 @@ pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<
     }?;
     let sink = sink::new(config.output.format, Box::new(output.clone()));
     let mut pipeline = Pipeline::start(config, sink).await?;
+    note(&Memory::of(config, support::cpus()).to_string());
     pipeline.has_file = config.output.file.is_some();
     output.start().context("cannot start the thread that writes")?;
     pipeline.output = Some(output);
@@ -104,6 +105,7 @@ impl Pipeline {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
             segments: config.output.events.has(EventName::Segment),
             messages: config.output.events.has(EventName::Request)

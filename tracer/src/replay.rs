@@ -73,6 +73,7 @@ impl Replay {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            buffer_bytes: config.limits.buffer_bytes as usize,
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
             segments,

@@ -81,6 +81,7 @@ pub fn summary(
         half_open: totals.half_open,
         evicted: totals.evicted,
         exchanges: totals.exchanges,
+        buffers_given_up: totals.buffers_given_up,
         records_written: None,
         records_lost: None,
         attachments,

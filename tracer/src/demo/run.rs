@@ -25,7 +25,9 @@ use super::{
     server::{ServerOptions, serve_one},
 };
 use crate::{
-    config::{Attach, Config, Events, Interfaces, KernelConfig, Limits, Output, Ports},
+    config::{
+        Attach, BUFFER_BYTES, Config, Events, Interfaces, KernelConfig, Limits, OUTPUT_BYTES, Output, Ports,
+    },
     kernel::privilege,
     netns::{PairOptions, VethPair},
     pipeline::{self, Pipeline},
@@ -96,6 +98,8 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
             max_connections: CONNECTIONS,
             half_open_timeout: HALF_OPEN_TIMEOUT,
             idle_timeout: PATIENCE,
+            buffer_bytes: BUFFER_BYTES,
+            output_bytes: OUTPUT_BYTES,
         },
         output: Output { format, events, file: None },
         duration: None,

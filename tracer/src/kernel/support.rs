@@ -96,3 +96,8 @@ pub fn locked_memory() -> String {
     let counts = if before(5, 11) { "counts for maps" } else { "does not count for maps on this kernel" };
     format!("{limit}, {counts}")
 }
+/// CPUs that the kernel may have memory of maps for.
+#[must_use]
+pub fn cpus() -> u64 {
+    aya::util::nr_cpus().map_or(1, |cpus| cpus as u64)
+}

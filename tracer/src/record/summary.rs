@@ -43,6 +43,9 @@ pub struct Summary {
     /// Exchanges reported.
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,
+    /// Connections whose heads and exchanges under way were given up to make room for those of others.
+    #[serde(rename = "tracer.buffers.given_up")]
+    pub buffers_given_up: u64,
     /// Records written before this one, where a writer of its own writes them.
     #[serde(rename = "tracer.records.written", skip_serializing_if = "Option::is_none")]
     pub records_written: Option<u64>,

@@ -32,6 +32,10 @@ impl Tracer {
             let line = tracer.line();
             assert!(line.starts_with("tracer: attached: "), "{line}");
         }
+        if hooks > 0 {
+            let line = tracer.line();
+            assert!(line.starts_with("tracer: memory: at most "), "{line}");
+        }
         tracer
     }
 

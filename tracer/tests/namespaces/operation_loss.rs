@@ -67,7 +67,7 @@ impl Load<'_> {
 }
 
 /// What the kernel programs of a tracer have counted: events told and events lost.
-fn counted(tracer: Pid) -> (u64, u64) {
+pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
     let files = fs::read_dir(format!("/proc/{tracer}/fdinfo")).expect("tracer is running");
     let counters = files.flatten().find_map(|file| {
         let text = fs::read_to_string(file.path()).ok()?;

@@ -34,6 +34,8 @@ fn counted(entries: u32) -> Vec<u64> {
 fn the_tables_and_the_ring_take_what_was_computed_and_hardly_less() {
     let mut config = cli::trace(&["--max-connections", "100003", "--ring-bytes", "32M"]).expect("valid");
     config.kernel.max_connections = CONNECTIONS;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
     let _loaded = Kernel::load(&config.kernel).expect("root may load it");
     let computed = Memory::of(&config, support::cpus());
     let tables = counted(CONNECTIONS);

@@ -144,6 +144,7 @@ fn check(output: &str, cause: &str) {
     assert_eq!(of("entered").len(), of("left").len());
 
     let (written, lost) = (summary.number("tracer.records.written"), summary.number("tracer.records.lost"));
+    println!("{cause}: {written} records written, {lost} lost");
     assert_eq!(written, records.len() as u64 - 1);
     assert_eq!(of("left").iter().map(|record| record.number("tracer.degraded.lost")).sum::<u64>(), lost);
     assert!(lost > 100, "only {lost} records were lost: that is no test");
@@ -164,6 +165,7 @@ fn a_pipe_that_nobody_reads_for_a_while_costs_counted_records_and_nothing_else()
     converse(&pair, &listener, MEANWHILE);
     running.wait_for("DEGRADED: records");
     let (resident, promised) = (running.resident(), running.promised());
+    println!("{resident} bytes resident, {promised} promised");
     assert!(resident <= promised, "{resident} bytes, promised were {promised}");
     let mut stdout = running.child.stdout.take().expect("piped");
     let reader = thread::spawn(move || {
@@ -193,6 +195,7 @@ fn an_interrupt_ends_it_soon_while_nobody_reads_and_what_was_lost_is_said() {
     running.interrupt();
     let mut stdout = running.child.stdout.take().expect("piped");
     let (code, said) = running.end();
+    println!("ended after {:?}; {said}", started.elapsed());
     assert!(started.elapsed() < END, "it took {:?}", started.elapsed());
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("records could not be written"), "{said}");
@@ -273,6 +276,7 @@ fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
     let trace = tracer.stop();
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
     let summary = trace.summary();
+    println!("{told} events told, {lost} lost");
     assert_eq!(summary.number("tracer.events.received"), told, "{summary:#}");
     assert_eq!(
         summary.number("tracer.events.lost.segment_ring_full"),

@@ -264,7 +264,7 @@ fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
     tracer.wait_for(1, "http.exchange");
     kill(tracer.pid(), Signal::SIGSTOP).expect("tracer is running");
     for number in 0..UNREAD {
-        exchange(&mut client, &mut server, &format!("/{number}"), 200 + number as u16);
+        exchange(&mut client, &mut server, &format!("/{number}"), 400 + number as u16);
     }
     kill(tracer.pid(), Signal::SIGCONT).expect("tracer is stopped");
     assert!(eventually(|| tracer.errors().contains("no longer degraded")), "{}", tracer.errors());
@@ -301,7 +301,7 @@ fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
     for (number, exchange) in exchanges[1..].iter().enumerate() {
         assert_eq!(exchange.text("http.outcome"), "complete", "{exchange:#}");
         assert_eq!(exchange.text("url.original"), format!("/{number}"));
-        assert_eq!(exchange.number("http.response.status_code"), 200 + number as u64);
+        assert_eq!(exchange.number("http.response.status_code"), 400 + number as u64);
     }
     assert_eq!(trace.closed()[0].number("events.lost"), lost, "the connection says so");
     assert_undisturbed(&pair);

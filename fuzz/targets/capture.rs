@@ -26,7 +26,13 @@ fn config() -> ReplayConfig {
         files: vec![FILE.clone()],
         ports: "1-1024".parse().expect("ports"),
         hosts: Vec::new(),
-        limits: Limits { max_connections: 16, half_open_timeout: timeout, idle_timeout: timeout },
+        limits: Limits {
+            max_connections: 16,
+            half_open_timeout: timeout,
+            idle_timeout: timeout,
+            buffer_bytes: 1 << 20,
+            output_bytes: 1 << 20,
+        },
         close_linger: timeout,
         output: Output {
             format: Format::Json,

@@ -14,13 +14,17 @@ pub enum Counter {
     SegmentEvents,
     /// HTTP events told.
     HttpEvents,
-    /// Segment events lost: the ring was full.
+    /// Rows of the list of segments lost: the ring was more than half full.
     SegmentEventsLost,
+    /// Events of anomalies lost: the ring was more than three quarters full.
+    AnomalyEventsLost,
+    /// Events of the start and the end of connections lost: the ring was full.
+    ControlEventsLost,
     /// HTTP events lost: the ring was full.
     HttpEventsLost,
 }
 
 impl Counter {
     /// How many counters there are, skip reasons included.
-    pub const COUNT: usize = Skip::COUNT + 6;
+    pub const COUNT: usize = Skip::COUNT + 8;
 }

@@ -18,4 +18,5 @@ pub mod observe;
 #[cfg(feature = "user")]
 mod pod;
 pub mod seq;
+pub mod value;
 pub mod wire;

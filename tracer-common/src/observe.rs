@@ -9,6 +9,7 @@ use crate::{
     flow::{FlowKey, FlowState, Half, cause, half},
     frame::FrameBytes,
     http::Room,
+    value::Value,
     wire::{LinkType, Segment, Skip, TcpFlags, glance},
 };
 
@@ -32,9 +33,9 @@ pub trait Vantage {
     fn every_segment(&self) -> bool;
     /// Counts what is not an outcome of its own.
     fn count(&self, counter: Counter);
-    /// Tells a segment: `fill` writes the event, but for what the segment is carried in, which is known here. False when it
+    /// Tells a segment worth `value`: `fill` writes the event, but for what the segment is carried in, which is known here. False when it
     /// could not be told.
-    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
+    fn tell_segment(&self, value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
     /// The interface and the side of it, as a number other than 0: what owns a direction of a connection.
     #[inline(always)]
     fn token(&self) -> u32 {
@@ -234,7 +235,7 @@ where
         causes = cause::EVERY;
     }
     let lost = flow.split(from_low).0.counters.lost;
-    let told = vantage.tell_segment(|event| {
+    let told = vantage.tell_segment(Value::of(causes), |event| {
         fill_header(&mut event.header, vantage, key, id, from_low);
         event.header.kind = Kind::Segment as u8;
         event.causes = causes;

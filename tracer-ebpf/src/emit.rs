@@ -2,6 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext,
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
     helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
     maps::lpm_trie::Key,
 };
@@ -11,6 +12,7 @@ use tracer_common::{
     frame::WINDOW,
     http::{FRAGMENT, HttpSink},
     observe::Vantage,
+    value::Value,
     wire::Skip,
 };
 
@@ -104,9 +106,13 @@ impl Vantage for KernelVantage {
     }
 
     #[inline(always)]
-    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+    fn tell_segment(&self, value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+        if gives_way(value) {
+            maps::count(value.lost() as u32);
+            return false;
+        }
         let Some(mut entry) = EVENTS.reserve::<SegmentEvent>(0) else {
-            maps::count(Counter::SegmentEventsLost as u32);
+            maps::count(value.lost() as u32);
             return false;
         };
         // SAFETY: the entry has the size and alignment of a SegmentEvent, which consists of integers only, and every
@@ -119,6 +125,13 @@ impl Vantage for KernelVantage {
         maps::count(Counter::SegmentEvents as u32);
         true
     }
+}
+
+/// Whether the ring is too full for an event of this worth. What is worth most does not even ask.
+#[inline(always)]
+fn gives_way(value: Value) -> bool {
+    value < Value::Control
+        && value.gives_way(EVENTS.query(BPF_RB_AVAIL_DATA.into()), EVENTS.query(BPF_RB_RING_SIZE.into()))
 }
 
 /// Counts what became of a frame.

@@ -7,6 +7,7 @@ use tracer_common::{
     flow::FlowKey,
     frame::{FrameBytes as _, WINDOW},
     observe::{Table, Tables as _, Vantage as _},
+    value::Value,
 };
 
 use crate::{emit::KernelVantage, frame::XdpFrame, maps, tables::KernelTables};
@@ -41,7 +42,7 @@ fn tracer_part_find(_ctx: XdpContext) -> u32 {
 /// One segment event reserved in the ring and submitted.
 #[xdp(frags)]
 fn tracer_part_tell(ctx: XdpContext) -> u32 {
-    let told = vantage(&ctx).tell_segment(|event| *event = SegmentEvent::BLANK);
+    let told = vantage(&ctx).tell_segment(Value::Control, |event| *event = SegmentEvent::BLANK);
     core::hint::black_box(told);
     XDP_PASS
 }

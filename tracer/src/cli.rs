@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use crate::{
     config::{
-        self, Attach, AttachBy, Config, Confine, Events, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
-        Output, Ports, Redact, ReplayConfig, XdpMode,
+        self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Events, Interfaces, KernelConfig, Limits,
+        MAX_CONNECTIONS, OUTPUT_BYTES, Output, Ports, Redact, ReplayConfig, XdpMode,
     },
     record::EventName,
     sink::Format,
@@ -38,6 +38,19 @@ pub fn parse() -> Command {
         .command
         .checked()
         .unwrap_or_else(|invalid| Arguments::command().error(ErrorKind::ValueValidation, invalid).exit())
+}
+
+/// What `tracer trace` with these arguments does.
+///
+/// # Errors
+/// They are no arguments: in words.
+pub fn trace(arguments: &[&str]) -> Result<Config, String> {
+    let line = ["tracer", "trace"].into_iter().chain(arguments.iter().copied());
+    let parsed = Arguments::try_parse_from(line).map_err(|error| error.to_string())?;
+    match parsed.command.checked().map_err(|invalid| invalid.to_string())? {
+        Command::Trace(config) => Ok(*config),
+        Command::Replay(_) | Command::Demo(_) | Command::Doctor(_) => Err("not a trace".to_owned()),
+    }
 }
 
 /// Traces TCP connections and their HTTP exchanges from inside the Linux kernel
@@ -190,6 +203,14 @@ struct LimitArguments {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONNECTIONS)))]
     max_connections: u32,
 
+    /// Memory for heads and exchanges under way, of all connections together
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = config::buffer_bytes)]
+    buffer_bytes: u32,
+
+    /// Memory for records that wait to be written
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = config::buffer_bytes)]
+    output_bytes: u32,
+
     // Linux sends its SYN-ACK six times and gives up after 63 seconds.
     /// Give up a handshake that is not confirmed after this time; a Linux server does so after 63s
     #[arg(long, value_name = "TIME", default_value = "64s", value_parser = config::duration)]
@@ -274,6 +295,8 @@ impl ReplayArguments {
                 max_connections: limits.max_connections,
                 half_open_timeout: limits.half_open_timeout.unwrap_or(Duration::MAX),
                 idle_timeout: limits.idle_timeout.unwrap_or(Duration::MAX),
+                buffer_bytes: BUFFER_BYTES,
+                output_bytes: OUTPUT_BYTES,
             },
             close_linger: REPLAY_LINGER,
             duration: output.duration,
@@ -303,6 +326,8 @@ impl TraceArguments {
                 max_connections: limits.max_connections,
                 half_open_timeout: limits.half_open_timeout,
                 idle_timeout: limits.idle_timeout,
+                buffer_bytes: limits.buffer_bytes,
+                output_bytes: limits.output_bytes,
             },
             output,
             duration,
@@ -398,6 +423,7 @@ mod tests {
         assert_eq!(config.kernel.ports, "80".parse().expect("a port"));
         assert_eq!(config.kernel.ring_bytes, 16 << 20);
         assert_eq!((config.kernel.max_connections, config.limits.max_connections), (65_536, 65_536));
+        assert_eq!((config.limits.buffer_bytes, config.limits.output_bytes), (BUFFER_BYTES, OUTPUT_BYTES));
         assert_eq!(config.limits.half_open_timeout, Duration::from_secs(64));
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(360));
         assert_eq!(config.output.events, "connection,exchange".parse().expect("events"));

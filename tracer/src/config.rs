@@ -20,6 +20,12 @@ use crate::sink::Format;
 pub const MIN_RING_BYTES: u32 = 64 * 1024;
 /// The largest ring buffer: the kernel locks all of it in memory.
 pub const MAX_RING_BYTES: u32 = 1024 * 1024 * 1024;
+/// The smallest buffer of userspace: a connection may need some hundred KiB.
+pub const MIN_BUFFER_BYTES: u32 = 1024 * 1024;
+/// Bytes kept of heads and exchanges under way, where nothing else is asked for: 4000 heads of the longest.
+pub const BUFFER_BYTES: u32 = 64 * 1024 * 1024;
+/// Bytes of records that wait to be written, where nothing else is asked for: some ten thousand records.
+pub const OUTPUT_BYTES: u32 = 16 * 1024 * 1024;
 /// The most connections followed at once: the kernel sets the memory for all of them aside, about 1 KiB for each.
 pub const MAX_CONNECTIONS: u32 = 4 * 1024 * 1024;
 /// The longest timeout and duration: far beyond any use, and far from an overflow of nanoseconds.
@@ -125,6 +131,10 @@ pub struct Limits {
     pub half_open_timeout: Duration,
     /// Silence after which a connection is given up.
     pub idle_timeout: Duration,
+    /// The most bytes kept of heads and exchanges under way.
+    pub buffer_bytes: u32,
+    /// The most bytes of records that wait to be written; a replay waits instead.
+    pub output_bytes: u32,
 }
 
 /// Which records are written, how and where.
@@ -280,19 +290,25 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
     Ok(duration)
 }
 
+/// Bytes of a buffer, as in `64M`.
+///
+/// # Errors
+/// What is not between [`MIN_BUFFER_BYTES`] and [`MAX_RING_BYTES`].
+pub fn buffer_bytes(text: &str) -> Result<u32, Invalid> {
+    match bytes(text) {
+        Some(bytes) if (MIN_BUFFER_BYTES..=MAX_RING_BYTES).contains(&bytes) => Ok(bytes),
+        Some(_) | None => {
+            Err(Invalid(format!("\"{text}\" is not between 1M and 1G (expected a size like 64M)")))
+        }
+    }
+}
+
 /// Bytes of the ring buffer, as in `16M`.
 ///
 /// # Errors
 /// What is no power of two between [`MIN_RING_BYTES`] and [`MAX_RING_BYTES`].
 pub fn ring_bytes(text: &str) -> Result<u32, Invalid> {
-    let (digits, shift) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
-        Some((digits, "k" | "K")) => (digits, 10),
-        Some((digits, "m" | "M")) => (digits, 20),
-        Some((digits, "g" | "G")) => (digits, 30),
-        _ => (text.trim(), 0),
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    match bytes.and_then(|bytes| u32::try_from(bytes).ok()) {
+    match bytes(text) {
         Some(bytes) if bytes.is_power_of_two() && (MIN_RING_BYTES..=MAX_RING_BYTES).contains(&bytes) => {
             Ok(bytes)
         }
@@ -300,6 +316,18 @@ pub fn ring_bytes(text: &str) -> Result<u32, Invalid> {
             "\"{text}\" is not a power of two from 64K to 1G (expected a size like 16M)"
         ))),
     }
+}
+
+/// A number of bytes, with or without a unit of 1024.
+fn bytes(text: &str) -> Option<u32> {
+    let (digits, shift) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
+        Some((digits, "k" | "K")) => (digits, 10),
+        Some((digits, "m" | "M")) => (digits, 20),
+        Some((digits, "g" | "G")) => (digits, 30),
+        _ => (text.trim(), 0),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift))?;
+    u32::try_from(bytes).ok()
 }
 
 #[cfg(test)]
@@ -375,6 +403,15 @@ mod tests {
         assert_eq!(ring_bytes("131072"), Ok(131_072));
         for text in ["", "M", "32K", "3M", "2G", "100000", "-1", "16MB", "18446744073709551615G"] {
             assert!(ring_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_has_any_size_between_the_bounds() {
+        assert_eq!(buffer_bytes("1M"), Ok(1 << 20));
+        assert_eq!(buffer_bytes("3000000"), Ok(3_000_000));
+        for text in ["", "0", "1023K", "2G", "64MB"] {
+            assert!(buffer_bytes(text).is_err(), "{text}");
         }
     }
 

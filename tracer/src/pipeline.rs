@@ -9,6 +9,7 @@
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
 mod ending;
+mod losses;
 mod waiting;
 
 use std::time::Duration;
@@ -35,10 +36,12 @@ use crate::{
         tables::Tables,
     },
     logging::note,
+    memory::Memory,
+    overload::Overload,
     privilege,
     record::{EventName, Summary},
     redaction::redaction,
-    sink::{self, Format, Sink, output::Output},
+    sink::{self, Format, Queued, Sink},
     summary,
     tracker::{self, Tracker},
 };
@@ -55,12 +58,15 @@ pub struct Pipeline {
     sources: Sources,
     watch: Watch,
     analysis: Analysis,
-    /// What SIGHUP opens anew.
-    output: Option<Output>,
+    /// What the sink writes to, if that may be slow.
+    output: Option<Queued>,
+    /// Whether SIGHUP opens it anew.
+    has_file: bool,
     format: Format,
     duration: Option<Duration>,
-    /// Lost events that the user knows of.
-    lost_told: u64,
+    overload: Overload,
+    /// Events lost when the kernel's tables were asked last.
+    lost_before: u64,
     interfaces_changed: bool,
     started: u64,
 }
@@ -72,14 +78,21 @@ pub struct Pipeline {
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
     let plan = Plan::new(&config.confine, &config.attach.interfaces, config.output.file.as_deref())?;
+    let limit = config.limits.output_bytes as usize;
     let output = match &config.output.file {
-        Some(path) => Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?,
-        None => Output::stdout(),
-    };
+        Some(path) => {
+            Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display()))
+        }
+        None => Queued::stdout(limit).context("cannot write to standard output"),
+    }?;
     let sink = sink::new(config.output.format, Box::new(output.clone()));
     let mut pipeline = Pipeline::start(config, sink).await?;
-    pipeline.output = config.output.file.is_some().then_some(output);
+    note(&Memory::of(config, support::cpus()).to_string());
+    pipeline.has_file = config.output.file.is_some();
     pipeline.confine(plan)?;
+    // Capabilities and Landlock are a thread's own: it gets what is left of them.
+    output.start().context("cannot start the thread that writes")?;
+    pipeline.output = Some(output);
     pipeline.run(shutdown).await?;
     Ok(())
 }
@@ -101,6 +114,7 @@ impl Pipeline {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
             segments: config.output.events.has(EventName::Segment),
             messages: config.output.events.has(EventName::Request)
@@ -115,9 +129,11 @@ impl Pipeline {
             watch,
             analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
             output: None,
+            has_file: false,
             format: config.output.format,
             duration: config.duration,
-            lost_told: 0,
+            overload: Overload::default(),
+            lost_before: 0,
             interfaces_changed: false,
             started: clock::now(),
         };
@@ -195,6 +211,7 @@ impl Pipeline {
 
     async fn on_tick(&mut self) -> Result<(), Stop> {
         self.analysis.tracker.set_clock(clock::epoch_offset());
+        self.watch_losses()?;
         self.analysis.on_tick(clock::now())?;
         self.settle()?;
         if std::mem::take(&mut self.interfaces_changed) {
@@ -219,7 +236,7 @@ impl Pipeline {
 
     /// Whether that is the end: without a file, the terminal is gone.
     fn on_hangup(&mut self) -> bool {
-        let Some(output) = &self.output else { return true };
+        let Some(output) = self.output.as_ref().filter(|_| self.has_file) else { return true };
         if let Err(error) = output.reopen() {
             note(&format!("the output file cannot be opened anew, the old one is written on: {error}"));
         }
@@ -228,7 +245,8 @@ impl Pipeline {
 
     fn on_stats(&mut self) -> Result<(), Stop> {
         let summary = self.summary(self.attacher.summary())?;
-        if self.note_lost(&summary) {
+        let lost = summary.events_lost.total();
+        if std::mem::replace(&mut self.lost_before, lost) < lost {
             // The kernel's tables know what the lost events would have told.
             self.analysis.tracker.question_all();
             self.settle()?;
@@ -241,29 +259,16 @@ impl Pipeline {
         }
     }
 
-    /// Whether events were lost since the last time.
-    fn note_lost(&mut self, summary: &Summary) -> bool {
-        let lost = summary.events_lost.total();
-        let more = lost.saturating_sub(self.lost_told);
-        if more > 0 {
-            note(&format!(
-                "{more} events were lost, the ring buffer was full: give it more with --ring-bytes"
-            ));
-            self.lost_told = lost;
-        }
-        more > 0
-    }
-
     fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
         let duration = clock::now().saturating_sub(self.started);
         let counted = self.sources.counters.read()?;
-        Ok(summary::summary(
-            duration,
-            counted,
-            self.analysis.received,
-            self.analysis.tracker.totals(),
-            attachments,
-        ))
+        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let counts = self.output.as_ref().map(|output| output.state().counts);
+        Ok(Summary {
+            records_written: counts.map(|counts| counts.written),
+            records_lost: counts.map(|counts| counts.lost),
+            ..summary::summary(duration, counted, received, totals, attachments)
+        })
     }
 }
 

@@ -65,7 +65,7 @@ impl Replay {
             Some(path) => {
                 Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?
             }
-            None => Output::stdout(),
+            None => Output::stdout().context("cannot write to standard output")?,
         };
         let sink = sink::new(config.output.format, Box::new(output));
         let wants = |name| config.output.events.has(name);
@@ -74,6 +74,7 @@ impl Replay {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            buffer_bytes: config.limits.buffer_bytes as usize,
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
             segments,

@@ -40,6 +40,8 @@ impl Counted {
             told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
             lost: Counts(vec![
                 ("segment_ring_full", of(Counter::SegmentEventsLost)),
+                ("anomaly_ring_full", of(Counter::AnomalyEventsLost)),
+                ("control_ring_full", of(Counter::ControlEventsLost)),
                 ("http_ring_full", of(Counter::HttpEventsLost)),
             ]),
         }
@@ -79,6 +81,9 @@ pub fn summary(
         half_open: totals.half_open,
         evicted: totals.evicted,
         exchanges: totals.exchanges,
+        buffers_given_up: totals.buffers_given_up,
+        records_written: None,
+        records_lost: None,
         attachments,
     }
 }
@@ -93,8 +98,12 @@ pub fn text(summary: &Summary) -> String {
     );
     let lost =
         listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
+    let records = match (summary.records_written, summary.records_lost) {
+        (Some(written), Some(lost @ 1..)) => format!("\nrecords: {written} written, {lost} lost"),
+        _ => String::new(),
+    };
     format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}{records}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,
@@ -139,6 +148,6 @@ mod tests {
         assert_eq!(counted.matched, 1 << Skip::COUNT);
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
         assert_eq!(counted.told, 0b1100 << Skip::COUNT);
-        assert_eq!(counted.lost.total(), 0b11_0000 << Skip::COUNT);
+        assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
     }
 }

@@ -21,7 +21,7 @@ use tracer_common::{
 };
 
 use crate::{
-    http::Redaction,
+    http::{Conversation, Redaction},
     record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
     tcp::{Connection, Phase, Wanted},
 };
@@ -46,6 +46,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a closed connection waits for stray segments before its record is written.
     pub close_linger: Duration,
+    /// The most bytes kept of heads and exchanges under way, of all connections together.
+    pub buffer_bytes: usize,
     /// The traced ports: they tell the server where no SYN was seen.
     pub ports: BTreeSet<u16>,
     /// Make a record of each segment told.
@@ -66,6 +68,7 @@ impl Default for Limits {
             half_open_timeout: Duration::from_secs(64),
             idle_timeout: Duration::from_secs(360),
             close_linger: Duration::from_millis(500),
+            buffer_bytes: 64 << 20,
             ports: BTreeSet::from([80]),
             segments: false,
             messages: true,
@@ -90,6 +93,8 @@ pub struct Totals {
     pub evicted: u64,
     /// Exchanges reported.
     pub exchanges: u64,
+    /// Connections whose heads and exchanges under way were given up to make room for those of others.
+    pub buffers_given_up: u64,
 }
 
 struct Tracked {
@@ -104,6 +109,8 @@ struct Tracked {
     facts: Option<Arc<record::Connection>>,
     /// Which way round `facts` are.
     client_is_low: bool,
+    /// Bytes kept of its messages.
+    buffered: usize,
     /// The deadline that counts; others in the heap are left over.
     due: u64,
 }
@@ -154,11 +161,30 @@ pub struct Tracker {
     /// Names this run in connection identifiers.
     run: u32,
     totals: Totals,
+    /// Bytes kept of the messages of all connections.
+    buffered: usize,
     said: Vec<(u64, Body)>,
 }
 
 /// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
 type Deadlines = BinaryHeap<Reverse<(u64, u64, Place)>>;
+
+/// What is allocated for a connection besides its place: its facts with their texts, its messages, and what
+/// the allocator adds.
+const BESIDES: usize = size_of::<record::Connection>() + size_of::<Conversation>() + 256;
+/// What else there is for each place: two deadlines, a place in the index and one among the free ones, a question,
+/// a name to forget.
+const INDEX: usize = 2 * size_of::<Reverse<(u64, u64, Place)>>()
+    + 4 * size_of::<Place>()
+    + size_of::<FlowKey>()
+    + size_of::<(u64, FlowKey, u64)>();
+
+/// The most bytes for so many connections, and for as many handshakes that are not confirmed.
+#[must_use]
+pub fn most_bytes(max_connections: u64) -> u64 {
+    let (place, besides) = (size_of::<Option<Tracked>>() + INDEX, BESIDES);
+    max_connections * (2 * place + besides) as u64
+}
 
 /// How many deadlines may be left over before they are cleared away, besides as many as there are connections.
 const MAX_LEFT_OVER: usize = 1024;
@@ -185,6 +211,7 @@ impl Tracker {
             // A RandomState is seeded by the system: enough to tell runs apart.
             run: RandomState::new().hash_one(0u8) as u32,
             totals: Totals::default(),
+            buffered: 0,
             said: Vec::new(),
         }
     }
@@ -236,7 +263,12 @@ impl Tracker {
                 }
                 tracked.connection.on_segment(segment, &mut self.said);
             }
-            Event::Http(facts, bytes) => tracked.connection.on_http(facts, bytes, &mut self.said),
+            Event::Http(facts, bytes) => {
+                tracked.connection.on_http(facts, bytes, &mut self.said);
+                let buffered = tracked.connection.buffered();
+                self.buffered = self.buffered - tracked.buffered + buffered;
+                tracked.buffered = buffered;
+            }
         }
         let after = tracked.connection.phase();
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
@@ -244,6 +276,31 @@ impl Tracker {
             self.on_phase(place, before, after);
         }
         self.tell(place);
+        if self.buffered > self.limits.buffer_bytes {
+            self.give_up_buffers(event.header().time);
+        }
+    }
+
+    /// Gives up what is kept of messages until there is some room: of the connections that take most of it.
+    fn give_up_buffers(&mut self, now: u64) {
+        let places = self.connections.places().map(|(place, _)| place);
+        let size = |place| self.connections.get(place).map_or(0, |tracked| tracked.buffered);
+        let mut largest: Vec<_> =
+            places.map(|place| (size(place), place)).filter(|(size, _)| *size > 0).collect();
+        largest.sort_unstable_by_key(|(size, _)| Reverse(*size));
+        for (size, place) in largest {
+            if self.buffered <= self.limits.buffer_bytes / 4 * 3 {
+                break;
+            }
+            let Some(tracked) = self.connections.get_mut(place) else { continue };
+            let exchanges = tracked.connection.exchanges();
+            tracked.connection.give_up_buffers(now, &mut self.said);
+            tracked.buffered = tracked.connection.buffered();
+            self.buffered = self.buffered - size + tracked.buffered;
+            self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+            self.totals.buffers_given_up += 1;
+            self.tell(place);
+        }
     }
 
     /// Finds the connection of an event, or starts one; none when the event is not of a connection to follow.
@@ -301,6 +358,7 @@ impl Tracker {
             encapsulation: Encapsulations::default(),
             facts: None,
             client_is_low,
+            buffered: 0,
             due: 0,
         });
         self.schedule(place);
@@ -477,6 +535,7 @@ impl Tracker {
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        self.buffered -= std::mem::take(&mut tracked.buffered);
         self.tell(place);
         self.connections.remove(place);
         self.count_phase(phase, false);

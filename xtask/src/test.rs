@@ -76,7 +76,10 @@ fn host() -> Result<()> {
         let mut doc = cargo("doc");
         execute(doc.args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    step("testing on the host", || execute(cargo("test").arg("--workspace")))
+    step("testing on the host", || execute(cargo("test").arg("--workspace")))?;
+    step("testing the memory of a million connections", || {
+        execute(cargo("test").args(["--package", "tracer", "--test", "memory", "--", "--ignored"]))
+    })
 }
 
 /// Lints the kernel programs for the kernel, if the toolchain that compiles them has clippy.

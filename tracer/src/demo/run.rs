@@ -25,7 +25,10 @@ use super::{
     server::{ServerOptions, serve_one},
 };
 use crate::{
-    config::{Attach, Config, Confine, Events, Interfaces, KernelConfig, Limits, Output, Ports, Redact},
+    config::{
+        Attach, BUFFER_BYTES, Config, Confine, Events, Interfaces, KernelConfig, Limits, OUTPUT_BYTES,
+        Output, Ports, Redact,
+    },
     netns::{PairOptions, VethPair},
     pipeline::{self, Pipeline},
     privilege,
@@ -96,6 +99,8 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
             max_connections: CONNECTIONS,
             half_open_timeout: HALF_OPEN_TIMEOUT,
             idle_timeout: PATIENCE,
+            buffer_bytes: BUFFER_BYTES,
+            output_bytes: OUTPUT_BYTES,
         },
         output: Output { format, events, file: None, redact: Redact::None, redact_key: None },
         duration: None,
@@ -111,7 +116,7 @@ fn observe(
     ready: &Sender<()>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
-    let output = Box::new(output::Output::stdout());
+    let output = Box::new(output::Output::stdout()?);
     let inner: Box<dyn Sink> = match config.output.format {
         Format::Explain => Box::new(Explain::new(output, Actors::BROWSER)),
         format @ (Format::Text | Format::Json) => sink::new(format, output),

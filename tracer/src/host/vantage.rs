@@ -6,6 +6,7 @@ use tracer_common::{
     counter::Counter,
     event::{Event, Hook, SegmentEvent},
     observe::Vantage,
+    value::Value,
     wire::{Encapsulations, address},
 };
 
@@ -69,7 +70,7 @@ impl Vantage for HostVantage<'_> {
         self.told.count(counter as usize);
     }
 
-    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+    fn tell_segment(&self, _value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         let mut event = SegmentEvent::BLANK;
         fill(&mut event);
         event.encapsulation = self.within.get().0;

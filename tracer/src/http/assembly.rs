@@ -98,6 +98,17 @@ impl Assembly {
         Head { bytes: bytes.into(), first, whole: false, missed, exchange }
     }
 
+    /// Bytes kept.
+    pub(super) const fn buffered(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives up the bytes: there is no room.
+    pub(super) fn give_up_bytes(&mut self) {
+        self.holed |= self.in_progress();
+        self.bytes = Vec::new();
+    }
+
     /// Events were lost.
     pub(super) const fn on_lost(&mut self) {
         self.missed = true;

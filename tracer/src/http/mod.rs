@@ -191,6 +191,19 @@ impl Conversation {
         self.tell_over(time);
     }
 
+    /// Bytes kept of heads and exchanges under way.
+    pub(crate) fn buffered(&self) -> usize {
+        self.low.assembly.buffered() + self.high.assembly.buffered() + self.queue.buffered()
+    }
+
+    /// Gives up the heads and the exchanges under way, and tells of these what is known: there is no room.
+    pub(crate) fn give_up_buffers(&mut self, time: u64) {
+        self.low.assembly.give_up_bytes();
+        self.high.assembly.give_up_bytes();
+        self.queue.give_up_all();
+        self.tell_over(time);
+    }
+
     /// The next finding.
     #[expect(clippy::should_implement_trait, reason = "more may come after None: not an iterator")]
     pub fn next(&mut self) -> Option<Finding> {

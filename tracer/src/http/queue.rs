@@ -96,6 +96,20 @@ impl Queue {
         }
     }
 
+    /// Bytes kept.
+    pub(super) fn buffered(&self) -> usize {
+        self.pending.iter().map(|pending| size_of::<Pending>() + pending.head.text_len()).sum()
+    }
+
+    /// Gives all of them up.
+    pub(super) fn give_up_all(&mut self) {
+        for pending in &mut self.pending {
+            pending.request.give_up();
+            pending.response.give_up();
+            pending.weaken(Confidence::Inferred);
+        }
+    }
+
     /// Takes out the oldest one if it is over, or one too many.
     pub(super) fn pop(&mut self) -> Option<Box<Pending>> {
         if self.pending.len() > MAX_PENDING {

@@ -20,6 +20,23 @@ impl Counters {
         Ok(Self(PerCpuArray::try_from(map).context("the map COUNTERS is not as expected")?))
     }
 
+    /// Events lost so far: rows of segments, anomalies, and the rest.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn lost(&self) -> Result<[u64; 3]> {
+        let of = |counter| self.total(counter as u32);
+        Ok([
+            of(Counter::SegmentEventsLost)?,
+            of(Counter::AnomalyEventsLost)?,
+            of(Counter::ControlEventsLost)? + of(Counter::HttpEventsLost)?,
+        ])
+    }
+
+    fn total(&self, index: u32) -> Result<u64> {
+        Ok(self.0.get(&index, 0).context("cannot read the counters")?.iter().sum())
+    }
+
     /// Reads them all.
     ///
     /// # Errors
@@ -27,8 +44,7 @@ impl Counters {
     pub fn read(&self) -> Result<Counted> {
         let mut totals = [0; Counter::COUNT];
         for (index, total) in (0..).zip(&mut totals) {
-            let of_cpus = self.0.get(&index, 0).context("cannot read the counters")?;
-            *total = of_cpus.iter().sum();
+            *total = self.total(index)?;
         }
         Ok(Counted::from_totals(&totals))
     }

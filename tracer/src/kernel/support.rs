@@ -124,6 +124,12 @@ pub fn locked_memory() -> String {
     format!("{limit}, {counts}")
 }
 
+/// CPUs that the kernel may have memory of maps for.
+#[must_use]
+pub fn cpus() -> u64 {
+    aya::util::nr_cpus().map_or(1, |cpus| cpus as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::too_old;

@@ -8,6 +8,7 @@ use crate::{
     clock,
     logging::note,
     record::Summary,
+    sink::output::Counts,
 };
 
 /// Why an observation ends.
@@ -33,12 +34,35 @@ impl Pipeline {
         if matches!(end, End::NoInterface) {
             note("no interface is left to trace");
         }
+        if !matches!(end, End::Told(Ending::ClosedPipe)) {
+            self.finish_losses().or_else(ended)?;
+        }
+        self.settle_output();
         let summary = self.summary(attachments)?;
         if !matches!(end, End::Told(Ending::ClosedPipe)) {
-            self.note_lost(&summary);
+            self.insist(true);
             self.analysis.tell_summary(&summary, epoch_now(), self.format).or_else(ended)?;
+            self.settle_output();
+            self.note_unwritten();
         }
         Ok(summary)
+    }
+
+    /// Lets the output have what is told, as long as it takes it.
+    fn settle_output(&self) {
+        if let Some(output) = &self.output {
+            output.settle();
+        }
+    }
+
+    fn note_unwritten(&self) {
+        let Some(Counts { made, written, .. }) = self.output.as_ref().map(|output| output.state().counts)
+        else {
+            return;
+        };
+        if made > written {
+            note(&format!("{} of {made} records could not be written", made - written));
+        }
     }
 
     fn tell_the_rest(&mut self) -> Result<(), Stop> {

@@ -49,6 +49,15 @@ pub struct RequestHead {
     pub truncated: bool,
 }
 
+impl RequestHead {
+    /// Bytes of its texts.
+    pub(crate) fn text_len(&self) -> usize {
+        let Self { method, target, path, query, domain, version, truncated: _ } = self;
+        let texts = [method, target, path, query, domain, version];
+        texts.into_iter().flatten().map(|text| text.as_str().len()).sum()
+    }
+}
+
 /// The head of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Response {

@@ -5,6 +5,7 @@
 
 mod anomaly;
 mod connection;
+mod degraded;
 mod exchange;
 mod segment;
 mod summary;
@@ -20,6 +21,7 @@ use tracer_common::wire::{Encapsulation, Encapsulations};
 
 pub use anomaly::Anomaly;
 pub use connection::{CloseReason, Closed, ConnState, Opened, SideTotals, StateChange, TcpState};
+pub use degraded::{Cause, Degraded, DegradedState, Step};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
@@ -132,7 +134,7 @@ pub enum NetworkType {
 pub struct Record {
     /// When it happened.
     pub timestamp: Timestamp,
-    /// The connection it is about; none for a summary.
+    /// The connection it is about; none for what is about the observation itself.
     pub connection: Option<Arc<Connection>>,
     /// What happened.
     pub body: Body,
@@ -156,6 +158,8 @@ pub enum Body {
     Segment(Box<SegmentSeen>),
     /// `connection.closed`.
     Closed(Box<Closed>),
+    /// `tracer.degraded`: less is told than was asked for.
+    Degraded(Degraded),
     /// `tracer.summary`.
     Summary(Box<Summary>),
 }
@@ -177,6 +181,8 @@ pub enum EventName {
     Segment,
     /// `connection.closed`.
     Closed,
+    /// `tracer.degraded`.
+    Degraded,
     /// `tracer.summary`.
     Summary,
 }
@@ -193,6 +199,7 @@ impl Body {
             Self::State(_) => EventName::State,
             Self::Segment(_) => EventName::Segment,
             Self::Closed(_) => EventName::Closed,
+            Self::Degraded(_) => EventName::Degraded,
             Self::Summary(_) => EventName::Summary,
         }
     }
@@ -210,6 +217,7 @@ impl EventName {
             Self::State => "connection.state",
             Self::Segment => "tcp.segment",
             Self::Closed => "connection.closed",
+            Self::Degraded => "tracer.degraded",
             Self::Summary => "tracer.summary",
         }
     }

@@ -43,6 +43,15 @@ pub struct Summary {
     /// Exchanges reported.
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,
+    /// Connections whose heads and exchanges under way were given up to make room for those of others.
+    #[serde(rename = "tracer.buffers.given_up", skip_serializing_if = "is_zero")]
+    pub buffers_given_up: u64,
+    /// Records written before this one, where a writer of its own writes them.
+    #[serde(rename = "tracer.records.written", skip_serializing_if = "Option::is_none")]
+    pub records_written: Option<u64>,
+    /// Records lost: there was no room for them while the output took none.
+    #[serde(rename = "tracer.records.lost", skip_serializing_if = "Option::is_none")]
+    pub records_lost: Option<u64>,
     /// Where frames were observed, as "eth0 ingress xdp native".
     #[serde(rename = "tracer.attachments", serialize_with = "harmless_list")]
     pub attachments: Vec<String>,
@@ -58,6 +67,11 @@ impl Counts {
     pub fn total(&self) -> u64 {
         self.0.iter().map(|(_, count)| count).sum()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn serialize_counts<S: Serializer>(prefix: &str, counts: &Counts, serializer: S) -> Result<S::Ok, S::Error> {

@@ -27,7 +27,7 @@ pub mod units;
 
 pub use explain::{Actors, Explain};
 pub use json::Json;
-pub use output::Output;
+pub use output::{Output, Queued};
 pub use text::TextLines;
 
 /// Where records go.

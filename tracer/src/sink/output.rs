@@ -5,17 +5,28 @@
 //!                    └ what could not be written stays here for the next try
 //! ```
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek as _, Write};
-use std::path::{Path, PathBuf};
+//!
+//! [`Output`] writes at once, and waits for whoever reads: right for a replay. [`Queued`] has a thread that writes, never
+//! waits, and counts what it has to give up: right for live traffic.
+
+mod queue;
+mod queued;
+mod target;
+mod writer;
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use self::queue::Counts;
+pub use self::queued::{Queued, State};
+use self::target::{Device, Target};
 
 /// Bytes of lines that are collected before they are written: what a pipe holds, and about 150 JSON lines. It is also
 /// all that waits when nothing can be written.
 const BUFFER_SIZE: usize = 64 * 1024;
 
-/// A buffered place for lines. Clones are handles to the same place, so that the owner of a sink can still
-/// [`reopen`](Self::reopen) what the sink writes to.
+/// A buffered place for lines. Clones are handles to the same place.
 ///
 /// A closed pipe is [`ErrorKind::BrokenPipe`]: a quiet end, for the caller to treat as such.
 #[derive(Clone)]
@@ -23,38 +34,19 @@ pub struct Output(Arc<Mutex<Lines<Target>>>);
 
 impl Output {
     /// Standard output.
-    #[must_use]
-    pub fn stdout() -> Self {
-        Self::new(Target::Stdout(io::stdout()))
+    pub fn stdout() -> io::Result<Self> {
+        Ok(Self::new(Target::stdout()?))
     }
 
     /// The file at `path`, created if need be, otherwise continued.
     ///
     /// Open it before the work begins: the error says what is wrong with the path and what to do.
     pub fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(Target::File(open(path)?, path.to_owned())))
+        Ok(Self::new(Target::file(path)?))
     }
 
     fn new(target: Target) -> Self {
         Self(Arc::new(Mutex::new(Lines { buffer: Vec::with_capacity(BUFFER_SIZE), target })))
-    }
-
-    /// Opens the file's path anew, after it was renamed (logrotate); standard output stays as it is.
-    ///
-    /// Lines so far go to the old file, as far as it takes them. If the path cannot be opened, the old file is kept.
-    pub fn reopen(&self) -> io::Result<()> {
-        let mut lines = self.lock();
-        let path = match &lines.target {
-            Target::Stdout(_) => return lines.flush(),
-            Target::File(_, path) => path.clone(),
-        };
-        let file = open(&path).map_err(|error| {
-            io::Error::new(error.kind(), format!("{error}; lines still go to the file opened before"))
-        })?;
-        // A full disk may be the very reason for the new file: what the old one does not take goes to the new one.
-        let _ = lines.flush();
-        lines.target = Target::File(file, path);
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines<Target>> {
@@ -74,81 +66,6 @@ impl Write for Output {
     }
 }
 
-/// Opens `path` for appending.
-fn open(path: &Path) -> io::Result<File> {
-    let shown = path.display();
-    OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-        let parent = path.parent().unwrap_or(path).display();
-        let advice = if error.kind() == ErrorKind::IsADirectory {
-            format!("it is a directory: name a file in it, as {shown}/tracer.log")
-        } else if error.kind() == ErrorKind::NotFound {
-            format!("{error}: create the directory {parent} first, or name another file")
-        } else {
-            format!("{error}: name a file that this user may write to")
-        };
-        io::Error::new(error.kind(), format!("cannot write to {shown}: {advice}"))
-    })
-}
-
-/// Something that takes bytes, and can perhaps take the last of them back.
-trait Device: Write {
-    /// Undoes the writing of the last `count` bytes; says whether it could.
-    fn take_back(&mut self, count: usize) -> bool;
-
-    /// What an error should call it.
-    fn name(&self) -> String;
-}
-
-/// Where an [`Output`] writes to.
-enum Target {
-    /// Standard output: a terminal, a pipe, or a file that belongs to somebody else.
-    Stdout(io::Stdout),
-    /// A file of our own and the path it was opened at.
-    File(File, PathBuf),
-}
-
-impl Write for Target {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File(file, _) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(stdout) => stdout.flush(),
-            Self::File(file, _) => file.flush(),
-        }
-    }
-}
-
-impl Device for Target {
-    fn take_back(&mut self, count: usize) -> bool {
-        match self {
-            Self::Stdout(_) => false,
-            Self::File(file, _) => cut_end(file, count as u64).unwrap_or(false),
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Stdout(_) => "standard output".into(),
-            Self::File(_, path) => path.display().to_string(),
-        }
-    }
-}
-
-/// Removes the last `count` bytes that were written, unless somebody else has appended something since.
-fn cut_end(file: &mut File, count: u64) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    let is_ours = metadata.is_file() && file.stream_position()? == metadata.len() && count <= metadata.len();
-    if is_ours {
-        file.set_len(metadata.len() - count)?;
-    }
-    Ok(is_ours)
-}
-
 /// The buffer in front of a device.
 struct Lines<D: Device> {
     /// Lines not written yet. It begins in the middle of one only if the device kept the first half.
@@ -166,39 +83,59 @@ impl<D: Device> Lines<D> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut written = 0;
-        let mut result = Ok(());
-        while result.is_ok() && written < self.buffer.len() {
-            match self.target.write(&self.buffer[written..]) {
-                Ok(0) => result = Err(ErrorKind::WriteZero.into()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => result = Err(error),
-            }
-        }
-        if result.is_err() {
-            written -= self.take_back_torn_line(written);
-        }
+        let (written, result) = write_whole_lines(&mut self.target, &self.buffer, |_| {});
         self.buffer.drain(..written);
-        result.and_then(|()| self.target.flush()).map_err(|error| self.explain(error))
+        result
     }
+}
 
-    /// Removes the half of a line that the device took last; how many bytes it was.
-    fn take_back_torn_line(&mut self, written: usize) -> usize {
-        let last_end = self.buffer[..written].iter().rposition(|&byte| byte == b'\n');
-        let torn = written - last_end.map_or(0, |end| end + 1);
-        if torn > 0 && self.target.take_back(torn) { torn } else { 0 }
-    }
-
-    /// What could not be done, where, and what became of the lines.
-    fn explain(&self, error: io::Error) -> io::Error {
-        if error.kind() == ErrorKind::BrokenPipe {
-            return error;
+/// Writes `bytes`, and how many of them were: all, or as many whole lines as the device takes. It ends in the middle of a
+/// line only if the device kept the first half. `progress` is told how far it got after each step.
+fn write_whole_lines<D: Device>(
+    device: &mut D,
+    bytes: &[u8],
+    mut progress: impl FnMut(usize),
+) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    let mut result = Ok(());
+    while result.is_ok() && written < bytes.len() {
+        match device.write(piece(&bytes[written..], device.piece())) {
+            Ok(0) => result = Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => result = Err(error),
         }
-        let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-        let advice = if is_full { "; free some space: the lines written so far are whole" } else { "" };
-        io::Error::new(error.kind(), format!("cannot write to {}: {error}{advice}", self.target.name()))
+        progress(written);
     }
+    if result.is_err() {
+        let last_end = bytes[..written].iter().rposition(|&byte| byte == b'\n');
+        let torn = written - last_end.map_or(0, |end| end + 1);
+        if torn > 0 && device.take_back(torn) {
+            written -= torn;
+        }
+    }
+    let result = result.and_then(|()| device.flush()).map_err(|error| explain(device, error));
+    (written, result)
+}
+
+/// The lines at the front that are together at most `most` bytes; one line if it is longer.
+fn piece(bytes: &[u8], most: usize) -> &[u8] {
+    if bytes.len() <= most {
+        return bytes;
+    }
+    let is_end = |byte: &u8| *byte == b'\n';
+    let end = bytes[..most].iter().rposition(is_end).or_else(|| bytes.iter().position(is_end));
+    end.map_or(bytes, |end| &bytes[..=end])
+}
+
+/// What could not be done, where, and what became of the lines.
+fn explain<D: Device>(device: &D, error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::BrokenPipe {
+        return error;
+    }
+    let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    let advice = if is_full { "; free some space: the lines written so far are whole" } else { "" };
+    io::Error::new(error.kind(), format!("cannot write to {}: {error}{advice}", device.name()))
 }
 
 impl<D: Device> Drop for Lines<D> {
@@ -212,6 +149,7 @@ impl<D: Device> Drop for Lines<D> {
 mod tests {
     use std::env;
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -245,6 +183,10 @@ mod tests {
             self.can_take_back
         }
 
+        fn piece(&self) -> usize {
+            usize::MAX
+        }
+
         fn name(&self) -> String {
             "the small disk".into()
         }
@@ -255,7 +197,7 @@ mod tests {
     }
 
     /// An empty directory of its own for a test.
-    fn directory(test: &str) -> PathBuf {
+    pub(super) fn directory(test: &str) -> PathBuf {
         let path = env::temp_dir().join(format!("tracer-output-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a temporary directory");
@@ -298,35 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_continued_and_reopened_after_it_was_renamed() {
-        let directory = directory("reopen");
-        let (path, old) = (directory.join("a.log"), directory.join("a.log.1"));
-        fs::write(&path, "before\n").expect("the file can be written");
-        let mut output = Output::file(&path).expect("the file can be opened");
-        output.write_all(b"old\n").expect("the buffer has room");
-        fs::rename(&path, &old).expect("the file can be renamed");
-        output.reopen().expect("the path can be opened again");
-        output.write_all(b"new\n").expect("the buffer has room");
-        output.flush().expect("the file can be written");
-        assert_eq!(fs::read_to_string(&old).expect("the old file is there"), "before\nold\n");
-        assert_eq!(fs::read_to_string(&path).expect("the new file is there"), "new\n");
-        fs::remove_dir_all(directory).expect("the directory can be removed");
-    }
-
-    #[test]
-    fn the_old_file_is_kept_when_its_path_cannot_be_opened_again() {
-        let directory = directory("kept");
-        let path = directory.join("a.log");
-        let mut output = Output::file(&path).expect("the file can be opened");
-        let old = directory.join("old");
-        fs::rename(&path, &old).expect("the file can be renamed");
-        fs::create_dir(&path).expect("a directory in its place");
-        let error = output.reopen().expect_err("a directory is not a file");
-        assert!(error.to_string().ends_with("lines still go to the file opened before"), "{error}");
-        output.write_all(b"line\n").expect("the buffer has room");
-        output.flush().expect("the file can be written");
-        assert_eq!(fs::read_to_string(&old).expect("the old file is there"), "line\n");
-        fs::remove_dir_all(directory).expect("the directory can be removed");
+    fn a_piece_is_made_of_whole_lines_or_is_one_long_line() {
+        let bytes = b"one\ntwo\nthree is long\nfour\n";
+        assert_eq!(piece(bytes, 100), bytes);
+        assert_eq!(piece(bytes, 10), b"one\ntwo\n");
+        assert_eq!(piece(&bytes[8..], 6), b"three is long\n");
+        assert_eq!(piece(b"no end", 3), b"no end");
     }
 
     #[test]
@@ -336,20 +255,6 @@ mod tests {
         assert!(error.contains("it is a directory: name a file in it"), "{error}");
         let error = Output::file(&directory.join("no/a.log")).err().expect("there is no such directory");
         assert!(error.to_string().contains("create the directory"), "{error}");
-        fs::remove_dir_all(directory).expect("the directory can be removed");
-    }
-
-    #[test]
-    fn a_torn_line_is_cut_off_a_file_but_not_what_others_appended() {
-        let directory = directory("cut");
-        let path = directory.join("a.log");
-        let mut file = open(&path).expect("the file can be opened");
-        file.write_all(b"one\ntw").expect("the file can be written");
-        assert!(cut_end(&mut file, 2).expect("the file can be cut"));
-        assert_eq!(fs::read(&path).expect("the file is there"), b"one\n");
-        file.write_all(b"tw").expect("the file can be written");
-        open(&path).and_then(|mut other| other.write_all(b"other\n")).expect("another writer");
-        assert!(!cut_end(&mut file, 2).expect("the file can be looked at"));
         fs::remove_dir_all(directory).expect("the directory can be removed");
     }
 

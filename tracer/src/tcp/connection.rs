@@ -88,6 +88,9 @@ struct Carried {
     held: Said,
 }
 
+/// What is held back at most for a segment whose event may have been lost.
+const MAX_HELD: usize = 256;
+
 /// What a connection has to say, with the time in ns.
 pub(crate) type Said = Vec<(u64, Body)>;
 
@@ -175,6 +178,11 @@ impl Connection {
         self.http().on_event(facts, bytes);
         // What a message says comes after the segment that carried it, if segments are told.
         if self.wanted.segments {
+            // The events of segments that carried as many must be lost.
+            if let Some(carried) = self.carried.as_mut().filter(|carried| carried.held.len() >= MAX_HELD) {
+                said.append(&mut carried.held);
+                carried.messages.clear();
+            }
             let mut held =
                 self.carried.as_mut().map(|carried| std::mem::take(&mut carried.held)).unwrap_or_default();
             self.tell_http(&mut held);
@@ -194,6 +202,23 @@ impl Connection {
         {
             self.turn(client_is_low);
         }
+    }
+
+    /// Bytes kept of its messages.
+    pub(crate) fn buffered(&self) -> usize {
+        let held = self.carried.as_ref().map_or(0, |carried| carried.held.len() * size_of::<(u64, Body)>());
+        self.http.as_ref().map_or(0, |http| http.buffered()) + held
+    }
+
+    /// Gives up what is kept of its messages: there is no room.
+    pub(crate) fn give_up_buffers(&mut self, now: u64, said: &mut Said) {
+        if let Some(carried) = self.carried.take() {
+            said.extend(carried.held);
+        }
+        if let Some(http) = &mut self.http {
+            http.give_up_buffers(now);
+        }
+        self.tell_http(said);
     }
 
     /// Repairs the direction of a connection whose SYN was not seen.

@@ -2,6 +2,7 @@
 //!
 //! - `attach`: where the programs go, and what happens when somebody else is there
 //! - `differential`: the same frames through the kernel programs and the host's side of the observer
+//! - `memory`: what the kernel sets aside is what was computed
 //! - `process`: the program as it is started, signalled and killed
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test kernel -- --ignored`.
@@ -9,6 +10,7 @@
 
 mod attach;
 mod differential;
+mod memory;
 mod process;
 
 use std::thread;

@@ -42,6 +42,8 @@ impl Tracer {
         }
         if hooks > 0 {
             let line = self.line();
+            assert!(line.starts_with("tracer: memory: at most "), "{line}");
+            let line = self.line();
             assert!(line.starts_with("tracer: runs as nobody, "), "{line}");
         }
     }

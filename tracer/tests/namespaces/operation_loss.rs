@@ -67,7 +67,7 @@ impl Load<'_> {
 }
 
 /// What the kernel programs of a tracer have counted: events told and events lost.
-fn counted(tracer: Pid) -> (u64, u64) {
+pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
     let files = fs::read_dir(format!("/proc/{tracer}/fdinfo")).expect("tracer is running");
     let counters = files.flatten().find_map(|file| {
         let text = fs::read_to_string(file.path()).ok()?;
@@ -81,7 +81,15 @@ fn counted(tracer: Pid) -> (u64, u64) {
         |counter: Counter| counters.get(&(counter as u32), 0).expect("the kernel tells").iter().sum::<u64>();
     (
         of(Counter::SegmentEvents) + of(Counter::HttpEvents),
-        of(Counter::SegmentEventsLost) + of(Counter::HttpEventsLost),
+        [
+            Counter::SegmentEventsLost,
+            Counter::AnomalyEventsLost,
+            Counter::ControlEventsLost,
+            Counter::HttpEventsLost,
+        ]
+        .map(of)
+        .iter()
+        .sum(),
     )
 }
 
@@ -122,8 +130,10 @@ fn check_summary(trace: &Trace, told: u64, lost: u64) {
     assert!(lost > 1000, "only {lost} events were lost: that is no test");
     let summary = trace.summary();
     assert_eq!(summary.number("tracer.events.received"), told, "{summary:#}");
-    let by_cause = ["segment_ring_full", "http_ring_full"]
-        .map(|cause| summary.number(&format!("tracer.events.lost.{cause}")));
+    let by_cause = ["segment", "anomaly", "control", "http"].map(|value| {
+        let name = format!("tracer.events.lost.{value}_ring_full");
+        if summary.has(&name) { summary.number(&name) } else { 0 }
+    });
     assert_eq!(by_cause.iter().sum::<u64>(), lost, "{summary:#}");
     assert!(trace.errors.contains("--ring-bytes"), "nobody was told what to do:\n{}", trace.errors);
 }

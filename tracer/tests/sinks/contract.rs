@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tracer::record::{
-    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened,
-    Outcome, Purpose, Record, Request, RequestHead, Response, ResponseFraming, Side, StateChange, TcpState,
-    Text,
+    Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
+    Exchange, NetworkType, Opened, Outcome, Purpose, Record, Request, RequestHead, Response, ResponseFraming,
+    Side, StateChange, Step, TcpState, Text,
 };
 use tracer::sink::Format;
 
@@ -49,6 +49,12 @@ fn purposes() -> Vec<Purpose> {
         Retransmission, AfterGap, OutOfOrder, DuplicateAck, WindowFull, WindowOpen, KeepAlive, AcknowledgesUnseen,
         Other,
     })
+}
+
+/// A record of a connection, but for those of none.
+fn of_body(body: Body) -> Record {
+    let record = record(0, body);
+    if matches!(record.body, Body::Degraded(_)) { Record { connection: None, ..record } } else { record }
 }
 
 fn of_connection(connection: Connection) -> Record {
@@ -107,6 +113,15 @@ fn variants() -> Vec<(String, Body)> {
             format!("exchange, {anomaly:?}"),
             with_exchange(|exchange| exchange.anomalies = [anomaly].into()),
         );
+    }
+    for state in all!(DegradedState { Entered, Left }) {
+        for step in all!(Step { Segments, Anomalies, Control, Records }) {
+            for cause in all!(Cause { ReaderBehind, RingFull, OutputBlocked, OutputFull, OutputFailed }) {
+                let duration_ns = (state == DegradedState::Left).then_some(1);
+                let degraded = Degraded { state, step, cause, lost: 1, duration_ns };
+                add(format!("degraded, {degraded:?}"), Body::Degraded(degraded));
+            }
+        }
     }
     for outcome in all!(Outcome { Complete, NoResponse, RequestAborted, ResponseTruncated, NotObserved }) {
         add(format!("exchange, {outcome:?}"), with_exchange(|exchange| exchange.outcome = outcome));
@@ -190,7 +205,7 @@ fn check(name: &str, line: &str) {
 #[test]
 fn every_variant_of_every_enum_is_in_the_schema() {
     for (name, body) in variants() {
-        check(&name, &line(record(0, body)));
+        check(&name, &line(of_body(body)));
     }
     for network_type in all!(NetworkType { Ipv4, Ipv6 }) {
         check("network type", &line(of_connection(Connection { network_type, ..connection() })));
@@ -221,7 +236,7 @@ fn a_line_is_flat_and_begins_with_the_time_and_the_name() {
     let mut rows = variants();
     rows.extend(extremes().into_iter().map(|(name, body)| (name.to_owned(), body)));
     for (name, body) in rows {
-        let value: Value = serde_json::from_str(&line(record(0, body))).expect("JSON");
+        let value: Value = serde_json::from_str(&line(of_body(body))).expect("JSON");
         for (key, value) in value.as_object().expect("an object") {
             let list = value.as_array().into_iter().flatten();
             let is_flat = |value: &Value| !value.is_object() && !value.is_array() && !value.is_f64();

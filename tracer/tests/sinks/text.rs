@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tracer::record::{
-    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened,
-    Outcome, Purpose, Record, Request, Response, ResponseFraming, Side, SideTotals, StateChange, TcpState,
+    Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
+    Exchange, NetworkType, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming, Side,
+    SideTotals, StateChange, Step, TcpState,
 };
 use tracer::sink::Format;
 
@@ -140,6 +141,22 @@ fn an_ipv6_address_is_in_brackets() {
 }
 
 #[test]
+fn what_is_given_up_is_told_when_it_begins_and_when_it_is_over() {
+    let phrase = |state, step, cause, duration_ns| {
+        phrase(Body::Degraded(Degraded { state, step, cause, lost: 12, duration_ns }))
+    };
+    assert_eq!(
+        phrase(DegradedState::Entered, Step::Segments, Cause::ReaderBehind, None),
+        "DEGRADED: rows of segments are given up, the ring buffer fills faster than it is read: 12 lost so far \
+         (give it more with --ring-bytes)"
+    );
+    assert_eq!(
+        phrase(DegradedState::Left, Step::Records, Cause::OutputFull, Some(2_000_000_000)),
+        "no longer degraded: 12 records were lost, the disk is full for 2.0 s"
+    );
+}
+
+#[test]
 fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
     let expected = "\
 00:00:00.000000 summary after 10 s at veth0 ingress xdp native, veth0 egress tcx
@@ -147,6 +164,7 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
   connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted
   exchanges    12
   events       120 received, 3 LOST (ring_full 3)
+  records      30 written, 2 LOST
 ";
     assert_eq!(written(&[summary()], Format::Text), expected);
 }

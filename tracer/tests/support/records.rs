@@ -50,6 +50,9 @@ pub(crate) fn summary() -> Record {
         half_open: 2,
         evicted: 0,
         exchanges: 12,
+        buffers_given_up: 3,
+        records_written: Some(30),
+        records_lost: Some(2),
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
     };
     Record { timestamp: Timestamp(START), connection: None, body: Body::Summary(Box::new(summary)) }

@@ -599,6 +599,9 @@ fn whatever_is_lost_what_is_told_is_true() {
         let mut answered = 0;
         for n in 0..40u16 {
             wire.client(get(&format!("/{n}")));
+            if seed % 2 == 0 && random(10) == 0 {
+                wire.give_up_buffers();
+            }
             while answered <= n && random(3) > 0 {
                 let content = "x".repeat(usize::from(answered));
                 let status = 210 + answered;
@@ -657,6 +660,7 @@ fn events_that_make_no_sense_do_no_harm() {
             match random(20) {
                 0 => conversation.on_lost(random(2) == 0),
                 1 => conversation.on_fin(random(2) == 0, random(99), random(2), time),
+                2 => conversation.give_up_buffers(time),
                 _ => conversation.on_event(&facts, bytes),
             }
         }

@@ -131,6 +131,11 @@ impl Wire {
         self.server_fin().client_fin().finish(End::Closed)
     }
 
+    /// There is no room for what is kept.
+    pub(super) fn give_up_buffers(&mut self) {
+        self.conversation.give_up_buffers(0);
+    }
+
     pub(super) fn conversation(&self) -> &Conversation {
         &self.conversation
     }

@@ -22,7 +22,12 @@ pub(super) fn text(
         Body::Opened(opened) => self::opened(&mut out, opened, story)?,
         Body::Exchange(exchange) => self::exchange(&mut out, exchange, actors)?,
         Body::Closed(closed) => self::closed(&mut out, closed, actors, story, at)?,
-        Body::Request(_) | Body::Response(_) | Body::State(_) | Body::Segment(_) | Body::Summary(_) => {
+        Body::Request(_)
+        | Body::Response(_)
+        | Body::State(_)
+        | Body::Segment(_)
+        | Body::Degraded(_)
+        | Body::Summary(_) => {
             if !story.has_segments {
                 phrase::body(&mut out, body)?;
             }

@@ -4,8 +4,9 @@ use std::fmt::{Result, Write};
 
 use super::interface_name;
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, Connection, Counts, Exchange, Opened, Outcome, Request,
-    RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals, StateChange, Summary, TcpState,
+    Body, Cause, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedState, Exchange,
+    Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals,
+    StateChange, Summary, TcpState,
 };
 use crate::sink::units::{count, duration, size};
 
@@ -19,6 +20,7 @@ pub fn body(out: &mut dyn Write, body: &Body) -> Result {
         Body::State(change) => state(out, change),
         Body::Segment(segment) => self::segment(out, segment),
         Body::Closed(closed) => self::closed(out, closed),
+        Body::Degraded(degraded) => self::degraded(out, degraded),
         Body::Summary(summary) => self::summary(out, summary),
     }
 }
@@ -208,6 +210,25 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
     Ok(())
 }
 
+/// `DEGRADED: rows of segments are given up, the ring buffer is full: 12 lost so far`.
+pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
+    let Degraded { state, step, cause, lost, duration_ns } = degraded;
+    let (step, cause) = (step.words(), cause.words());
+    match state {
+        DegradedState::Entered => {
+            write!(out, "DEGRADED: {step} are given up, {cause}: {lost} lost so far")?;
+            if matches!(degraded.cause, Cause::ReaderBehind | Cause::RingFull) {
+                write!(out, " (give it more with --ring-bytes)")?;
+            }
+            Ok(())
+        }
+        DegradedState::Left => {
+            write!(out, "no longer degraded: {lost} {step} were lost, {cause}")?;
+            duration_ns.map_or(Ok(()), |ns| write!(out, " for {}", duration(ns)))
+        }
+    }
+}
+
 /// A short block.
 pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     let Summary { frames, segments, opened, closed, open, half_open, evicted, exchanges, .. } = summary;
@@ -228,7 +249,11 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
         summary.events_received,
         if lost > 0 { "LOST" } else { "lost" }
     )?;
-    counts(out, &summary.events_lost)
+    counts(out, &summary.events_lost)?;
+    match (summary.records_written, summary.records_lost) {
+        (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),
+        _ => Ok(()),
+    }
 }
 
 /// ` (not_tcp 12, other_port 3)`.

@@ -689,9 +689,34 @@ fn the_table_never_holds_more_than_it_may() {
         let deadlines = wire.tracker.attempts.len() + wire.tracker.deadlines.len();
         assert!(deadlines <= 8 * ROOM, "{deadlines} deadlines after {number}");
     }
-    let totals =
-        Totals { opened: 100_000, closed: 99_000, open: 500, half_open: 500, evicted: 99_000, exchanges: 0 };
+    let totals = Totals {
+        opened: 100_000,
+        closed: 99_000,
+        open: 500,
+        half_open: 500,
+        evicted: 99_000,
+        ..Totals::default()
+    };
     assert_eq!(wire.tracker.totals(), totals);
+}
+
+#[test]
+fn what_is_kept_of_messages_stays_within_its_bound_and_what_is_given_up_is_not_observed() {
+    const ROOM: usize = 4096;
+    let mut wire = Wire::new(Limits { buffer_bytes: ROOM, ..limits() });
+    for number in 0..1000 {
+        // Each waits for a response.
+        another(&mut wire, number, ">S <SA >A >G");
+        assert!(wire.tracker.buffered <= ROOM, "after {number}");
+    }
+    let given_up = wire.tracker.totals().buffers_given_up;
+    assert!(given_up > 900 && given_up < 1000, "{given_up}");
+    assert_eq!(wire.tracker.totals().exchanges, given_up);
+    let mut wire = Wire::new(Limits { buffer_bytes: 0, ..limits() });
+    let words = wire.run(">S <SA >A >G <O >G <O").finish().words();
+    let exchanges: Vec<_> = words.iter().filter(|words| words.starts_with("exchange")).collect();
+    assert_eq!(exchanges, ["exchange 1 - NotObserved Inferred", "exchange 2 - NotObserved Inferred"]);
+    assert_eq!(wire.tracker.buffered, 0);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use tracer_common::{
     http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
     observe::{Frame, Table, Tables, Vantage, observe},
     seq::Seq,
+    value::Value,
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
@@ -175,7 +176,7 @@ impl Vantage for Place {
 
     fn count(&self, _counter: tracer_common::counter::Counter) {}
 
-    fn tell_segment(&self, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+    fn tell_segment(&self, _value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         if FULL.with_borrow(|full| *full) {
             return false;
         }
@@ -411,6 +412,7 @@ fn words(body: &Body) -> String {
             format!("exchange {} {status} {:?} {:?}", exchange.index, exchange.outcome, exchange.confidence)
         }
         Body::Closed(closed) => closed_words(closed),
+        Body::Degraded(_) => "degraded".to_owned(),
         Body::Summary(_) => "summary".to_owned(),
     }
 }

@@ -22,7 +22,7 @@ fn what_a_full_ring_loses_is_counted_and_told_afterwards() {
         assert!(kernel.run(program, &syn, "a SYN, repeated"), "the kernel makes such a frame");
     }
     let counters = kernel.counters();
-    let lost = counters[Counter::SegmentEventsLost as usize];
+    let lost = counters[Counter::ControlEventsLost as usize];
     assert!(lost > 0, "the ring is too small for all of them");
     assert_eq!(
         kernel.next_events().len() as u64,

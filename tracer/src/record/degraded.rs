@@ -1,0 +1,93 @@
+//! What is given up when there is too much.
+
+use serde::Serialize;
+
+/// `tracer.degraded`: less is told than was asked for, from now on or no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Degraded {
+    /// Whether it begins or is over.
+    #[serde(rename = "tracer.degraded.state")]
+    pub state: DegradedState,
+    /// What is given up.
+    #[serde(rename = "tracer.degraded.step")]
+    pub step: Step,
+    /// Why.
+    #[serde(rename = "tracer.degraded.cause")]
+    pub cause: Cause,
+    /// How many were lost since it began.
+    #[serde(rename = "tracer.degraded.lost")]
+    pub lost: u64,
+    /// How long it took, from the first loss noticed to the last; only once it is over.
+    #[serde(rename = "tracer.degraded.duration_ns", skip_serializing_if = "Option::is_none")]
+    pub duration_ns: Option<u64>,
+}
+
+/// Whether it begins or is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradedState {
+    /// It begins.
+    Entered,
+    /// It is over.
+    Left,
+}
+
+/// What is given up, the least valuable first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Rows of the list of segments.
+    Segments,
+    /// Events of anomalies.
+    Anomalies,
+    /// Events of the start and the end of connections, and of messages.
+    Control,
+    /// Records.
+    Records,
+}
+
+/// Why it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The ring buffer fills faster than it is read.
+    ReaderBehind,
+    /// The ring buffer is full.
+    RingFull,
+    /// Who reads the records is too slow, or has stopped.
+    OutputBlocked,
+    /// The disk is full.
+    OutputFull,
+    /// The records cannot be written for another reason.
+    OutputFailed,
+}
+
+impl Step {
+    /// All of them, the least valuable first.
+    pub const ALL: [Self; 4] = [Self::Segments, Self::Anomalies, Self::Control, Self::Records];
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Segments => "rows of segments",
+            Self::Anomalies => "events of anomalies",
+            Self::Control => "events of connections and messages",
+            Self::Records => "records",
+        }
+    }
+}
+
+impl Cause {
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ReaderBehind => "the ring buffer fills faster than it is read",
+            Self::RingFull => "the ring buffer is full",
+            Self::OutputBlocked => "who reads the output is too slow",
+            Self::OutputFull => "the disk is full",
+            Self::OutputFailed => "the output cannot be written",
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What waits to be written: whole records, within a bound.
+//!
+//! Pure: no thread, no clock, no device.
+
+use std::collections::VecDeque;
+
+use super::{BUFFER_SIZE, target::Target};
+
+/// What the place of a record in a batch takes.
+const END_SIZE: usize = size_of::<u32>();
+
+/// Records to be written one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Their lines.
+    pub(super) bytes: Vec<u8>,
+    /// Where each record ends.
+    ends: Vec<u32>,
+}
+
+impl Batch {
+    fn with_capacity() -> Self {
+        Self { bytes: Vec::with_capacity(BUFFER_SIZE), ends: Vec::new() }
+    }
+
+    fn push(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+    }
+
+    /// How many records there are within the first `len` bytes.
+    pub(super) fn records_within(&self, len: usize) -> u64 {
+        self.ends.partition_point(|&end| end as usize <= len) as u64
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.len() + self.ends.len() * END_SIZE
+    }
+}
+
+/// What is next to do.
+pub(super) enum Item {
+    /// Write these.
+    Lines(Batch),
+    /// Write to this from now on.
+    Reopen(Target),
+}
+
+/// What became of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records handed over.
+    pub made: u64,
+    /// Records written as a whole.
+    pub written: u64,
+    /// Records given up: there was no room for them.
+    pub lost: u64,
+}
+
+/// What waits to be written.
+pub(super) struct Queue {
+    /// The batch that records are added to.
+    filling: Batch,
+    waiting: VecDeque<Item>,
+    /// Size of all batches, also of one under way.
+    size: usize,
+    limit: usize,
+    /// Whether even a batch that is not full is to be written.
+    flushed: bool,
+    /// An empty batch, kept for its memory.
+    spare: Option<Batch>,
+    /// Size and records of the batch under way.
+    under_way: Option<usize>,
+    /// Whether records are taken beyond the limit.
+    pub(super) insists: bool,
+    pub(super) counts: Counts,
+}
+
+impl Queue {
+    /// Nothing waits; at most `limit` bytes will.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            filling: Batch::with_capacity(),
+            waiting: VecDeque::new(),
+            size: 0,
+            limit,
+            flushed: false,
+            spare: None,
+            under_way: None,
+            insists: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes one record, or counts it as lost.
+    pub(super) fn push(&mut self, record: &[u8]) {
+        self.counts.made += 1;
+        let size = record.len() + END_SIZE;
+        if self.size + size > self.limit && !self.insists {
+            self.counts.lost += 1;
+            return;
+        }
+        if self.filling.bytes.len() + record.len() > BUFFER_SIZE {
+            self.close_batch();
+        }
+        self.size += size;
+        self.filling.push(record);
+    }
+
+    /// Whether there is something to do.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.waiting.is_empty() || self.flushed && !self.filling.bytes.is_empty()
+    }
+
+    /// Whether all that was handed over is written.
+    pub(super) fn is_done(&self) -> bool {
+        self.under_way.is_none() && self.waiting.is_empty() && self.filling.bytes.is_empty()
+    }
+
+    /// Whether at most half of the room is taken: there is some for what comes in a while.
+    pub(super) fn has_room(&self) -> bool {
+        self.size <= self.limit / 2
+    }
+
+    /// Asks for everything to be written.
+    pub(super) fn flush(&mut self) {
+        self.flushed = true;
+    }
+
+    /// What to do next.
+    pub(super) fn take(&mut self) -> Option<Item> {
+        if !self.is_ready() {
+            return None;
+        }
+        if self.waiting.is_empty() {
+            self.close_batch();
+        }
+        if self.waiting.len() <= 1 {
+            self.flushed &= !self.filling.bytes.is_empty();
+        }
+        let item = self.waiting.pop_front();
+        if let Some(Item::Lines(batch)) = &item {
+            self.under_way = Some(batch.size());
+        }
+        item
+    }
+
+    /// The batch under way is written, or given up.
+    pub(super) fn finish(&mut self, mut batch: Batch) {
+        self.size -= self.under_way.take().unwrap_or_default();
+        // One long line must not be paid for ever after.
+        if batch.bytes.capacity() <= 2 * BUFFER_SIZE {
+            batch.bytes.clear();
+            batch.ends.clear();
+            self.spare = Some(batch);
+        }
+    }
+
+    /// From here on lines go to `target`.
+    pub(super) fn reopen(&mut self, target: Target) {
+        self.close_batch();
+        if let Some(Item::Reopen(last)) = self.waiting.back_mut() {
+            *last = target;
+        } else {
+            self.waiting.push_back(Item::Reopen(target));
+        }
+    }
+
+    /// The next target, although lines still wait for the one before it: that one takes none.
+    pub(super) fn take_reopened(&mut self) -> Option<Target> {
+        let place = self.waiting.iter().position(|item| matches!(item, Item::Reopen(_)))?;
+        match self.waiting.remove(place)? {
+            Item::Reopen(target) => Some(target),
+            Item::Lines(_) => None,
+        }
+    }
+
+    /// Gives up everything but what is under way, and counts it.
+    pub(super) fn give_up(&mut self) {
+        self.close_batch();
+        for item in self.waiting.drain(..) {
+            if let Item::Lines(batch) = item {
+                self.size -= batch.size();
+                self.counts.lost += batch.ends.len() as u64;
+            }
+        }
+    }
+
+    fn close_batch(&mut self) {
+        if !self.filling.bytes.is_empty() {
+            let next = self.spare.take().unwrap_or_else(Batch::with_capacity);
+            self.waiting.push_back(Item::Lines(std::mem::replace(&mut self.filling, next)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What would be written of all that waits.
+    fn written(queue: &mut Queue) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        queue.flush();
+        while let Some(Item::Lines(batch)) = queue.take() {
+            bytes.extend_from_slice(&batch.bytes);
+            queue.counts.written += batch.records_within(batch.bytes.len());
+            queue.finish(batch);
+        }
+        bytes
+    }
+
+    #[test]
+    fn records_come_out_whole_and_in_their_order() {
+        let mut queue = Queue::new(1 << 20);
+        let mut expected = Vec::new();
+        for number in 0..20_000 {
+            let line = format!("line {number}\n");
+            queue.push(line.as_bytes());
+            expected.extend_from_slice(line.as_bytes());
+        }
+        assert_eq!(written(&mut queue), expected);
+        assert_eq!(queue.counts, Counts { made: 20_000, written: 20_000, lost: 0 });
+        assert!(queue.is_done() && queue.size == 0);
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_lost_and_counted_and_later_there_is_room_again() {
+        let mut queue = Queue::new(10 * (100 + END_SIZE));
+        let line = [b'x'; 100];
+        (0..25).for_each(|_| queue.push(&line));
+        assert_eq!(queue.counts, Counts { made: 25, written: 0, lost: 15 });
+        assert!(!queue.has_room());
+        assert_eq!(written(&mut queue).len(), 10 * 100);
+        assert!(queue.has_room());
+        queue.push(&line);
+        assert_eq!(written(&mut queue).len(), 100);
+        assert_eq!(queue.counts, Counts { made: 26, written: 11, lost: 15 });
+    }
+
+    #[test]
+    fn what_is_under_way_still_takes_room() {
+        let mut queue = Queue::new(300);
+        queue.push(&[b'x'; 200]);
+        queue.flush();
+        let Some(Item::Lines(batch)) = queue.take() else { panic!("there is a batch") };
+        queue.push(&[b'y'; 200]);
+        assert_eq!(queue.counts.lost, 1);
+        assert!(!queue.is_done());
+        queue.finish(batch);
+        queue.push(&[b'y'; 200]);
+        assert_eq!(queue.counts.lost, 1);
+    }
+
+    #[test]
+    fn an_alarm_goes_beyond_the_limit() {
+        let mut queue = Queue::new(10);
+        queue.push(b"too long for it\n");
+        queue.insists = true;
+        queue.push(b"alarm\n");
+        assert_eq!(written(&mut queue), b"alarm\n");
+        assert_eq!(queue.counts, Counts { made: 2, written: 1, lost: 1 });
+    }
+
+    #[test]
+    fn what_is_given_up_is_counted_but_for_what_is_under_way() {
+        let mut queue = Queue::new(1 << 20);
+        queue.push(b"one\n");
+        queue.flush();
+        let Some(Item::Lines(batch)) = queue.take() else { panic!("there is a batch") };
+        queue.push(b"two\n");
+        queue.push(b"three\n");
+        queue.give_up();
+        assert_eq!(queue.counts.lost, 2);
+        assert!(queue.take().is_none());
+        queue.finish(batch);
+        assert!(queue.is_done() && queue.size == 0);
+    }
+
+    #[test]
+    fn nothing_is_written_before_it_is_asked_for_or_a_batch_is_full() {
+        let mut queue = Queue::new(1 << 20);
+        queue.push(b"line\n");
+        assert!(queue.take().is_none());
+        (0..2).for_each(|_| queue.push(&[b'x'; BUFFER_SIZE - 10]));
+        assert!(matches!(queue.take(), Some(Item::Lines(batch)) if batch.bytes.len() == BUFFER_SIZE - 5));
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn of_a_batch_written_in_part_the_whole_records_count() {
+        let mut batch = Batch::default();
+        batch.push(b"one\n");
+        batch.push(b"two\nand more\n");
+        assert_eq!([3, 4, 16, 17].map(|len| batch.records_within(len)), [0, 1, 1, 2]);
+    }
+}

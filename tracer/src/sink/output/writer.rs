@@ -1,0 +1,112 @@
+//! The thread that writes: it alone waits for the device.
+
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::queue::{Batch, Item};
+use super::queued::{Inner, Shared};
+use super::{Target, write_whole_lines};
+use crate::logging::note;
+
+/// How long after an error the device is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+/// How often at most an error is told.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// Starts the writer; the only place where its thread is made. It ends with the process.
+pub(super) fn start(shared: Arc<Shared>, target: Target) -> io::Result<()> {
+    let mut writer = Writer { shared, target, told: None };
+    thread::Builder::new().name("writer".into()).spawn(move || writer.run()).map(drop)
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    target: Target,
+    /// When an error was told last.
+    told: Option<Instant>,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        let mut goes_on = true;
+        while goes_on {
+            match self.next() {
+                Item::Reopen(target) => self.target = target,
+                Item::Lines(batch) => goes_on = self.write(batch),
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next(&self) -> Item {
+        let mut inner = self.shared.lock();
+        loop {
+            if let Some(item) = inner.queue.take() {
+                return item;
+            }
+            inner.idle = true;
+            inner = self.shared.work.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner.idle = false;
+        }
+    }
+
+    /// Writes a batch, however often it takes; false when nobody reads any more.
+    fn write(&mut self, batch: Batch) -> bool {
+        let before = self.shared.lock().queue.counts.written;
+        let mut done = 0;
+        loop {
+            let shared = &self.shared;
+            let progress = |more| {
+                let mut inner = shared.lock();
+                inner.queue.counts.written = before + batch.records_within(done + more);
+                inner.steps += 1;
+                shared.progress.notify_all();
+            };
+            let (more, result) = write_whole_lines(&mut self.target, &batch.bytes[done..], progress);
+            done += more;
+            let Err(error) = result else {
+                self.finish(batch, |inner| inner.trouble = None);
+                return true;
+            };
+            if error.kind() == ErrorKind::BrokenPipe {
+                self.finish(batch, |inner| inner.broken = true);
+                return false;
+            }
+            if !self.wait_for_better(&error) {
+                let lost = batch.records_within(batch.bytes.len()) - batch.records_within(done);
+                self.finish(batch, |inner| inner.queue.counts.lost += lost);
+                return true;
+            }
+        }
+    }
+
+    /// Notes an error and waits a while, or for another file; false when it is not worth waiting.
+    fn wait_for_better(&mut self, error: &io::Error) -> bool {
+        if self.told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+            self.told = Some(Instant::now());
+            note(&format!("{error}; it is tried again"));
+        }
+        let mut inner = self.shared.lock();
+        inner.trouble = Some(error.kind());
+        if inner.closing {
+            return false;
+        }
+        let (mut inner, _) =
+            self.shared.work.wait_timeout(inner, TRY_AGAIN).unwrap_or_else(PoisonError::into_inner);
+        // A full disk may be the very reason for the new file: what the old one does not take goes to the new one.
+        if let Some(target) = inner.queue.take_reopened() {
+            self.target = target;
+        }
+        true
+    }
+
+    fn finish(&self, batch: Batch, note: impl FnOnce(&mut Inner)) {
+        let mut inner = self.shared.lock();
+        inner.queue.finish(batch);
+        note(&mut inner);
+        inner.steps += 1;
+        self.shared.progress.notify_all();
+    }
+}

@@ -1,0 +1,54 @@
+//! What the kernel sets aside is what was computed.
+
+use std::fs;
+
+use tracer::cli;
+use tracer::kernel::{Kernel, support};
+use tracer::memory::{Memory, table};
+
+/// A number of connections, and a size of the ring, that no other test asks for.
+const CONNECTIONS: u32 = 100_003;
+const RING: u32 = 32 << 20;
+
+/// Bytes that the kernel counts for the maps of this process with room for `entries`.
+fn counted(entries: u32) -> Vec<u64> {
+    let files = fs::read_dir("/proc/self/fdinfo").expect("proc is mounted").flatten();
+    let mut maps: Vec<(u64, u64)> = files
+        .filter_map(|file| {
+            let text = fs::read_to_string(file.path()).ok()?;
+            let number = |name: &str| -> Option<u64> {
+                text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+            };
+            (number("max_entries:")? == u64::from(entries))
+                .then_some((number("map_id:")?, number("memlock:")?))
+        })
+        .collect();
+    // A map may have several descriptors.
+    maps.sort_unstable();
+    maps.dedup();
+    maps.into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn the_tables_and_the_ring_take_what_was_computed_and_hardly_less() {
+    let mut config = cli::trace(&["--max-connections", "100003", "--ring-bytes", "32M"]).expect("valid");
+    config.kernel.max_connections = CONNECTIONS;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let _loaded = Kernel::load(&config.kernel).expect("root may load it");
+    let computed = Memory::of(&config, support::cpus());
+    let tables = counted(CONNECTIONS);
+    assert_eq!(tables.len(), 2, "{tables:?}");
+    let of_one = table(CONNECTIONS.into(), support::cpus());
+    for bytes in tables {
+        assert!(bytes <= of_one && bytes >= of_one / 10 * 9, "{bytes}, computed were {of_one}");
+    }
+    let ring = counted(RING);
+    assert_eq!(ring.len(), 1, "{ring:?}");
+    assert!(
+        ring[0] <= computed.ring && ring[0] >= u64::from(RING),
+        "{ring:?}, computed were {}",
+        computed.ring
+    );
+}

@@ -102,8 +102,12 @@ pub fn text(summary: &Summary) -> String {
         (Some(written), Some(lost @ 1..)) => format!("\nrecords: {written} written, {lost} lost"),
         _ => String::new(),
     };
+    let buffers = match summary.buffers_given_up {
+        0 => String::new(),
+        given_up => format!("\nbuffers: those of {given_up} connections given up"),
+    };
     format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}{records}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}{buffers}{records}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,

@@ -164,6 +164,7 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
   connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted
   exchanges    12
   events       120 received, 3 LOST (ring_full 3)
+  buffers      3 GIVEN UP
   records      30 written, 2 LOST
 ";
     assert_eq!(written(&[summary()], Format::Text), expected);

@@ -250,6 +250,9 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
         if lost > 0 { "LOST" } else { "lost" }
     )?;
     counts(out, &summary.events_lost)?;
+    if summary.buffers_given_up > 0 {
+        write!(out, "\n  buffers      {} GIVEN UP", summary.buffers_given_up)?;
+    }
     match (summary.records_written, summary.records_lost) {
         (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),
         _ => Ok(()),

@@ -89,7 +89,7 @@ fn a_connection_given_up_in_silence_is_picked_up_anew() {
     let trace = tracer.stop();
     trace.assert_clean();
     let story = ["connection.opened", "http.exchange", "connection.closed"];
-    assert_eq!(trace.names(), [&story[..], &story, &["tracer.summary"]].concat());
+    assert_eq!(trace.names(), [&story[..], &story, &["tracer.summary"]].concat(), "{:#?}", trace.records);
     let ends: Vec<_> = trace
         .closed()
         .iter()

@@ -122,9 +122,9 @@ impl Queue {
         self.size <= self.limit / 2
     }
 
-    /// Asks for everything to be written.
+    /// Asks for everything to be written that was handed over so far.
     pub(super) fn flush(&mut self) {
-        self.flushed = true;
+        self.flushed |= !self.filling.bytes.is_empty();
     }
 
     /// What to do next.
@@ -236,6 +236,15 @@ mod tests {
         queue.push(&line);
         assert_eq!(written(&mut queue).len(), 100);
         assert_eq!(queue.counts, Counts { made: 26, written: 11, lost: 15 });
+    }
+
+    #[test]
+    fn a_flush_of_nothing_hands_over_nothing_that_comes_later() {
+        let mut queue = Queue::new(1 << 20);
+        queue.flush();
+        queue.push(b"later\n");
+        assert!(!queue.is_ready() && queue.take().is_none());
+        assert_eq!(written(&mut queue), b"later\n");
     }
 
     #[test]

@@ -18,4 +18,6 @@ pub mod observe;
 #[cfg(feature = "user")]
 mod pod;
 pub mod seq;
+pub mod sketch;
+pub mod target;
 pub mod wire;

@@ -23,6 +23,7 @@ pub mod doctor;
 pub mod host;
 pub mod http;
 pub mod kernel;
+pub mod listener;
 pub mod logging;
 pub mod netns;
 pub mod pipeline;

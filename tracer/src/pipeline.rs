@@ -9,6 +9,7 @@
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
 mod ending;
+mod servers;
 mod waiting;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tracer_common::flow::{FlowKey, FlowState};
 pub use self::waiting::interrupted;
 use self::{
     ending::End,
+    servers::Servers,
     waiting::{elapse, every, pass_on},
 };
 use crate::{
@@ -33,6 +35,7 @@ use crate::{
         privilege,
         tables::Tables,
     },
+    listener::Listeners,
     logging::note,
     record::{EventName, Summary},
     sink::{self, Format, Sink, output::Output},
@@ -52,6 +55,7 @@ pub struct Pipeline {
     sources: Sources,
     watch: Watch,
     analysis: Analysis,
+    servers: Servers,
     /// What SIGHUP opens anew.
     output: Option<Output>,
     format: Format,
@@ -98,13 +102,19 @@ impl Pipeline {
             messages: config.output.events.has(EventName::Request)
                 || config.output.events.has(EventName::Response),
             states: config.output.events.has(EventName::State),
+            half_open: config.output.events.has(EventName::HalfOpen),
             ..tracker::Limits::default()
         });
         let mut pipeline = Self {
             attacher,
             sources,
             watch,
-            analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
+            analysis: Analysis::new(
+                tracker,
+                Listeners::new(config.limits.half_open_timeout),
+                Telling::new(sink, config.output.events, config.count),
+            ),
+            servers: Servers::new(config.output.events.has(EventName::Listener)),
             output: None,
             format: config.output.format,
             duration: config.duration,
@@ -112,7 +122,7 @@ impl Pipeline {
             interfaces_changed: false,
             started: clock::now(),
         };
-        pipeline.analysis.tracker.set_clock(clock::epoch_offset());
+        pipeline.set_clock();
         pipeline.on_changes(&changes);
         Ok(pipeline)
     }
@@ -172,9 +182,10 @@ impl Pipeline {
     }
 
     async fn on_tick(&mut self) -> Result<(), Stop> {
-        self.analysis.tracker.set_clock(clock::epoch_offset());
+        self.set_clock();
         self.analysis.on_tick(clock::now())?;
         self.settle()?;
+        self.look_at_servers()?;
         if std::mem::take(&mut self.interfaces_changed) {
             let changes = self.attacher.follow().await?;
             self.on_changes(&changes);
@@ -184,6 +195,12 @@ impl Pipeline {
 
     fn settle(&mut self) -> Result<(), Stop> {
         self.analysis.settle(&mut self.sources.tables, clock::now)
+    }
+
+    fn set_clock(&mut self) {
+        let offset = clock::epoch_offset();
+        self.analysis.tracker.set_clock(offset);
+        self.analysis.listeners.set_clock(offset);
     }
 
     fn on_changes(&mut self, changes: &[Change]) {
@@ -211,6 +228,7 @@ impl Pipeline {
             self.analysis.tracker.question_all();
             self.settle()?;
         }
+        self.tell_servers()?;
         let telling = &mut self.analysis.telling;
         if telling.wants(EventName::Summary) {
             telling.write(&summarised(summary, epoch_now()))

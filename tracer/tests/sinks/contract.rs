@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tracer::record::{
-    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, NetworkType, Opened,
-    Outcome, Purpose, Record, Request, RequestHead, Response, ResponseFraming, Side, StateChange, TcpState,
-    Text,
+    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Exchange, HalfOpen, Listener,
+    NetworkType, Opened, Outcome, Purpose, Record, Request, RequestHead, Response, ResponseFraming, Side,
+    StateChange, TcpState, Text, Verdict,
 };
 use tracer::sink::Format;
 
-use super::support::records::{closed, connection, exchange, get, record, segment, summary, written};
+use super::support::records::{
+    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+};
 use super::support::schema::check_line;
 
 /// All variants of an enum, and a `match` that no longer compiles when there is one more.
@@ -141,6 +143,9 @@ fn variants() -> Vec<(String, Body)> {
             StateChange { client: state, server: state, previous_client: state, previous_server: state };
         add(format!("state {state:?}"), Body::State(change));
     }
+    for verdict in all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, PortScan, SlowClients }) {
+        add(format!("listener {verdict:?}"), Body::Listener(Box::new(Listener { verdict, ..listener() })));
+    }
     for purpose in purposes() {
         add(format!("segment for {purpose:?}"), seen(vec![purpose], "SYN"));
     }
@@ -171,6 +176,19 @@ fn extremes() -> Vec<(&'static str, Body)> {
             "exchange, with interim responses",
             with_exchange(|exchange| exchange.interim_statuses = vec![100, 103]),
         ),
+        ("half-open, not answered", Body::HalfOpen(HalfOpen::default())),
+        (
+            "half-open, answered",
+            Body::HalfOpen(HalfOpen { syn_received_ns: Some(u64::MAX), ..HalfOpen::default() }),
+        ),
+        ("flood, started", Body::FloodStarted(Box::new(flood()))),
+        ("flood, ended", Body::FloodEnded(Box::new(flood_ended()))),
+        ("listener here", Body::Listener(Box::new(listener()))),
+        (
+            "listener elsewhere",
+            Body::Listener(Box::new(Listener { queue: None, namespace: None, ..listener() })),
+        ),
+        ("closed, never in SYN-RECEIVED", with_closed(|closed| closed.syn_received_ns = None)),
         ("closed, by nobody", with_closed(|closed| closed.initiator = None)),
         ("segment, for everything at once", seen(purposes(), "FIN, SYN, RST, PSH, ACK, URG, ECE, CWR")),
         ("segment, for nothing and without control bits", seen(Vec::new(), "")),

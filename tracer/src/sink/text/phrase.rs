@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use super::interface_name;
+use super::{interface_name, listener};
 use crate::record::{
     Body, CloseReason, Closed, Confidence, Connection, Counts, Exchange, Opened, Outcome, Request,
     RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals, StateChange, Summary, TcpState,
@@ -18,7 +18,11 @@ pub fn body(out: &mut dyn Write, body: &Body) -> Result {
         Body::Exchange(exchange) => self::exchange(out, exchange),
         Body::State(change) => state(out, change),
         Body::Segment(segment) => self::segment(out, segment),
+        Body::HalfOpen(half_open) => listener::half_open(out, half_open),
         Body::Closed(closed) => self::closed(out, closed),
+        Body::FloodStarted(flood) => listener::flood_started(out, flood),
+        Body::FloodEnded(flood) => listener::flood_ended(out, flood),
+        Body::Listener(listener) => listener::listener(out, listener),
         Body::Summary(summary) => self::summary(out, summary),
     }
 }
@@ -210,7 +214,8 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
 
 /// A short block.
 pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
-    let Summary { frames, segments, opened, closed, open, half_open, evicted, exchanges, .. } = summary;
+    let Summary { frames, segments, summarised, opened, closed, open, half_open, evicted, exchanges, .. } =
+        summary;
     let points = summary.attachments.iter().map(|point| interface_name(point).to_string());
     let points = points.collect::<Vec<_>>().join(", ");
     write!(out, "summary after {}", duration(summary.duration_ns))?;
@@ -219,6 +224,9 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     }
     write!(out, "\n  frames       {frames} seen, {segments} followed, {} skipped", summary.skipped.total())?;
     counts(out, &summary.skipped)?;
+    if *summarised > 0 {
+        write!(out, "\n  handshakes   {summarised} segments summarised")?;
+    }
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
     write!(out, ", {evicted} evicted\n  exchanges    {exchanges}")?;
     let lost = summary.events_lost.total();

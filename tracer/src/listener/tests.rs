@@ -159,7 +159,12 @@ fn a_flood_is_told_within_two_seconds_and_its_end_within_ten() {
     for (name, flood, around, forged) in [
         ("alone", FLOOD, vec![], true),
         ("among honest ones", Rates { attempts: 2000, ..FLOOD }, vec![HONEST], true),
-        ("among honest ones from far away", FLOOD, vec![Rates { attempts: 10_000, completed: 2, ..HONEST }], true),
+        (
+            "among honest ones from far away",
+            FLOOD,
+            vec![Rates { attempts: 10_000, completed: 2, ..HONEST }],
+            true,
+        ),
         ("of some hosts", botnet, vec![], false),
         ("that is not answered", Rates { answered: 0, ..FLOOD }, vec![], true),
         ("before slow clients", FLOOD, vec![Rates { attempts: 200, completed: 8, ..HONEST }], true),

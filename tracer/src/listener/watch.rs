@@ -41,8 +41,8 @@ pub(super) struct Watch {
     /// What the observer's entry says, and what those before it said, which it gave up.
     last: Counts,
     before: Counts,
-    /// Counts at earlier times, in ns; where nothing changed for long, there is only the last change.
-    history: VecDeque<(u64, Counts)>,
+    /// Counts at earlier times.
+    history: VecDeque<Note>,
     read_at: u64,
     half_open: HalfOpen,
     epoch: u64,
@@ -53,6 +53,14 @@ pub(super) struct Watch {
     flood: Option<Box<Current>>,
     /// It is one of many ports that are tried out.
     pub(super) is_scanned: bool,
+}
+
+/// The counts from one time to another, in ns.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    at: u64,
+    until: u64,
+    counts: Counts,
 }
 
 /// A flood that goes on.
@@ -68,7 +76,11 @@ struct Current {
 impl Watch {
     pub(super) fn new(key: TargetKey, half_open_timeout: Duration, now: u64) -> Self {
         // Seen for the first time: all that is counted is new.
-        let history = VecDeque::from([(now.saturating_sub(STEP), Counts::default())]);
+        let history = VecDeque::from([Note {
+            at: now.saturating_sub(STEP),
+            until: now.saturating_sub(STEP),
+            counts: Counts::default(),
+        }]);
         Self {
             key,
             last: Counts::default(),
@@ -129,13 +141,14 @@ impl Watch {
     }
 
     fn note(&mut self, now: u64) {
-        let total = self.total();
-        let is_due = self.history.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= STEP);
-        if is_due && self.history.back().is_none_or(|(_, counts)| *counts != total) {
-            self.history.push_back((now, total));
+        let counts = self.total();
+        match self.history.back_mut() {
+            Some(last) if last.counts == counts => last.until = now,
+            Some(last) if now.saturating_sub(last.at) < STEP => {}
+            _ => self.history.push_back(Note { at: now, until: now, counts }),
         }
-        while let Some((second, _)) = self.history.get(1)
-            && now.saturating_sub(*second) > LATELY
+        while let Some(second) = self.history.get(1)
+            && now.saturating_sub(second.at) > LATELY
         {
             self.history.pop_front();
         }
@@ -148,12 +161,13 @@ impl Watch {
         Figures { counts: after.since(&before), span_ns: end.saturating_sub(start).max(1) }
     }
 
-    /// What was counted at a time, and the time at which that was noted.
+    /// What was counted at a time, or the last time before it at which that was looked at; and that time.
     fn counts_at(&self, time: u64) -> (u64, Counts) {
-        let noted = self.history.iter().rev().find(|(at, _)| *at <= time);
-        let (at, counts) = noted.or(self.history.front()).copied().unwrap_or((time, self.total()));
-        // Where the note is old, nothing was counted behind it for long.
-        (if at + 2 * STEP >= time { at } else { time }, counts)
+        let noted = self.history.iter().rev().find(|note| note.at <= time);
+        match noted.or(self.history.front()) {
+            Some(note) => (note.until.min(time).max(note.at), note.counts),
+            None => (time, self.total()),
+        }
     }
 
     /// What was counted in the last seconds before `now`, in ns.

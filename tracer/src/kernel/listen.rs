@@ -88,6 +88,10 @@ impl Listening {
             while !rest.is_empty() {
                 let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest)?;
                 let len = message.header.length as usize;
+                #[expect(
+                    clippy::wildcard_enum_match_arm,
+                    reason = "sockets are asked for, and nothing else is known"
+                )]
                 match message.payload {
                     NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
                         let (address, queue) = of_socket(&response);

@@ -68,7 +68,7 @@ impl Figures {
     /// Of a thousand new attempts, so many were confirmed.
     pub(super) fn completion_permille(&self) -> u64 {
         let (done, attempts) = (self.counts.get(Count::Completed), self.counts.get(Count::Attempts));
-        if attempts == 0 { 1000 } else { (done.saturating_mul(1000) / attempts).min(1000) }
+        done.saturating_mul(1000).checked_div(attempts).map_or(1000, |permille| permille.min(1000))
     }
 
     /// How many more attempts are unfinished than before, beyond those that the confirmed ones explain: by Little's law, as

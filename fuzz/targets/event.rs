@@ -24,6 +24,7 @@ fn plausible(event: Event<'_>) -> Event<'_> {
         stream_end: half.stream_end & MOST,
         first_ack_ns: half.first_ack_ns & MOST,
         first_data_ns: half.first_data_ns & MOST,
+        syn_ns: half.syn_ns & MOST,
         duplicate_acks: half.duplicate_acks & MOST_SEGMENTS,
         zero_windows: half.zero_windows & MOST_SEGMENTS,
         lost: half.lost & MOST_SEGMENTS,

@@ -14,6 +14,10 @@ pub struct Config {
     pub few_ports: u8,
     /// With `few_ports`: the traced ports; each at least once.
     pub ports: [u16; FEW_PORTS],
+    /// New attempts at one server that are told one by one in each window: see [`crate::target`].
+    pub told_attempts: u32,
+    /// What addresses of clients are hashed with, so that nobody can choose them to collide.
+    pub seed: [u32; 2],
 }
 
 /// Ports that are compared one by one, which is cheaper than the bitmap.

@@ -22,9 +22,11 @@ pub enum Counter {
     ControlEventsLost,
     /// HTTP events lost: the ring was full.
     HttpEventsLost,
+    /// Segments of handshakes that are counted at their [`target`](crate::target) only.
+    Summarised,
 }
 
 impl Counter {
     /// How many counters there are, skip reasons included.
-    pub const COUNT: usize = Skip::COUNT + 8;
+    pub const COUNT: usize = Skip::COUNT + 9;
 }

@@ -274,8 +274,8 @@ impl HttpEvent {
 }
 
 const _: () = assert!(size_of::<EventHeader>() == 64);
-const _: () = assert!(size_of::<HalfCounters>() == 64);
-const _: () = assert!(size_of::<SegmentEvent>() == 264);
+const _: () = assert!(size_of::<HalfCounters>() == 72);
+const _: () = assert!(size_of::<SegmentEvent>() == 280);
 const _: () = assert!(size_of::<HttpFacts>() == 104);
 const _: () = assert!(size_of::<HttpEvent>() == 104 + FRAGMENT + WINDOW);
 
@@ -403,6 +403,7 @@ impl Reader<'_> {
             stream_end: self.u64(),
             first_ack_ns: self.u64(),
             first_data_ns: self.u64(),
+            syn_ns: self.u64(),
             base: Seq(self.u32()),
             ack: Seq(self.u32()),
             duplicate_acks: self.u32(),

@@ -124,6 +124,8 @@ pub struct HalfCounters {
     pub first_ack_ns: u64,
     /// When the first payload without SYN, FIN or RST was seen.
     pub first_data_ns: u64,
+    /// When the SYN was seen.
+    pub syn_ns: u64,
     /// Sequence number of stream offset 0.
     pub base: Seq,
     /// Highest acknowledgment number sent.
@@ -146,6 +148,7 @@ impl HalfCounters {
         stream_end: 0,
         first_ack_ns: 0,
         first_data_ns: 0,
+        syn_ns: 0,
         base: Seq(0),
         ack: Seq(0),
         duplicate_acks: 0,
@@ -189,6 +192,8 @@ pub mod half {
     pub const FIN_ACK: u32 = 1 << 14;
     /// Something is missing before the bytes seen: a hole.
     pub const HOLE: u32 = 1 << 15;
+    /// Its SYN was not told, and nothing of the attempt is before its end: see [`crate::target`].
+    pub const UNTOLD: u32 = 1 << 16;
 }
 
 /// One direction of a connection.
@@ -238,7 +243,7 @@ impl Half {
     };
 
     #[inline(always)]
-    fn has(&self, flags: u32) -> bool {
+    pub(crate) fn has(&self, flags: u32) -> bool {
         self.counters.flags & flags != 0
     }
 
@@ -272,6 +277,13 @@ impl Half {
     }
 }
 
+/// See [`FlowState::is_confirmed`].
+#[inline(always)]
+pub(crate) fn are_confirmed(one: &Half, other: &Half) -> bool {
+    let (both, any) = (one.counters.flags & other.counters.flags, one.counters.flags | other.counters.flags);
+    both & (half::SYN | half::ACKED_SYN) == half::SYN | half::ACKED_SYN || any & half::DATA != 0
+}
+
 impl FlowState {
     /// Nothing seen yet.
     pub const BLANK: Self = Self { id: 0, halves: [Half::BLANK; 2] };
@@ -292,14 +304,13 @@ impl FlowState {
             || (low.counters.flags | high.counters.flags) & half::RESET != 0
     }
 
-    /// Whether data or the end of a handshake has been seen: a connection, not just an attempt at one.
+    /// Whether data or the end of a handshake has been seen: a connection, not just an attempt at one. What a SYN carries
+    /// does not make it more.
     #[inline(always)]
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         let [low, high] = &self.halves;
-        let flags = low.counters.flags & high.counters.flags;
-        flags & (half::SYN | half::ACKED_SYN) == half::SYN | half::ACKED_SYN
-            || low.counters.bytes | high.counters.bytes != 0
+        are_confirmed(low, high)
     }
 
     /// Takes in one segment and returns its [`cause`]s. `now` reads the clock, in ns; it is only called when needed.

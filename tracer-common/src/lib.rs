@@ -18,5 +18,7 @@ pub mod observe;
 #[cfg(feature = "user")]
 mod pod;
 pub mod seq;
+pub mod sketch;
+pub mod target;
 pub mod value;
 pub mod wire;

@@ -9,6 +9,7 @@ use crate::{
     flow::{FlowKey, FlowState, Half, cause, half},
     frame::FrameBytes,
     http::Room,
+    target,
     value::Value,
     wire::{LinkType, Segment, Skip, TcpFlags, glance},
 };
@@ -33,6 +34,11 @@ pub trait Vantage {
     fn every_segment(&self) -> bool;
     /// Counts what is not an outcome of its own.
     fn count(&self, counter: Counter);
+    /// Counts a segment of a handshake at its server, and says whether it is not to be told one by one. Runs
+    /// [`target::note`].
+    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool;
+    /// Counts an attempt that the segment confirms at its server. Runs [`target::confirmed`].
+    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool);
     /// Tells a segment worth `value`: `fill` writes the event, but for what the segment is carried in, which is known here. False when it
     /// could not be told.
     fn tell_segment(&self, value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
@@ -142,6 +148,7 @@ where
         if !is_new_incarnation(flow, &segment, from_low, vantage.follows_syn()) {
             advance(frame, vantage, flow, &key, &segment, from_low, room)?;
             if *table == Table::Unconfirmed && flow.is_confirmed() {
+                vantage.note_confirmed(&segment, flow, from_low);
                 return confirm(tables, &key);
             }
             return Ok(());
@@ -210,6 +217,10 @@ where
         causes |= cause::BAD_CHECKSUM;
     }
     let (sender, receiver) = flow.split(from_low);
+    if causes & target::CAUSES != 0 && vantage.note_handshake(causes, segment, sender, receiver) {
+        vantage.count(Counter::Summarised);
+        return Ok(());
+    }
 
     let gap = sender.gap;
     let start = sender.offset_of(segment.payload_seq());

@@ -6,6 +6,7 @@ use aya::Pod;
 use crate::{
     config::Config,
     flow::{FlowKey, FlowState},
+    target::{Target, TargetKey},
 };
 
 // SAFETY: repr(C), integers only, no padding between them.
@@ -14,3 +15,7 @@ unsafe impl Pod for FlowKey {}
 unsafe impl Pod for FlowState {}
 // SAFETY: repr(C), integers only, no padding between them.
 unsafe impl Pod for Config {}
+// SAFETY: repr(C), integers only, padding spelled out.
+unsafe impl Pod for TargetKey {}
+// SAFETY: repr(C), integers only, no padding between them.
+unsafe impl Pod for Target {}

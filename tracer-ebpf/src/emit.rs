@@ -9,11 +9,12 @@ use aya_ebpf::{
 use tracer_common::{
     counter::Counter,
     event::{Hook, HttpEvent, HttpFacts, SegmentEvent},
+    flow::{FlowState, Half},
     frame::WINDOW,
     http::{FRAGMENT, HttpSink},
     observe::Vantage,
     value::Value,
-    wire::Skip,
+    wire::{Segment, Skip},
 };
 
 use crate::{
@@ -103,6 +104,16 @@ impl Vantage for KernelVantage {
     #[inline(always)]
     fn count(&self, counter: Counter) {
         maps::count(counter as u32);
+    }
+
+    #[inline(always)]
+    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
+        stages::note_handshake(segment, sender, receiver, causes) != 0
+    }
+
+    #[inline(always)]
+    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
+        stages::note_confirmed(segment, flow, u32::from(from_low));
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Loads from packet memory at any alignment, one instruction each.
+//! Loads from packet memory at any alignment, and additions to shared memory, one instruction each.
 //!
 //! The compiler takes memory of unknown alignment apart into bytes, which is several times as much to do for every packet;
 //! but the kernel runs these programs only where such loads work.
@@ -72,4 +72,19 @@ pub(crate) unsafe fn bytes<const N: usize>(at: usize) -> [u8; N] {
         }
     }
     bytes
+}
+
+/// Adds to a number in one step, whatever other CPUs do with it. The compiler offers this only where it also offers to
+/// compare and exchange, which it does not for this machine.
+#[inline(always)]
+pub(crate) fn add(number: &mut u64, more: u64) {
+    // SAFETY: the reference is to a valid number; nothing else is written.
+    unsafe {
+        asm!(
+            "lock *(u64 *)({0} + 0) += {1}",
+            in(reg) core::ptr::from_mut(number),
+            in(reg) more,
+            options(nostack, preserves_flags)
+        );
+    }
 }

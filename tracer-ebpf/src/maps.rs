@@ -1,6 +1,7 @@
 //! The maps that the programs share with userspace. Sizes are defaults: the loader sets them.
 
 use aya_ebpf::{
+    bindings::BPF_NOEXIST,
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
@@ -9,6 +10,7 @@ use tracer_common::{
     counter::Counter,
     flow::{FlowKey, FlowState},
     http::Room,
+    target::{Circumstances, MAX_TARGETS, Target, TargetKey},
     wire::Encapsulations,
 };
 
@@ -24,6 +26,10 @@ pub(crate) static CONNECTIONS: HashMap<FlowKey, FlowState> = HashMap::with_max_e
 /// attempts like itself.
 #[map]
 pub(crate) static HALF_OPEN: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(65_536, 0);
+
+/// The servers that are asked for connections. The one not asked for the longest makes room.
+#[map]
+static TARGETS: LruHashMap<TargetKey, Target> = LruHashMap::with_max_entries(MAX_TARGETS, 0);
 
 /// What was passed over, analysed, told and lost: see [`Counter`].
 #[map]
@@ -56,10 +62,20 @@ static ENCAPSULATION: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 /// A connection nothing is known of: too large for a BPF stack to be built on.
 pub(crate) static BLANK: FlowState = FlowState::BLANK;
 
+/// A server not asked for anything yet.
+static BLANK_TARGET: Target = Target::BLANK;
+
 /// Switches set by the loader before the programs are verified.
 #[unsafe(no_mangle)]
-static CONFIG: Config =
-    Config { every_segment: 0, select_hosts: 0, decapsulate: 0, few_ports: 0, ports: [0; FEW_PORTS] };
+static CONFIG: Config = Config {
+    every_segment: 0,
+    select_hosts: 0,
+    decapsulate: 0,
+    few_ports: 0,
+    ports: [0; FEW_PORTS],
+    told_attempts: 0,
+    seed: [0; 2],
+};
 
 /// Whether every segment is told.
 #[inline(always)]
@@ -94,6 +110,39 @@ pub(crate) fn traces(port: u16) -> bool {
 pub(crate) fn decapsulate() -> bool {
     // SAFETY: see `switch`.
     unsafe { switch(&raw const CONFIG.decapsulate) }
+}
+
+/// What is asked for of handshakes seen at `now`.
+#[inline(always)]
+pub(crate) fn circumstances(now: u64) -> Circumstances {
+    // SAFETY: CONFIG is a valid static; the reads must not be folded, see `switch`.
+    unsafe {
+        Circumstances {
+            now,
+            told_attempts: core::ptr::read_volatile(&raw const CONFIG.told_attempts),
+            seed: [
+                core::ptr::read_volatile(&raw const CONFIG.seed[0]),
+                core::ptr::read_volatile(&raw const CONFIG.seed[1]),
+            ],
+        }
+    }
+}
+
+/// The counts of a server; none when there is no memory for them.
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value it would be copied to the BPF stack")]
+#[inline(always)]
+pub(crate) fn target<'a>(key: &TargetKey) -> Option<&'a mut Target> {
+    let target = match TARGETS.get_ptr_mut(key) {
+        Some(target) => target,
+        None => {
+            // Another CPU may have been faster.
+            let _ = TARGETS.insert(key, &BLANK_TARGET, u64::from(BPF_NOEXIST));
+            TARGETS.get_ptr_mut(key)?
+        }
+    };
+    // SAFETY: the kernel frees a map element only after the program that looked it up has ended (RCU). Another CPU may
+    // count at the same time: by `Atomic`, and what is not counted so may be off by a few.
+    Some(unsafe { &mut *target })
 }
 
 /// One switch: not all of them, which would be copied to the stack.

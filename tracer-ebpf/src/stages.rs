@@ -7,12 +7,13 @@ use core::{ffi::c_void, ops::ControlFlow};
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::generated::bpf_loop,
+    helpers::generated::{bpf_ktime_get_ns, bpf_loop},
 };
 use tracer_common::{
-    flow::Half,
+    flow::{FlowState, Half},
     frame::FrameBytes,
     http::{MAX_STEPS, Room, Scan, Steps},
+    target::{self, Add},
     wire::{self, Encapsulations, LinkType, Segment, Skip, Walk, parse_segment, walk},
 };
 
@@ -153,6 +154,64 @@ pub(crate) fn parsed(number: i32) -> Result<(), Skip> {
         return Ok(());
     }
     Err(Skip::from_index(number as u8).unwrap_or(Skip::NotIp))
+}
+
+/// Counts a segment of a handshake at its server: see [`target::note`]; not 0 when it is not to be told.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn note_handshake(
+    segment: *const Segment,
+    sender: *mut Half,
+    receiver: *const Half,
+    causes: u32,
+) -> i32 {
+    // SAFETY: null, or the segment that the calling program makes, and two different halves of its connection.
+    let (Some(segment), Some(sender), Some(receiver)) =
+        (unsafe { (segment.as_ref(), sender.as_mut(), receiver.as_ref()) })
+    else {
+        return 0;
+    };
+    let Some(target) = maps::target(&target::target_of(causes, segment, receiver)) else { return 0 };
+    i32::from(target::note::<Atomic>(target, maps::circumstances(now()), causes, segment, sender, receiver))
+}
+
+/// Counts an attempt that was confirmed at its server: see [`target::confirmed`]; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn note_confirmed(
+    segment: *const Segment,
+    flow: *const FlowState,
+    from_low: u32,
+) -> i32 {
+    // SAFETY: null, or the segment that the calling program makes and its connection.
+    let (Some(segment), Some(flow)) = (unsafe { (segment.as_ref(), flow.as_ref()) }) else { return 0 };
+    if let Some(key) = target::confirmed_by(segment, flow, from_low != 0)
+        && let Some(target) = maps::target(&key)
+    {
+        target::confirmed::<Atomic>(target, flow, now());
+    }
+    0
+}
+
+/// Adds in one step, so that no CPU's count is lost.
+struct Atomic;
+
+impl Add for Atomic {
+    #[inline(always)]
+    fn add(number: &mut u64, more: u64) {
+        #[cfg(target_arch = "bpf")]
+        crate::load::add(number, more);
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            *number += more;
+        }
+    }
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 /// Scans the payload of a frame at XDP; always 0.

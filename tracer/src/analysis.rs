@@ -12,12 +12,14 @@ use anyhow::{Result, anyhow};
 use tracer_common::{
     event::Event,
     flow::{FlowKey, FlowState},
+    target::{Target, TargetKey},
 };
 
 pub use self::telling::{Stop, Telling};
 use crate::{
+    listener::Listeners,
     logging::note,
-    record::{Body, Record, Summary, Timestamp},
+    record::{Body, EventName, Listener, Record, Summary, Timestamp},
     sink::Format,
     summary::{self, Received},
     tracker::Tracker,
@@ -41,6 +43,8 @@ pub trait Flows {
 pub struct Analysis {
     /// The connections.
     pub tracker: Tracker,
+    /// The servers asked for connections.
+    pub listeners: Listeners,
     /// The way of a record.
     pub telling: Telling,
     /// What was received.
@@ -50,8 +54,8 @@ pub struct Analysis {
 impl Analysis {
     /// Nothing received yet.
     #[must_use]
-    pub fn new(tracker: Tracker, telling: Telling) -> Self {
-        Self { tracker, telling, received: Received::default() }
+    pub fn new(tracker: Tracker, listeners: Listeners, telling: Telling) -> Self {
+        Self { tracker, listeners, telling, received: Received::default() }
     }
 
     /// Takes in one event, and tells what follows from it.
@@ -93,6 +97,44 @@ impl Analysis {
     pub fn on_tick(&mut self, now: u64) -> Result<(), Stop> {
         self.tracker.on_tick(now);
         self.telling.tell(&mut self.tracker)
+    }
+
+    /// Takes in what is counted for the servers at `now`, and tells of floods.
+    ///
+    /// # Errors
+    /// No record can be written any more.
+    pub fn on_targets(
+        &mut self,
+        now: u64,
+        targets: impl IntoIterator<Item = (TargetKey, Target)>,
+    ) -> Result<(), Stop> {
+        self.listeners.on_targets(now, targets);
+        while let Some(record) = self.listeners.next_record() {
+            self.telling.tell_one(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Tells how it stands with every server at `now`, which is `time` in ns since the Unix epoch, if that is asked for.
+    /// `complete` adds what else is known of it.
+    ///
+    /// # Errors
+    /// No record can be written any more.
+    pub fn tell_listeners(
+        &mut self,
+        now: u64,
+        time: u64,
+        mut complete: impl FnMut(&mut Listener),
+    ) -> Result<(), Stop> {
+        if !self.telling.wants(EventName::Listener) {
+            return Ok(());
+        }
+        for mut listener in self.listeners.all(now) {
+            complete(&mut listener);
+            let body = Body::Listener(Box::new(listener));
+            self.telling.write(&Record { timestamp: Timestamp(time), connection: None, body })?;
+        }
+        Ok(())
     }
 
     /// The observation ends: tells all that is left.

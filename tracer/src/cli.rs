@@ -157,7 +157,8 @@ struct SelectArguments {
     #[arg(long = "host", value_name = "CIDR", value_parser = config::host)]
     hosts: Vec<IpNet>,
 
-    /// Records to write: connection, exchange, state, segment, request, response, stats
+    /// Records to write: connection, exchange, state, segment, request, response, half-open, flood, stats. Alarms of SYN
+    /// floods are always written
     #[arg(long, value_name = "LIST", default_value = "connection,exchange")]
     events: Events,
 }

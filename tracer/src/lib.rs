@@ -25,6 +25,7 @@ pub mod doctor;
 pub mod host;
 pub mod http;
 pub mod kernel;
+pub mod listener;
 pub mod logging;
 pub mod memory;
 pub mod netns;

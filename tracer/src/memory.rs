@@ -1,13 +1,16 @@
 //! The most memory that the limits allow, computed before anything is kept.
 //!
 //! ```text
-//! kernel     the two tables, set aside at the start; the ring buffer; small maps
+//! kernel     the tables of connections and of servers, set aside at the start; the ring buffer; small maps
 //! userspace  the program; connections and handshakes; heads and exchanges under way; records waiting to be written
 //! ```
 
 use std::fmt;
 
-use tracer_common::flow::{FlowKey, FlowState};
+use tracer_common::{
+    flow::{FlowKey, FlowState},
+    target::{MAX_TARGETS, Target, TargetKey},
+};
 
 use crate::{config::Config, tracker};
 
@@ -33,7 +36,7 @@ const PROGRAM: u64 = 24 << 20;
 /// The most memory there is need for, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Connection tables in the kernel.
+    /// The tables of connections and of servers in the kernel.
     pub tables: u64,
     /// The rest in the kernel.
     pub ring: u64,
@@ -51,7 +54,8 @@ impl Memory {
     pub fn of(config: &Config, cpus: u64) -> Self {
         let ring = u64::from(config.kernel.ring_bytes);
         Self {
-            tables: 2 * table(config.kernel.max_connections.into(), cpus),
+            tables: 2 * table::<FlowKey, FlowState>(config.kernel.max_connections.into(), cpus)
+                + table::<TargetKey, Target>(MAX_TARGETS.into(), cpus),
             ring: ring + RING_PAGES * PAGE + ring / PAGE * PAGE_ADDRESSES + SMALL_MAPS + cpus * OF_CPU,
             connections: tracker::most_bytes(config.limits.max_connections.into()),
             buffers: u64::from(config.limits.buffer_bytes) + u64::from(config.limits.output_bytes),
@@ -72,10 +76,10 @@ impl Memory {
     }
 }
 
-/// A hash table of connections with room for so many.
+/// A hash table with room for so many entries.
 #[must_use]
-pub fn table(entries: u64, cpus: u64) -> u64 {
-    let entry = ENTRY + aligned(size_of::<FlowKey>()) + aligned(size_of::<FlowState>());
+pub fn table<K, V>(entries: u64, cpus: u64) -> u64 {
+    let entry = ENTRY + aligned(size_of::<K>()) + aligned(size_of::<V>());
     (entries + cpus) * entry + entries.next_power_of_two() * BUCKET + PAGE
 }
 
@@ -88,7 +92,7 @@ impl fmt::Display for Memory {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         write!(
             f,
-            "memory: at most {} MiB: kernel {} MiB (connection tables {}, ring buffer {}), \
+            "memory: at most {} MiB: kernel {} MiB (tables {}, ring buffer {}), \
              userspace {} MiB (connections {}, buffers {})",
             mib(self.kernel() + self.userspace()),
             mib(self.kernel()),
@@ -108,8 +112,8 @@ mod tests {
     #[test]
     fn a_table_has_room_for_its_entries_and_their_buckets() {
         let entry = 48 + 40 + size_of::<FlowState>() as u64;
-        assert_eq!(table(65_536, 0), 65_536 * (entry + 16) + 4096);
-        assert_eq!(table(65_537, 1), 65_538 * entry + 131_072 * 16 + 4096);
+        assert_eq!(table::<FlowKey, FlowState>(65_536, 0), 65_536 * (entry + 16) + 4096);
+        assert_eq!(table::<FlowKey, FlowState>(65_537, 1), 65_538 * entry + 131_072 * 16 + 4096);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod ending;
 mod losses;
+mod servers;
 mod waiting;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tracer_common::flow::{FlowKey, FlowState};
 pub use self::waiting::interrupted;
 use self::{
     ending::End,
+    servers::Servers,
     waiting::{elapse, every, pass_on},
 };
 use crate::{
@@ -35,6 +37,7 @@ use crate::{
         support,
         tables::Tables,
     },
+    listener::Listeners,
     logging::note,
     memory::Memory,
     overload::Overload,
@@ -58,6 +61,7 @@ pub struct Pipeline {
     sources: Sources,
     watch: Watch,
     analysis: Analysis,
+    servers: Servers,
     /// What the sink writes to, if that may be slow.
     output: Option<Queued>,
     /// Whether SIGHUP opens it anew.
@@ -121,13 +125,19 @@ impl Pipeline {
                 || config.output.events.has(EventName::Response),
             states: config.output.events.has(EventName::State),
             redaction: redaction(&config.output)?,
+            half_open: config.output.events.has(EventName::HalfOpen),
             ..tracker::Limits::default()
         });
         let mut pipeline = Self {
             attacher,
             sources,
             watch,
-            analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
+            analysis: Analysis::new(
+                tracker,
+                Listeners::new(config.limits.half_open_timeout),
+                Telling::new(sink, config.output.events, config.count),
+            ),
+            servers: Servers::new(config.output.events.has(EventName::Listener)),
             output: None,
             has_file: false,
             format: config.output.format,
@@ -137,7 +147,7 @@ impl Pipeline {
             interfaces_changed: false,
             started: clock::now(),
         };
-        pipeline.analysis.tracker.set_clock(clock::epoch_offset());
+        pipeline.set_clock();
         pipeline.on_changes(&changes);
         Ok(pipeline)
     }
@@ -210,10 +220,11 @@ impl Pipeline {
     }
 
     async fn on_tick(&mut self) -> Result<(), Stop> {
-        self.analysis.tracker.set_clock(clock::epoch_offset());
+        self.set_clock();
         self.watch_losses()?;
         self.analysis.on_tick(clock::now())?;
         self.settle()?;
+        self.look_at_servers()?;
         if std::mem::take(&mut self.interfaces_changed) {
             let changes = self.attacher.follow().await?;
             self.on_changes(&changes);
@@ -223,6 +234,12 @@ impl Pipeline {
 
     fn settle(&mut self) -> Result<(), Stop> {
         self.analysis.settle(&mut self.sources.tables, clock::now)
+    }
+
+    fn set_clock(&mut self) {
+        let offset = clock::epoch_offset();
+        self.analysis.tracker.set_clock(offset);
+        self.analysis.listeners.set_clock(offset);
     }
 
     fn on_changes(&mut self, changes: &[Change]) {
@@ -251,6 +268,7 @@ impl Pipeline {
             self.analysis.tracker.question_all();
             self.settle()?;
         }
+        self.tell_servers()?;
         let telling = &mut self.analysis.telling;
         if telling.wants(EventName::Summary) {
             telling.write(&summarised(summary, epoch_now()))

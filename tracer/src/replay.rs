@@ -13,6 +13,7 @@ use crate::{
     capture::{Capture, Captured, Interrupt, strip},
     config::ReplayConfig,
     host::{HostObserver, Selection},
+    listener::Listeners,
     logging::note,
     record::EventName,
     redaction::redaction,
@@ -29,6 +30,9 @@ pub fn run(config: &ReplayConfig, interrupt: Interrupt) -> Result<bool> {
     Replay::start(config, interrupt)?.run(&config.files)
 }
 
+/// How often the servers are looked at, in ns of the capture.
+const LOOK: u64 = 100_000_000;
+
 /// A replay under way.
 struct Replay {
     observer: HostObserver,
@@ -43,6 +47,8 @@ struct Replay {
     unknown_links: u64,
     /// The interface whose name was told last; 0: none.
     named: u32,
+    /// When the servers were looked at last, in ns.
+    looked_at: u64,
 }
 
 /// Why the next frame is not looked at.
@@ -81,7 +87,9 @@ impl Replay {
             redaction: redaction(&config.output)?,
             messages: wants(EventName::Request) || wants(EventName::Response),
             states: wants(EventName::State),
+            half_open: wants(EventName::HalfOpen),
         });
+        let listeners = Listeners::new(config.limits.half_open_timeout);
         let observer = HostObserver::new(Selection {
             ports: config.ports.ranges(),
             hosts: config.hosts.clone(),
@@ -91,16 +99,22 @@ impl Replay {
             verify: true,
             max_connections: config.limits.max_connections as usize,
             max_unconfirmed: config.limits.max_connections as usize,
+            ..Selection::default()
         });
         Ok(Self {
             observer,
-            analysis: Analysis::new(tracker, Telling::new(sink, config.output.events, config.count)),
+            analysis: Analysis::new(
+                tracker,
+                listeners,
+                Telling::new(sink, config.output.events, config.count),
+            ),
             format: config.output.format,
             interrupt,
             duration: config.duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
             span: None,
             unknown_links: 0,
             named: 0,
+            looked_at: 0,
         })
     }
 
@@ -188,6 +202,10 @@ impl Replay {
             self.analysis.take_event(&event)?;
         }
         self.analysis.on_tick(latest)?;
+        if latest - self.looked_at.min(latest) >= LOOK {
+            self.looked_at = latest;
+            self.analysis.on_targets(latest, self.observer.targets())?;
+        }
         self.analysis.settle(&mut self.observer, || latest)?;
         Ok(())
     }
@@ -202,7 +220,9 @@ impl Replay {
         while let Some(event) = self.observer.next_event() {
             self.analysis.take_event(&event)?;
         }
-        self.analysis.finish(&mut self.observer, || end)
+        self.analysis.finish(&mut self.observer, || end)?;
+        self.analysis.on_targets(end, self.observer.targets())?;
+        self.analysis.tell_listeners(end, end, |_| {})
     }
 
     fn tell_summary(&mut self, files: &[PathBuf]) -> Result<(), Stop> {

@@ -16,6 +16,8 @@ pub struct Counted {
     pub matched: u64,
     /// Frames passed over, by reason.
     pub skipped: Counts,
+    /// Segments of handshakes counted at their server only.
+    pub summarised: u64,
     /// Events told.
     pub told: u64,
     /// Events lost because the ring was full, by kind.
@@ -37,6 +39,7 @@ impl Counted {
         Self {
             matched: of(Counter::Matched),
             skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
+            summarised: of(Counter::Summarised),
             told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
             lost: Counts(vec![
                 ("segment_ring_full", of(Counter::SegmentEventsLost)),
@@ -73,6 +76,7 @@ pub fn summary(
         frames: counted.frames(),
         segments: counted.matched,
         skipped: counted.skipped,
+        summarised: counted.summarised,
         events_received: received.events,
         events_lost,
         opened: totals.opened,
@@ -96,6 +100,10 @@ pub fn text(summary: &Summary) -> String {
         "connections: {} opened, {} closed, {} open, {} half-open, {} evicted; exchanges: {}",
         summary.opened, summary.closed, summary.open, summary.half_open, summary.evicted, summary.exchanges
     );
+    let summarised = match summary.summarised {
+        0 => String::new(),
+        number => format!("; {number} segments of handshakes summarised"),
+    };
     let lost =
         listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
     let records = match (summary.records_written, summary.records_lost) {
@@ -107,7 +115,7 @@ pub fn text(summary: &Summary) -> String {
         given_up => format!("\nbuffers: those of {given_up} connections given up"),
     };
     format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}\nevents: {} received, {lost}{buffers}{records}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}{summarised}\nevents: {} received, {lost}{buffers}{records}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,
@@ -131,6 +139,7 @@ mod tests {
         let counted = Counted {
             matched: 7,
             skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
+            summarised: 0,
             told: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
         };
@@ -153,5 +162,6 @@ mod tests {
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
         assert_eq!(counted.told, 0b1100 << Skip::COUNT);
         assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
+        assert_eq!(counted.summarised, 0b1_0000_0000 << Skip::COUNT);
     }
 }

@@ -23,7 +23,7 @@ use tracer_common::{
 use crate::{
     http::{Conversation, Redaction},
     record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
-    tcp::{Connection, Phase, Wanted},
+    tcp::{Connection, Phase, Wanted, is_untold},
 };
 
 use self::table::{Place, Table};
@@ -33,6 +33,9 @@ const KEEP_CLOSED: Duration = Duration::from_secs(10);
 
 /// The share of the table that closed connections may take in the kernel: one in this many.
 const CLOSED_SHARE: usize = 4;
+
+/// How long a handshake is not confirmed before that is told: the first SYN-ACK was as good as lost.
+pub const HALF_OPEN_TOLD: Duration = Duration::from_secs(1);
 
 /// What bounds the tracker.
 #[derive(Clone, Debug)]
@@ -58,6 +61,8 @@ pub struct Limits {
     pub states: bool,
     /// What request targets lose; `None`: nothing but user information.
     pub redaction: Option<Arc<Redaction>>,
+    /// Make a record of each handshake that is not confirmed for [`HALF_OPEN_TOLD`].
+    pub half_open: bool,
 }
 
 impl Default for Limits {
@@ -74,6 +79,7 @@ impl Default for Limits {
             messages: true,
             states: true,
             redaction: None,
+            half_open: false,
         }
     }
 }
@@ -113,6 +119,8 @@ struct Tracked {
     buffered: usize,
     /// The deadline that counts; others in the heap are left over.
     due: u64,
+    /// That it is half-open has been told.
+    half_open_told: bool,
 }
 
 impl Tracked {
@@ -257,7 +265,7 @@ impl Tracker {
             Event::Segment(segment) => {
                 // Messages are told before the segment that carries them, and do not say what that is carried in.
                 let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
-                if seen == 1 {
+                if seen == 1 || tracked.connection.lacks_handshake(segment) {
                     tracked.encapsulation = Encapsulations(segment.encapsulation);
                     tracked.facts = None;
                 }
@@ -306,6 +314,8 @@ impl Tracker {
     /// Finds the connection of an event, or starts one; none when the event is not of a connection to follow.
     fn find(&mut self, event: &Event<'_>) -> Option<Place> {
         let header = event.header();
+        // Of a handshake that was not told, the first event says all.
+        let asks_untold = matches!(event, Event::Segment(segment) if is_untold(segment));
         let has = |bits| matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0);
         if let Some(place) = self.connections.find(&header.key)
             && let Some(tracked) = self.connections.get_mut(place)
@@ -315,8 +325,8 @@ impl Tracker {
             }
             let starts = match tracked.connection.phase() {
                 Phase::Closed => true,
-                Phase::Open => has(cause::SYN | cause::SYN_ACK),
-                Phase::HalfOpen => has(cause::SYN),
+                Phase::Open => asks_untold || has(cause::SYN | cause::SYN_ACK),
+                Phase::HalfOpen => asks_untold || has(cause::SYN),
             };
             if !starts {
                 // The kernel made room by dropping its entry; the connection is the same.
@@ -324,7 +334,7 @@ impl Tracker {
                 return Some(place);
             }
             // The ports are used again.
-            if tracked.connection.phase() == Phase::Open && has(cause::SYN) {
+            if tracked.connection.phase() == Phase::Open && (asks_untold || has(cause::SYN)) {
                 // The kernel follows a new SYN only where the old connection has closed: that was told, and lost.
                 tracked.connection.lose_end();
             }
@@ -360,6 +370,7 @@ impl Tracker {
             client_is_low,
             buffered: 0,
             due: 0,
+            half_open_told: false,
         });
         self.schedule(place);
         place
@@ -368,7 +379,7 @@ impl Tracker {
     /// Plans the next look at a connection.
     fn schedule(&mut self, place: Place) {
         let Some(tracked) = self.connections.get_mut(place) else { return };
-        tracked.due = deadline(&self.limits, &tracked.connection);
+        tracked.due = deadline(&self.limits, tracked);
         let deadlines = match tracked.connection.phase() {
             Phase::HalfOpen => &mut self.attempts,
             Phase::Open | Phase::Closed => &mut self.deadlines,
@@ -471,7 +482,7 @@ impl Tracker {
         if tracked.connection.flow != flow || tracked.due != due {
             return;
         }
-        let due = deadline(&self.limits, &tracked.connection);
+        let due = deadline(&self.limits, tracked);
         if due > now {
             self.schedule(place);
             return;
@@ -495,7 +506,12 @@ impl Tracker {
             tracked.connection.on_flow(flow, now, &mut self.said);
         }
         let after = tracked.connection.phase();
-        let due = deadline(&self.limits, &tracked.connection);
+        let is_old = now >= tracked.connection.first.saturating_add(ns(HALF_OPEN_TOLD));
+        if self.limits.half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
+            tracked.half_open_told = true;
+            self.said.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
+        }
+        let due = deadline(&self.limits, tracked);
         if after != before {
             self.on_phase(place, before, after);
         } else if due > now {
@@ -559,7 +575,7 @@ impl Tracker {
             if tracked.connection.flow != flow || tracked.due != due {
                 continue;
             }
-            if deadline(&self.limits, &tracked.connection) > due {
+            if deadline(&self.limits, tracked) > due {
                 // It has shown something since: others are due before it.
                 self.schedule(place);
                 continue;
@@ -579,8 +595,10 @@ impl Tracker {
 }
 
 /// When something is due for a connection, in ns.
-fn deadline(limits: &Limits, connection: &Connection) -> u64 {
+fn deadline(limits: &Limits, tracked: &Tracked) -> u64 {
+    let connection = &tracked.connection;
     let (from, after) = match connection.phase() {
+        Phase::HalfOpen if limits.half_open && !tracked.half_open_told => (connection.first, HALF_OPEN_TOLD),
         Phase::HalfOpen => (connection.last, limits.half_open_timeout),
         Phase::Open => (connection.last, limits.idle_timeout),
         Phase::Closed => (connection.closed_at, limits.close_linger),

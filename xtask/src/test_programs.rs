@@ -8,12 +8,13 @@ use ebpf_build::{Origin, Toolchain, find_program};
 use crate::{apt::Apt, process::succeeds};
 
 /// Each program and its Debian package.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("nginx", "nginx-light"),
     ("wrk", "wrk"),
     ("curl", "curl"),
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
+    ("hping3", "hping3"),
     ("ip", "iproute2"),
 ];
 

@@ -52,7 +52,8 @@ impl<E: Extend<u8>> Writer<'_, E> {
     }
 
     fn counters(&mut self, half: &HalfCounters) {
-        for number in [half.packets, half.bytes, half.stream_end, half.first_ack_ns, half.first_data_ns] {
+        let totals = [half.packets, half.bytes, half.stream_end];
+        for number in totals.into_iter().chain([half.first_ack_ns, half.first_data_ns, half.syn_ns]) {
             self.u64(number);
         }
         for number in [half.base.0, half.ack.0, half.duplicate_acks, half.zero_windows, half.lost, half.flags]
@@ -130,6 +131,7 @@ mod tests {
             stream_end: wide + 2,
             first_ack_ns: wide + 3,
             first_data_ns: wide + 4,
+            syn_ns: wide + 5,
             base: Seq(first + 5),
             ack: Seq(first + 6),
             duplicate_acks: first + 7,

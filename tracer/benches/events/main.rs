@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tracer::{
     analysis::{Analysis, Flows, Stop, Telling},
     config::Events,
+    listener::Listeners,
     record::EventName,
     sink::{self, Format, Output},
     tracker::{Limits, Tracker},
@@ -134,7 +135,8 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
             let sink = sink::new(format, Box::new(Output::file(Path::new("/dev/null"))?));
             let names = [EventName::Opened, EventName::Closed, EventName::Exchange];
             let wanted = names.into_iter().fold(Events::default(), Events::with);
-            let analysis = Analysis::new(tracker, Telling::new(sink, wanted, None));
+            let listeners = Listeners::new(Duration::from_secs(64));
+            let analysis = Analysis::new(tracker, listeners, Telling::new(sink, wanted, None));
             write(analysis, events, end).map_err(|stop| anyhow::anyhow!("{stop:?}"))?;
         }
     }

@@ -57,11 +57,14 @@ impl Telling {
     /// Writes what the tracker has to tell.
     pub(crate) fn tell(&mut self, tracker: &mut Tracker) -> Result<(), Stop> {
         while let Some(record) = tracker.next_record() {
-            if self.wants(record.body.name()) {
-                self.write(&record)?;
-            }
+            self.tell_one(&record)?;
         }
         Ok(())
+    }
+
+    /// Writes a record if it is asked for.
+    pub(crate) fn tell_one(&mut self, record: &Record) -> Result<(), Stop> {
+        if self.wants(record.body.name()) { self.write(record) } else { Ok(()) }
     }
 
     /// Writes a record and counts it.

@@ -10,15 +10,20 @@ use crate::record::EventName;
 pub struct Events(u16);
 
 /// The words of `--events`, and the records they stand for.
-const EVENT_WORDS: [(&str, &[EventName]); 7] = [
+const EVENT_WORDS: [(&str, &[EventName]); 9] = [
     ("connection", &[EventName::Opened, EventName::Closed]),
     ("exchange", &[EventName::Exchange]),
     ("state", &[EventName::State]),
     ("segment", &[EventName::Segment]),
     ("request", &[EventName::Request]),
     ("response", &[EventName::Response]),
-    ("stats", &[EventName::Summary]),
+    ("half-open", &[EventName::HalfOpen]),
+    ("flood", &ALARMS),
+    ("stats", &[EventName::Summary, EventName::Listener]),
 ];
+
+/// Written whatever else is asked for.
+const ALARMS: [EventName; 2] = [EventName::FloodStarted, EventName::FloodEnded];
 
 impl Events {
     /// Whether records of this name are written.
@@ -38,7 +43,7 @@ impl FromStr for Events {
     type Err = Invalid;
 
     fn from_str(list: &str) -> Result<Self, Invalid> {
-        let mut events = Self::default();
+        let mut events = ALARMS.into_iter().fold(Self::default(), Self::with);
         for word in list.split(',').map(str::trim) {
             let Some((_, names)) = EVENT_WORDS.iter().find(|(known, _)| *known == word) else {
                 let known = EVENT_WORDS.map(|(known, _)| known).join(", ");
@@ -66,6 +71,8 @@ mod tests {
             error.to_string().contains("\"packets\"") && error.to_string().contains("exchange"),
             "{error}"
         );
+        assert!(events.has(EventName::FloodStarted) && events.has(EventName::FloodEnded), "alarms always");
+        assert!(!events.has(EventName::HalfOpen) && !events.has(EventName::Listener));
         assert!("".parse::<Events>().is_err());
     }
 }

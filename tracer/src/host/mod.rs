@@ -8,6 +8,7 @@ mod fragments;
 mod frame;
 mod reassembly;
 mod tables;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod vantage;
@@ -22,11 +23,13 @@ use tracer_common::{
     flow::{FlowKey, FlowState},
     http::Room,
     observe::{Frame as _, observe},
+    target::{Target, TargetKey},
     wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
 };
 
 use self::{
-    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, tables::HostTables, vantage::HostVantage,
+    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, tables::HostTables, targets::Targets,
+    vantage::HostVantage,
 };
 
 /// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
@@ -55,6 +58,10 @@ pub struct Selection {
     pub max_connections: usize,
     /// Half-open handshakes and other attempts kept at most; the one not seen for the longest makes room.
     pub max_unconfirmed: usize,
+    /// New attempts at one server that are told one by one in each window: see [`tracer_common::target`].
+    pub told_attempts: u32,
+    /// What addresses of clients are hashed with.
+    pub seed: [u32; 2],
 }
 
 impl Default for Selection {
@@ -68,6 +75,9 @@ impl Default for Selection {
             verify: false,
             max_connections: DEFAULT_MAX_FLOWS,
             max_unconfirmed: DEFAULT_MAX_FLOWS,
+            // A capture is there to be looked into.
+            told_attempts: u32::MAX,
+            seed: [0; 2],
         }
     }
 }
@@ -77,6 +87,7 @@ impl Default for Selection {
 pub struct HostObserver {
     selection: Selection,
     tables: HostTables,
+    targets: RefCell<Targets>,
     fragments: Fragments,
     room: Box<Room>,
     told: Told,
@@ -92,6 +103,7 @@ impl HostObserver {
         Self {
             selection,
             tables,
+            targets: RefCell::default(),
             fragments: Fragments::default(),
             room: Box::new(Room::BLANK),
             told: Told::new(),
@@ -142,8 +154,8 @@ impl HostObserver {
         time: u64,
     ) -> (Result<(), Skip>, Option<(usize, Encapsulations)>) {
         let frame = HostFrame::new(packet, &self.selection, &self.told, self.reassembly.as_ref());
-        let (selection, told) = (&self.selection, &self.told);
-        let vantage = HostVantage { selection, interface, hook, time, within: frame.within(), told };
+        let (selection, told, targets) = (&self.selection, &self.told, &self.targets);
+        let vantage = HostVantage { selection, interface, hook, time, within: frame.within(), told, targets };
         let room = &mut *self.room;
         let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(room));
         (outcome, frame.fragment())
@@ -196,6 +208,11 @@ impl HostObserver {
     #[must_use]
     pub fn counters(&self) -> [u64; Counter::COUNT] {
         array::from_fn(|index| self.told.counters.get(index).map_or(0, Cell::get))
+    }
+
+    /// What was counted for each server asked for connections.
+    pub fn targets(&mut self) -> impl Iterator<Item = (TargetKey, Target)> {
+        self.targets.get_mut().all()
     }
 
     /// The connection, if it is kept.

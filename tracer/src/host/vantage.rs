@@ -1,16 +1,21 @@
 //! Where a captured frame was seen, and what is asked for.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook, SegmentEvent},
+    flow::{FlowState, Half},
     observe::Vantage,
+    target::{self, Circumstances},
     value::Value,
-    wire::{Encapsulations, address},
+    wire::{Encapsulations, Segment, address},
 };
 
-use super::{Selection, Told};
+use super::{
+    Selection, Told,
+    targets::{Plain, Targets},
+};
 
 /// One frame's place and time.
 pub(super) struct HostVantage<'a> {
@@ -26,6 +31,8 @@ pub(super) struct HostVantage<'a> {
     pub(super) within: &'a Cell<Encapsulations>,
     /// The events.
     pub(super) told: &'a Told,
+    /// The servers asked.
+    pub(super) targets: &'a RefCell<Targets>,
 }
 
 impl Vantage for HostVantage<'_> {
@@ -68,6 +75,20 @@ impl Vantage for HostVantage<'_> {
 
     fn count(&self, counter: Counter) {
         self.told.count(counter as usize);
+    }
+
+    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
+        let Selection { told_attempts, seed, .. } = *self.selection;
+        let around = Circumstances { now: self.time, told_attempts, seed };
+        self.targets.borrow_mut().with(target::target_of(causes, segment, receiver), |target| {
+            target::note::<Plain>(target, around, causes, segment, sender, receiver)
+        })
+    }
+
+    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
+        if let Some(key) = target::confirmed_by(segment, flow, from_low) {
+            self.targets.borrow_mut().with(key, |target| target::confirmed::<Plain>(target, flow, self.time));
+        }
     }
 
     fn tell_segment(&self, _value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {

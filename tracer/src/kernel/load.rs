@@ -1,6 +1,10 @@
 //! Loads the object: switches, sizes and tables first, and each program when it is to be attached.
 
-use std::{net::IpAddr, os::fd::AsFd as _};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    os::fd::AsFd as _,
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
@@ -10,9 +14,15 @@ use aya::{
 };
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracer_common::config::{Config, FEW_PORTS, PORT_WORDS};
+use tracer_common::{
+    config::{Config, FEW_PORTS, PORT_WORDS},
+    target::TOLD_ATTEMPTS,
+};
 
-use super::{counters::Counters, log::KernelLog, object, refusal, ring::Ring, support, tables::Tables};
+use super::{
+    counters::Counters, log::KernelLog, object, refusal, ring::Ring, support, tables::Tables,
+    targets::Targets,
+};
 use crate::config::{KernelConfig, Ports};
 
 /// The programs of the object, loaded one by one as they are needed.
@@ -30,6 +40,8 @@ pub struct Sources {
     pub counters: Counters,
     /// The connections.
     pub tables: Tables,
+    /// The servers asked for connections.
+    pub targets: Targets,
     /// The messages of the programs, if asked for; to be kept as long as programs are still to be loaded, which write
     /// there.
     pub log: Option<KernelLog>,
@@ -60,6 +72,8 @@ impl Kernel {
             decapsulate: u8::from(config.decapsulate),
             few_ports: u8::from(few_ports.is_some()),
             ports: few_ports.unwrap_or_default(),
+            told_attempts: TOLD_ATTEMPTS,
+            seed: seed(),
         };
         let log_level = if config.log { LOG_ALL } else { LOG_OFF };
         let mut loader = EbpfLoader::new();
@@ -76,6 +90,7 @@ impl Kernel {
             ring: Ring::new(share(&ebpf, "EVENTS")?, config.ring_bytes)?,
             counters: Counters::new(share(&ebpf, "COUNTERS")?)?,
             tables: Tables::new(share(&ebpf, "CONNECTIONS")?, share(&ebpf, "HALF_OPEN")?)?,
+            targets: Targets::new(share(&ebpf, "TARGETS")?)?,
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
         };
         Ok((Self { ebpf }, sources))
@@ -147,6 +162,13 @@ fn raise_locked_memory() {
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited)
             .or_else(|_| setrlimit(Resource::RLIMIT_MEMLOCK, hard, hard));
     }
+}
+
+/// Numbers that nobody outside can know.
+fn seed() -> [u32; 2] {
+    // A RandomState is seeded by the system.
+    let random = RandomState::new().hash_one(0u8);
+    [random as u32, (random >> 32) as u32]
 }
 
 /// The ports one by one, if they are few.

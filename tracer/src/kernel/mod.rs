@@ -6,6 +6,7 @@
 //!              ├──► ring      events, as they come
 //!              ├──► counters  what was passed over and lost
 //!              ├──► tables    a connection by its key
+//!              ├──► targets   what is counted for each server
 //!              └──► log       the rare message of a kernel program
 //! ```
 //!
@@ -14,6 +15,7 @@
 pub mod attach;
 pub mod counters;
 pub mod interfaces;
+pub mod listen;
 pub mod load;
 pub mod log;
 pub mod object;
@@ -22,5 +24,6 @@ pub mod refusal;
 pub mod ring;
 pub mod support;
 pub mod tables;
+pub mod targets;
 
 pub use load::{Kernel, Sources};

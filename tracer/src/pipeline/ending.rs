@@ -74,7 +74,8 @@ impl Pipeline {
             }
         });
         outcome?;
-        analysis.finish(&mut sources.tables, clock::now)
+        analysis.finish(&mut sources.tables, clock::now)?;
+        self.tell_servers()
     }
 }
 

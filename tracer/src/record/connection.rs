@@ -24,6 +24,23 @@ pub struct Opened {
     pub midstream: bool,
 }
 
+/// A handshake is not confirmed for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HalfOpen {
+    /// Since its first segment.
+    #[serde(rename = "tcp.half_open_ns")]
+    pub since_ns: u64,
+    /// How long the server has been in SYN-RECEIVED, as the wire shows it: since the SYN-ACK.
+    #[serde(rename = "tcp.syn_received_ns", skip_serializing_if = "Option::is_none")]
+    pub syn_received_ns: Option<u64>,
+    /// How often the SYN was repeated so far.
+    #[serde(rename = "tcp.syn_retransmits")]
+    pub syn_retransmits: u32,
+    /// How often the SYN-ACK was repeated so far.
+    #[serde(rename = "tcp.syn_ack_retransmits")]
+    pub syn_ack_retransmits: u32,
+}
+
 /// State of an endpoint (RFC 9293, 3.3.2), as far as an observer can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TcpState {
@@ -141,6 +158,9 @@ pub struct Closed {
     /// First to last segment.
     #[serde(rename = "tcp.duration_ns")]
     pub duration_ns: u64,
+    /// How long the server was in SYN-RECEIVED, as the wire shows it.
+    #[serde(rename = "tcp.syn_received_ns", skip_serializing_if = "Option::is_none")]
+    pub syn_received_ns: Option<u64>,
     /// The client's direction.
     #[serde(flatten, serialize_with = "client_side")]
     pub client: SideTotals,

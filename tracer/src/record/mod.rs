@@ -7,6 +7,7 @@ mod anomaly;
 mod connection;
 mod degraded;
 mod exchange;
+mod listener;
 mod segment;
 mod summary;
 mod text;
@@ -20,9 +21,10 @@ use serde::{Serialize, Serializer};
 use tracer_common::wire::{Encapsulation, Encapsulations};
 
 pub use anomaly::Anomaly;
-pub use connection::{CloseReason, Closed, ConnState, Opened, SideTotals, StateChange, TcpState};
+pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
 pub use degraded::{Cause, Degraded, DegradedState, Step};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
+pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
 pub use text::Text;
@@ -156,8 +158,16 @@ pub enum Body {
     State(StateChange),
     /// `tcp.segment`: one segment.
     Segment(Box<SegmentSeen>),
+    /// `connection.half_open`: a handshake is not confirmed for a while.
+    HalfOpen(HalfOpen),
     /// `connection.closed`.
     Closed(Box<Closed>),
+    /// `syn_flood.started`.
+    FloodStarted(Box<Flood>),
+    /// `syn_flood.ended`.
+    FloodEnded(Box<FloodEnded>),
+    /// `tcp.listener`: what a server is asked for, and how it answers.
+    Listener(Box<Listener>),
     /// `tracer.degraded`: less is told than was asked for.
     Degraded(Degraded),
     /// `tracer.summary`.
@@ -179,8 +189,16 @@ pub enum EventName {
     State,
     /// `tcp.segment`.
     Segment,
+    /// `connection.half_open`.
+    HalfOpen,
     /// `connection.closed`.
     Closed,
+    /// `syn_flood.started`.
+    FloodStarted,
+    /// `syn_flood.ended`.
+    FloodEnded,
+    /// `tcp.listener`.
+    Listener,
     /// `tracer.degraded`.
     Degraded,
     /// `tracer.summary`.
@@ -198,7 +216,11 @@ impl Body {
             Self::Exchange(_) => EventName::Exchange,
             Self::State(_) => EventName::State,
             Self::Segment(_) => EventName::Segment,
+            Self::HalfOpen(_) => EventName::HalfOpen,
             Self::Closed(_) => EventName::Closed,
+            Self::FloodStarted(_) => EventName::FloodStarted,
+            Self::FloodEnded(_) => EventName::FloodEnded,
+            Self::Listener(_) => EventName::Listener,
             Self::Degraded(_) => EventName::Degraded,
             Self::Summary(_) => EventName::Summary,
         }
@@ -216,7 +238,11 @@ impl EventName {
             Self::Exchange => "http.exchange",
             Self::State => "connection.state",
             Self::Segment => "tcp.segment",
+            Self::HalfOpen => "connection.half_open",
             Self::Closed => "connection.closed",
+            Self::FloodStarted => "syn_flood.started",
+            Self::FloodEnded => "syn_flood.ended",
+            Self::Listener => "tcp.listener",
             Self::Degraded => "tracer.degraded",
             Self::Summary => "tracer.summary",
         }

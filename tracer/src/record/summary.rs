@@ -19,6 +19,9 @@ pub struct Summary {
     /// Frames passed over, by reason.
     #[serde(flatten, serialize_with = "skipped")]
     pub skipped: Counts,
+    /// Segments of handshakes counted at their server only.
+    #[serde(rename = "tracer.segments.summarised")]
+    pub summarised: u64,
     /// Events received by userspace.
     #[serde(rename = "tracer.events.received")]
     pub events_received: u64,

@@ -16,10 +16,11 @@ use super::{
     endpoints::{Endpoints, News},
     history::History,
     purpose::{Circumstances, flags_text, purposes},
+    untold,
 };
 use crate::{
     http::{Conversation, End, FindingBody, Redaction},
-    record::{Body, CloseReason, Closed, Opened, Purpose, SegmentSeen, Side, SideTotals},
+    record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, SegmentSeen, Side, SideTotals},
 };
 
 /// Where a connection stands.
@@ -54,6 +55,7 @@ pub struct Connection {
     syn_at: Option<u64>,
     syn_ack_at: Option<u64>,
     syn_ack_ns: Option<u64>,
+    ack_ns: Option<u64>,
     syn_retransmits: u32,
     syn_ack_retransmits: u32,
     opened: bool,
@@ -110,6 +112,7 @@ impl Connection {
             syn_at: None,
             syn_ack_at: None,
             syn_ack_ns: None,
+            ack_ns: None,
             syn_retransmits: 0,
             syn_ack_retransmits: 0,
             opened: false,
@@ -278,8 +281,27 @@ impl Connection {
         }
     }
 
+    /// The handshake was not told: `event` is the first to say something of it.
+    #[must_use]
+    pub fn lacks_handshake(&self, event: &SegmentEvent) -> bool {
+        !self.has_syn() && untold::is_untold(event)
+    }
+
     /// Takes in a segment event of this connection.
     pub fn on_segment(&mut self, event: &SegmentEvent, said: &mut Said) {
+        if self.lacks_handshake(event) {
+            let carried = self.carried.take();
+            for earlier in untold::handshake(event) {
+                self.first = self.first.min(earlier.header.time);
+                self.take_segment(&earlier, false, said);
+            }
+            self.carried = carried;
+        }
+        self.take_segment(event, true, said);
+    }
+
+    /// Takes in a segment that was told, or should have been.
+    fn take_segment(&mut self, event: &SegmentEvent, is_told: bool, said: &mut Said) {
         let time = event.header.time;
         self.last = time;
         self.captured |= Hook::from_byte(event.header.hook) == Some(Hook::Capture);
@@ -301,7 +323,7 @@ impl Connection {
         self.note_history(event, low, zero_windows);
         self.directions[usize::from(!low)].window = event.window;
         let mut carried = self.carried.take().map(|carried| *carried).unwrap_or_default();
-        if self.wanted.segments {
+        if self.wanted.segments && is_told {
             let duplicate_ack = self.direction(sender).counters.duplicate_acks > duplicates;
             let out_of_order = place == Place::Overtaken;
             let circumstances = Circumstances { out_of_order, duplicate_ack, opening };
@@ -444,15 +466,33 @@ impl Connection {
         }
         self.opened = true;
         let midstream = !self.has_syn();
-        let ack_ns = self.syn_ack_at.filter(|_| confirmed).map(|at| time.saturating_sub(at));
+        self.ack_ns = self.syn_ack_at.filter(|_| confirmed).map(|at| time.saturating_sub(at));
         let body = Body::Opened(Opened {
             syn_ack_ns: self.syn_ack_ns,
-            ack_ns,
+            ack_ns: self.ack_ns,
             syn_retransmits: self.syn_retransmits,
             syn_ack_retransmits: self.syn_ack_retransmits,
             midstream,
         });
         said.push((time, body));
+    }
+
+    /// How long the server was in SYN-RECEIVED, as far as the wire shows it: until the confirmation, or at least until the
+    /// last segment. Not known where the SYN-ACK or the confirmation was not seen.
+    fn syn_received_ns(&self) -> Option<u64> {
+        let answered = self.syn_ack_at?;
+        if self.opened { self.ack_ns } else { Some(self.last.saturating_sub(answered)) }
+    }
+
+    /// What there is to say at `now` about a handshake that is not confirmed.
+    #[must_use]
+    pub fn half_open(&self, now: u64) -> HalfOpen {
+        HalfOpen {
+            since_ns: now.saturating_sub(self.first),
+            syn_received_ns: self.syn_ack_at.map(|at| now.saturating_sub(at)),
+            syn_retransmits: self.syn_retransmits,
+            syn_ack_retransmits: self.syn_ack_retransmits,
+        }
     }
 
     fn segment_seen(&self, event: &SegmentEvent, sender: Side, purposes: Vec<Purpose>) -> SegmentSeen {
@@ -602,6 +642,7 @@ impl Connection {
                 | CloseReason::EndOfCapture => None,
             },
             duration_ns: self.last.saturating_sub(self.first),
+            syn_received_ns: self.syn_received_ns(),
             client: verified(client.side_totals(&server.counters)),
             server: verified(server.side_totals(&client.counters)),
             exchanges: self.exchanges(),

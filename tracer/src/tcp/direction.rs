@@ -81,6 +81,7 @@ impl Direction {
             stream_end: now.stream_end.saturating_add(before.stream_end),
             first_ack_ns: if before.first_ack_ns == 0 { now.first_ack_ns } else { before.first_ack_ns },
             first_data_ns: if before.first_data_ns == 0 { now.first_data_ns } else { before.first_data_ns },
+            syn_ns: if before.syn_ns == 0 { now.syn_ns } else { before.syn_ns },
             base: now.base,
             ack: now.ack,
             duplicate_acks: now.duplicate_acks.saturating_add(before.duplicate_acks),

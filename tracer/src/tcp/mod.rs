@@ -13,5 +13,7 @@ mod gaps;
 mod history;
 mod purpose;
 mod state;
+mod untold;
 
 pub use connection::{Connection, Phase, Wanted};
+pub use untold::is_untold;

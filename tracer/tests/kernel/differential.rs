@@ -47,9 +47,9 @@ fn ways(link: LinkType) -> &'static [Programs] {
 
 fn kernels() -> [Kernel; 3] {
     [
-        Switches { every_segment: false, select_hosts: false, decapsulate: false },
-        Switches { every_segment: true, select_hosts: true, decapsulate: false },
-        Switches { every_segment: false, select_hosts: false, decapsulate: true },
+        Switches { every_segment: false, select_hosts: false, decapsulate: false, told_attempts: u32::MAX },
+        Switches { every_segment: true, select_hosts: true, decapsulate: false, told_attempts: u32::MAX },
+        Switches { every_segment: false, select_hosts: false, decapsulate: true, told_attempts: u32::MAX },
     ]
     .map(Kernel::load)
 }
@@ -149,4 +149,27 @@ fn the_kernel_sees_in_random_frames_what_the_host_sees() {
         }
         println!("random conversations from {SEED}, {kernel}: {seen}");
     }
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn the_kernel_summarises_attempts_that_the_host_summarises() {
+    // Of no attempt anything is told before it is confirmed.
+    let switches =
+        Switches { every_segment: false, select_hosts: false, decapsulate: false, told_attempts: 0 };
+    let mut kernel = Kernel::load(switches);
+    let mut seen = Seen::default();
+    for conversation in conversations() {
+        compare_all(
+            &mut kernel,
+            LinkType::Ethernet,
+            &Conversation { heads: None, ..conversation },
+            &mut seen,
+        );
+    }
+    for seed in SEED..SEED + RANDOM_CONVERSATIONS {
+        let conversation = random::conversation(seed);
+        compare_all(&mut kernel, LinkType::Ethernet, &conversation, &mut seen);
+    }
+    println!("summarised: {seen}");
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tracer::record::{
     Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
-    Exchange, NetworkType, Opened, Outcome, Purpose, Record, Request, RequestHead, Response, ResponseFraming,
-    Side, StateChange, Step, TcpState, Text,
+    Exchange, HalfOpen, Listener, NetworkType, Opened, Outcome, Purpose, Record, Request, RequestHead,
+    Response, ResponseFraming, Side, StateChange, Step, TcpState, Text, Verdict,
 };
 use tracer::sink::Format;
 
-use super::support::records::{closed, connection, exchange, get, record, segment, summary, written};
+use super::support::records::{
+    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+};
 use super::support::schema::check_line;
 
 /// All variants of an enum, and a `match` that no longer compiles when there is one more.
@@ -49,12 +51,6 @@ fn purposes() -> Vec<Purpose> {
         Retransmission, AfterGap, OutOfOrder, DuplicateAck, WindowFull, WindowOpen, KeepAlive, AcknowledgesUnseen,
         Other,
     })
-}
-
-/// A record of a connection, but for those of none.
-fn of_body(body: Body) -> Record {
-    let record = record(0, body);
-    if matches!(record.body, Body::Degraded(_)) { Record { connection: None, ..record } } else { record }
 }
 
 fn of_connection(connection: Connection) -> Record {
@@ -156,6 +152,9 @@ fn variants() -> Vec<(String, Body)> {
             StateChange { client: state, server: state, previous_client: state, previous_server: state };
         add(format!("state {state:?}"), Body::State(change));
     }
+    for verdict in all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, PortScan, SlowClients }) {
+        add(format!("listener {verdict:?}"), Body::Listener(Box::new(Listener { verdict, ..listener() })));
+    }
     for purpose in purposes() {
         add(format!("segment for {purpose:?}"), seen(vec![purpose], "SYN"));
     }
@@ -186,10 +185,31 @@ fn extremes() -> Vec<(&'static str, Body)> {
             "exchange, with interim responses",
             with_exchange(|exchange| exchange.interim_statuses = vec![100, 103]),
         ),
+        ("half-open, not answered", Body::HalfOpen(HalfOpen::default())),
+        (
+            "half-open, answered",
+            Body::HalfOpen(HalfOpen { syn_received_ns: Some(u64::MAX), ..HalfOpen::default() }),
+        ),
+        ("flood, started", Body::FloodStarted(Box::new(flood()))),
+        ("flood, ended", Body::FloodEnded(Box::new(flood_ended()))),
+        ("listener here", Body::Listener(Box::new(listener()))),
+        (
+            "listener elsewhere",
+            Body::Listener(Box::new(Listener { queue: None, namespace: None, ..listener() })),
+        ),
+        ("closed, never in SYN-RECEIVED", with_closed(|closed| closed.syn_received_ns = None)),
         ("closed, by nobody", with_closed(|closed| closed.initiator = None)),
         ("segment, for everything at once", seen(purposes(), "FIN, SYN, RST, PSH, ACK, URG, ECE, CWR")),
         ("segment, for nothing and without control bits", seen(Vec::new(), "")),
     ]
+}
+
+/// A record of a connection, or of none.
+fn told(body: Body) -> Record {
+    let connected =
+        !matches!(body, Body::FloodStarted(_) | Body::FloodEnded(_) | Body::Listener(_) | Body::Degraded(_));
+    let told = record(0, body);
+    Record { connection: told.connection.filter(|_| connected), ..told }
 }
 
 /// The JSON line of one record.
@@ -205,7 +225,7 @@ fn check(name: &str, line: &str) {
 #[test]
 fn every_variant_of_every_enum_is_in_the_schema() {
     for (name, body) in variants() {
-        check(&name, &line(of_body(body)));
+        check(&name, &line(told(body)));
     }
     for network_type in all!(NetworkType { Ipv4, Ipv6 }) {
         check("network type", &line(of_connection(Connection { network_type, ..connection() })));
@@ -215,7 +235,7 @@ fn every_variant_of_every_enum_is_in_the_schema() {
 #[test]
 fn every_body_is_in_the_schema_with_everything_and_with_nothing_known() {
     for (name, body) in extremes() {
-        check(name, &line(record(0, body)));
+        check(name, &line(told(body)));
     }
     check("summary", &line(summary()));
     check("no interface", &line(of_connection(Connection { interface: None, ..connection() })));
@@ -236,7 +256,7 @@ fn a_line_is_flat_and_begins_with_the_time_and_the_name() {
     let mut rows = variants();
     rows.extend(extremes().into_iter().map(|(name, body)| (name.to_owned(), body)));
     for (name, body) in rows {
-        let value: Value = serde_json::from_str(&line(of_body(body))).expect("JSON");
+        let value: Value = serde_json::from_str(&line(told(body))).expect("JSON");
         for (key, value) in value.as_object().expect("an object") {
             let list = value.as_array().into_iter().flatten();
             let is_flat = |value: &Value| !value.is_object() && !value.is_array() && !value.is_f64();

@@ -89,6 +89,7 @@ fn half_open() -> Vec<Record> {
         reason: CloseReason::HalfOpenTimeout,
         initiator: None,
         duration_ns: 3_012_000_000,
+        syn_received_ns: None,
         client: SideTotals { packets: 1, ..SideTotals::default() },
         server: SideTotals { packets: 3, retransmits: 2, ..SideTotals::default() },
         exchanges: 0,

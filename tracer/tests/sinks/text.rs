@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use tracer::record::{
     Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
-    Exchange, NetworkType, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming, Side,
-    SideTotals, StateChange, Step, TcpState,
+    Exchange, HalfOpen, NetworkType, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming,
+    Side, SideTotals, StateChange, Step, TcpState,
 };
 use tracer::sink::Format;
 
-use super::support::records::{closed, connection, exchange, get, record, segment, summary, written};
+use super::support::records::{
+    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+};
 
 /// What follows the time and the connection.
 fn phrase(body: Body) -> String {
@@ -168,4 +170,51 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
   records      30 written, 2 LOST
 ";
     assert_eq!(written(&[summary()], Format::Text), expected);
+}
+
+/// The line of a record of no connection, without its time.
+fn line(body: Body, format: Format) -> String {
+    let text = written(&[Record { connection: None, ..record(0, body) }], format);
+    text.trim_start_matches("00:00:00.000000 ").trim().to_owned()
+}
+
+#[test]
+fn a_flood_has_a_line_at_its_start_and_at_its_end() {
+    assert_eq!(
+        line(Body::FloodStarted(Box::new(flood())), Format::Text),
+        "SYN FLOOD at 10.0.0.1:80: 41000 half-open, 200000 SYN/s, 0.3 % confirmed, about 190000 sources, \
+         forged by their looks"
+    );
+    assert_eq!(
+        line(Body::FloodEnded(Box::new(flood_ended())), Format::Text),
+        "SYN flood at 10.0.0.1:80 is over after 61 s: 12000000 attempts, 31000 confirmed, at most 44000 half-open; \
+         now 41000 half-open, 0 SYN/s, 0.3 % confirmed, about 190000 sources, forged by their looks; \
+         400000 segments summarised"
+    );
+    let told = line(Body::FloodStarted(Box::new(flood())), Format::Explain);
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        told,
+        "SYN flood: somebody asks 10.0.0.1:80 for 200000 connections a second and does not confirm them. 41000 \
+         handshakes are half-open there now; the SYNs came from about 190000 addresses, which look forged."
+    );
+}
+
+#[test]
+fn a_server_has_a_line_with_its_verdict() {
+    assert_eq!(
+        line(Body::Listener(Box::new(listener())), Format::Text),
+        "server 10.0.0.1:80 busy: 3 half-open, 15000 SYN/s, 100.0 % confirmed, about 4 sources; so far 150000 \
+         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, 400000 segments summarised; listen queue 1 \
+         of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
+    );
+}
+
+#[test]
+fn a_half_open_handshake_says_for_how_long() {
+    let half_open = HalfOpen { since_ns: 1_000_000_000, syn_retransmits: 1, ..HalfOpen::default() };
+    let expected = "half-open for 1.0 s: not answered, SYN repeated 1 time";
+    assert_eq!(phrase(Body::HalfOpen(half_open.clone())), expected);
+    let answered = HalfOpen { syn_received_ns: Some(990_000_000), syn_retransmits: 0, ..half_open };
+    assert_eq!(phrase(Body::HalfOpen(answered)), "half-open for 1.0 s: in SYN-RECEIVED for 990 ms");
 }

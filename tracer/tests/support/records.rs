@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tracer::record::{
-    Body, CloseReason, Closed, ConnState, Connection, Counts, Exchange, NetworkType, Outcome, Purpose,
-    Record, RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp,
+    Body, CloseReason, Closed, ConnState, Connection, Counts, Exchange, Flood, FloodEnded, ListenQueue,
+    Listener, NamespaceCounters, NetworkType, Outcome, Purpose, Record, RequestHead, ResponseFraming,
+    SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
 };
 use tracer::sink::{Actors, Explain, Format, Sink};
 use tracer_common::wire::Encapsulations;
@@ -41,6 +42,7 @@ pub(crate) fn summary() -> Record {
         duration_ns: 10_000_000_000,
         frames: 1000,
         segments: 900,
+        summarised: 0,
         skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
         events_received: 120,
         events_lost: Counts(vec![("ring_full", 3)]),
@@ -82,6 +84,60 @@ pub(crate) fn exchange(index: u32, target: &str, status: u16, size: u64) -> Exch
     }
 }
 
+/// Pressure on a server.
+pub(crate) fn flood() -> Flood {
+    Flood {
+        address: "10.0.0.1".parse().expect("an address"),
+        port: 80,
+        half_open: 41_000,
+        syn_rate: 200_000,
+        completion_permille: 3,
+        sources: 190_000,
+        forged: true,
+        summarised: 400_000,
+    }
+}
+
+/// The end of a flood.
+pub(crate) fn flood_ended() -> FloodEnded {
+    FloodEnded {
+        now: Flood { syn_rate: 0, ..flood() },
+        duration_ns: 61_000_000_000,
+        attempts: 12_000_000,
+        completed: 31_000,
+        half_open_peak: 44_000,
+    }
+}
+
+/// How it stands with a server.
+pub(crate) fn listener() -> Listener {
+    Listener {
+        now: Flood {
+            half_open: 3,
+            syn_rate: 15_000,
+            completion_permille: 1000,
+            sources: 4,
+            forged: false,
+            ..flood()
+        },
+        verdict: Verdict::Busy,
+        attempts: 150_000,
+        syn_retransmits: 2,
+        answered: 150_000,
+        syn_ack_retransmits: 0,
+        completed: 149_997,
+        refused: 0,
+        reset: 0,
+        queue: Some(ListenQueue { length: 1, limit: 511 }),
+        namespace: Some(NamespaceCounters {
+            overflows: 5,
+            drops: 6,
+            cookies_sent: 7,
+            ..NamespaceCounters::default()
+        }),
+    }
+}
+
 /// The end of a connection with three exchanges.
 pub(crate) fn closed() -> Closed {
     Closed {
@@ -91,6 +147,7 @@ pub(crate) fn closed() -> Closed {
         reason: CloseReason::Fin,
         initiator: Some(Side::Server),
         duration_ns: 1_234_000_000,
+        syn_received_ns: Some(60_000),
         client: SideTotals { bytes: 509, packets: 9, ..SideTotals::default() },
         server: SideTotals { bytes: 41480, packets: 8, ..SideTotals::default() },
         exchanges: 3,

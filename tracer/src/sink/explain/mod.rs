@@ -16,6 +16,7 @@ use super::text::{interface_name, phrase};
 use super::{Sink, units};
 use crate::record::{Body, Connection, Record, SegmentSeen, Side, Timestamp};
 
+mod flood;
 mod note;
 mod sentence;
 mod status;
@@ -133,6 +134,9 @@ impl Explain {
             return self.tell(connection, record);
         }
         self.lines.push('\n');
+        if let Some(sentence) = flood::sentence(&record.body) {
+            return wrapped(&mut self.lines, "", &sentence);
+        }
         phrase::body(&mut self.lines, &record.body)?;
         self.lines.push('\n');
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::Actors;
 use super::story::Story;
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, Exchange, Opened, Outcome, Side, TcpState, Timestamp,
+    Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, Opened, Outcome, Side, TcpState, Timestamp,
 };
 use crate::sink::text::phrase;
 use crate::sink::units::{count, duration, size};
@@ -22,11 +22,15 @@ pub(super) fn text(
         Body::Opened(opened) => self::opened(&mut out, opened, story)?,
         Body::Exchange(exchange) => self::exchange(&mut out, exchange, actors)?,
         Body::Closed(closed) => self::closed(&mut out, closed, actors, story, at)?,
+        Body::HalfOpen(half_open) => self::half_open(&mut out, half_open, actors)?,
         Body::Request(_)
         | Body::Response(_)
         | Body::State(_)
         | Body::Segment(_)
         | Body::Degraded(_)
+        | Body::FloodStarted(_)
+        | Body::FloodEnded(_)
+        | Body::Listener(_)
         | Body::Summary(_) => {
             if !story.has_segments {
                 phrase::body(&mut out, body)?;
@@ -34,6 +38,15 @@ pub(super) fn text(
         }
     }
     Ok((!out.is_empty()).then_some(out))
+}
+
+fn half_open(out: &mut String, half_open: &HalfOpen, actors: Actors) -> fmt::Result {
+    let Actors { server, .. } = actors;
+    let since = duration(half_open.since_ns);
+    match half_open.syn_received_ns {
+        Some(_) => write!(out, "Not confirmed after {since}: the {server} waits in SYN-RECEIVED."),
+        None => write!(out, "Not answered after {since}: the {server} is silent."),
+    }
 }
 
 fn opened(out: &mut String, opened: &Opened, story: &Story) -> fmt::Result {

@@ -13,6 +13,7 @@ use std::io;
 use super::{Sink, units};
 use crate::record::{Body, Connection, Record, Text};
 
+mod listener;
 pub mod phrase;
 
 /// Writes readable lines.

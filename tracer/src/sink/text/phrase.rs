@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use super::interface_name;
+use super::{interface_name, listener};
 use crate::record::{
     Body, Cause, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedState, Exchange,
     Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals,
@@ -19,8 +19,12 @@ pub fn body(out: &mut dyn Write, body: &Body) -> Result {
         Body::Exchange(exchange) => self::exchange(out, exchange),
         Body::State(change) => state(out, change),
         Body::Segment(segment) => self::segment(out, segment),
+        Body::HalfOpen(half_open) => listener::half_open(out, half_open),
         Body::Closed(closed) => self::closed(out, closed),
         Body::Degraded(degraded) => self::degraded(out, degraded),
+        Body::FloodStarted(flood) => listener::flood_started(out, flood),
+        Body::FloodEnded(flood) => listener::flood_ended(out, flood),
+        Body::Listener(listener) => listener::listener(out, listener),
         Body::Summary(summary) => self::summary(out, summary),
     }
 }
@@ -231,7 +235,8 @@ pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
 
 /// A short block.
 pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
-    let Summary { frames, segments, opened, closed, open, half_open, evicted, exchanges, .. } = summary;
+    let Summary { frames, segments, summarised, opened, closed, open, half_open, evicted, exchanges, .. } =
+        summary;
     let points = summary.attachments.iter().map(|point| interface_name(point).to_string());
     let points = points.collect::<Vec<_>>().join(", ");
     write!(out, "summary after {}", duration(summary.duration_ns))?;
@@ -240,6 +245,9 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     }
     write!(out, "\n  frames       {frames} seen, {segments} followed, {} skipped", summary.skipped.total())?;
     counts(out, &summary.skipped)?;
+    if *summarised > 0 {
+        write!(out, "\n  handshakes   {summarised} segments summarised")?;
+    }
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
     write!(out, ", {evicted} evicted\n  exchanges    {exchanges}")?;
     let lost = summary.events_lost.total();

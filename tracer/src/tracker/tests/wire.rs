@@ -24,6 +24,7 @@ use tracer_common::{
     http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
     observe::{Frame, Table, Tables, Vantage, observe},
     seq::Seq,
+    target::{self, Circumstances, Count, Target},
     value::Value,
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
@@ -139,6 +140,24 @@ struct Place {
     hook: Hook,
     every_segment: bool,
     told: RefCell<Vec<SegmentEvent>>,
+    /// The only server.
+    target: RefCell<Target>,
+    told_attempts: u32,
+}
+
+impl Place {
+    fn around(&self) -> Circumstances {
+        Circumstances { now: self.time, told_attempts: self.told_attempts, seed: [0; 2] }
+    }
+}
+
+/// There is one thread.
+struct Plain;
+
+impl target::Add for Plain {
+    fn add(number: &mut u64, more: u64) {
+        *number += more;
+    }
 }
 
 impl Vantage for Place {
@@ -175,6 +194,17 @@ impl Vantage for Place {
     }
 
     fn count(&self, _counter: tracer_common::counter::Counter) {}
+
+    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
+        let target = &mut self.target.borrow_mut();
+        target::note::<Plain>(target, self.around(), causes, segment, sender, receiver)
+    }
+
+    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
+        if target::confirmed_by(segment, flow, from_low).is_some() {
+            target::confirmed::<Plain>(&mut self.target.borrow_mut(), flow, self.time);
+        }
+    }
 
     fn tell_segment(&self, _value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         if FULL.with_borrow(|full| *full) {
@@ -215,7 +245,14 @@ impl Wire {
             tracker: Tracker::new(limits),
             maps: Maps::default(),
             room: Box::new(Room::BLANK),
-            place: Place { time: STEP, hook: Hook::Xdp, every_segment: segments, told: RefCell::default() },
+            place: Place {
+                time: STEP,
+                hook: Hook::Xdp,
+                every_segment: segments,
+                told: RefCell::default(),
+                target: RefCell::new(Target::BLANK),
+                told_attempts: u32::MAX,
+            },
             sent: [Sent { next: 0 }; 2],
             ports: [40_000, 80],
             hosts: [2, 1],
@@ -234,6 +271,17 @@ impl Wire {
     pub(super) fn captured(&mut self) -> &mut Self {
         self.place.hook = Hook::Capture;
         self
+    }
+
+    /// New attempts are not told from now on.
+    pub(super) fn flooded(&mut self) -> &mut Self {
+        self.place.told_attempts = 0;
+        self
+    }
+
+    /// What was counted for the server.
+    pub(super) fn counted(&self, count: Count) -> u64 {
+        self.place.target.borrow().get(count)
     }
 
     /// Segments have the same time from now on.
@@ -413,7 +461,13 @@ fn words(body: &Body) -> String {
         }
         Body::Closed(closed) => closed_words(closed),
         Body::Degraded(_) => "degraded".to_owned(),
-        Body::Summary(_) => "summary".to_owned(),
+        Body::HalfOpen(half_open) => format!(
+            "half-open, SYN {}x again, SYN-ACK {}x again",
+            half_open.syn_retransmits, half_open.syn_ack_retransmits
+        ),
+        Body::FloodStarted(_) | Body::FloodEnded(_) | Body::Listener(_) | Body::Summary(_) => {
+            panic!("not of a connection: {body:?}")
+        }
     }
 }
 

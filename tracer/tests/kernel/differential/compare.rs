@@ -1,6 +1,6 @@
 //! The same frame for both, and what they say of it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use tracer::host::HostObserver;
@@ -8,6 +8,7 @@ use tracer_common::{
     counter::Counter,
     event::{Event, EventHeader, HttpFacts, SegmentEvent},
     flow::HalfCounters,
+    target::{Count, Target, TargetKey},
     wire::LinkType,
 };
 
@@ -29,7 +30,7 @@ pub(crate) struct Seen {
     frames: usize,
     events: usize,
     /// Frames that the kernel does not make for a test, by program and length.
-    impossible: std::collections::BTreeMap<&'static str, Vec<usize>>,
+    impossible: BTreeMap<&'static str, Vec<usize>>,
 }
 
 impl Seen {
@@ -105,11 +106,29 @@ impl<'a> Pair<'a> {
     }
 
     /// Both must have counted the same and keep the same; what they counted.
-    pub(crate) fn finish(self, place: &str) -> [u64; Counter::COUNT] {
+    pub(crate) fn finish(mut self, place: &str) -> [u64; Counter::COUNT] {
         assert_eq!(self.host.counters(), self.kernel.counters(), "{place}: counters, host and kernel");
+        let (of_host, of_kernel) = (counted(self.host.targets()), counted(self.kernel.targets()));
+        assert_eq!(of_host, of_kernel, "{place}: servers, host and kernel");
         assert_eq!(self.host.kept(), self.kernel.kept(), "{place}: connections kept, host and kernel");
         self.host.counters()
     }
+}
+
+/// What is counted for each server, but for times, and for addresses: they are gathered anew from time to time.
+fn counted(targets: impl IntoIterator<Item = (TargetKey, Target)>) -> BTreeMap<(u16, [u32; 4]), Vec<u64>> {
+    const COUNTS: [Count; 8] = [
+        Count::Attempts,
+        Count::SynRepeats,
+        Count::Answered,
+        Count::AnswerRepeats,
+        Count::Completed,
+        Count::Refused,
+        Count::Reset,
+        Count::Summarised,
+    ];
+    let counts = |target: &Target| COUNTS.map(|count| target.get(count)).to_vec();
+    targets.into_iter().map(|(key, target)| ((key.port, key.address), counts(&target))).collect()
 }
 
 /// Events without what must differ: times are told apart as 0 and not 0.
@@ -117,6 +136,7 @@ fn comparable(events: &[Bytes]) -> Vec<Event<'_>> {
     let half = |half: HalfCounters| HalfCounters {
         first_ack_ns: u64::from(half.first_ack_ns != 0),
         first_data_ns: u64::from(half.first_data_ns != 0),
+        syn_ns: u64::from(half.syn_ns != 0),
         ..half
     };
     let header = |header: EventHeader| EventHeader { time: 0, flow: u64::from(header.flow != 0), ..header };

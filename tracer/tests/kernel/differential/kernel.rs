@@ -18,6 +18,7 @@ use tracer_common::{
     counter::Counter,
     event::Hook,
     flow::{FlowKey, FlowState},
+    target::{Target, TargetKey},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
@@ -40,6 +41,8 @@ pub(crate) struct Switches {
     pub(crate) select_hosts: bool,
     /// Enter tunnels.
     pub(crate) decapsulate: bool,
+    /// Attempts told one by one in each window.
+    pub(crate) told_attempts: u32,
 }
 
 impl Switches {
@@ -51,6 +54,7 @@ impl Switches {
             hosts: hosts.collect(),
             every_segment: self.every_segment,
             decapsulate: self.decapsulate,
+            told_attempts: self.told_attempts,
             ..Selection::default()
         }
     }
@@ -108,6 +112,7 @@ pub(crate) struct Kernel {
     counters: PerCpuArray<MapData, u64>,
     connections: HashMap<MapData, FlowKey, FlowState>,
     half_open: HashMap<MapData, FlowKey, FlowState>,
+    targets: HashMap<MapData, TargetKey, Target>,
     pub(crate) switches: Switches,
 }
 
@@ -133,6 +138,8 @@ impl Kernel {
             // Either way must say the same.
             few_ports: u8::from(!switches.every_segment),
             ports: [80; FEW_PORTS],
+            told_attempts: switches.told_attempts,
+            seed: [0; 2],
         };
         let mut ebpf = EbpfLoader::new()
             .override_global("CONFIG", &config, true)
@@ -159,6 +166,7 @@ impl Kernel {
             counters: map(&mut ebpf, "COUNTERS"),
             connections: map(&mut ebpf, "CONNECTIONS"),
             half_open: map(&mut ebpf, "HALF_OPEN"),
+            targets: map(&mut ebpf, "TARGETS"),
             ebpf,
             switches,
         }
@@ -171,6 +179,9 @@ impl Kernel {
             for key in keys {
                 table.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
             }
+        }
+        for key in self.targets.keys().filter_map(Result::ok).collect::<Vec<_>>() {
+            self.targets.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
         }
         let cpus = nr_cpus().unwrap_or_else(|(_, error)| panic!("CPUs: {error}"));
         for index in 0..Counter::COUNT as u32 {
@@ -195,6 +206,11 @@ impl Kernel {
             let values = self.counters.get(&(index as u32), 0);
             values.unwrap_or_else(|error| panic!("counter {index}: {error}")).iter().sum()
         })
+    }
+
+    /// What is counted for each server.
+    pub(crate) fn targets(&self) -> Vec<(TargetKey, Target)> {
+        self.targets.iter().map(|target| target.unwrap_or_else(|error| panic!("TARGETS: {error}"))).collect()
     }
 
     /// How many connections are kept: confirmed ones, and attempts.

@@ -24,7 +24,12 @@ fn run(kernel: &Kernel, frame: &[u8], linear: u32) -> bool {
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn an_xdp_frame_is_understood_wherever_its_linear_part_ends() {
-    let mut kernel = Kernel::load(Switches { every_segment: true, select_hosts: false, decapsulate: false });
+    let mut kernel = Kernel::load(Switches {
+        every_segment: true,
+        select_hosts: false,
+        decapsulate: false,
+        told_attempts: u32::MAX,
+    });
     let tcp = Tcp { flags: SYN, options: vec![1; 8], ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") };
     for frame in [tcp.frame(), tcp.frame6()] {
         let mut expected: Option<Facts> = None;

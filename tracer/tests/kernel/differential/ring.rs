@@ -14,7 +14,12 @@ const EVENT: u32 = 256;
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn what_a_full_ring_loses_is_counted_and_told_afterwards() {
-    let mut kernel = Kernel::load(Switches { every_segment: false, select_hosts: false, decapsulate: false });
+    let mut kernel = Kernel::load(Switches {
+        every_segment: false,
+        select_hosts: false,
+        decapsulate: false,
+        told_attempts: u32::MAX,
+    });
     kernel.clear();
     let syn = Tcp { flags: SYN, ack: 0, ..Tcp::default() }.frame();
     let program = Programs::XDP.first;

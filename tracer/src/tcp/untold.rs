@@ -1,0 +1,88 @@
+//! Handshakes of which nothing was told before their end, because attempts came too fast: the segments are put together
+//! again from what the first event says, so that the connection is opened as if each had been told.
+
+use tracer_common::{
+    event::SegmentEvent,
+    flow::{HalfCounters, cause, half},
+    seq::Seq,
+    wire::{MAX_OPTIONS, TcpFlags},
+};
+
+/// The most repetitions of a SYN or a SYN-ACK that are put together again; Linux repeats each six times by default.
+const MAX_REPEATS: u64 = 16;
+
+/// Whether an event is of such a connection.
+#[must_use]
+pub fn is_untold(event: &SegmentEvent) -> bool {
+    event.halves.iter().any(|half| half.flags & half::UNTOLD != 0)
+}
+
+/// The segments before `event`, in order; what they announced (options, window) and carried is not known.
+pub(super) fn handshake(event: &SegmentEvent) -> Vec<SegmentEvent> {
+    let [low, _] = &event.halves;
+    let low_asked = low.flags & (half::SYN | half::SYN_ACK) == half::SYN;
+    let client_index = usize::from(!low_asked);
+    let (client, server) = (&event.halves[client_index], &event.halves[1 - client_index]);
+    let confirms = event.causes & cause::HANDSHAKE_ACK != 0 && (event.header.from_low != 0) == low_asked;
+    let mut segments = Vec::new();
+    let mut halves = [HalfCounters::BLANK; 2];
+    if client.flags & half::SYN != 0 {
+        // Before the confirmation, a client sends nothing but its SYN.
+        let repeats = if confirms { client.packets.saturating_sub(2) } else { 0 };
+        halves[client_index] = asked(client);
+        let syn = segment(event, low_asked, TcpFlags::SYN, client, Seq(0));
+        push(&mut segments, SegmentEvent { causes: cause::SYN, halves, ..syn }, client_index, repeats);
+        halves[client_index].packets += repeats.min(MAX_REPEATS);
+    }
+    if server.flags & half::SYN_ACK != 0 {
+        let silent = server.bytes == 0 && server.flags & (half::BARE_ACK | half::FIN | half::RST) == 0;
+        let repeats = if confirms && silent { server.packets.saturating_sub(1) } else { 0 };
+        let flags = half::SYN_ACK | half::ACKED | half::ACKED_SYN;
+        halves[1 - client_index] = HalfCounters { ack: client.base, ..asked(server) };
+        halves[1 - client_index].flags |= flags;
+        let answer = segment(event, !low_asked, TcpFlags::SYN | TcpFlags::ACK, server, client.base);
+        let answer = SegmentEvent { causes: cause::SYN_ACK, halves, ..answer };
+        push(&mut segments, answer, 1 - client_index, repeats);
+    }
+    segments
+}
+
+/// A segment, and its repetitions.
+fn push(segments: &mut Vec<SegmentEvent>, first: SegmentEvent, sender: usize, repeats: u64) {
+    segments.push(first);
+    let mut again = SegmentEvent { causes: first.causes | cause::REPEATED, ..first };
+    for _ in 0..repeats.min(MAX_REPEATS) {
+        again.halves[sender].packets += 1;
+        segments.push(again);
+    }
+}
+
+/// What a direction has shown when its SYN has been seen.
+fn asked(told: &HalfCounters) -> HalfCounters {
+    HalfCounters {
+        packets: 1,
+        base: told.base,
+        syn_ns: told.syn_ns,
+        flags: half::STARTED | half::SYN | told.flags & (half::OPENED | half::SYN_DATA | half::UNTOLD),
+        ..HalfCounters::BLANK
+    }
+}
+
+fn segment(event: &SegmentEvent, from_low: bool, flags: u8, sender: &HalfCounters, ack: Seq) -> SegmentEvent {
+    let mut segment = *event;
+    segment.header.from_low = u8::from(from_low);
+    segment.header.time = sender.syn_ns;
+    segment.header.lost = 0;
+    SegmentEvent {
+        seq: sender.base.add(u32::MAX),
+        ack,
+        payload_len: 0,
+        // Not known, but not closed: nobody asks for a connection without room for an answer.
+        window: u16::MAX,
+        flags,
+        options_len: 0,
+        gap: 0,
+        options: [0; MAX_OPTIONS],
+        ..segment
+    }
+}

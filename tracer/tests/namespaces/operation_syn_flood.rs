@@ -1,0 +1,272 @@
+//! Real floods, and what only looks like one: the alarm comes, goes, and stays away.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
+use tracer::demo::half_open;
+use tracer::netns::{VethPair, link};
+
+use crate::harness::{Fields, Trace, Tracer};
+use crate::pair;
+use crate::web::Nginx;
+
+/// How long the flood is.
+const FLOOD: Duration = Duration::from_secs(5);
+/// Between two SYNs of it, in µs; hping3 takes some more.
+const INTERVAL: &str = "u50";
+/// How soon the alarm must come, and be over.
+const ALARM: Duration = Duration::from_secs(2);
+const ALL_CLEAR: Duration = Duration::from_secs(10);
+/// What is asked for besides the defaults.
+const EVENTS: [&str; 2] = ["--events", "connection,exchange,stats"];
+
+/// SYNs from addresses that nobody has, until it is dropped.
+struct Flood(Child);
+
+impl Flood {
+    fn start(pair: &VethPair) -> Self {
+        // The server answers all of them by way of the client, which is none of them.
+        let gateway = pair.client.v4;
+        let routed = pair.server.namespace.run(|| link::add_route(Ipv4Addr::UNSPECIFIED, 0, gateway));
+        routed.expect("namespace").expect("there is no other default route");
+        let mut hping = Command::new("hping3");
+        hping.args(["-q", "-S", "-p", "80", "--rand-source", "-i", INTERVAL]).arg(pair.server.v4.to_string());
+        hping.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(pair.client.namespace.command(hping).expect("hping3 is installed"))
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Fetches a page over a connection of its own; the port of the client.
+fn fetch(server: SocketAddr) -> u64 {
+    let mut stream = TcpStream::connect(server).expect("nginx listens");
+    let port = stream.local_addr().expect("it is connected").port();
+    let request = format!("GET /small?{port} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("open");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("nginx answers and closes");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&answer));
+    port.into()
+}
+
+/// Fetches pages one after the other until told to stop; the ports.
+fn visitor(pair: &VethPair, stop: &AtomicBool) -> Vec<u64> {
+    let server = SocketAddr::from((pair.server.v4, 80));
+    let visit = || {
+        let mut ports = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            ports.push(fetch(server));
+            thread::sleep(Duration::from_millis(2));
+        }
+        ports
+    };
+    pair.client.namespace.run(visit).expect("namespace")
+}
+
+/// When a record was written, in the time of the machine.
+fn time_of(record: &Value) -> SystemTime {
+    humantime::parse_rfc3339(record.text("timestamp")).expect("a time")
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_flood_is_told_and_the_visitors_in_it_are_told_as_ever() {
+    let pair = Arc::new(pair());
+    let _nginx = Nginx::start(&pair.server.namespace);
+    let tracer = Tracer::at(&pair.server, &EVENTS);
+    let stop = Arc::new(AtomicBool::new(false));
+    let visitor = thread::spawn({
+        let (pair, stop) = (Arc::clone(&pair), Arc::clone(&stop));
+        move || visitor(&pair, &stop)
+    });
+    thread::sleep(Duration::from_secs(1));
+    let begin = SystemTime::now();
+    let flood = Flood::start(&pair);
+    thread::sleep(FLOOD);
+    drop(flood);
+    let end = SystemTime::now();
+    tracer.wait_for(1, "syn_flood.ended");
+    stop.store(true, Ordering::Relaxed);
+    let ports = visitor.join().expect("each page was served");
+    thread::sleep(Duration::from_secs(1));
+    let trace = tracer.stop();
+    assert_eq!(trace.code, Some(0), "{}", trace.errors);
+
+    let [started] = trace.of("syn_flood.started")[..] else { panic!("{:#?}", trace.names()) };
+    let [ended] = trace.of("syn_flood.ended")[..] else { panic!("{:#?}", trace.names()) };
+    let after = time_of(started).duration_since(begin).expect("after its begin");
+    assert!(after <= ALARM, "the alarm came after {after:?}: {started:#}");
+    let after = time_of(ended).duration_since(end).expect("after its end");
+    assert!(after <= ALL_CLEAR, "it was over after {after:?}: {ended:#}");
+    println!("{started:#}\n{ended:#}\n{} visits, over {after:?} after the end", ports.len());
+    assert!(started.flag("tcp.sources.forged") && ended.flag("tcp.sources.forged"), "{ended:#}");
+    assert!(started.number("tcp.half_open") > 0, "{started:#}");
+    check_visits(&trace, &ports);
+
+    // All that was sent is counted, and next to nothing of it was told.
+    let summary = trace.records.last().expect("a summary");
+    assert_eq!(summary.number("tracer.connections.evicted"), 0, "{summary:#}");
+    let told = summary.number("tracer.connections.opened") - ports.len() as u64;
+    let attempts = ended.number("syn_flood.attempts") - ended.number("syn_flood.completed");
+    assert!(told < 1000 && told < attempts / 4, "{told} attempts of {attempts} were told: {summary:#}");
+    let listeners = trace.of("tcp.listener");
+    let server = listeners.last().expect("the server was asked");
+    let sum = |name| server.number(name);
+    assert_eq!(sum("tcp.listener.completed"), ports.len() as u64, "{server:#}");
+    assert!(server.has("tcp.listener.queue.limit") && server.has("tcp.syn_cookies.sent"), "{server:#}");
+}
+
+/// Each visit is told from its SYN to its end, with nothing lost.
+fn check_visits(trace: &Trace, ports: &[u64]) {
+    assert!(ports.len() > 100, "{} visits", ports.len());
+    let visits = trace.records.iter().filter(|record| record["client.address"] == "10.77.0.2");
+    let by_port: HashMap<(&str, u64), &Value> =
+        visits.map(|record| ((record.text("event.name"), record.number("client.port")), record)).collect();
+    for port in ports {
+        let of_port = |name: &'static str| {
+            *by_port.get(&(name, *port)).unwrap_or_else(|| panic!("no {name} of port {port}"))
+        };
+        let opened = of_port("connection.opened");
+        assert!(opened.has("tcp.handshake.syn_ack_ns") && opened.has("tcp.handshake.ack_ns"), "{opened:#}");
+        let exchange = of_port("http.exchange");
+        assert_eq!(exchange.text("url.original"), format!("/small?{port}"));
+        assert_eq!(exchange.text("http.outcome"), "complete");
+        assert_eq!(exchange.text("http.confidence"), "exact");
+        let closed = of_port("connection.closed");
+        assert_eq!(closed.text("tcp.conn_state"), "SF", "{closed:#}");
+        assert!(closed.text("tcp.history").starts_with("Sh"), "{closed:#}");
+        assert_eq!(closed.number("tcp.completeness"), 31, "{closed:#}");
+        assert_eq!(closed.number("events.lost"), 0, "{closed:#}");
+    }
+}
+
+/// There was no alarm; the last verdicts, by port.
+#[track_caller]
+fn verdicts(trace: &Trace) -> Vec<(u64, String)> {
+    assert_eq!(trace.code, Some(0), "{}", trace.errors);
+    let alarms = trace.of("syn_flood.started");
+    assert!(alarms.is_empty(), "a false alarm: {alarms:#?}");
+    let verdict = |one: &&Value| (one.number("server.port"), one.text("tcp.listener.verdict").to_owned());
+    trace.of("tcp.listener").iter().map(verdict).collect()
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_busy_client_is_no_flood() {
+    let pair = pair();
+    let _nginx = Nginx::start(&pair.server.namespace);
+    let tracer = Tracer::at(&pair.server, &EVENTS);
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t1", "-c4", "-d4s", "-H", "Connection: close", "http://10.77.0.1/small"]);
+    wrk.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut wrk = pair.client.namespace.command(wrk).expect("wrk is installed");
+    assert!(wrk.wait().expect("a child can be waited for").success());
+    let trace = tracer.stop();
+    assert_eq!(verdicts(&trace), [(80, "busy".to_owned())]);
+    let server = trace.of("tcp.listener")[0].clone();
+    let opened = trace.opened().len() as u64;
+    assert_eq!(server.number("tcp.listener.completed"), opened, "each is told: {server:#}");
+    println!("{server:#}");
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_server_that_refuses_is_no_flood() {
+    let pair = pair();
+    let tracer = Tracer::at(&pair.server, &EVENTS);
+    let server = SocketAddr::from((pair.server.v4, 80));
+    let ask = || {
+        let until = Instant::now() + Duration::from_secs(3);
+        let mut refused = 0;
+        while Instant::now() < until {
+            TcpStream::connect(server).expect_err("nobody listens");
+            refused += 1;
+        }
+        refused
+    };
+    let refused: u64 = pair.client.namespace.run(ask).expect("namespace");
+    let trace = tracer.stop();
+    assert_eq!(verdicts(&trace), [(80, "refusing".to_owned())]);
+    let server = trace.of("tcp.listener")[0].clone();
+    assert_eq!(server.number("tcp.listener.refused"), refused, "each is counted: {server:#}");
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_server_that_is_silent_is_no_flood() {
+    let pair = pair();
+    // What the client sends there, the server is to pass on, and does not.
+    let gateway = pair.server.v4;
+    let routed = pair.client.namespace.run(|| link::add_route(Ipv4Addr::new(10, 77, 99, 0), 24, gateway));
+    routed.expect("namespace").expect("it can be routed");
+    let tracer = Tracer::at(&pair.server, &EVENTS);
+    let ask = || {
+        let address = SocketAddr::from(([10, 77, 99, 9], 80)).into();
+        let mut asking = Vec::new();
+        for _ in 0..8 {
+            for _ in 0..100 {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+                socket.set_nonblocking(true).expect("a socket");
+                let _ = socket.connect(&address);
+                asking.push(socket);
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+    };
+    pair.client.namespace.run(ask).expect("namespace");
+    let trace = tracer.stop();
+    assert_eq!(verdicts(&trace), [(80, "silent".to_owned())]);
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_scan_of_ports_is_no_flood() {
+    let pair = pair();
+    let tracer = Tracer::at(&pair.server, &[&EVENTS[..], &["-p", "1000-1199"]].concat());
+    let address = pair.server.v4;
+    let scan = || {
+        for port in 1000..1200 {
+            TcpStream::connect((address, port)).expect_err("nobody listens");
+        }
+        thread::sleep(Duration::from_millis(1500));
+    };
+    pair.client.namespace.run(scan).expect("namespace");
+    let trace = tracer.stop();
+    let verdicts = verdicts(&trace);
+    assert_eq!(verdicts.len(), 200);
+    assert!(verdicts.iter().all(|(_, verdict)| verdict == "port_scan"), "{verdicts:?}");
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_handshake_that_nobody_confirms_is_listed() {
+    let pair = pair();
+    let _nginx = Nginx::start(&pair.server.namespace);
+    half_open::prepare(&pair, None).expect("the forged addresses can be routed");
+    let tracer = Tracer::at(&pair.server, &["--events", "half-open"]);
+    let target = std::net::SocketAddrV4::new(pair.server.v4, 80);
+    let syns = (0..3).map(|number| half_open::ForgedSyn::numbered(number, target));
+    pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("SYNs can be sent");
+    tracer.wait_for(3, "connection.half_open");
+    let trace = tracer.stop();
+    trace.assert_clean();
+    for record in trace.of("connection.half_open") {
+        let (since, received) = (record.number("tcp.half_open_ns"), record.number("tcp.syn_received_ns"));
+        assert!(since >= 1_000_000_000 && received <= since && received > 900_000_000, "{record:#}");
+    }
+    assert_eq!(trace.summary().number("tracer.connections.half_open"), 0);
+}

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 const SECOND: u64 = 1_000_000_000;
+/// No server waits longer, in seconds; a replay has no timeout unless asked for, but memory has an end.
+const LONGEST: u64 = 3600;
 
 /// Attempts that entered SYN-RECEIVED and did not leave it, by the second.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(super) struct HalfOpen {
 
 impl HalfOpen {
     pub(super) fn new(timeout_s: u64) -> Self {
-        Self { seconds: VecDeque::new(), timeout: timeout_s.max(1), now: 0, peak: 0 }
+        Self { seconds: VecDeque::new(), timeout: timeout_s.clamp(1, LONGEST), now: 0, peak: 0 }
     }
 
     /// So many more entered than left, up to `now`, in ns.

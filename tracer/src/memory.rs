@@ -123,7 +123,7 @@ mod tests {
         assert_eq!((memory.kernel(), memory.userspace()), (4 << 20, (7 << 20) + 1));
         let text = memory.to_string();
         assert!(
-            text.starts_with("memory: at most 12 MiB: kernel 4 MiB (connection tables 3, ring buffer 1), "),
+            text.starts_with("memory: at most 12 MiB: kernel 4 MiB (tables 3, ring buffer 1), "),
             "{text}"
         );
         assert!(text.ends_with("userspace 8 MiB (connections 5, buffers 1)"), "{text}");

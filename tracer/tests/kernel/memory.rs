@@ -5,6 +5,8 @@ use std::fs;
 use tracer::cli;
 use tracer::kernel::{Kernel, support};
 use tracer::memory::{Memory, table};
+use tracer_common::flow::{FlowKey, FlowState};
+use tracer_common::target::{MAX_TARGETS, Target, TargetKey};
 
 /// A number of connections, and a size of the ring, that no other test asks for.
 const CONNECTIONS: u32 = 100_003;
@@ -40,9 +42,15 @@ fn the_tables_and_the_ring_take_what_was_computed_and_hardly_less() {
     let computed = Memory::of(&config, support::cpus());
     let tables = counted(CONNECTIONS);
     assert_eq!(tables.len(), 2, "{tables:?}");
-    let of_one = table(CONNECTIONS.into(), support::cpus());
-    for bytes in tables {
-        assert!(bytes <= of_one && bytes >= of_one / 10 * 9, "{bytes}, computed were {of_one}");
+    let servers = counted(MAX_TARGETS);
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    let of_one = table::<FlowKey, FlowState>(CONNECTIONS.into(), support::cpus());
+    let of_servers = table::<TargetKey, Target>(MAX_TARGETS.into(), support::cpus());
+    let computed_of = [(&tables, of_one), (&servers, of_servers)];
+    for (bytes, computed) in
+        computed_of.iter().flat_map(|(found, computed)| found.iter().map(move |bytes| (bytes, computed)))
+    {
+        assert!(bytes <= computed && *bytes >= computed / 10 * 9, "{bytes}, computed were {computed}");
     }
     let ring = counted(RING);
     assert_eq!(ring.len(), 1, "{ring:?}");

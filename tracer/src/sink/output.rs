@@ -6,7 +6,7 @@
 //! ```
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek as _, Write};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,7 +32,12 @@ impl Output {
     ///
     /// Open it before the work begins: the error says what is wrong with the path and what to do.
     pub fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(Target::File(open(path)?, path.to_owned())))
+        let mut file = open(path)?;
+        // The kernel cuts short the write of a process that is killed: what comes now is not to continue half a line.
+        if ends_torn(path) {
+            file.write_all(b"\n")?;
+        }
+        Ok(Self::new(Target::File(file, path.to_owned())))
     }
 
     fn new(target: Target) -> Self {
@@ -88,6 +93,21 @@ fn open(path: &Path) -> io::Result<File> {
         };
         io::Error::new(error.kind(), format!("cannot write to {shown}: {advice}"))
     })
+}
+
+/// Whether the last line of a file has no end. What cannot be read is taken for whole.
+fn ends_torn(path: &Path) -> bool {
+    // Only of files: a pipe would wait for somebody to write to it.
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let mut last = [b'\n'];
+    is_file
+        && File::open(path)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::End(-1))?;
+                file.read_exact(&mut last)
+            })
+            .is_ok()
+        && last != [b'\n']
 }
 
 /// Something that takes bytes, and can perhaps take the last of them back.
@@ -310,6 +330,20 @@ mod tests {
         output.flush().expect("the file can be written");
         assert_eq!(fs::read_to_string(&old).expect("the old file is there"), "before\nold\n");
         assert_eq!(fs::read_to_string(&path).expect("the new file is there"), "new\n");
+        fs::remove_dir_all(directory).expect("the directory can be removed");
+    }
+
+    #[test]
+    fn a_line_that_was_torn_by_a_kill_is_ended_before_the_next() {
+        let directory = directory("torn");
+        for (before, after) in [("", "new\n"), ("old\n", "old\nnew\n"), ("old\nto", "old\nto\nnew\n")] {
+            let path = directory.join("a.log");
+            fs::write(&path, before).expect("the file can be written");
+            let mut output = Output::file(&path).expect("the file can be opened");
+            output.write_all(b"new\n").expect("the buffer has room");
+            drop(output);
+            assert_eq!(fs::read_to_string(&path).expect("the file is there"), after);
+        }
         fs::remove_dir_all(directory).expect("the directory can be removed");
     }
 

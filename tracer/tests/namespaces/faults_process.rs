@@ -1,11 +1,14 @@
 //! Faults of the program: killed, stopped, kept short, started twice. The traffic must not notice.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
 
 use crate::faults::{PACED, Transfer, check_exchanges, is_attached, load, lost_segments};
 use crate::harness::{Fields, Tracer};
@@ -40,7 +43,7 @@ fn one_killed_under_load_leaves_nothing_attached_and_whole_lines_and_another_goe
     let (records, lines) = (&records[..whole], records.lines().count());
     // Every line is whole; the schema, which takes longer, for some of them.
     for line in records.lines() {
-        let record = serde_json::from_str::<serde_json::Value>(line);
+        let record = serde_json::from_str::<Value>(line);
         assert!(record.is_ok_and(|record| record.has("event.name")), "torn: {line}");
     }
     records.lines().rev().take(100).for_each(|line| check_line(line).expect("a whole record"));
@@ -75,13 +78,7 @@ fn one_stopped_under_load_goes_on_with_what_it_missed_counted() {
     wrk.wait().expect("wrk ends");
 
     // The ring is empty again: from here on nothing is missed.
-    let is_done = || {
-        let written = || (told(&tracer), file.metadata().map(|file| file.len()).unwrap_or_default());
-        let before = written();
-        thread::sleep(Duration::from_millis(300));
-        written() == before
-    };
-    assert!(eventually(is_done), "it is not done with the past");
+    tracer_is_done(&tracer, &file);
     let lost_before = counted(tracer.pid()).1;
     let targets: Vec<_> = (0..AFTER).map(|number| format!("http://10.77.0.1/small?after{number}")).collect();
     for target in &targets {
@@ -120,9 +117,16 @@ fn one_stopped_under_load_goes_on_with_what_it_missed_counted() {
     assert_eq!(lost_segments(&pair), before, "nothing was lost");
 }
 
-/// Events that the kernel programs have told.
-fn told(tracer: &Tracer) -> u64 {
-    counted(tracer.pid()).0
+/// Waits until tracer has written all that it was told.
+#[track_caller]
+fn tracer_is_done(tracer: &Tracer, file: &Path) {
+    let written = || (counted(tracer.pid()).0, file.metadata().map_or(0, |file| file.len()));
+    let is_quiet = || {
+        let before = written();
+        thread::sleep(Duration::from_millis(300));
+        written() == before
+    };
+    assert!(eventually(is_quiet), "it is not done with the past");
 }
 
 #[test]
@@ -173,5 +177,42 @@ fn the_smallest_ring_without_any_locked_memory_traces_a_transfer() {
     trace.assert_clean();
     check_exchanges(&trace, PACED, 1, BIG);
     check_exchanges(&trace, "/small", 20, SMALL);
+    assert_eq!(lost_segments(&pair), before, "nothing was lost");
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_log_rotated_under_load_has_every_exchange_once() {
+    let (pair, folder) = (pair(), Folder::new());
+    let nginx = Nginx::start(&pair.server.namespace);
+    let file = folder.file("records");
+    let before = lost_segments(&pair);
+    let tracer = Tracer::at(&pair.server, &["-w", file.to_str().expect("text")]);
+    let mut wrk = load(&pair, 3);
+    let mut logs: Vec<_> = (0..4).map(|number| folder.file(&format!("records.{number}"))).collect();
+    for log in &logs {
+        let is_written = || file.metadata().is_ok_and(|file| file.len() > 50_000);
+        assert!(eventually(is_written), "nothing is written before {}: {}", log.display(), tracer.errors());
+        fs::rename(&file, log).expect("the file can be renamed");
+        kill(tracer.pid(), Signal::SIGHUP).expect("tracer is running");
+    }
+    wrk.wait().expect("wrk ends");
+    let answered = nginx.stop().iter().filter(|served| served.status == 200).count();
+    tracer_is_done(&tracer, &file);
+    tracer.stop().assert_clean();
+    logs.push(file);
+    let mut told = BTreeSet::new();
+    for log in &logs {
+        let text = fs::read_to_string(log).expect("a log");
+        assert!(text.ends_with('\n'), "torn: {}", log.display());
+        for line in text.lines().filter(|line| line.contains(r#""event.name":"http.exchange""#)) {
+            let record: Value = serde_json::from_str(line).expect("a whole record");
+            let exchange = (record.number("client.port"), record.number("http.exchange.index"));
+            // One that was cut off when wrk ended has no status.
+            assert!(!record.has("http.response.status_code") || told.insert(exchange), "twice: {line}");
+        }
+    }
+    eprintln!("{answered} answers, {} told, in {} logs", told.len(), logs.len());
+    assert_eq!(told.len(), answered);
     assert_eq!(lost_segments(&pair), before, "nothing was lost");
 }

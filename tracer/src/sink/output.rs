@@ -42,7 +42,7 @@ impl Output {
     ///
     /// Open it before the work begins: the error says what is wrong with the path and what to do.
     pub fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(Target::file(path)?))
+        Ok(Self::new(Target::continued(path)?))
     }
 
     fn new(target: Target) -> Self {
@@ -237,6 +237,20 @@ mod tests {
         let taken = (0..1000).take_while(|_| lines.write(&line).is_ok()).count();
         assert_eq!(taken, BUFFER_SIZE / line.len());
         assert_eq!(lines.buffer.len(), taken * line.len());
+    }
+
+    #[test]
+    fn a_line_that_was_torn_by_a_kill_is_ended_before_the_next() {
+        let directory = directory("torn");
+        for (before, after) in [("", "new\n"), ("old\n", "old\nnew\n"), ("old\nto", "old\nto\nnew\n")] {
+            let path = directory.join("a.log");
+            fs::write(&path, before).expect("the file can be written");
+            let mut output = Output::file(&path).expect("the file can be opened");
+            output.write_all(b"new\n").expect("the buffer has room");
+            drop(output);
+            assert_eq!(fs::read_to_string(&path).expect("the file is there"), after);
+        }
+        fs::remove_dir_all(directory).expect("the directory can be removed");
     }
 
     #[test]

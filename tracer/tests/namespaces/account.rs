@@ -213,9 +213,17 @@ pub(crate) fn sent_by(namespace: &Namespace, bytes: u64) -> Sent {
 /// One of the namespace's TCP counters (RFC 4022), IPv4 and IPv6 together.
 #[track_caller]
 fn tcp_counter(namespace: &Namespace, name: &str) -> u64 {
-    let text = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/snmp"));
-    let text = text.expect("the namespace can be entered").expect("proc is mounted");
-    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    counter(namespace, "Tcp:", name)
+}
+
+/// A counter of the namespace's protocols: of "Tcp:" (RFC 4022) or of "TcpExt:" (Linux).
+#[track_caller]
+pub(crate) fn counter(namespace: &Namespace, group: &str, name: &str) -> u64 {
+    let read =
+        || ["snmp", "netstat"].map(|file| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")));
+    let texts = namespace.run(read).expect("the namespace can be entered");
+    let text = texts.map(|text| text.expect("proc is mounted")).concat();
+    let mut lines = text.lines().filter(|line| line.starts_with(group));
     let (names, values) = (lines.next().expect("a line of names"), lines.next().expect("a line of values"));
     let (_, value) = names
         .split(' ')

@@ -53,17 +53,28 @@ impl Tracer {
     #[track_caller]
     pub(crate) fn start(namespace: &Namespace, arguments: &[&str]) -> Self {
         let tracer = Self::spawn(namespace, arguments);
-        // Everything is attached before the first line of the report is written.
-        if let Err(why) = tracer.errors.wait_for(1, &|line| line.starts_with(ATTACHED)) {
-            panic!("tracer {arguments:?} did not attach ({why})\n{}", tracer.errors.text());
-        }
+        tracer.await_attached();
         tracer
+    }
+
+    /// Waits until it is attached.
+    #[track_caller]
+    pub(crate) fn await_attached(&self) {
+        // Everything is attached before the first line of the report is written.
+        if let Err(why) = self.errors.wait_for(1, &|line| line.starts_with(ATTACHED)) {
+            panic!("tracer {:?} did not attach ({why})\n{}", self.arguments, self.errors.text());
+        }
     }
 
     /// The same without waiting for anything.
     #[track_caller]
     pub(crate) fn spawn(namespace: &Namespace, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+        Self::spawn_by(Command::new(env!("CARGO_BIN_EXE_tracer")), namespace, arguments)
+    }
+
+    /// The same with the command that starts the program.
+    #[track_caller]
+    pub(crate) fn spawn_by(mut command: Command, namespace: &Namespace, arguments: &[&str]) -> Self {
         // The level of the developer's own shell must not add lines.
         command.args(arguments).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -14,6 +14,7 @@
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
 //! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
 //! - `privileges`: what is left of them once tracer is attached
+//! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces
 //! - `demo`: the demo as a user sees it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
@@ -23,6 +24,9 @@ mod account;
 mod agreement;
 mod conversation;
 mod demo;
+mod faults;
+mod faults_interface;
+mod faults_process;
 mod half_open;
 mod harness;
 mod http_load;

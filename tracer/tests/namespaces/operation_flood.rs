@@ -21,7 +21,8 @@ const TOLD: std::ops::Range<u64> = TOLD_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
 #[ignore = "needs root: run by cargo xtask test"]
 fn a_flood_of_syns_does_not_disturb_a_connection() {
     let pair = pair();
-    half_open::prepare(&pair, None).expect("the forged addresses can be routed");
+    // Without repetitions: a SYN-ACK sent again, after a second, belongs to a handshake that was pushed out and forgotten.
+    half_open::prepare(&pair, Some(0)).expect("the forged addresses can be routed");
     let listener = listen(&pair);
     let tracer = Tracer::at(
         &pair.server,

@@ -126,7 +126,9 @@ fn what_a_reader_that_stands_still_loses_is_counted_and_nothing_is_made_up() {
     check_connections(&trace, &load.sent, lost);
 }
 
-fn check_summary(trace: &Trace, told: u64, lost: u64) {
+/// What was lost is counted, and nothing is both.
+#[track_caller]
+pub(crate) fn check_summary(trace: &Trace, told: u64, lost: u64) {
     assert!(lost > 1000, "only {lost} events were lost: that is no test");
     let summary = trace.summary();
     assert_eq!(summary.number("tracer.events.received"), told, "{summary:#}");

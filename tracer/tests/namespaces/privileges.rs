@@ -67,7 +67,7 @@ fn converse(pair: &VethPair, target: &str) {
 }
 
 /// Whether TC programs are on the server's interface.
-fn is_attached(pair: &VethPair) -> bool {
+pub(crate) fn has_tc(pair: &VethPair) -> bool {
     let interface = pair.server.interface;
     let there = pair.server.namespace.run(|| {
         [TcAttachType::Ingress, TcAttachType::Egress]
@@ -85,13 +85,13 @@ fn root_becomes_nobody_without_capabilities_and_traces_on() {
     assert_confined(tracer.pid(), NOBODY, 0);
     let bounding = fs::read_to_string(format!("/proc/{}/status", tracer.pid())).expect("its status");
     assert!(bounding.contains("CapBnd:\t0000000000000000\n"), "{bounding}");
-    assert!(is_attached(&pair));
+    assert!(has_tc(&pair));
     converse(&pair, "/");
     tracer.wait_for(1, "connection.closed");
     let trace = tracer.stop();
     trace.assert_clean();
     assert_eq!(trace.exchanges().len(), 1);
-    assert!(!is_attached(&pair), "it detaches without privileges");
+    assert!(!has_tc(&pair), "it detaches without privileges");
 }
 
 #[test]
@@ -100,9 +100,9 @@ fn a_killed_one_without_privileges_leaves_nothing_attached() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &["--attach", "tc"]);
     await_confined(&tracer, "nobody");
-    assert!(is_attached(&pair));
+    assert!(has_tc(&pair));
     kill(tracer.pid(), Signal::SIGKILL).expect("tracer is running");
-    assert!(eventually(|| !is_attached(&pair)), "the programs outlive it");
+    assert!(eventually(|| !has_tc(&pair)), "the programs outlive it");
 }
 
 /// Traces into a file in `folder`, which is renamed and asked for again in between.

@@ -54,6 +54,7 @@ pub(crate) const BROKEN: &str = "out of order\n";
 /// A running nginx; killed when this is dropped.
 ///
 /// - `/small`, `/big`: files
+/// - `/paced`: the same as `/big`, which takes some seconds
 /// - `/chunked`: a file of 5000 bytes whose length nginx does not state
 /// - `/broken`: status 500
 /// - `/form`: reads the body, and answers 200
@@ -185,6 +186,7 @@ $request_length $remote_port';
                 listen 8080;
                 root {folder}/www;
                 location /chunked {{ ssi on; ssi_types *; }}
+                location = /paced {{ alias {folder}/www/big; limit_rate 1500k; }}
                 location /broken {{ return 500 'out of order\\n'; }}
                 # Over a socket that no interface shows. Proxying makes nginx read the whole body first.
                 location /form {{ proxy_pass http://unix:{folder}/form; }}

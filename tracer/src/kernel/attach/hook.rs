@@ -106,6 +106,11 @@ impl Attachment {
         line
     }
 
+    /// The interface has another name now.
+    pub(super) fn rename(&mut self, interface: &str) {
+        interface.clone_into(&mut self.interface);
+    }
+
     /// The same, with the reason why it is not XDP.
     pub(super) fn instead_of_xdp(self, reason: Option<String>) -> Self {
         Self { remark: reason.map(|reason| format!("not xdp: {reason}")), ..self }

@@ -142,7 +142,7 @@ impl Attacher {
         let mut changes: Vec<_> = gone.map(|(_, attached)| Change::Gone(attached.name)).collect();
         for (index, attached) in &mut self.attached {
             if let Some(name) = there.get(index) {
-                attached.name.clone_from(name);
+                attached.rename(name);
             }
         }
         changes.extend(self.attach_new(&interfaces));
@@ -225,6 +225,15 @@ impl Attacher {
     /// Lets go of all interfaces.
     pub fn detach(&mut self) {
         self.attached.clear();
+    }
+}
+
+impl Attached {
+    fn rename(&mut self, name: &str) {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+            self.hooks.iter_mut().for_each(|hook| hook.rename(name));
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Queued {
     ///
     /// Open it before the work begins: the error says what is wrong with the path and what to do.
     pub fn file(path: &Path, limit: usize) -> io::Result<Self> {
-        Ok(Self::new(Target::file(path)?, limit))
+        Ok(Self::new(Target::continued(path)?, limit))
     }
 
     fn new(target: Target, limit: usize) -> Self {

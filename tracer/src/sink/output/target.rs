@@ -1,7 +1,7 @@
 //! What lines are written to.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek as _, Write};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,16 @@ impl Target {
     /// The file at `path`, created if need be, otherwise continued.
     pub(super) fn file(path: &Path) -> io::Result<Self> {
         Self::new(open(path)?, Some(path.to_owned()))
+    }
+
+    /// The file at `path` as an earlier run left it. The kernel cuts short the write of a process that is killed: what comes now
+    /// is not to continue half a line.
+    pub(super) fn continued(path: &Path) -> io::Result<Self> {
+        let mut target = Self::file(path)?;
+        if ends_torn(path) {
+            target.write_all(b"\n")?;
+        }
+        Ok(target)
     }
 
     fn new(file: File, path: Option<PathBuf>) -> io::Result<Self> {
@@ -88,6 +98,21 @@ fn open(path: &Path) -> io::Result<File> {
         };
         io::Error::new(error.kind(), format!("cannot write to {shown}: {advice}"))
     })
+}
+
+/// Whether the last line of a file has no end. What cannot be read is taken for whole.
+fn ends_torn(path: &Path) -> bool {
+    // Only of files: a pipe would wait for somebody to write to it.
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let mut last = [b'\n'];
+    is_file
+        && File::open(path)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::End(-1))?;
+                file.read_exact(&mut last)
+            })
+            .is_ok()
+        && last != [b'\n']
 }
 
 /// Removes the last `count` bytes that were written, unless somebody else has appended something since.

@@ -1,5 +1,6 @@
 //! Whole connections through the kernel's flow logic and the tracker, and all that is told of them.
 
+mod clock;
 mod wire;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -1,0 +1,118 @@
+//! What the tests of faults share: traffic that must not notice anything, and what tells whether it did.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use tracer::netns::{End, Namespace, VethPair};
+
+use crate::account::{counter, sent_by};
+use crate::harness::{Fields, Trace};
+use crate::privileges::has_tc;
+use crate::web::{BIG, Folder, content};
+
+/// Where the server's files are.
+const ADDRESS: &str = "http://10.77.0.1";
+/// What a [`Transfer`] asks for.
+pub(crate) const PACED: &str = "/paced";
+
+/// A transfer of `/paced`, which takes two or three seconds, so that something can happen to it.
+pub(crate) struct Transfer {
+    curl: Option<Child>,
+    folder: Folder,
+}
+
+impl Transfer {
+    /// Starts it; some of it has come when this returns.
+    #[track_caller]
+    pub(crate) fn start(pair: &VethPair) -> Self {
+        let folder = Folder::new();
+        let file = folder.file("big");
+        let mut command = Command::new("curl");
+        command.args(["-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]);
+        command.arg("--output").arg(&file).arg(format!("{ADDRESS}{PACED}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let curl = pair.client.namespace.command(command).expect("curl is installed");
+        let began = || fs::metadata(&file).is_ok_and(|file| file.len() > 100_000);
+        assert!(crate::eventually(began), "nothing comes");
+        Self { curl: Some(curl), folder }
+    }
+
+    /// Waits for its end: every byte must be what the server has.
+    #[track_caller]
+    pub(crate) fn finish(mut self) {
+        let output = self.curl.take().expect("running").wait_with_output().expect("curl ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let received = fs::read(self.folder.file("big")).expect("curl has written it");
+        assert!(received == content(BIG), "{} bytes came, and not those that were sent", received.len());
+    }
+
+    /// Whether it is still under way.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.curl.as_mut().is_some_and(|curl| matches!(curl.try_wait(), Ok(None)))
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        if let Some(curl) = &mut self.curl {
+            let _ = curl.kill();
+            let _ = curl.wait();
+        }
+    }
+}
+
+/// wrk, which asks for `/small` over eight connections for so many seconds.
+pub(crate) fn load(pair: &VethPair, seconds: u64) -> Child {
+    let mut command = Command::new("wrk");
+    command.args(["-t", "1", "-c", "8", "-d", &format!("{seconds}s")]).arg(format!("{ADDRESS}/small"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    pair.client.namespace.command(command).expect("wrk is installed")
+}
+
+/// Segments that a kernel had to send again, because they did not arrive: of the server and of the client.
+///
+/// Not counted is what the other side had received already (RFC 2883): on a busy host an acknowledgment comes late, and the
+/// kernel probes or sends again what was never lost.
+pub(crate) fn lost_segments(pair: &VethPair) -> [u64; 2] {
+    let lost = |from: &End, to: &End| {
+        let twice: u64 = ["TCPDSACKOldSent", "TCPDSACKOfoSent"]
+            .map(|name| counter(&to.namespace, "TcpExt:", name))
+            .iter()
+            .sum();
+        sent_by(&from.namespace, 0).retransmits.saturating_sub(twice)
+    };
+    [lost(&pair.server, &pair.client), lost(&pair.client, &pair.server)]
+}
+
+/// Runs a command of an administrator in a namespace; what it said if it failed.
+pub(crate) fn administer(namespace: &Namespace, words: &str) -> Result<(), String> {
+    let mut words = words.split(' ');
+    let mut command = Command::new(words.next().expect("a program"));
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = namespace.command(command).expect("iproute2 and ethtool are installed");
+    let output = child.wait_with_output().expect("it ends");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// Whether any program, XDP or TC, is on the server's interface.
+pub(crate) fn is_attached(pair: &VethPair) -> bool {
+    let mut command = Command::new("ip");
+    command.args(["link", "show", "dev", pair.server.interface]).stdout(Stdio::piped());
+    let child = pair.server.namespace.command(command).expect("iproute2 is installed");
+    let output = child.wait_with_output().expect("it ends").stdout;
+    has_tc(pair) || String::from_utf8_lossy(&output).contains("xdp")
+}
+
+/// The exchanges that were told of `path`: each complete, with 200 and `size` bytes, and nothing guessed.
+#[track_caller]
+pub(crate) fn check_exchanges(trace: &Trace, path: &str, count: usize, size: usize) {
+    let told = trace.exchanges();
+    let told: Vec<_> = told.iter().filter(|record| record.text("url.path") == path).collect();
+    assert_eq!(told.len(), count, "exchanges of {path}; {}", trace.errors);
+    for record in told {
+        assert_eq!(record.text("http.outcome"), "complete", "{record:#}");
+        assert_eq!(record.text("http.confidence"), "exact", "{record:#}");
+        assert_eq!(record.number("http.response.status_code"), 200, "{record:#}");
+        assert_eq!(record.number("http.response.body.size"), size as u64, "{record:#}");
+    }
+}

@@ -4,8 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long a guest may take, in seconds: several times what it does.
-const PATIENCE: u32 = 1200;
+/// How long a guest may take, in seconds: three times what it does on a busy machine.
+const PATIENCE: u32 = 2400;
 /// What `timeout` ends with when the time is over.
 const TIMED_OUT: i32 = 124;
 /// Memory of a guest, in MiB: several times what the file system and the tests take.

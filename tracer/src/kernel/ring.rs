@@ -7,7 +7,7 @@ use std::{io, os::fd::AsFd as _, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use super::readiness::Readiness;
 
@@ -52,7 +52,10 @@ impl Ring {
     /// The runtime cannot wait any more.
     pub async fn readable(&self) -> io::Result<()> {
         self.readiness.readable().await?;
-        if !self.behind && !self.gathering.is_zero() {
+        if self.behind {
+            // Signals and timeouts are noticed by the runtime, which must get its turn for that.
+            yield_now().await;
+        } else if !self.gathering.is_zero() {
             sleep(self.gathering).await;
         }
         Ok(())

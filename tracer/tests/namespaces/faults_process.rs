@@ -188,7 +188,7 @@ fn a_log_rotated_under_load_has_every_exchange_once() {
     let file = folder.file("records");
     let before = lost_segments(&pair);
     let tracer = Tracer::at(&pair.server, &["-w", file.to_str().expect("text")]);
-    let mut wrk = load(&pair, 3);
+    let mut wrk = load(&pair, 1);
     let mut logs: Vec<_> = (0..4).map(|number| folder.file(&format!("records.{number}"))).collect();
     for log in &logs {
         let is_written = || file.metadata().is_ok_and(|file| file.len() > 50_000);

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn events_are_gathered_only_as_long_as_the_ring_has_room_for_them() {
         assert_eq!(gathering(64 << 10), Duration::ZERO);
-        assert_eq!(gathering(16 << 20), Duration::from_nanos(7_812_500));
+        assert_eq!(gathering(3 << 20), Duration::from_nanos(1_464_843));
         assert_eq!(gathering(u32::MAX), MAX_GATHERING);
     }
 }

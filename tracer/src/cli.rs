@@ -175,12 +175,13 @@ struct OutputArguments {
     write: Option<PathBuf>,
 
     /// Parts of request targets to write as a hash. User information is never written
-    #[arg(long, value_name = "LEVEL", default_value = "none")]
-    redact: Redact,
+    /// [default: none]
+    #[arg(long, value_name = "LEVEL")]
+    redact: Option<Redact>,
 
     /// File whose content is the key of the hash: the same text has the same hash in every run with it
     /// [default: a random key for each run]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "redact")]
     redact_key_file: Option<PathBuf>,
 
     /// End after this time, as in 90s or 1h30m
@@ -279,7 +280,7 @@ impl OutputArguments {
             format: self.output,
             events: wanted(events, self.output),
             file: self.write,
-            redact: self.redact,
+            redact: self.redact.unwrap_or_default(),
             redact_key: self.redact_key_file,
         }
     }

@@ -49,6 +49,29 @@ fn a_connection_may_go_on_in_the_next_file() {
 }
 
 #[test]
+fn a_key_of_its_own_gives_the_same_hash_in_every_run_and_a_bad_one_is_refused() {
+    let key = Temporary::new(b"a key of sixteen bytes or more");
+    let path = key.0.to_str().expect("a plain path");
+    let told = |level: &str| {
+        let replayed =
+            replay(&["chunked.pcap", "-o", "json", "--redact", level, "--redact-key-file", path], b"");
+        assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""));
+        let exchange = replayed.output.lines().find(|line| line.contains("http.exchange")).expect("one");
+        serde_json::from_str::<Value>(exchange).expect("JSON")["url.path"].to_string()
+    };
+    assert_eq!(told("query"), "\"/chunked\"");
+    let hashed = told("path");
+    assert_eq!((hashed.len(), &hashed, hashed.contains("chunked")), (19, &told("path"), false));
+
+    let short = Temporary::new(b"too short");
+    let path = short.0.to_str().expect("a plain path");
+    let replayed = replay(&["chunked.pcap", "--redact", "path", "--redact-key-file", path], b"");
+    assert_eq!(replayed.code, Some(1));
+    assert!(replayed.errors.contains("the key has 9 bytes"), "{}", replayed.errors);
+    assert_eq!(replay(&["chunked.pcap", "--redact-key-file", path], b"").code, Some(2));
+}
+
+#[test]
 fn a_missing_file_does_not_keep_the_others_from_being_told() {
     let replayed = replay(&["chunked.pcap", "nowhere.pcap", "ipv6.pcap", "-o", "json"], b"");
     assert_eq!(replayed.code, Some(1));

@@ -44,7 +44,7 @@ impl Tracer {
             let line = self.line();
             assert!(line.starts_with("tracer: memory: at most "), "{line}");
             let line = self.line();
-            assert!(line.starts_with("tracer: runs as nobody, "), "{line}");
+            assert!(line.starts_with("tracer: runs as "), "{line}");
         }
     }
 

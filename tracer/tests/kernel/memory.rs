@@ -35,7 +35,9 @@ fn counted(entries: u32) -> Vec<u64> {
 #[ignore = "needs root: run by cargo xtask test"]
 fn the_tables_and_the_ring_take_what_was_computed_and_hardly_less() {
     if support::before(6, 4) {
-        println!("skipped: before 6.4 a kernel tells what the entries of a map have in them, not what they take");
+        println!(
+            "skipped: before 6.4 a kernel tells what the entries of a map have in them, not what they take"
+        );
         return;
     }
     let mut config = cli::trace(&["--max-connections", "100003", "--ring-bytes", "32M"]).expect("valid");

@@ -1,5 +1,6 @@
 //! The userspace half alone: how many events a second one core takes from the ring buffer's bytes to the lines of records,
-//! and what a connection costs in memory. Prints one JSON document; `-- speed` or `-- memory` asks for one table alone.
+//! and what a connection costs in memory. Prints one JSON document; `-- speed` or `-- memory` asks for one table alone, and
+//! `-- speed short` for the streams with that name.
 //!
 //! Time is CPU time of the thread that works, so that other work on the host does not count.
 
@@ -58,17 +59,17 @@ fn main() -> Result<()> {
             memory::measure(arguments);
             return Ok(());
         }
-        "speed" => vec![speed()?],
+        "speed" => vec![speed(&arguments.next().unwrap_or_default())?],
         "memory" => vec![footprint()],
         // Cargo's own.
-        _ => vec![speed()?, footprint()],
+        _ => vec![speed("")?, footprint()],
     };
     println!("{}", json!({ "bench": "events", "tables": tables }));
     Ok(())
 }
 
-/// Millions of events a second.
-fn speed() -> Result<Value> {
+/// Millions of events a second, of the streams whose name contains `wanted`.
+fn speed(wanted: &str) -> Result<Value> {
     let whole = Plan { answered: true, confirmed: true, exchanges: 1, closed: true };
     let streams = [
         ("keep-alive", interleaved(&[Plan { exchanges: 40, ..whole }], EVENTS)),
@@ -76,7 +77,7 @@ fn speed() -> Result<Value> {
         ("half-open", interleaved(&[memory::KINDS[0].1], EVENTS)),
     ];
     let mut rows = Vec::new();
-    for (kind, events) in streams {
+    for (kind, events) in streams.into_iter().filter(|(kind, _)| kind.contains(wanted)) {
         let mut rates = WORK.map(|_| Vec::new());
         for _ in 0..ROUNDS {
             for ((_, work), rates) in WORK.iter().zip(&mut rates) {

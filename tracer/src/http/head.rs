@@ -3,23 +3,32 @@
 //! The kernel's scanner has framed the head already. Of the fields only Host is told, and nothing of the others leaves
 //! this module.
 
+use std::collections::BTreeSet;
+
 use super::{
-    lines::{Line, Lines, RequestLine, is_blank},
+    anomalies,
+    fields::Fields,
+    lines::{Lines, RequestLine, is_blank},
     redaction::{Redaction, without_user_information},
     target::{Target, host},
 };
-use crate::record::{RequestHead, Text};
+use crate::record::{Anomaly, RequestHead, Text};
 
 /// Methods by which a request is known before its line is complete (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
-/// What the head of a request says, after `redaction`. `whole`: the bytes are all of it.
+/// What the head of a request says, after `redaction`, and what is odd about it. `whole`: the bytes are all of it.
 ///
 /// All that is told of a request goes through here.
-pub(super) fn parse_request(bytes: &[u8], whole: bool, redaction: Option<&Redaction>) -> RequestHead {
+pub(super) fn parse_request(
+    bytes: &[u8],
+    whole: bool,
+    redaction: Option<&Redaction>,
+) -> (RequestHead, BTreeSet<Anomaly>) {
     let lines = Lines::of(bytes);
     let line = RequestLine::of(lines).unwrap_or_default();
+    let fields = Fields::of(lines);
     let target = line.target.map(|target| {
         let target = without_user_information(target);
         match redaction {
@@ -28,16 +37,17 @@ pub(super) fn parse_request(bytes: &[u8], whole: bool, redaction: Option<&Redact
         }
     });
     let parts = Target::parse(line.method, target.as_deref().unwrap_or_default());
-    RequestHead {
+    let head = RequestHead {
         method: (!line.method.is_empty()).then(|| Text::from_wire(line.method)),
         target: target.as_deref().map(Text::from_wire),
         path: parts.path.map(Text::from_wire),
         query: parts.query.map(Text::from_wire),
         // RFC 9112, 3.2.2: the host of the target counts, not the field.
-        domain: parts.host.or_else(|| host(host_field(lines)?)).map(Text::from_wire),
+        domain: parts.host.or_else(|| host(fields.host?)).map(Text::from_wire),
         version: line.version.and_then(version),
         truncated: !whole,
-    }
+    };
+    (head, anomalies::of_request(lines, &line, fields, whole))
 }
 
 /// Whether the start of a head that has no end belongs to a request: its line is complete, or it looks like one.
@@ -67,16 +77,6 @@ pub(super) fn response_status(bytes: &[u8]) -> Option<u16> {
     str::from_utf8(code).ok()?.parse().ok()
 }
 
-/// The value of the first Host field; none where it goes on in the next line, for it may be cut within a password.
-fn host_field(lines: Lines<'_>) -> Option<&[u8]> {
-    let mut fields = lines.fields();
-    let value = fields.find_map(|line| match line {
-        Line::Field(name, value) if name.trim_ascii_end().eq_ignore_ascii_case(b"host") => Some(value),
-        Line::Field(..) | Line::Fold(_) | Line::Other => None,
-    })?;
-    (!matches!(fields.next(), Some(Line::Fold(_)))).then_some(value)
-}
-
 /// The two versions that the records know.
 fn version(text: &[u8]) -> Option<Text> {
     match text {
@@ -91,7 +91,7 @@ mod tests {
 
     /// Method, target, domain and version of a request.
     fn told(head: &[u8], whole: bool) -> [String; 4] {
-        let head = parse_request(head, whole, None);
+        let (head, _) = parse_request(head, whole, None);
         [head.method, head.target, head.domain, head.version]
             .map(|text| text.map_or("-".into(), |text| text.as_str().into()))
     }

@@ -1,6 +1,6 @@
 //! The lines of a head, read leniently: what is odd about them is the business of their receiver.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memrchr2};
 
 /// The lines of a head, complete or not.
 #[derive(Clone, Copy, Debug)]
@@ -9,50 +9,49 @@ pub(super) struct Lines<'a> {
     pub(super) start: &'a [u8],
     /// The start line has an end.
     pub(super) started: bool,
+    /// That is a bare line feed, behind something.
+    pub(super) bare: bool,
     rest: &'a [u8],
-}
-
-/// One line of the field section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
-    /// A name, blanks behind it included, and the value.
-    Field(&'a [u8], &'a [u8]),
-    /// It starts with a blank: the value above goes on (RFC 9112, 5.2).
-    Fold(&'a [u8]),
-    /// No colon.
-    Other,
 }
 
 impl<'a> Lines<'a> {
     /// The lines of `bytes`.
     pub(super) fn of(bytes: &'a [u8]) -> Self {
         match split_line(bytes) {
-            Some((start, rest)) => Self { start: trim_end(start), started: true, rest },
-            None => Self { start: bytes, started: false, rest: &[] },
+            Some((start, rest)) => {
+                let bare = is_bare(start) && !start.is_empty();
+                Self { start: trim_end(start), started: true, bare, rest }
+            }
+            None => Self { start: bytes, started: false, bare: false, rest: &[] },
         }
     }
 
-    /// The lines of the field section that have an end.
-    pub(super) fn fields(self) -> impl Iterator<Item = Line<'a>> {
-        let mut rest = self.rest;
-        std::iter::from_fn(move || {
-            let (line, after) = split_line(rest)?;
-            rest = after;
-            let line = trim_end(line);
-            (!line.is_empty()).then(|| Line::of(line))
+    /// The lines of the field section that have an end, without it, and whether it was a bare line feed; up to the empty
+    /// line, or beyond it where there is more.
+    pub(super) fn fields(self) -> impl Iterator<Item = (&'a [u8], bool)> {
+        let mut from = 0;
+        memchr_iter(b'\n', self.rest).filter_map(move |end| {
+            let line = self.rest.get(from..end)?;
+            from = end + 1;
+            Some((trim_end(line), is_bare(line)))
         })
     }
-}
 
-impl<'a> Line<'a> {
-    fn of(line: &'a [u8]) -> Self {
-        if line.first().is_some_and(is_blank) {
-            return Self::Fold(line.trim_ascii());
+    /// Whether the words of the start line are not separated by one space each, with nothing around them; a reason phrase
+    /// may hold what it likes, or nothing.
+    pub(super) fn has_extra_space(self) -> bool {
+        let line = self.start;
+        let is_response = line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
+        let mut separators = if is_response { 2 } else { usize::MAX };
+        let mut word = 0;
+        for at in memchr2_iter(b' ', b'\t', line).take(separators) {
+            if at == word || line.get(at) == Some(&b'\t') {
+                return true;
+            }
+            word = at + 1;
+            separators -= 1;
         }
-        match split_once(line, b':') {
-            Some((name, value)) => Self::Field(name, value.trim_ascii()),
-            None => Self::Other,
-        }
+        separators > 0 && word == line.len()
     }
 }
 
@@ -71,13 +70,13 @@ impl<'a> RequestLine<'a> {
     /// Takes a request line apart; `None` where there is not even a method.
     pub(super) fn of(lines: Lines<'a>) -> Option<Self> {
         let line = lines.start;
-        let first = line.iter().position(is_blank)?;
+        let first = memchr2(b' ', b'\t', line)?;
         let (method, rest) = line.split_at(first);
         if !lines.started {
             return Some(Self { method, target: complete_word(rest), version: None });
         }
         let rest = rest.trim_ascii();
-        let last = rest.iter().rposition(is_blank).map_or(0, |at| at + 1);
+        let last = memrchr2(b' ', b'\t', rest).map_or(0, |at| at + 1);
         let (target, version) = rest.split_at(last);
         if is_version(version) {
             Some(Self { method, target: Some(target.trim_ascii()), version: Some(version) })
@@ -112,6 +111,11 @@ pub(super) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> 
 
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     split_once(bytes, b'\n')
+}
+
+/// Whether a line, its line feed taken away, has no carriage return at its end.
+fn is_bare(line: &[u8]) -> bool {
+    !line.ends_with(b"\r")
 }
 
 /// Without the carriage return of its end.

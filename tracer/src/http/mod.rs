@@ -10,6 +10,7 @@
 mod anomalies;
 mod assembly;
 mod exchange;
+mod fields;
 mod head;
 mod lines;
 mod pairing;

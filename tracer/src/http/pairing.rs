@@ -64,9 +64,9 @@ impl Conversation {
 
     fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>) -> Option<u32> {
         let pending = self.queue.by_number(facts.exchange)?;
-        pending.head = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
+        let (told, mut odd) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
+        pending.head = told;
         pending.weaken(confidence(facts, head));
-        let mut odd = anomalies::of_request(&head.bytes, head.whole);
         if has(facts, mark::EMPTY_LINE) {
             odd.insert(Anomaly::LeadingEmptyLine);
         }
@@ -219,8 +219,8 @@ impl Conversation {
     fn on_request_head_cut(&mut self, head: &Head<'_>, from_low: bool) {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
-        pending.head = head::parse_request(&head.bytes, false, self.redaction.as_deref());
-        pending.anomalies = anomalies::of_request(&head.bytes, false);
+        (pending.head, pending.anomalies) =
+            head::parse_request(&head.bytes, false, self.redaction.as_deref());
         pending.request.on_head(head.first, None, 0, 0);
         pending.request.missed = head.missed;
     }

@@ -149,9 +149,9 @@ pub enum Body {
     /// `connection.opened`.
     Opened(Opened),
     /// `http.request`: the head of a request is complete.
-    Request(Request),
+    Request(Box<Request>),
     /// `http.response`: the head of a response is complete.
-    Response(Response),
+    Response(Box<Response>),
     /// `http.exchange`: a request and its final response are complete, or will not be.
     Exchange(Box<Exchange>),
     /// `connection.state`: an endpoint changed its state.

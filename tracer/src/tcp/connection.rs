@@ -243,7 +243,7 @@ impl Connection {
                         let message = Purpose::Request(method.clone(), target.clone());
                         carried.get_or_insert_default().messages.push(message);
                     }
-                    Body::Request(*request)
+                    Body::Request(request)
                 }
                 FindingBody::Response(response) => {
                     if wanted.segments
@@ -251,7 +251,7 @@ impl Connection {
                     {
                         carried.get_or_insert_default().messages.push(Purpose::Response(status));
                     }
-                    Body::Response(*response)
+                    Body::Response(response)
                 }
                 FindingBody::Exchange(exchange) => Body::Exchange(exchange),
             };

@@ -82,7 +82,7 @@ fn variants() -> Vec<(String, Body)> {
         add(format!("exchange, {framing:?}"), with_exchange(|exchange| exchange.framing = Some(framing)));
         let response =
             Response { index: 1, status: Some(200), framing: Some(framing), ..Response::default() };
-        add(format!("response, {framing:?}"), Body::Response(response));
+        add(format!("response, {framing:?}"), Body::Response(Box::new(response)));
     }
     for anomaly in all!(Anomaly {
         LeadingEmptyLine,
@@ -126,7 +126,7 @@ fn variants() -> Vec<(String, Body)> {
         add(format!("exchange, {confidence:?}"), with_exchange(|exchange| exchange.confidence = confidence));
         add(
             format!("request, {confidence:?}"),
-            Body::Request(Request { index: 1, head: get("/"), confidence, ..Request::default() }),
+            Body::Request(Box::new(Request { index: 1, head: get("/"), confidence, ..Request::default() })),
         );
     }
     for reason in all!(CloseReason {
@@ -174,9 +174,18 @@ fn extremes() -> Vec<(&'static str, Body)> {
     vec![
         ("opened, nothing known", Body::Opened(Opened::default())),
         ("opened, everything known", Body::Opened(full)),
-        ("request, only that it was there", Body::Request(Request { index: 1, ..Request::default() })),
-        ("request, cut", Body::Request(Request { index: 1, head: truncated, ..Request::default() })),
-        ("response, only that it was there", Body::Response(Response { index: 1, ..Response::default() })),
+        (
+            "request, only that it was there",
+            Body::Request(Box::new(Request { index: 1, ..Request::default() })),
+        ),
+        (
+            "request, cut",
+            Body::Request(Box::new(Request { index: 1, head: truncated, ..Request::default() })),
+        ),
+        (
+            "response, only that it was there",
+            Body::Response(Box::new(Response { index: 1, ..Response::default() })),
+        ),
         (
             "exchange, only that it was there",
             Body::Exchange(Box::new(Exchange { index: 1, ..Exchange::default() })),
@@ -275,7 +284,10 @@ fn hostile_text_reaches_no_line_unescaped() {
         let records = [
             of_connection(with_name.clone()),
             record(0, with_exchange(|exchange| exchange.request = get(hostile))),
-            record(0, Body::Request(Request { index: 1, head: get(hostile), ..Request::default() })),
+            record(
+                0,
+                Body::Request(Box::new(Request { index: 1, head: get(hostile), ..Request::default() })),
+            ),
             record(0, seen(vec![purpose], "PSH, ACK")),
         ];
         let text = written(&records, format);

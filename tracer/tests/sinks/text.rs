@@ -104,7 +104,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
 fn heads_states_and_segments_have_their_lines() {
     let request =
         Request { index: 2, head: get("/logo.png"), confidence: Confidence::Exact, ..Default::default() };
-    assert_eq!(phrase(Body::Request(request)), "request 2 GET /logo.png");
+    assert_eq!(phrase(Body::Request(request.into())), "request 2 GET /logo.png");
     let framing = Some(ResponseFraming::Chunked);
     let response = Response {
         index: 2,
@@ -113,7 +113,7 @@ fn heads_states_and_segments_have_their_lines() {
         confidence: Confidence::Exact,
         ..Default::default()
     };
-    assert_eq!(phrase(Body::Response(response)), "response 2 200, in chunks");
+    assert_eq!(phrase(Body::Response(response.into())), "response 2 200, in chunks");
     let change = StateChange {
         client: TcpState::Established,
         server: TcpState::SynReceived,

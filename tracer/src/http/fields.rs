@@ -1,0 +1,197 @@
+//! The fields of a head: what they say about framing and routing, and what is odd about them. One pass over the bytes, for
+//! every head goes through here.
+
+use std::collections::BTreeSet;
+
+use memchr::memchr;
+
+use super::lines::{Lines, is_blank};
+use crate::record::Anomaly;
+
+/// Transfer codings that are registered (RFC 9112, 7).
+const CODINGS: [&[u8]; 7] =
+    [b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"];
+
+/// What the fields say.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    /// Fields with the name Host.
+    pub(super) hosts: usize,
+    /// The value of the first of them; none where it goes on in the next line, for it may be cut within a password.
+    pub(super) host: Option<&'a [u8]>,
+    /// What is odd.
+    pub(super) odd: BTreeSet<Anomaly>,
+    lengths: Lengths<'a>,
+    encoded: bool,
+    /// The line before was the first Host.
+    after_host: bool,
+}
+
+/// The values of Content-Length.
+#[derive(Debug, Default)]
+struct Lengths<'a> {
+    first: Option<&'a [u8]>,
+    /// There is another one.
+    repeated: bool,
+    /// With another number.
+    differs: bool,
+    /// One has something else than digits.
+    invalid: bool,
+    /// One is empty.
+    empty: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the field section: the lines that have an end.
+    pub(super) fn of(lines: Lines<'a>) -> Self {
+        let mut fields = Self::default();
+        for (line, bare) in lines.fields() {
+            if bare {
+                fields.odd.insert(Anomaly::BareLf);
+            }
+            if line.is_empty() {
+                break;
+            }
+            fields.on_line(line);
+        }
+        fields.judge();
+        fields
+    }
+
+    fn on_line(&mut self, line: &'a [u8]) {
+        let after_host = std::mem::take(&mut self.after_host);
+        let name = line.iter().take_while(|byte| TOKEN_CHARACTERS[usize::from(**byte)]).count();
+        if let (Some((name, [b':', value @ ..])), 1..) = (line.split_at_checked(name), name) {
+            self.on_field(name, value);
+        } else if line.first().is_some_and(is_blank) {
+            // The value above goes on (RFC 9112, 5.2).
+            self.odd.insert(Anomaly::ObsFold);
+            if after_host {
+                self.host = None;
+            }
+        } else {
+            self.on_odd_line(line);
+        }
+    }
+
+    /// A line that does not start with a name and a colon.
+    fn on_odd_line(&mut self, line: &'a [u8]) {
+        let Some((name, [_, value @ ..])) = memchr(b':', line).map(|at| line.split_at(at)) else {
+            self.odd.insert(Anomaly::InvalidField);
+            return;
+        };
+        let trimmed = name.trim_ascii_end();
+        if trimmed.len() < name.len() {
+            self.odd.insert(Anomaly::SpaceBeforeColon);
+        }
+        if trimmed.is_empty() || !trimmed.iter().all(|byte| TOKEN_CHARACTERS[usize::from(*byte)]) {
+            self.odd.insert(Anomaly::InvalidField);
+        }
+        self.on_field(trimmed, value);
+    }
+
+    fn on_field(&mut self, name: &[u8], value: &'a [u8]) {
+        // Of most, the length alone says that they are none of these.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if self.hosts == 0 {
+                    self.host = Some(value.trim_ascii());
+                    self.after_host = true;
+                }
+                self.hosts += 1;
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                for number in value.split(|byte| *byte == b',') {
+                    self.lengths.add(number.trim_ascii());
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.encoded = true;
+                if !value.split(|byte| *byte == b',').all(is_known_coding) {
+                    self.odd.insert(Anomaly::UnknownCoding);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What only the whole section shows.
+    fn judge(&mut self) {
+        if self.hosts > 1 {
+            self.odd.insert(Anomaly::DuplicateHost);
+        }
+        let Lengths { first: Some(_), repeated, differs, invalid, empty } = self.lengths else { return };
+        if self.encoded {
+            self.odd.insert(Anomaly::LengthAndEncoding);
+        }
+        // A value may be in the next line, and is judged by the scanner then.
+        let folded = self.odd.contains(&Anomaly::ObsFold);
+        if invalid || empty && !folded {
+            self.odd.insert(Anomaly::InvalidLength);
+        } else if differs {
+            self.odd.insert(Anomaly::ConflictingLength);
+        } else if repeated {
+            self.odd.insert(Anomaly::DuplicateLength);
+        }
+    }
+}
+
+impl<'a> Lengths<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.invalid |= !value.iter().all(u8::is_ascii_digit);
+        self.empty |= value.is_empty();
+        match self.first {
+            None => self.first = Some(value),
+            Some(first) => {
+                self.repeated = true;
+                self.differs |= significant(value) != significant(first);
+            }
+        }
+    }
+}
+
+fn is_known_coding(coding: &[u8]) -> bool {
+    let coding = coding.trim_ascii();
+    coding.is_empty() || CODINGS.iter().any(|one| coding.eq_ignore_ascii_case(one))
+}
+
+/// The digits of a number without leading zeros.
+fn significant(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    digits.get(zeros..).unwrap_or_default()
+}
+
+/// Whether a byte is a token character, by the byte: every character of every field name is looked up.
+static TOKEN_CHARACTERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_token_character(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+/// Whether `byte` is one of RFC 9110's tchar (5.6.2).
+const fn is_token_character(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b'('
+                | b')'
+                | b','
+                | b'/'
+                | b':'
+                | b';'
+                | b'<'
+                | b'='
+                | b'>'
+                | b'?'
+                | b'@'
+                | b'['
+                | b'\\'
+                | b']'
+                | b'{'
+                | b'}'
+        )
+}

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracer::demo::half_open;
 use tracer::netns::{VethPair, link};
 
+use crate::footprint::check_footprint;
 use crate::harness::{Fields, Trace, Tracer};
 use crate::pair;
 use crate::web::Nginx;
@@ -103,6 +104,7 @@ fn a_flood_is_told_and_the_visitors_in_it_are_told_as_ever() {
     stop.store(true, Ordering::Relaxed);
     let ports = visitor.join().expect("each page was served");
     thread::sleep(Duration::from_secs(1));
+    check_footprint(&tracer);
     let trace = tracer.stop();
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
 

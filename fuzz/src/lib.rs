@@ -4,7 +4,7 @@ use tracer::{
     host::{HostObserver, Selection},
     record::Record,
     sink::{self, Format, Sink},
-    tracker::{Limits, Tracker},
+    tracker::{Forgotten, Limits, Tracker},
 };
 use tracer_common::{
     counter::Counter,
@@ -112,7 +112,7 @@ impl Path {
             self.tracker.on_flow(&key, flow.as_ref(), self.now);
             self.records(told);
         }
-        while let Some((key, flow)) = self.tracker.next_forgotten() {
+        while let Some(Forgotten { key, flow, .. }) = self.tracker.next_forgotten() {
             self.observer.forget(&key, flow);
         }
         self.records(told);

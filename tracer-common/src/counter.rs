@@ -24,9 +24,11 @@ pub enum Counter {
     HttpEventsLost,
     /// Segments of handshakes that are counted at their [`target`](crate::target) only.
     Summarised,
+    /// Connections that userspace was never told of since they were confirmed, and whose ports are used again.
+    ConnectionsLost,
 }
 
 impl Counter {
     /// How many counters there are, skip reasons included.
-    pub const COUNT: usize = Skip::COUNT + 9;
+    pub const COUNT: usize = Skip::COUNT + 10;
 }

@@ -194,6 +194,8 @@ pub mod half {
     pub const HOLE: u32 = 1 << 15;
     /// Its SYN was not told, and nothing of the attempt is before its end: see [`crate::target`].
     pub const UNTOLD: u32 = 1 << 16;
+    /// A segment of its was told after the handshake was through, and before the end: userspace knows of the connection.
+    pub const TOLD: u32 = 1 << 17;
 }
 
 /// One direction of a connection.
@@ -206,7 +208,7 @@ pub struct Half {
     pub next: Seq,
     /// Sequence number after the FIN.
     pub fin: Seq,
-    /// The interface that owns this direction, as [`Vantage::token`](crate::observe::Vantage::token); 0: none yet.
+    /// The interface that owns this direction, as [`owner`]; 0: none yet.
     pub owner: u32,
     /// The last window, not scaled.
     pub window: u32,
@@ -268,6 +270,12 @@ pub struct FlowState {
 }
 
 impl Half {
+    /// The interface that owns this direction; 0: none yet.
+    #[must_use]
+    pub const fn interface(&self) -> u32 {
+        self.owner >> 1
+    }
+
     /// Whether `seq` lies before the first byte that is known of the stream: it has no offset.
     #[inline(always)]
     #[must_use]
@@ -275,6 +283,13 @@ impl Half {
         let distance = seq.since(self.next);
         distance < 0 && u64::from(distance.unsigned_abs()) > self.counters.stream_end
     }
+}
+
+/// What owns a direction, as a number other than 0: an interface, not 0 either, and a side of it.
+#[inline(always)]
+#[must_use]
+pub const fn owner(interface: u32, is_egress: bool) -> u32 {
+    interface << 1 | is_egress as u32
 }
 
 /// See [`FlowState::is_confirmed`].
@@ -311,6 +326,14 @@ impl FlowState {
     pub fn is_confirmed(&self) -> bool {
         let [low, high] = &self.halves;
         are_confirmed(low, high)
+    }
+
+    /// Whether userspace was told of it since it was confirmed; if not, those events were lost.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        let [low, high] = &self.halves;
+        low.has(half::TOLD) || high.has(half::TOLD)
     }
 
     /// Takes in one segment and returns its [`cause`]s. `now` reads the clock, in ns; it is only called when needed.

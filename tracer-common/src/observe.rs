@@ -6,7 +6,7 @@
 use crate::{
     counter::Counter,
     event::{EventHeader, Hook, Kind, SegmentEvent},
-    flow::{FlowKey, FlowState, Half, cause, half},
+    flow::{FlowKey, FlowState, Half, are_confirmed, cause, half, owner},
     frame::FrameBytes,
     http::Room,
     target,
@@ -42,10 +42,10 @@ pub trait Vantage {
     /// Tells a segment worth `value`: `fill` writes the event, but for what the segment is carried in, which is known here. False when it
     /// could not be told.
     fn tell_segment(&self, value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
-    /// The interface and the side of it, as a number other than 0: what owns a direction of a connection.
+    /// What owns a direction of a connection that is seen from here.
     #[inline(always)]
     fn token(&self) -> u32 {
-        self.interface() << 1 | u32::from(self.hook() as u8 == Hook::TcEgress as u8)
+        owner(self.interface(), self.hook() as u8 == Hook::TcEgress as u8)
     }
     /// Whether a SYN for a live connection starts another one. Where traffic is live, anybody can forge a SYN, and its
     /// server would challenge it (RFC 9293, 3.10.7.4): the connection is given up only when the server accepts it. In a
@@ -146,9 +146,13 @@ where
     let mut previous = 0;
     if let Some((table, flow)) = &mut found {
         if !is_new_incarnation(flow, &segment, from_low, vantage.follows_syn()) {
+            let is_attempt = *table == Table::Unconfirmed && !flow.is_confirmed();
             advance(frame, vantage, flow, &key, &segment, from_low, room)?;
             if *table == Table::Unconfirmed && flow.is_confirmed() {
-                vantage.note_confirmed(&segment, flow, from_low);
+                // Not again where it has to stay, because there is no room for it.
+                if is_attempt {
+                    vantage.note_confirmed(&segment, flow, from_low);
+                }
                 return confirm(tables, &key);
             }
             return Ok(());
@@ -156,6 +160,9 @@ where
         // A SYN for a closed connection: the ports are used again (RFC 9293, 3.6.1).
         previous = flow.id;
         if *table == Table::Confirmed {
+            if !flow.is_told() {
+                vantage.count(Counter::ConnectionsLost);
+            }
             tables.forget(&key);
         }
     }
@@ -262,8 +269,11 @@ where
         event.header.lost = lost;
         fill_options(event, frame, segment);
     });
+    let (sender, receiver) = flow.split(from_low);
     if !told {
-        flow.split(from_low).0.counters.lost += 1;
+        sender.counters.lost += 1;
+    } else if causes & cause::AFTER_CLOSE == 0 && are_confirmed(sender, receiver) {
+        sender.counters.flags |= half::TOLD;
     }
     Ok(())
 }

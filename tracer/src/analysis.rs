@@ -22,7 +22,7 @@ use crate::{
     record::{Body, EventName, Listener, Record, Summary, Timestamp},
     sink::Format,
     summary::{self, Received},
-    tracker::Tracker,
+    tracker::{Forgotten, Tracker},
 };
 
 /// Connection tables that answer the tracker's questions: the kernel's, or the host's.
@@ -32,11 +32,11 @@ pub trait Flows {
     /// # Errors
     /// The table does not answer.
     fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>>;
-    /// Removes the incarnation `flow` of a connection; it is no error if it is not there.
+    /// Removes the incarnation `flow` of a connection; false if it is not there.
     ///
     /// # Errors
     /// The table does not answer.
-    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()>;
+    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool>;
 }
 
 /// The tracker, and the way of its records.
@@ -74,18 +74,27 @@ impl Analysis {
         self.telling.tell(&mut self.tracker)
     }
 
-    /// Answers the tracker's questions from `flows`, and removes there what it has forgotten.
+    /// Answers the tracker's questions from `flows`, `most` of them at most, and removes there what it has forgotten.
     ///
     /// # Errors
     /// No record can be written any more, or `flows` does not answer.
-    pub fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
-        while let Some(key) = self.tracker.next_question() {
+    pub fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64, most: usize) -> Result<(), Stop> {
+        self.forget(flows)?;
+        for _ in 0..most {
+            let Some(key) = self.tracker.next_question() else { break };
             let flow = flows.find(&key)?;
             self.tracker.on_flow(&key, flow.as_ref(), now());
             self.telling.tell(&mut self.tracker)?;
+            // What is over must not be found by the next one.
+            self.forget(flows)?;
         }
-        while let Some((key, flow)) = self.tracker.next_forgotten() {
-            flows.forget(&key, flow)?;
+        Ok(())
+    }
+
+    fn forget(&mut self, flows: &mut impl Flows) -> Result<()> {
+        while let Some(Forgotten { key, flow, looked_up }) = self.tracker.next_forgotten() {
+            let was_there = flows.forget(&key, flow)?;
+            self.received.looked_up += u64::from(looked_up && !was_there);
         }
         Ok(())
     }
@@ -144,7 +153,7 @@ impl Analysis {
     pub fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
         // Quiet segments are not told, and the last events of a connection may have been lost.
         self.tracker.question_all();
-        self.settle(flows, &now)?;
+        self.settle(flows, &now, usize::MAX)?;
         self.tracker.finish(now());
         self.telling.tell(&mut self.tracker)?;
         self.telling.flush()
@@ -187,5 +196,65 @@ impl Ending {
             Stop::Failed(error) => Err(anyhow!(error).context("records cannot be written")),
             Stop::Source(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tracer_common::{event::SegmentEvent, flow::cause};
+
+    use super::*;
+    use crate::{config::Events, sink::Sink, tracker::Limits};
+
+    struct Nothing;
+
+    impl Sink for Nothing {
+        fn write(&mut self, _record: &Record) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// How often it was asked.
+    #[derive(Default)]
+    struct Asked(usize);
+
+    impl Flows for Asked {
+        fn find(&mut self, _key: &FlowKey) -> Result<Option<FlowState>> {
+            self.0 += 1;
+            Ok(None)
+        }
+
+        fn forget(&mut self, _key: &FlowKey, _flow: u64) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn so_many_questions_are_answered_in_a_turn_and_all_of_them_at_the_end() {
+        let mut analysis = Analysis::new(
+            Tracker::new(Limits::default()),
+            Listeners::new(Limits::default().half_open_timeout),
+            Telling::new(Box::new(Nothing), Events::default(), None),
+        );
+        for number in 1..=10 {
+            let mut event = SegmentEvent { causes: cause::SYN, ..SegmentEvent::BLANK };
+            event.header.key.low_port = number;
+            analysis.tracker.on_event(&Event::Segment(event));
+        }
+        analysis.tracker.question_all();
+        let mut asked = Asked::default();
+        for answered in [4, 8, 10, 10] {
+            assert!(analysis.settle(&mut asked, || 1, 4).is_ok());
+            assert_eq!(asked.0, answered);
+        }
+        assert!(analysis.finish(&mut asked, || 1).is_ok());
+        assert_eq!(asked.0, 20);
+        assert_eq!(analysis.tracker.totals().closed, 10);
     }
 }

@@ -55,6 +55,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often `--events stats` writes a summary, and how often lost events are looked for.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The most questions answered at once: at a microsecond or two each, the ring does not wait for them for long.
+const MAX_ANSWERS: usize = 8192;
+
 /// An observation, ready to run.
 pub struct Pipeline {
     attacher: Attacher,
@@ -233,7 +236,7 @@ impl Pipeline {
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
-        self.analysis.settle(&mut self.sources.tables, clock::now)
+        self.analysis.settle(&mut self.sources.tables, clock::now, MAX_ANSWERS)
     }
 
     fn set_clock(&mut self) {
@@ -262,12 +265,8 @@ impl Pipeline {
 
     fn on_stats(&mut self) -> Result<(), Stop> {
         let summary = self.summary(self.attacher.summary())?;
-        let lost = summary.events_lost.total();
-        if std::mem::replace(&mut self.lost_before, lost) < lost {
-            // The kernel's tables know what the lost events would have told.
-            self.analysis.tracker.question_all();
-            self.settle()?;
-        }
+        self.look_for_lost()?;
+        self.settle()?;
         self.tell_servers()?;
         let telling = &mut self.analysis.telling;
         if telling.wants(EventName::Summary) {
@@ -295,7 +294,7 @@ impl Flows for Tables {
         Self::find(self, key)
     }
 
-    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
         Self::forget(self, key, flow)
     }
 }

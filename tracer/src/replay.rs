@@ -206,7 +206,7 @@ impl Replay {
             self.looked_at = latest;
             self.analysis.on_targets(latest, self.observer.targets())?;
         }
-        self.analysis.settle(&mut self.observer, || latest)?;
+        self.analysis.settle(&mut self.observer, || latest, usize::MAX)?;
         Ok(())
     }
 
@@ -242,8 +242,8 @@ impl Flows for HostObserver {
         Ok(Self::find(self, key))
     }
 
-    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
         Self::forget(self, key, flow);
-        Ok(())
+        Ok(true)
     }
 }

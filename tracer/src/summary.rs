@@ -18,6 +18,8 @@ pub struct Counted {
     pub skipped: Counts,
     /// Segments of handshakes counted at their server only.
     pub summarised: u64,
+    /// Connections never told, because all their events were lost.
+    pub connections_lost: u64,
     /// Events told.
     pub told: u64,
     /// Events lost because the ring was full, by kind.
@@ -40,6 +42,7 @@ impl Counted {
             matched: of(Counter::Matched),
             skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
             summarised: of(Counter::Summarised),
+            connections_lost: of(Counter::ConnectionsLost),
             told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
             lost: Counts(vec![
                 ("segment_ring_full", of(Counter::SegmentEventsLost)),
@@ -58,6 +61,8 @@ pub struct Received {
     pub events: u64,
     /// Events among them that could not be decoded: the kernel programs are of another version.
     pub undecodable: u64,
+    /// Connections that the kernel counts as lost, but were told from its table before.
+    pub looked_up: u64,
 }
 
 /// Puts everything together.
@@ -84,6 +89,7 @@ pub fn summary(
         open: totals.open,
         half_open: totals.half_open,
         evicted: totals.evicted,
+        connections_lost: counted.connections_lost.saturating_sub(received.looked_up),
         exchanges: totals.exchanges,
         buffers_given_up: totals.buffers_given_up,
         records_written: None,
@@ -100,6 +106,10 @@ pub fn text(summary: &Summary) -> String {
         "connections: {} opened, {} closed, {} open, {} half-open, {} evicted; exchanges: {}",
         summary.opened, summary.closed, summary.open, summary.half_open, summary.evicted, summary.exchanges
     );
+    let connections_lost = match summary.connections_lost {
+        0 => String::new(),
+        number => format!("; {number} connections lost"),
+    };
     let summarised = match summary.summarised {
         0 => String::new(),
         number => format!("; {number} segments of handshakes summarised"),
@@ -115,7 +125,7 @@ pub fn text(summary: &Summary) -> String {
         given_up => format!("\nbuffers: those of {given_up} connections given up"),
     };
     format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}{summarised}\nevents: {} received, {lost}{buffers}{records}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}{connections_lost}{summarised}\nevents: {} received, {lost}{buffers}{records}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,
@@ -140,10 +150,11 @@ mod tests {
             matched: 7,
             skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
             summarised: 0,
+            connections_lost: 0,
             told: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
         };
-        let received = Received { events: 5, undecodable: 1 };
+        let received = Received { events: 5, undecodable: 1, looked_up: 0 };
         let summary = summary(2_500_000_000, counted, received, Totals::default(), Vec::new());
         assert_eq!((summary.frames, summary.segments, summary.events_lost.total()), (9, 7, 4));
         let text = text(&summary);
@@ -163,5 +174,6 @@ mod tests {
         assert_eq!(counted.told, 0b1100 << Skip::COUNT);
         assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
         assert_eq!(counted.summarised, 0b1_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.connections_lost, 0b10_0000_0000 << Skip::COUNT);
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use tracer_common::{
-    event::{Event, SegmentEvent},
+    event::{Event, EventHeader, SegmentEvent},
     flow::{FlowKey, FlowState, cause},
     wire::{Encapsulations, address},
 };
@@ -23,7 +23,7 @@ use tracer_common::{
 use crate::{
     http::{Conversation, Redaction},
     record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
-    tcp::{Connection, Phase, Wanted, is_untold},
+    tcp::{Connection, Phase, Wanted, untold},
 };
 
 use self::table::{Place, Table};
@@ -103,6 +103,17 @@ pub struct Totals {
     pub buffers_given_up: u64,
 }
 
+/// A connection that the kernel's table need not hold any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The endpoints.
+    pub key: FlowKey,
+    /// The kernel's name of its incarnation.
+    pub flow: u64,
+    /// It was told from that table, which does not know: if it is not there any more, it was counted as lost.
+    pub looked_up: bool,
+}
+
 struct Tracked {
     connection: Connection,
     /// Its number in this run, from 1.
@@ -121,6 +132,8 @@ struct Tracked {
     due: u64,
     /// That it is half-open has been told.
     half_open_told: bool,
+    /// Its handshake was found to be through in the kernel's table, because the events that would have told were lost.
+    looked_up: bool,
 }
 
 impl Tracked {
@@ -161,7 +174,7 @@ pub struct Tracker {
     deadlines: Deadlines,
     records: VecDeque<Record>,
     questions: VecDeque<FlowKey>,
-    forgotten: VecDeque<(FlowKey, u64)>,
+    forgotten: VecDeque<Forgotten>,
     /// Closed connections that the kernel still holds: since when, and which.
     closed: VecDeque<(u64, FlowKey, u64)>,
     interfaces: HashMap<u32, Arc<str>>,
@@ -177,9 +190,10 @@ pub struct Tracker {
 /// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
 type Deadlines = BinaryHeap<Reverse<(u64, u64, Place)>>;
 
-/// What is allocated for a connection besides its place: its facts with their texts, its messages, and what
-/// the allocator adds.
-const BESIDES: usize = size_of::<record::Connection>() + size_of::<Conversation>() + 256;
+/// What is allocated for a connection besides its place: its facts with their texts, its messages, what the allocator adds,
+/// and a question about another one in the kernel's table, if that is not known.
+const BESIDES: usize =
+    size_of::<record::Connection>() + size_of::<Conversation>() + 256 + size_of::<FlowKey>();
 /// What else there is for each place: two deadlines, a place in the index and one among the free ones, a question,
 /// a name to forget.
 const INDEX: usize = 2 * size_of::<Reverse<(u64, u64, Place)>>()
@@ -244,8 +258,8 @@ impl Tracker {
         self.questions.pop_front()
     }
 
-    /// The next connection that the kernel's table need not hold any more, with the kernel's name of its incarnation.
-    pub fn next_forgotten(&mut self) -> Option<(FlowKey, u64)> {
+    /// The next connection that the kernel's table need not hold any more.
+    pub fn next_forgotten(&mut self) -> Option<Forgotten> {
         self.forgotten.pop_front()
     }
 
@@ -270,6 +284,7 @@ impl Tracker {
                     tracked.facts = None;
                 }
                 tracked.connection.on_segment(segment, &mut self.said);
+                tracked.looked_up &= segment.causes & cause::AFTER_CLOSE != 0;
             }
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.said);
@@ -314,8 +329,9 @@ impl Tracker {
     /// Finds the connection of an event, or starts one; none when the event is not of a connection to follow.
     fn find(&mut self, event: &Event<'_>) -> Option<Place> {
         let header = event.header();
-        // Of a handshake that was not told, the first event says all.
-        let asks_untold = matches!(event, Event::Segment(segment) if is_untold(segment));
+        // Also where the SYN was not told, or lost: an entry that the kernel had to make anew has seen none.
+        let asked = matches!(event, Event::Segment(segment) if untold::has_asked(&segment.halves));
+        let is_http = matches!(event, Event::Http(..));
         let has = |bits| matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0);
         if let Some(place) = self.connections.find(&header.key)
             && let Some(tracked) = self.connections.get_mut(place)
@@ -325,37 +341,42 @@ impl Tracker {
             }
             let starts = match tracked.connection.phase() {
                 Phase::Closed => true,
-                Phase::Open => asks_untold || has(cause::SYN | cause::SYN_ACK),
-                Phase::HalfOpen => asks_untold || has(cause::SYN),
+                // What the kernel has seen confirmed it does not drop.
+                Phase::Open if is_http => tracked.connection.has_syn(),
+                Phase::Open => asked || has(cause::SYN_ACK),
+                Phase::HalfOpen => asked,
             };
             if !starts {
                 // The kernel made room by dropping its entry; the connection is the same.
                 tracked.connection.adopt(header.flow);
                 return Some(place);
             }
-            // The ports are used again.
-            if tracked.connection.phase() == Phase::Open && (asks_untold || has(cause::SYN)) {
-                // The kernel follows a new SYN only where the old connection has closed: that was told, and lost.
-                tracked.connection.lose_end();
-            }
-            let reason = match tracked.connection.phase() {
-                Phase::Closed | Phase::HalfOpen => tracked.connection.close_reason(),
-                Phase::Open => CloseReason::Evicted,
-            };
-            let last = tracked.connection.last;
-            self.close(place, reason, last);
+            self.give_up_ports(place, asked || is_http);
         } else if matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & cause::AFTER_CLOSE != 0)
         {
             // A stray segment of a connection whose record is written.
             return None;
         }
-        self.make_room_for_attempts(header.time, 1);
-        Some(self.start(event))
+        Some(self.start(header, self.client_is_low(event)))
     }
 
-    fn start(&mut self, event: &Event<'_>) -> Place {
-        let header = event.header();
-        let client_is_low = self.client_is_low(event);
+    /// The ports of a connection are used again: `closed` if that shows that it has closed.
+    fn give_up_ports(&mut self, place: Place, closed: bool) {
+        let Some(tracked) = self.connections.get_mut(place) else { return };
+        if tracked.connection.phase() == Phase::Open && closed {
+            // The kernel follows a new SYN only where the old connection has closed: that was told, and lost.
+            tracked.connection.lose_end();
+        }
+        let reason = match tracked.connection.phase() {
+            Phase::Closed | Phase::HalfOpen => tracked.connection.close_reason(),
+            Phase::Open => CloseReason::Evicted,
+        };
+        let last = tracked.connection.last;
+        self.close(place, reason, last);
+    }
+
+    fn start(&mut self, header: &EventHeader, client_is_low: bool) -> Place {
+        self.make_room_for_attempts(header.time, 1);
         let Limits { segments, messages, states, .. } = self.limits;
         let wanted = Wanted { segments, messages, states, redaction: self.limits.redaction.clone() };
         let connection = Connection::new(header.key, header.flow, client_is_low, header.time, wanted);
@@ -371,6 +392,7 @@ impl Tracker {
             buffered: 0,
             due: 0,
             half_open_told: false,
+            looked_up: false,
         });
         self.schedule(place);
         place
@@ -406,14 +428,19 @@ impl Tracker {
                 return !from_low;
             }
         }
+        self.client_by_port(&header.key).unwrap_or(from_low)
+    }
+
+    /// Whether the lower endpoint is the client, as far as the ports tell.
+    fn client_by_port(&self, key: &FlowKey) -> Option<bool> {
         let traced = |port| self.limits.ports.contains(&port);
-        match (traced(header.key.low_port), traced(header.key.high_port)) {
-            (true, false) => false,
-            (false, true) => true,
-            _ => match header.key.low_port.cmp(&header.key.high_port) {
-                Ordering::Less => false,
-                Ordering::Greater => true,
-                Ordering::Equal => from_low,
+        match (traced(key.low_port), traced(key.high_port)) {
+            (true, false) => Some(false),
+            (false, true) => Some(true),
+            _ => match key.low_port.cmp(&key.high_port) {
+                Ordering::Less => Some(false),
+                Ordering::Greater => Some(true),
+                Ordering::Equal => None,
             },
         }
     }
@@ -473,7 +500,7 @@ impl Tracker {
                 break;
             }
             self.closed.pop_front();
-            self.forgotten.push_back((key, flow));
+            self.forgotten.push_back(Forgotten { key, flow, looked_up: false });
         }
     }
 
@@ -499,7 +526,7 @@ impl Tracker {
 
     /// Answers a question: what the kernel's table says of a connection, at `now`.
     pub fn on_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
-        let Some(place) = self.connections.find(key) else { return };
+        let Some(place) = self.find_flow(key, flow) else { return };
         let Some(tracked) = self.connections.get_mut(place) else { return };
         let before = tracked.connection.phase();
         if let Some(flow) = flow {
@@ -523,9 +550,38 @@ impl Tracker {
         self.tell(place);
     }
 
+    /// Finds the connection that an answer is about, or starts one if all that was told of it was lost.
+    fn find_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>) -> Option<Place> {
+        let known = self.connections.find(key);
+        let Some(flow) = flow.filter(|flow| flow.is_confirmed() && !flow.is_told()) else { return known };
+        let is_same = |place: &Place| {
+            self.connections.get(*place).is_some_and(|tracked| tracked.connection.flow == flow.id)
+        };
+        let place = match known.filter(is_same) {
+            Some(place) => place,
+            None => {
+                if let Some(place) = known {
+                    self.give_up_ports(place, true);
+                }
+                let event = untold::event(key, flow);
+                let client_is_low = untold::low_asked(&event.halves).or_else(|| self.client_by_port(key));
+                self.start(&event.header, client_is_low.unwrap_or_default())
+            }
+        };
+        self.connections.get_mut(place)?.looked_up = true;
+        Some(place)
+    }
+
     /// Asks about every connection: after losses, or before [`Tracker::finish`].
     pub fn question_all(&mut self) {
         self.questions = self.connections.places().map(|(_, key)| key).collect();
+    }
+
+    /// Asks about a connection in the kernel's table, if it is not known: after losses.
+    pub fn question_unknown(&mut self, key: FlowKey) {
+        if self.connections.find(&key).is_none() {
+            self.questions.push_back(key);
+        }
     }
 
     /// The observation ends at `now`: everything pending is told.
@@ -547,7 +603,7 @@ impl Tracker {
     fn close(&mut self, place: Place, reason: CloseReason, at: u64) {
         let Some(tracked) = self.connections.get_mut(place) else { return };
         let Connection { key, flow, .. } = tracked.connection;
-        let phase = tracked.connection.phase();
+        let (phase, looked_up) = (tracked.connection.phase(), tracked.looked_up);
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
@@ -556,11 +612,11 @@ impl Tracker {
         self.connections.remove(place);
         self.count_phase(phase, false);
         self.totals.closed += 1;
-        if phase == Phase::Closed {
+        if phase == Phase::Closed && !looked_up {
             self.closed.push_back((at, key, flow));
         } else {
-            // Were it to go on, it would be a new one.
-            self.forgotten.push_back((key, flow));
+            // Were it to go on, it would be a new one; and what was looked up would be once more.
+            self.forgotten.push_back(Forgotten { key, flow, looked_up });
         }
     }
 

@@ -150,7 +150,7 @@ fn write(mut analysis: Analysis, events: &stream::Events, end: u64) -> Result<()
         if number % BATCH == 0 {
             let time = time_of(bytes);
             analysis.on_tick(time)?;
-            analysis.settle(&mut Nothing, || time)?;
+            analysis.settle(&mut Nothing, || time, usize::MAX)?;
         }
     }
     analysis.finish(&mut Nothing, || end)
@@ -164,8 +164,8 @@ impl Flows for Nothing {
         Ok(None)
     }
 
-    fn forget(&mut self, _key: &FlowKey, _flow: u64) -> Result<()> {
-        Ok(())
+    fn forget(&mut self, _key: &FlowKey, _flow: u64) -> Result<bool> {
+        Ok(false)
     }
 }
 

@@ -30,19 +30,26 @@ impl Tables {
         found(self.half_open.get(key, 0))
     }
 
-    /// Removes the incarnation `flow` of a connection; it is no error if it is not there.
+    /// The connections, without the attempts at one. One that goes meanwhile may be missing, or others come twice.
+    pub fn connections(&self) -> impl Iterator<Item = Result<FlowKey>> {
+        self.connections.keys().map(|key| key.context("cannot look into the connection table"))
+    }
+
+    /// Removes the incarnation `flow` of a connection; false if it is not there.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<()> {
+    pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
         // The ports may be in use again, and then another incarnation is there. The kernel cannot compare and remove in one
         // step: some microseconds stay uncertain.
+        let mut was_there = false;
         for table in [&mut self.connections, &mut self.half_open] {
             if found(table.get(key, 0))?.is_some_and(|known| known.id == flow) {
                 found(table.remove(key))?;
+                was_there = true;
             }
         }
-        Ok(())
+        Ok(was_there)
     }
 }
 

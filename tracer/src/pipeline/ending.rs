@@ -74,6 +74,9 @@ impl Pipeline {
             }
         });
         outcome?;
+        self.look_for_lost()?;
+        let Self { sources, analysis, .. } = self;
+        analysis.settle(&mut sources.tables, clock::now, usize::MAX)?;
         analysis.finish(&mut sources.tables, clock::now)?;
         self.tell_servers()
     }

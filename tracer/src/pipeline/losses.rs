@@ -25,6 +25,21 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Asks the kernel's tables of all connections if events were lost: they know what those would have told, also of
+    /// connections that nothing was told of, which nobody else would ever remove there.
+    pub(super) fn look_for_lost(&mut self) -> Result<()> {
+        let lost = self.sources.counters.lost()?.iter().sum();
+        if std::mem::replace(&mut self.lost_before, lost) == lost {
+            return Ok(());
+        }
+        let Self { sources, analysis, .. } = self;
+        analysis.tracker.question_all();
+        sources.tables.connections().try_for_each(|key| {
+            analysis.tracker.question_unknown(key?);
+            Ok(())
+        })
+    }
+
     /// The observation ends, and all losses with it.
     pub(super) fn finish_losses(&mut self) -> Result<(), Stop> {
         self.watch_losses()?;

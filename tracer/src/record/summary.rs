@@ -43,6 +43,9 @@ pub struct Summary {
     /// Connections given up to make room.
     #[serde(rename = "tracer.connections.evicted")]
     pub evicted: u64,
+    /// Connections never told, because all their events were lost and their ports used again before they were looked up.
+    #[serde(rename = "tracer.connections.lost", skip_serializing_if = "is_zero")]
+    pub connections_lost: u64,
     /// Exchanges reported.
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,

@@ -290,14 +290,19 @@ impl Connection {
     /// Takes in a segment event of this connection.
     pub fn on_segment(&mut self, event: &SegmentEvent, said: &mut Said) {
         if self.lacks_handshake(event) {
-            let carried = self.carried.take();
-            for earlier in untold::handshake(event) {
-                self.first = self.first.min(earlier.header.time);
-                self.take_segment(&earlier, false, said);
-            }
-            self.carried = carried;
+            self.make_up_handshake(event, said);
         }
         self.take_segment(event, true, said);
+    }
+
+    /// Takes in the segments of the handshake that were not told before `event`.
+    fn make_up_handshake(&mut self, event: &SegmentEvent, said: &mut Said) {
+        let carried = self.carried.take();
+        for earlier in untold::handshake(event) {
+            self.first = self.first.min(earlier.header.time);
+            self.take_segment(&earlier, false, said);
+        }
+        self.carried = carried;
     }
 
     /// Takes in a segment that was told, or should have been.
@@ -545,6 +550,9 @@ impl Connection {
     pub fn on_flow(&mut self, flow: &FlowState, now: u64, said: &mut Said) {
         if flow.id != self.flow {
             return;
+        }
+        if !self.has_syn() {
+            self.make_up_handshake(&untold::event(&self.key, flow), said);
         }
         let halves = [flow.halves[0].counters, flow.halves[1].counters];
         for low in [true, false] {

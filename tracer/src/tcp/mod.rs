@@ -13,7 +13,6 @@ mod gaps;
 mod history;
 mod purpose;
 mod state;
-mod untold;
+pub mod untold;
 
 pub use connection::{Connection, Phase, Wanted};
-pub use untold::is_untold;

@@ -1,9 +1,10 @@
-//! Handshakes of which nothing was told before their end, because attempts came too fast: the segments are put together
-//! again from what the first event says, so that the connection is opened as if each had been told.
+//! Handshakes of which nothing was told before their end, because attempts came too fast or because the events were lost:
+//! the segments are put together again from what the first event or the kernel's table says, so that the connection is
+//! opened as if each had been told.
 
 use tracer_common::{
-    event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    event::{EventHeader, SegmentEvent},
+    flow::{FlowKey, FlowState, Half, HalfCounters, cause, half},
     seq::Seq,
     wire::{MAX_OPTIONS, TcpFlags},
 };
@@ -17,10 +18,32 @@ pub fn is_untold(event: &SegmentEvent) -> bool {
     event.halves.iter().any(|half| half.flags & half::UNTOLD != 0)
 }
 
+/// What the kernel's table knows of a connection, as an event about no segment.
+pub fn event(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
+    let interface = flow.halves.iter().map(Half::interface).find(|interface| *interface != 0).unwrap_or(0);
+    let header = EventHeader { interface, time: flow.id, flow: flow.id, key: *key, ..EventHeader::BLANK };
+    let halves = flow.halves.each_ref().map(|half| half.counters);
+    SegmentEvent { header, halves, ..SegmentEvent::BLANK }
+}
+
+/// Whether a SYN was seen that asks for the connection.
+pub fn has_asked(halves: &[HalfCounters; 2]) -> bool {
+    halves.iter().any(|half| half.flags & (half::SYN | half::SYN_ACK) == half::SYN)
+}
+
+/// Whether the lower endpoint asked for the connection; not known where no SYN was seen.
+pub fn low_asked(halves: &[HalfCounters; 2]) -> Option<bool> {
+    let [low, high] = halves.each_ref().map(|half| half.flags & (half::SYN | half::SYN_ACK));
+    if low == half::SYN || high & half::SYN_ACK != 0 {
+        Some(true)
+    } else {
+        (high == half::SYN || low & half::SYN_ACK != 0).then_some(false)
+    }
+}
+
 /// The segments before `event`, in order; what they announced (options, window) and carried is not known.
 pub(super) fn handshake(event: &SegmentEvent) -> Vec<SegmentEvent> {
-    let [low, _] = &event.halves;
-    let low_asked = low.flags & (half::SYN | half::SYN_ACK) == half::SYN;
+    let low_asked = low_asked(&event.halves).unwrap_or_default();
     let client_index = usize::from(!low_asked);
     let (client, server) = (&event.halves[client_index], &event.halves[1 - client_index]);
     let confirms = event.causes & cause::HANDSHAKE_ACK != 0 && (event.header.from_low != 0) == low_asked;

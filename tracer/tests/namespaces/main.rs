@@ -15,6 +15,7 @@
 //! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
 //! - `privileges`: what is left of them once tracer is attached
 //! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces
+//! - `footprint`: the memory that tracer takes
 //! - `demo`: the demo as a user sees it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
@@ -27,6 +28,7 @@ mod demo;
 mod faults;
 mod faults_interface;
 mod faults_process;
+mod footprint;
 mod half_open;
 mod harness;
 mod http_load;

@@ -51,6 +51,7 @@ pub(crate) fn summary() -> Record {
         open: 1,
         half_open: 2,
         evicted: 0,
+        connections_lost: 7,
         exchanges: 12,
         buffers_given_up: 3,
         records_written: Some(30),

@@ -249,7 +249,11 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
         write!(out, "\n  handshakes   {summarised} segments summarised")?;
     }
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
-    write!(out, ", {evicted} evicted\n  exchanges    {exchanges}")?;
+    write!(out, ", {evicted} evicted")?;
+    if summary.connections_lost > 0 {
+        write!(out, ", {} LOST", summary.connections_lost)?;
+    }
+    write!(out, "\n  exchanges    {exchanges}")?;
     let lost = summary.events_lost.total();
     write!(
         out,

@@ -763,6 +763,40 @@ fn what_many_short_connections_leave_over_is_cleared_away() {
     assert_eq!(wire.tracker.totals().closed, 10_000);
 }
 
+#[test]
+fn a_connection_of_which_all_events_were_lost_is_told_from_the_kernels_table() {
+    for (script, told) in [
+        (
+            "!>S !<SA !>A !>G !<O !<FA !>FA !<A",
+            ["opened", "Sf Fin ShADdafF 31 client 27B/4 server 27B/4, 8 lost"],
+        ),
+        ("!>S !<SA !>A >A100 <A", ["opened", "S1 EndOfCapture ShADa 15 client 100B/3 server 0B/2, 3 lost"]),
+        (">S <SA !>A !<FA !>FA !<A", ["opened", "Sf Fin ShAafF 23 client 0B/3 server 0B/3, 4 lost"]),
+    ] {
+        let mut wire = Wire::new(Limits { states: false, ..limits() });
+        wire.run(script);
+        assert_eq!(wire.words(), [""; 0], "{script}");
+        wire.question_all().question_all().run("+1000").question_all().finish();
+        assert_eq!(wire.words(), told, "once: {script}");
+        assert_eq!((wire.kept(), wire.connections_lost()), (0, 0), "{script}");
+    }
+}
+
+#[test]
+fn a_connection_whose_ports_are_used_again_before_it_was_told_is_counted() {
+    let mut wire = Wire::new(Limits { states: false, messages: false, ..limits() });
+    wire.run("!>S !<SA !>A !>G !<O !<FA !>FA !<A").afresh();
+    wire.run(">S <SA >A <FA >FA <A +1000").finish();
+    assert_eq!(wire.words().len(), 2, "opened and closed");
+    assert_eq!((wire.connections_lost(), wire.counted(Count::Completed)), (1, 2));
+    // The one before it was told, and is over when this one is looked up.
+    let mut wire = Wire::new(Limits { states: false, messages: false, ..limits() });
+    wire.run(">S <SA >A <FA >FA <A").afresh();
+    wire.run("!>S !<SA !>A").question_all();
+    assert_eq!(wire.words().len(), 3, "opened, closed, opened");
+    assert_eq!((wire.connections_lost(), wire.counted(Count::Completed)), (0, 2));
+}
+
 /// What is told of a script in the midst of a flood, or outside one.
 fn bodies(script: &str, flooded: bool) -> Vec<Body> {
     let mut wire = Wire::new(limits());

@@ -15,9 +15,14 @@
 //! +500             nothing for 500 ms
 //! ```
 
-use std::{cell::RefCell, collections::HashMap, mem::take};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    mem::take,
+};
 
 use tracer_common::{
+    counter::Counter,
     event::{Event, Hook, HttpEvent, HttpFacts, SegmentEvent},
     flow::{FlowKey, FlowState, Half},
     frame::{FrameBytes, WINDOW},
@@ -29,7 +34,7 @@ use tracer_common::{
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
-use super::super::{Limits, Tracker};
+use super::super::{Forgotten, Limits, Tracker};
 use crate::record::{Body, Closed, Opened, Record};
 
 /// How long a step takes, in ns.
@@ -143,6 +148,8 @@ struct Place {
     /// The only server.
     target: RefCell<Target>,
     told_attempts: u32,
+    /// Connections that were lost with all their events.
+    lost: Cell<u64>,
 }
 
 impl Place {
@@ -193,7 +200,9 @@ impl Vantage for Place {
         self.every_segment
     }
 
-    fn count(&self, _counter: tracer_common::counter::Counter) {}
+    fn count(&self, counter: Counter) {
+        self.lost.set(self.lost.get() + u64::from(counter == Counter::ConnectionsLost));
+    }
 
     fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
         let target = &mut self.target.borrow_mut();
@@ -252,6 +261,7 @@ impl Wire {
                 told: RefCell::default(),
                 target: RefCell::new(Target::BLANK),
                 told_attempts: u32::MAX,
+                lost: Cell::default(),
             },
             sent: [Sent { next: 0 }; 2],
             ports: [40_000, 80],
@@ -282,6 +292,11 @@ impl Wire {
     /// What was counted for the server.
     pub(super) fn counted(&self, count: Count) -> u64 {
         self.place.target.borrow().get(count)
+    }
+
+    /// Connections that were lost with all their events.
+    pub(super) fn connections_lost(&self) -> u64 {
+        self.place.lost.get()
     }
 
     /// Segments have the same time from now on.
@@ -388,18 +403,23 @@ impl Wire {
 
     /// What the pipeline does for the tracker.
     fn settle(&mut self) {
+        self.forget_what_is_over();
         while let Some(key) = self.tracker.next_question() {
             let flow = self.maps.connections.get(&key).or_else(|| self.maps.half_open.get(&key)).copied();
             self.tracker.on_flow(&key, flow.as_ref(), self.place.time);
+            self.forget_what_is_over();
         }
-        while let Some((key, flow)) = self.tracker.next_forgotten() {
+        self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
+    }
+
+    fn forget_what_is_over(&mut self) {
+        while let Some(Forgotten { key, flow, .. }) = self.tracker.next_forgotten() {
             for map in [&mut self.maps.connections, &mut self.maps.half_open] {
                 if map.get(&key).is_some_and(|known| known.id == flow) {
                     map.remove(&key);
                 }
             }
         }
-        self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
     }
 
     /// The kernel has seen the ports of every connection used again; the tracker has not been told yet.
@@ -417,6 +437,7 @@ impl Wire {
     /// Asks the kernel's tables about everything, as is done after losses and at the end.
     pub(super) fn question_all(&mut self) -> &mut Self {
         self.tracker.question_all();
+        self.maps.connections.keys().for_each(|key| self.tracker.question_unknown(*key));
         self.settle();
         self
     }

@@ -13,7 +13,7 @@
 //! - `http_sockets`: conversations that no server or client can be asked to have
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
 //! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_slow_clients`: what only looks like one at the server; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
-//! - `privileges`: what is left of them once tracer is attached
+//! - `privileges`: what is left of them once tracer is attached; `secrets`: they are in no output or log
 //! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces
 //! - `demo`: the demo as a user sees it
 //!
@@ -44,6 +44,7 @@ mod operation_trouble;
 mod privileges;
 #[path = "../support/schema.rs"]
 mod schema;
+mod secrets;
 mod sniffer;
 mod tcp_ends;
 mod tcp_frames;

@@ -23,6 +23,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tracer_common::event::{HttpFacts, mark};
 
+pub(crate) use self::pairing::status;
 pub use self::redaction::{Redact, Redaction};
 use self::{
     assembly::{Assembly, Head},

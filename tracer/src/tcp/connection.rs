@@ -19,7 +19,7 @@ use super::{
     untold,
 };
 use crate::{
-    http::{Conversation, End, FindingBody, Redaction},
+    http::{self, Conversation, End, FindingBody, Redaction},
     record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, SegmentSeen, Side, SideTotals},
 };
 
@@ -195,7 +195,7 @@ impl Connection {
         }
         if self.wanted.segments && facts.marks & mark::MESSAGE_END != 0 {
             self.carried.get_or_insert_default().messages.push(if facts.marks & mark::RESPONSE != 0 {
-                Purpose::ResponseComplete(facts.status)
+                Purpose::ResponseComplete(http::status(facts))
             } else {
                 Purpose::RequestComplete
             });

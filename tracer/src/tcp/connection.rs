@@ -156,12 +156,19 @@ impl Connection {
         self.directions.iter().any(|direction| direction.flags() & half::SYN != 0)
     }
 
-    /// The kernel lost its state of the connection and starts counting anew under another name.
-    pub fn adopt(&mut self, flow: u64) {
+    /// The kernel lost its state of the connection and starts counting anew, under another name, with an event at `time`.
+    pub(crate) fn adopt(&mut self, flow: u64, time: u64, said: &mut Said) {
         self.flow = flow;
         for direction in &mut self.directions {
             direction.start_anew();
         }
+        if let Some(carried) = self.carried.take() {
+            said.extend(carried.held);
+        }
+        if let Some(http) = &mut self.http {
+            http.start_anew(time);
+        }
+        self.tell_http(said);
     }
 
     fn side(&self, low: bool) -> Side {

@@ -14,7 +14,7 @@
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
 //! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_slow_clients`: what only looks like one at the server; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
 //! - `privileges`: what is left of them once tracer is attached; `secrets`: they are in no output or log
-//! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces
+//! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces; `clock`: the time of day is stepped
 //! - `demo`: the demo as a user sees it
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
@@ -22,6 +22,7 @@
 
 mod account;
 mod agreement;
+mod clock;
 mod conversation;
 mod demo;
 mod faults;

@@ -187,7 +187,8 @@ pub struct Tracker {
     said: Vec<(u64, Body)>,
 }
 
-/// For each connection the time when something may be due, or earlier; and what is left over of earlier phases.
+/// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
+/// phases.
 type Deadlines = BinaryHeap<Reverse<(u64, u64, Place)>>;
 
 /// What is allocated for a connection besides its place: its facts with their texts, its messages, what the allocator adds,
@@ -275,6 +276,11 @@ impl Tracker {
         let Some(tracked) = self.connections.get_mut(place) else { return };
         let before = tracked.connection.phase();
         let exchanges = tracked.connection.exchanges();
+        let header = event.header();
+        if tracked.connection.flow != header.flow {
+            // The kernel made room by dropping its entry; the connection is the same.
+            tracked.connection.adopt(header.flow, header.time, &mut self.said);
+        }
         match event {
             Event::Segment(segment) => {
                 // Messages are told before the segment that carries them, and do not say what that is carried in.
@@ -300,7 +306,7 @@ impl Tracker {
         }
         self.tell(place);
         if self.buffered > self.limits.buffer_bytes {
-            self.give_up_buffers(event.header().time);
+            self.give_up_buffers(header.time);
         }
     }
 
@@ -347,8 +353,6 @@ impl Tracker {
                 Phase::HalfOpen => asked,
             };
             if !starts {
-                // The kernel made room by dropping its entry; the connection is the same.
-                tracked.connection.adopt(header.flow);
                 return Some(place);
             }
             self.give_up_ports(place, asked || is_http);
@@ -406,11 +410,11 @@ impl Tracker {
             Phase::HalfOpen => &mut self.attempts,
             Phase::Open | Phase::Closed => &mut self.deadlines,
         };
-        deadlines.push(Reverse((tracked.due, tracked.connection.flow, place)));
+        deadlines.push(Reverse((tracked.due, tracked.number, place)));
         if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
-            deadlines.retain(|Reverse((due, flow, place))| {
+            deadlines.retain(|Reverse((due, number, place))| {
                 let tracked = self.connections.get(*place);
-                tracked.is_some_and(|tracked| tracked.connection.flow == *flow && tracked.due == *due)
+                tracked.is_some_and(|tracked| tracked.number == *number && tracked.due == *due)
             });
         }
     }
@@ -486,12 +490,12 @@ impl Tracker {
     /// Does what is due at `now`.
     pub fn on_tick(&mut self, now: u64) {
         for attempts in [true, false] {
-            while let Some(Reverse((due, flow, place))) = self.deadlines(attempts).peek().copied() {
+            while let Some(Reverse((due, number, place))) = self.deadlines(attempts).peek().copied() {
                 if due > now {
                     break;
                 }
                 self.deadlines(attempts).pop();
-                self.on_deadline(place, flow, due, now);
+                self.on_deadline(place, number, due, now);
             }
         }
         let keep = self.limits.max_connections / CLOSED_SHARE;
@@ -504,9 +508,9 @@ impl Tracker {
         }
     }
 
-    fn on_deadline(&mut self, place: Place, flow: u64, due: u64, now: u64) {
+    fn on_deadline(&mut self, place: Place, number: u64, due: u64, now: u64) {
         let Some(tracked) = self.connections.get(place) else { return };
-        if tracked.connection.flow != flow || tracked.due != due {
+        if tracked.number != number || tracked.due != due {
             return;
         }
         let due = deadline(&self.limits, tracked);
@@ -626,9 +630,9 @@ impl Tracker {
 
     /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
     fn make_room(&mut self, attempts: bool, now: u64) -> bool {
-        while let Some(Reverse((due, flow, place))) = self.deadlines(attempts).pop() {
+        while let Some(Reverse((due, number, place))) = self.deadlines(attempts).pop() {
             let Some(tracked) = self.connections.get(place) else { continue };
-            if tracked.connection.flow != flow || tracked.due != due {
+            if tracked.number != number || tracked.due != due {
                 continue;
             }
             if deadline(&self.limits, tracked) > due {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::process::{cargo, execute, step, target_dir, workspace};
+use crate::process::{cargo, execute, execute_listening, step, target_dir, workspace};
 
 /// The targets, which are the binaries of `fuzz/`.
 const TARGETS: [&str; 5] = ["frame", "event", "http_stream", "capture", "records"];
@@ -34,6 +34,10 @@ const SEEDS_VARIABLE: &str = "TRACER_FUZZ_SEEDS";
 const MEMORY: u32 = 1024;
 /// Time that one input may take, in seconds: ten thousand times what an ordinary one takes.
 const TIMEOUT: u32 = 10;
+
+/// What libFuzzer says at the end, and before it how many inputs it ran.
+const STATISTICS: &str = "stat::";
+const INPUTS: &str = "stat::number_of_executed_units:";
 
 /// Bytes of an input: a few dozen frames, so that thousands of inputs run in a second.
 const MAX_LEN: u32 = 8 * 1024;
@@ -111,11 +115,19 @@ fn fuzz(folder: &Path, programs: &Path, target: &str, seconds: u32) -> Result<()
         format!("-max_len={MAX_LEN}"),
     ]);
     program.args([format!("-rss_limit_mb={MEMORY}"), "-verbosity=0".to_owned()]);
+    program.arg("-print_final_stats=1");
     if target == "capture" {
         // Of each input that is no capture it says so; libFuzzer's own words still come.
         program.arg("-close_fd_mask=2");
     }
-    if let Err(error) = execute(&mut program) {
+    let on_line = |line: &str| {
+        if let Some(inputs) = line.strip_prefix(INPUTS) {
+            eprintln!("    {} inputs", inputs.trim());
+        } else if !line.starts_with(STATISTICS) {
+            eprintln!("{line}");
+        }
+    };
+    if let Err(error) = execute_listening(&mut program, on_line) {
         bail!(
             "{error:#}; the input is in {}: give it to {} alone",
             broken.display(),

@@ -4,9 +4,10 @@ use std::{
     env,
     ffi::OsStr,
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Instant,
 };
 
@@ -36,6 +37,24 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
 /// Runs `command` to its end; a failure is an error that repeats the command.
 pub(crate) fn execute(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("`{}` cannot be started", words(command)))?;
+    check(command, status)
+}
+
+/// The same, and `on_line` gets each line that the command writes to standard error.
+pub(crate) fn execute_listening(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<()> {
+    command.stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("`{}` cannot be started", words(command)))?;
+    if let Some(errors) = child.stderr.take() {
+        for line in BufReader::new(errors).split(b'\n') {
+            let line = line.with_context(|| format!("`{}` cannot be read", words(command)))?;
+            on_line(&String::from_utf8_lossy(&line));
+        }
+    }
+    let status = child.wait().with_context(|| format!("`{}` does not end", words(command)))?;
+    check(command, status)
+}
+
+fn check(command: &Command, status: ExitStatus) -> Result<()> {
     if !status.success() {
         bail!("`{}` failed with {status}", words(command));
     }

@@ -8,7 +8,7 @@ use ebpf_build::{Origin, Toolchain, find_program};
 use crate::{apt::Apt, process::succeeds};
 
 /// Each program and its Debian package.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("nginx", "nginx-light"),
     ("wrk", "wrk"),
     ("curl", "curl"),
@@ -16,6 +16,7 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("ethtool", "ethtool"),
     ("hping3", "hping3"),
     ("ip", "iproute2"),
+    ("faketime", "faketime"),
 ];
 
 /// What the benches compare with as well.

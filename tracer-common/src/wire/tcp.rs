@@ -9,7 +9,8 @@ const MIN_HEADER: usize = 20;
 /// Bytes of the longest options (a data offset of 15 words).
 pub const MAX_OPTIONS: usize = 40;
 
-/// The control bits of a segment (RFC 9293, 3.1; RFC 3168 for ECE and CWR).
+/// The control bits of a segment (RFC 9293, 3.1; RFC 3168 for ECE and CWR). The ninth, AE (RFC 9768), is about congestion
+/// only and not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct TcpFlags(pub u8);

@@ -24,6 +24,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tracer_common::event::{HttpFacts, mark};
 
+pub(crate) use self::pairing::status;
 pub use self::redaction::{Redact, Redaction};
 use self::{
     assembly::{Assembly, Head},
@@ -111,6 +112,9 @@ impl Conversation {
     pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8]) {
         let from_low = facts.header.from_low == 1;
         let response = has(facts, mark::RESPONSE);
+        if facts.header.lost > 0 {
+            self.queue.on_lost();
+        }
         if self.client_is_low.is_none() && has(facts, mark::RESPONSE | mark::HEAD_END | mark::MESSAGE_END) {
             self.client_is_low = Some(from_low != response);
         }
@@ -145,6 +149,7 @@ impl Conversation {
 
     /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
     pub fn on_lost(&mut self, from_low: bool) {
+        self.queue.on_lost();
         self.direction(from_low).assembly.on_lost();
         let Some(client) = self.is_client(from_low) else { return };
         self.queue.each(client, |message| {
@@ -203,6 +208,17 @@ impl Conversation {
         self.high.assembly.give_up_bytes();
         self.queue.give_up_all();
         self.tell_over(time);
+    }
+
+    /// The kernel lost its state of the connection, and numbers messages anew: what is under way will not be told.
+    pub(crate) fn start_anew(&mut self, time: u64) {
+        self.give_up_buffers(time);
+        for from_low in [true, false] {
+            let direction = self.direction(from_low);
+            direction.assembly.clear();
+            direction.current = None;
+        }
+        self.queue.start_anew();
     }
 
     /// The next finding.

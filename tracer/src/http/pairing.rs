@@ -243,7 +243,7 @@ pub(super) fn has(facts: &HttpFacts, marks: u16) -> bool {
 }
 
 /// The status code of a response, if it has one.
-fn status(facts: &HttpFacts) -> Option<u16> {
+pub(crate) fn status(facts: &HttpFacts) -> Option<u16> {
     Some(facts.status).filter(|status| *status != NO_STATUS)
 }
 

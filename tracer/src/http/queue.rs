@@ -16,8 +16,10 @@ pub(super) struct Queue {
     pending: VecDeque<Box<Pending>>,
     /// The index given last.
     last_index: u32,
-    /// The kernel's number of the next request.
-    next_number: u32,
+    /// The kernel's number of the next request; none before the first one is known.
+    next_number: Option<u32>,
+    /// Events were lost.
+    lossy: bool,
 }
 
 impl Queue {
@@ -25,20 +27,34 @@ impl Queue {
     ///
     /// Makes it if need be, and those before it: the kernel has seen their requests, even if it could not tell them.
     pub(super) fn by_number(&mut self, number: u32) -> Option<&mut Pending> {
-        let ahead = number.wrapping_sub(self.next_number).cast_signed();
+        // If nothing was lost, all before the first were told already: of a connection that was given up, and went on
+        // before the kernel had forgotten it.
+        let mut next = self.next_number.unwrap_or(if self.lossy { 0 } else { number });
+        let ahead = number.wrapping_sub(next).cast_signed();
         if ahead < 0 {
             return self.existing(number);
         }
         if ahead.unsigned_abs() as usize >= MAX_PENDING {
             // More are missing than could be under way.
-            self.next_number = number;
+            next = number;
         }
-        while self.next_number != number {
-            self.push_unrequested(Some(self.next_number));
-            self.next_number = self.next_number.wrapping_add(1);
+        while next != number {
+            self.push_unrequested(Some(next));
+            next = next.wrapping_add(1);
         }
-        self.next_number = number.wrapping_add(1);
+        self.next_number = Some(number.wrapping_add(1));
         Some(self.push(Some(number)))
+    }
+
+    /// Events were lost: requests may be missing that nobody was told of.
+    pub(super) const fn on_lost(&mut self) {
+        self.lossy = true;
+    }
+
+    /// The kernel begins to number anew. None is under way.
+    pub(super) const fn start_anew(&mut self) {
+        self.next_number = None;
+        self.lossy = false;
     }
 
     /// The exchange that the kernel gave `number`, if it is under way.

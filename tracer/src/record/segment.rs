@@ -55,8 +55,8 @@ pub enum Purpose {
     Response(u16),
     /// Carries the last byte of a request that has content.
     RequestComplete,
-    /// Carries the last byte of the response: the status code.
-    ResponseComplete(u16),
+    /// Carries the last byte of the response: the status code, if it can be read.
+    ResponseComplete(Option<u16>),
     /// Carries data.
     Data,
     /// Acknowledges data.
@@ -137,11 +137,17 @@ fn purposes<S: Serializer>(purposes: &[Purpose], serializer: S) -> Result<S::Ok,
         map.serialize_entry("http.request.method", method)?;
         map.serialize_entry("url.original", target)?;
     }
-    let is_response = |p: &&Purpose| matches!(p, Purpose::Response(_) | Purpose::ResponseComplete(_));
-    if let Some(Purpose::Response(status) | Purpose::ResponseComplete(status)) =
-        purposes.iter().find(is_response)
-    {
-        map.serialize_entry("http.response.status_code", status)?;
+    let status = |purpose: &Purpose| {
+        if let Purpose::Response(status) = purpose {
+            Some(*status)
+        } else if let Purpose::ResponseComplete(status) = purpose {
+            *status
+        } else {
+            None
+        }
+    };
+    if let Some(status) = purposes.iter().find_map(status) {
+        map.serialize_entry("http.response.status_code", &status)?;
     }
     map.end()
 }

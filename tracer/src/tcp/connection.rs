@@ -19,7 +19,7 @@ use super::{
     untold,
 };
 use crate::{
-    http::{Conversation, End, FindingBody, Redaction},
+    http::{self, Conversation, End, FindingBody, Redaction},
     record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, SegmentSeen, Side, SideTotals},
 };
 
@@ -156,12 +156,19 @@ impl Connection {
         self.directions.iter().any(|direction| direction.flags() & half::SYN != 0)
     }
 
-    /// The kernel lost its state of the connection and starts counting anew under another name.
-    pub fn adopt(&mut self, flow: u64) {
+    /// The kernel lost its state of the connection and starts counting anew, under another name, with an event at `time`.
+    pub(crate) fn adopt(&mut self, flow: u64, time: u64, said: &mut Said) {
         self.flow = flow;
         for direction in &mut self.directions {
             direction.start_anew();
         }
+        if let Some(carried) = self.carried.take() {
+            said.extend(carried.held);
+        }
+        if let Some(http) = &mut self.http {
+            http.start_anew(time);
+        }
+        self.tell_http(said);
     }
 
     fn side(&self, low: bool) -> Side {
@@ -195,7 +202,7 @@ impl Connection {
         }
         if self.wanted.segments && facts.marks & mark::MESSAGE_END != 0 {
             self.carried.get_or_insert_default().messages.push(if facts.marks & mark::RESPONSE != 0 {
-                Purpose::ResponseComplete(facts.status)
+                Purpose::ResponseComplete(http::status(facts))
             } else {
                 Purpose::RequestComplete
             });

@@ -9,7 +9,13 @@ mod seeds;
 mod table;
 
 use bytes::Bytes;
-use table::{Facts, Row, build::Tcp, complete_heads, conversations::conversations, decoded, random, rows};
+use table::{
+    Facts, Row,
+    build::{DATA_OFFSET, Tcp, with},
+    complete_heads,
+    conversations::conversations,
+    decoded, random, rows, transport,
+};
 use tracer::host::{HostObserver, Selection};
 use tracer_common::{
     counter::Counter,
@@ -47,6 +53,19 @@ fn every_frame_of_the_table_becomes_what_its_row_says() {
     assert!(rows.len() >= 80, "{} rows", rows.len());
     let failed = rows.iter().filter(|row| std::panic::catch_unwind(|| check(row)).is_err()).count();
     assert_eq!(failed, 0, "rows that failed, of {}", rows.len());
+}
+
+#[test]
+fn the_ninth_control_bit_changes_nothing() {
+    let told = |frame: &[u8]| {
+        let mut observer = HostObserver::new(Selection::default());
+        let outcome = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
+        (outcome, drain(&mut observer))
+    };
+    for row in transport::flags() {
+        let other = with(row.frame.clone(), DATA_OFFSET, &[row.frame[DATA_OFFSET] ^ 1]);
+        assert_eq!(told(&row.frame), told(&other), "{}, and the other way", row.says);
+    }
 }
 
 #[test]

@@ -12,9 +12,9 @@
 //! - `http_output`: the formats for people
 //! - `http_sockets`: conversations that no server or client can be asked to have
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
-//! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
-//! - `privileges`: what is left of them once tracer is attached
-//! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces
+//! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_slow_clients`: what only looks like one at the server; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
+//! - `privileges`: what is left of them once tracer is attached; `secrets`: they are in no output or log
+//! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces; `clock`: the time of day is stepped
 //! - `footprint`: the memory that tracer takes
 //! - `demo`: the demo as a user sees it
 //!
@@ -23,6 +23,7 @@
 
 mod account;
 mod agreement;
+mod clock;
 mod conversation;
 mod demo;
 mod faults;
@@ -40,11 +41,13 @@ mod network;
 mod operation_flood;
 mod operation_loss;
 mod operation_overload;
+mod operation_slow_clients;
 mod operation_syn_flood;
 mod operation_trouble;
 mod privileges;
 #[path = "../support/schema.rs"]
 mod schema;
+mod secrets;
 mod sniffer;
 mod tcp_ends;
 mod tcp_frames;

@@ -27,7 +27,7 @@ const INTERVAL: &str = "u50";
 const ALARM: Duration = Duration::from_secs(2);
 const ALL_CLEAR: Duration = Duration::from_secs(10);
 /// What is asked for besides the defaults.
-const EVENTS: [&str; 2] = ["--events", "connection,exchange,stats"];
+pub(crate) const EVENTS: [&str; 2] = ["--events", "connection,exchange,stats"];
 
 /// SYNs from addresses that nobody has, until it is dropped.
 struct Flood(Child);
@@ -158,7 +158,7 @@ fn check_visits(trace: &Trace, ports: &[u64]) {
 
 /// There was no alarm; the last verdicts, by port.
 #[track_caller]
-fn verdicts(trace: &Trace) -> Vec<(u64, String)> {
+pub(crate) fn verdicts(trace: &Trace) -> Vec<(u64, String)> {
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
     let alarms = trace.of("syn_flood.started");
     assert!(alarms.is_empty(), "a false alarm: {alarms:#?}");

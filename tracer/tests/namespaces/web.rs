@@ -57,6 +57,7 @@ pub(crate) const BROKEN: &str = "out of order\n";
 /// - `/paced`: the same as `/big`, which takes some seconds
 /// - `/chunked`: a file of 5000 bytes whose length nginx does not state
 /// - `/broken`: status 500
+/// - `/account`: sets a cookie, `s3cr3t`, and answers 200
 /// - `/form`: reads the body, and answers 200
 pub(crate) struct Nginx {
     child: Child,
@@ -188,6 +189,7 @@ $request_length $remote_port';
                 location /chunked {{ ssi on; ssi_types *; }}
                 location = /paced {{ alias {folder}/www/big; limit_rate 1500k; }}
                 location /broken {{ return 500 'out of order\\n'; }}
+                location /account {{ add_header Set-Cookie 'session=s3cr3t'; return 200 'yours\\n'; }}
                 # Over a socket that no interface shows. Proxying makes nginx read the whole body first.
                 location /form {{ proxy_pass http://unix:{folder}/form; }}
             }}

@@ -47,7 +47,7 @@ fn purposes() -> Vec<Purpose> {
     let text = |text: &str| Text::from_wire(text.as_bytes());
     all!(Purpose {
         AsksForConnection, AcceptsConnection, ConfirmsConnection, Request(text("GET"), text("/")), Response(200),
-        RequestComplete, ResponseComplete(304), Data, Acknowledges, ReadyToClose, ConfirmsClose, Refuses, Resets,
+        RequestComplete, ResponseComplete(Some(304)), Data, Acknowledges, ReadyToClose, ConfirmsClose, Refuses, Resets,
         Retransmission, AfterGap, OutOfOrder, DuplicateAck, WindowFull, WindowOpen, KeepAlive, AcknowledgesUnseen,
         Other,
     })

@@ -52,7 +52,7 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
             )
         }),
         Purpose::RequestComplete => any(|other| matches!(other, Purpose::Request(..))),
-        Purpose::Response(status) => segment.purposes.contains(&Purpose::ResponseComplete(*status)),
+        Purpose::Response(status) => segment.purposes.contains(&Purpose::ResponseComplete(Some(*status))),
         // A segment in the connection acknowledges something as a rule; it is its purpose when there is no other.
         Purpose::Acknowledges | Purpose::Other => segment.purposes.len() > 1,
         // Said in other words by those that can be repeated as a whole.
@@ -198,7 +198,10 @@ impl Scene<'_> {
         format!("{who} requests a resource {line}.")
     }
 
-    fn response_complete(&self, who: &str, whose: &str, status: u16) -> String {
+    fn response_complete(&self, who: &str, whose: &str, status: Option<u16>) -> String {
+        let Some(status) = status else {
+            return format!("{whose} answer is complete: its status cannot be read.");
+        };
         if !self.segment.purposes.contains(&Purpose::Response(status)) {
             return format!("{whose} answer is complete: {status}.");
         }

@@ -490,6 +490,22 @@ fn what_was_given_up_and_goes_on_is_picked_up_anew_and_not_counted_twice() {
 }
 
 #[test]
+fn what_goes_on_before_the_kernel_has_forgotten_it_brings_no_exchange_up_again() {
+    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
+    wire.run(">S <SA >A >G <O >G <O").run_without_forgetting("+20000 +20000");
+    assert_eq!(wire.tracker.totals(), Totals { opened: 1, closed: 1, exchanges: 2, ..Totals::default() });
+    wire.words();
+    for (script, told) in
+        [(">G <O", "exchange 1 204 Complete Exact"), (">G <O >G", "exchange 2 204 Complete Exact")]
+    {
+        wire.run(script);
+        let mut words = wire.words();
+        words.retain(|words| words.starts_with("exchange"));
+        assert_eq!(words, [told]);
+    }
+}
+
+#[test]
 fn a_connection_is_not_forgotten_for_the_one_before_it() {
     let mut wire = Wire::new(limits());
     wire.run(">S <SA >A >G <O <FA >FA <A +1000");
@@ -655,6 +671,12 @@ fn lost_events_are_counted_and_the_states_catch_up() {
             "Rsto Reset by client ShADR 47 client 27B/4 server 0B/1, 1 lost",
         ),
         (
+            "of the first exchange",
+            ">S <SA >A !>G !<O >G <O",
+            &open_then(&["exchange 1 - NotObserved Inferred", "exchange 2 204 Complete Exact"]),
+            "S1 EndOfCapture ShADd 15 client 54B/4 server 54B/3, 2 lost",
+        ),
+        (
             "of an answer",
             ">S <SA >A >G !<O >G <O",
             &open_then(&["exchange 1 - NotObserved Exact", "exchange 2 204 Complete Exact"]),
@@ -672,6 +694,28 @@ fn the_kernel_may_lose_its_entry_of_a_connection() {
     let end = "Sf Fin by server ShADdfFa 31 client 50B/4 server 70B/4";
     assert_eq!(wire.words().last().map(String::as_str), Some(end));
     assert_eq!(wire.tracker.totals().opened, 1);
+}
+
+#[test]
+fn what_follows_when_the_kernel_has_lost_its_entry_is_told_until_it_is_silent() {
+    let mut wire = Wire::new(limits());
+    wire.run(">S <SA >A >G <O >G").words();
+    // Whether an answer is to the request before it, nobody knows any more.
+    wire.forget().run("<O >G <O >A +400000 +400000");
+    let mut words = wire.words();
+    words.retain(|words| words != "request" && words != "response");
+    assert_eq!(
+        words,
+        [
+            "exchange 2 - NotObserved Inferred",
+            "exchange 3 204 Complete Inferred",
+            "exchange 4 204 Complete Resynced",
+            // What was quiet before is gone with the entry.
+            "S1 IdleTimeout ShAdD 15 client 27B/4 server 54B/3",
+        ]
+    );
+    let totals = Totals { opened: 1, closed: 1, exchanges: 4, ..Totals::default() };
+    assert_eq!(wire.tracker.totals(), totals);
 }
 
 /// Starts connection `number` of many, by `script`.

@@ -106,7 +106,7 @@ impl HttpSink for Ring {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Maps {
     connections: HashMap<FlowKey, FlowState>,
     half_open: HashMap<FlowKey, FlowState>,
@@ -310,6 +310,14 @@ impl Wire {
         for step in script.split_whitespace() {
             self.step(step);
         }
+        self
+    }
+
+    /// The same, but what the kernel's tables are to forget on the way is still there afterwards.
+    pub(super) fn run_without_forgetting(&mut self, script: &str) -> &mut Self {
+        let maps = self.maps.clone();
+        self.run(script);
+        self.maps = maps;
         self
     }
 

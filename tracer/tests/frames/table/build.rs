@@ -12,6 +12,8 @@ pub(crate) const TCP: u8 = 6;
 pub(crate) const IP: usize = 14;
 /// Offset of the TCP header behind an IPv4 header without options.
 pub(crate) const TCP4: usize = IP + 20;
+/// Offset of the byte behind it that has the data offset, three reserved bits and AE.
+pub(crate) const DATA_OFFSET: usize = TCP4 + 12;
 
 /// FIN.
 pub(crate) const FIN: u8 = 0x01;

@@ -16,6 +16,7 @@ pub(super) fn conversations() -> Vec<Conversation> {
     all.extend(OUT_OF_WINDOW.map(|distance| forged(RST | ACK, distance, "resets that acknowledge")));
     all.extend(OUT_OF_WINDOW.map(|distance| forged(FIN | ACK, distance, "ends")));
     all.extend(["18446744073709551615", "18446744073709551616", "-1", "5, 6", "0x10", "1e9"].map(absurd));
+    all.extend(["20x", "20000", "0200", ""].map(unreadable));
     all.extend(TARGETS.iter().map(|target| hostile_target(target)));
     all
 }
@@ -72,6 +73,15 @@ fn absurd(length: &str) -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.close();
     talk.done([2, 1], format!("Content-Length: {length}"))
+}
+
+/// A response whose status code is not one.
+fn unreadable(status: &str) -> Conversation {
+    let mut talk = Talk::connected(40_107, [1_000, 5_000]);
+    talk.client(ACK | PSH, GET);
+    talk.server(ACK | PSH, format!("HTTP/1.1 {status} OK\r\nContent-Length: 5\r\n\r\nhello").as_bytes());
+    talk.close();
+    talk.done([1, 1], format!("the status {status:?}"))
 }
 
 /// A request line and a field of 9 KiB each, in segments of 1,400 bytes.

@@ -8,7 +8,7 @@ mod messages;
 mod network;
 pub(crate) mod random;
 pub(crate) mod talk;
-mod transport;
+pub(crate) mod transport;
 mod tunnel;
 
 use bytes::Bytes;

@@ -34,13 +34,16 @@ fn ports() -> Vec<Row> {
     ]
 }
 
-/// Every combination of the control bits, without payload and with some.
-fn flags() -> Vec<Row> {
-    (0..=u8::MAX)
-        .flat_map(|flags| {
+/// Every combination of the nine control bits, without payload and with some.
+pub(crate) fn flags() -> Vec<Row> {
+    (0..512_u16)
+        .flat_map(|bits| {
+            // The ninth, AE, stands beside the data offset.
+            let [ninth, flags] = bits.to_be_bytes();
             [b"".as_slice(), b"GET / HTTP/1.1\r\n\r\n"].map(|payload| {
-                let says = format!("control bits {flags:#04x} with {} bytes", payload.len());
-                Row::taken(says, Tcp { flags, payload: payload.to_vec(), ..Tcp::default() }.frame())
+                let says = format!("control bits {bits:#05x} with {} bytes", payload.len());
+                let frame = Tcp { flags, payload: payload.to_vec(), ..Tcp::default() }.frame();
+                Row::taken(says, with(frame, DATA_OFFSET, &[5 << 4 | ninth]))
             })
         })
         .collect()
@@ -51,16 +54,16 @@ fn offsets() -> Vec<Row> {
     let mut rows: Vec<Row> = (0..5)
         .map(|words: u8| {
             let says = format!("a data offset of {words} words");
-            Row::passed(says, with(frame.clone(), TCP4 + 12, &[words << 4]), Skip::MalformedTcp)
+            Row::passed(says, with(frame.clone(), DATA_OFFSET, &[words << 4]), Skip::MalformedTcp)
         })
         .collect();
     rows.extend((5..12).map(|words: u8| {
         let says = format!("a data offset of {words} words into the payload");
-        Row::taken(says, with(frame.clone(), TCP4 + 12, &[words << 4]))
+        Row::taken(says, with(frame.clone(), DATA_OFFSET, &[words << 4]))
     }));
     rows.extend((12..16).map(|words: u8| {
         let says = format!("a data offset of {words} words, beyond the packet");
-        Row::passed(says, with(frame.clone(), TCP4 + 12, &[words << 4]), Skip::MalformedTcp)
+        Row::passed(says, with(frame.clone(), DATA_OFFSET, &[words << 4]), Skip::MalformedTcp)
     }));
     rows
 }

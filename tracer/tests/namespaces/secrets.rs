@@ -1,0 +1,91 @@
+//! Secrets of an exchange are in nothing that tracer writes, not even in its most talkative log.
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::process::Command;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tracer::demo::half_open::ForgedSyn;
+use tracer::netns::VethPair;
+
+use crate::harness::Tracer;
+use crate::web::{Folder, Nginx, curl};
+use crate::{eventually, pair};
+
+/// Part of every secret, and what curl makes of those before and behind the @ for Basic authentication.
+const SECRETS: [&str; 2] = ["s3cr3t", "czNjcjN0LXVzZXI6czNjcjN0LXBhc3M="];
+/// What is sent: user information and fields; nginx answers `/account` with a cookie of its own.
+const SECRET_REQUEST: [&str; 7] = [
+    "http://s3cr3t-user:s3cr3t-pass@10.77.0.1/account",
+    "-H",
+    "Cookie: session=s3cr3t",
+    "-H",
+    "Proxy-Authorization: Bearer s3cr3t",
+    "-H",
+    "Referer: http://s3cr3t-user@example.org/",
+];
+/// The same, as to a proxy: the user information is in the request target.
+const TARGET: [&str; 3] =
+    ["--request-target", "http://s3cr3t-user:s3cr3t-pass@10.77.0.1/small", "http://10.77.0.1/"];
+const EVERY_EVENT: &str = "connection,exchange,state,segment,request,response,half-open,flood,stats";
+/// The protocol number of raw IP (`IPPROTO_RAW`).
+const RAW_IP: i32 = 255;
+
+/// Sends what the kernel programs have a message for: a TCP header that claims to have no length.
+fn send_malformed(pair: &VethPair) {
+    let server = SocketAddrV4::new(pair.server.v4, 80);
+    let mut packet = ForgedSyn::numbered(0, server).to_packet();
+    packet[20 + 12] = 0;
+    let send = || {
+        let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW_IP))).expect("root");
+        raw.send_to(&packet, &server.into()).expect("it can be sent")
+    };
+    pair.client.namespace.run(send).expect("namespace");
+}
+
+/// Traces the secrets in `format`, to standard output or to `file`; all that was written.
+#[track_caller]
+fn written(pair: &VethPair, format: &str, file: Option<&str>) -> String {
+    let mut command = Command::new("env");
+    command.args(["RUST_LOG=trace", env!("CARGO_BIN_EXE_tracer")]);
+    let interface = pair.server.interface;
+    let mut arguments = vec!["trace", "--kernel-log", "-i", interface, "-o", format, "--events", EVERY_EVENT];
+    arguments.extend(file.map(|file| ["-w", file]).into_iter().flatten());
+    let tracer = Tracer::spawn_by(command, &pair.server.namespace, &arguments);
+    tracer.await_attached();
+    send_malformed(pair);
+    assert_eq!(curl(&pair.client, &SECRET_REQUEST)[0].status, 200);
+    curl(&pair.client, &TARGET);
+    let is_end = |line: &str| line.contains("closed") || line.contains("= Closed");
+    match file {
+        Some(file) => {
+            let ends = || {
+                fs::read_to_string(file).map_or(0, |text| text.lines().filter(|line| is_end(line)).count())
+            };
+            assert!(eventually(|| ends() >= 2), "the connections are not told: {}", tracer.errors());
+        }
+        None => tracer.wait_for_lines(2, "a connection that is over", is_end),
+    }
+    let trace = tracer.stop();
+    assert_eq!(trace.code, Some(0), "{}", trace.errors);
+    let log = &trace.errors;
+    assert!(log.contains("tracer: debug: ") && log.contains("malformed TCP header"), "no log: {log}");
+    trace.output.join("\n") + log
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn no_secret_is_in_any_output_or_log() {
+    let (pair, folder) = (pair(), Folder::new());
+    let _nginx = Nginx::start(&pair.server.namespace);
+    for format in ["text", "json", "explain"] {
+        let file = folder.file(format);
+        for file in [None, file.to_str()] {
+            let text = written(&pair, format, file);
+            assert!(text.contains("/account") && text.contains("200"), "{format}: not told:\n{text}");
+            for secret in SECRETS {
+                assert!(!text.contains(secret), "{secret} in {format}:\n{text}");
+            }
+        }
+    }
+}

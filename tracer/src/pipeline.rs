@@ -9,6 +9,7 @@
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
 mod ending;
+mod idleness;
 mod losses;
 mod servers;
 mod waiting;
@@ -22,6 +23,7 @@ use tracer_common::flow::{FlowKey, FlowState};
 pub use self::waiting::interrupted;
 use self::{
     ending::End,
+    idleness::Idleness,
     servers::Servers,
     waiting::{elapse, every, pass_on},
 };
@@ -52,6 +54,8 @@ use crate::{
 /// How often the tracker learns that time has passed, and the interfaces are looked at if something changed: what is told
 /// late is at most this late, and an idle host does not notice ten times a second.
 const TICK: Duration = Duration::from_millis(100);
+/// How often while nothing goes on: what comes then wakes the loop.
+const IDLE_TICK: Duration = Duration::from_secs(1);
 /// How often `--events stats` writes a summary, and how often lost events are looked for.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -75,6 +79,7 @@ pub struct Pipeline {
     /// Events lost when the kernel's tables were asked last.
     lost_before: u64,
     interfaces_changed: bool,
+    idleness: Idleness,
     started: u64,
 }
 
@@ -148,6 +153,7 @@ impl Pipeline {
             overload: Overload::default(),
             lost_before: 0,
             interfaces_changed: false,
+            idleness: Idleness::new(clock::now()),
             started: clock::now(),
         };
         pipeline.set_clock();
@@ -198,11 +204,24 @@ impl Pipeline {
                     if self.attacher.is_empty() && !self.attacher.waits_for_more() {
                         return Ok(End::NoInterface);
                     }
+                    if self.idleness.is_idle() {
+                        ticks.reset_after(IDLE_TICK);
+                    }
                 }
-                () = self.watch.changed() => self.interfaces_changed = true,
+                () = self.watch.changed() => {
+                    self.interfaces_changed = true;
+                    if self.idleness.end() {
+                        ticks.reset_after(TICK);
+                    }
+                }
                 passed_on = pass_on(&mut self.sources.log) => passed_on.map_err(Stop::Failed)?,
                 readable = self.sources.ring.readable() => {
                     readable.map_err(Stop::Failed)?;
+                    if self.idleness.end() {
+                        ticks.reset_after(TICK);
+                        // It was set long ago.
+                        self.set_clock();
+                    }
                     self.on_readable()?;
                 }
             }
@@ -232,6 +251,9 @@ impl Pipeline {
             let changes = self.attacher.follow().await?;
             self.on_changes(&changes);
         }
+        let analysis = &self.analysis;
+        let is_quiet = analysis.tracker.is_empty() && !analysis.listeners.are_flooded();
+        self.idleness.on_tick(clock::now(), analysis.received.events, is_quiet);
         self.analysis.telling.flush()
     }
 

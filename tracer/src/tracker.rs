@@ -270,6 +270,12 @@ impl Tracker {
         self.totals
     }
 
+    /// Whether no connection is followed, and none is left to be forgotten.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.len() == 0 && self.closed.is_empty()
+    }
+
     /// Takes in one event.
     pub fn on_event(&mut self, event: &Event<'_>) {
         let Some(place) = self.find(event) else { return };

@@ -87,6 +87,12 @@ impl Listeners {
         self.records.pop_front()
     }
 
+    /// Whether any is under a flood.
+    #[must_use]
+    pub fn are_flooded(&self) -> bool {
+        self.watches.values().any(Watch::is_flooded)
+    }
+
     /// Those that were asked in the last seconds before `now`, or have attempts half-open, in the order of their addresses.
     pub fn all(&mut self, now: u64) -> Vec<Listener> {
         let mut all: Vec<Listener> =

@@ -101,6 +101,10 @@ impl Watch {
         &self.key
     }
 
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flood.is_some()
+    }
+
     /// Whether it was there when the counts were read last, at `now`.
     pub(super) fn was_read_at(&self, now: u64) -> bool {
         self.read_at == now

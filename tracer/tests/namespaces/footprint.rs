@@ -1,10 +1,18 @@
-//! The memory that a running tracer takes, beside what it said at its start that it would.
+//! What a running tracer takes: of memory, beside what it said at its start that it would; of CPU, where there is nothing to
+//! see.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use crate::harness::Tracer;
+use crate::pair;
+use crate::web::{Nginx, curl};
+
+/// How long nothing comes before a host is idle, and a second more.
+const PAUSE: Duration = Duration::from_secs(7);
 
 /// What the kernel counts for its process and its maps stays within the figures that it has said.
 #[track_caller]
@@ -43,4 +51,34 @@ fn locked_by_maps(process: &Path) -> HashMap<u64, u64> {
         Some((number("map_id:")?, number("memlock:")?))
     };
     files.filter_map(|file| map(fs::read_to_string(file.path()).ok()?)).collect()
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn an_idle_host_is_hardly_woken_and_what_comes_then_is_told_at_once() {
+    let pair = pair();
+    let _nginx = Nginx::start(&pair.server.namespace);
+    let tracer = Tracer::at(&pair.server, &[]);
+    thread::sleep(PAUSE);
+    let process = Path::new("/proc").join(tracer.pid().to_string());
+    let before = wake_ups(&process);
+    thread::sleep(Duration::from_secs(4));
+    let idle = wake_ups(&process) - before;
+    // Once a second, and a timer may be a little early. It was 80 with a tick every 100 ms.
+    assert!((2..=16).contains(&idle), "woken {idle} times in 4 s");
+    curl(&pair.client, &["http://10.77.0.1/small"]);
+    tracer.wait_for(1, "http.exchange");
+    tracer.wait_for(1, "connection.closed");
+    tracer.stop().assert_clean();
+}
+
+/// How often a thread of the process waited for something.
+fn wake_ups(process: &Path) -> u64 {
+    let tasks = fs::read_dir(process.join("task")).expect("it is running").flatten();
+    let waits = tasks.map(|task| {
+        let status = fs::read_to_string(task.path().join("status")).expect("it is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|number| number.trim().parse::<u64>().ok()).expect("a number")
+    });
+    waits.sum()
 }

@@ -149,7 +149,7 @@ fn a_page_that_the_browser_may_take_from_its_cache() {
         (&mut story.server, server, story.served[0].bytes_sent),
     ] {
         let packets = sent.packets.zip(before.packets).map(|(now, before)| now - before);
-        *sent = Sent { bytes, packets, retransmits: sent.retransmits - before.retransmits };
+        *sent = Sent { bytes, packets, retransmits: sent.retransmits - before.retransmits, ..*sent };
     }
     story.check(&Exchange { target: "/small", status: 304, framing: "none", ..Exchange::default() });
 }
@@ -295,7 +295,7 @@ fn every_segment_of_the_loopback_interface_counts_once() {
     let closed = trace.closed()[0];
     // Both ends send from the same namespace: the kernel counts them together.
     let both = sent_by(&namespace, 0);
-    let sent = |bytes| Sent { bytes, packets: None, retransmits: 0 };
+    let sent = |bytes| Sent { bytes, packets: None, retransmits: 0, overtaken: 0 };
     check_closed(closed, sent(served[0].request_length), sent(served[0].bytes_sent), 1);
     assert_eq!(Some(closed.number("client.packets") + closed.number("server.packets")), both.packets);
     assert_eq!(closed.number("client.bytes"), fetched[0].request);

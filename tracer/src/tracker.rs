@@ -3,13 +3,14 @@
 //! Sans-IO: no clock, no sockets, no kernel. The caller brings events and the time, and takes what there is to say, to
 //! ask and to forget.
 
+mod limits;
 mod table;
+mod tracked;
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
-    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -17,16 +18,20 @@ use std::{
 use tracer_common::{
     event::{Event, EventHeader, SegmentEvent},
     flow::{FlowKey, FlowState, cause},
-    wire::{Encapsulations, address},
+    wire::Encapsulations,
 };
 
 use crate::{
-    http::{Conversation, Redaction},
-    record::{self, Body, CloseReason, NetworkType, Record, Timestamp},
+    http::Conversation,
+    record::{self, Body, CloseReason, Record, Timestamp},
     tcp::{Connection, Phase, Wanted, untold},
 };
 
-use self::table::{Place, Table};
+pub use self::limits::Limits;
+use self::{
+    table::{Place, Table},
+    tracked::Tracked,
+};
 
 /// How long the kernel's entry of a closed connection is kept, so that stray segments do not look like a new one.
 const KEEP_CLOSED: Duration = Duration::from_secs(10);
@@ -36,53 +41,6 @@ const CLOSED_SHARE: usize = 4;
 
 /// How long a handshake is not confirmed before that is told: the first SYN-ACK was as good as lost.
 pub const HALF_OPEN_TOLD: Duration = Duration::from_secs(1);
-
-/// What bounds the tracker.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The most connections followed at once, and the most handshakes that are not confirmed: each for itself, so that a
-    /// flood of SYNs pushes out no connection.
-    pub max_connections: usize,
-    /// How long a handshake may stay unconfirmed after its last SYN or SYN-ACK.
-    pub half_open_timeout: Duration,
-    /// How long an open connection may be silent.
-    pub idle_timeout: Duration,
-    /// How long a closed connection waits for stray segments before its record is written.
-    pub close_linger: Duration,
-    /// The most bytes kept of heads and exchanges under way, of all connections together.
-    pub buffer_bytes: usize,
-    /// The traced ports: they tell the server where no SYN was seen.
-    pub ports: BTreeSet<u16>,
-    /// Make a record of each segment told.
-    pub segments: bool,
-    /// Make a record of the head of each message.
-    pub messages: bool,
-    /// Make a record of each change of an endpoint's state.
-    pub states: bool,
-    /// What request targets lose; `None`: nothing but user information.
-    pub redaction: Option<Arc<Redaction>>,
-    /// Make a record of each handshake that is not confirmed for [`HALF_OPEN_TOLD`].
-    pub half_open: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: 65_536,
-            // Linux gives a SYN-ACK up 63 s after the first one.
-            half_open_timeout: Duration::from_secs(64),
-            idle_timeout: Duration::from_secs(360),
-            close_linger: Duration::from_millis(500),
-            buffer_bytes: 64 << 20,
-            ports: BTreeSet::from([80]),
-            segments: false,
-            messages: true,
-            states: true,
-            redaction: None,
-            half_open: false,
-        }
-    }
-}
 
 /// What the tracker has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,56 +70,6 @@ pub struct Forgotten {
     pub flow: u64,
     /// It was told from that table, which does not know: if it is not there any more, it was counted as lost.
     pub looked_up: bool,
-}
-
-struct Tracked {
-    connection: Connection,
-    /// Its number in this run, from 1.
-    number: u64,
-    /// The interface that showed it first.
-    interface: Option<Arc<str>>,
-    /// What its first segment was carried in.
-    encapsulation: Encapsulations,
-    /// What all its records say, once there is one; of most half-open handshakes there is none for long.
-    facts: Option<Arc<record::Connection>>,
-    /// Which way round `facts` are.
-    client_is_low: bool,
-    /// Bytes kept of its messages.
-    buffered: usize,
-    /// The deadline that counts; others in the heap are left over.
-    due: u64,
-    /// That it is half-open has been told.
-    half_open_told: bool,
-    /// Its handshake was found to be through in the kernel's table, because the events that would have told were lost.
-    looked_up: bool,
-}
-
-impl Tracked {
-    /// What all its records say, in the run with this name.
-    fn facts(&mut self, run: u32) -> Arc<record::Connection> {
-        let Connection { key, client_is_low, .. } = self.connection;
-        if let Some(facts) = self.facts.as_ref().filter(|_| client_is_low == self.client_is_low) {
-            return Arc::clone(facts);
-        }
-        // There are none yet, or its direction was repaired.
-        let low = (address(key.low), key.low_port);
-        let high = (address(key.high), key.high_port);
-        let (client, server) = if client_is_low { (low, high) } else { (high, low) };
-        let facts = Arc::new(record::Connection {
-            id: format!("{run:08x}-{}", self.number),
-            community_id: community_id(client, server),
-            network_type: if client.0.is_ipv4() { NetworkType::Ipv4 } else { NetworkType::Ipv6 },
-            encapsulation: self.encapsulation,
-            interface: self.interface.clone(),
-            client_address: client.0,
-            client_port: client.1,
-            server_address: server.0,
-            server_port: server.1,
-        });
-        self.client_is_low = client_is_low;
-        self.facts = Some(Arc::clone(&facts));
-        facts
-    }
 }
 
 /// The table of connections.
@@ -670,13 +578,6 @@ fn deadline(limits: &Limits, tracked: &Tracked) -> u64 {
         Phase::Closed => (connection.closed_at, limits.close_linger),
     };
     from.saturating_add(ns(after))
-}
-
-/// Community ID v1 with seed 0 (github.com/corelight/community-id-spec).
-fn community_id(client: (IpAddr, u16), server: (IpAddr, u16)) -> String {
-    const TCP: u8 = 6;
-    community_id::calculate_community_id(0, client.0, server.0, Some(client.1), Some(server.1), TCP, false)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

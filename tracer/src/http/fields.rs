@@ -61,16 +61,16 @@ impl<'a> Fields<'a> {
     fn on_line(&mut self, line: &'a [u8]) {
         let after_host = std::mem::take(&mut self.after_host);
         let name = line.iter().take_while(|byte| TOKEN_CHARACTERS[usize::from(**byte)]).count();
-        if let (Some((name, [b':', value @ ..])), 1..) = (line.split_at_checked(name), name) {
-            self.on_field(name, value);
-        } else if line.first().is_some_and(is_blank) {
-            // The value above goes on (RFC 9112, 5.2).
-            self.odd.insert(Anomaly::ObsFold);
-            if after_host {
-                self.host = None;
+        match line.split_at(name) {
+            (name @ [_, ..], [b':', value @ ..]) => self.on_field(name, value),
+            _ if line.first().is_some_and(is_blank) => {
+                // The value above goes on (RFC 9112, 5.2).
+                self.odd.insert(Anomaly::ObsFold);
+                if after_host {
+                    self.host = None;
+                }
             }
-        } else {
-            self.on_odd_line(line);
+            _ => self.on_odd_line(line),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::record::Record;
 pub mod explain;
 pub mod json;
 pub mod output;
+mod rfc3339;
 pub mod text;
 pub mod units;
 

@@ -7,7 +7,7 @@ use std::hash::BuildHasher as _;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use tracer_common::flow::FlowKey;
 
-use super::Tracked;
+use super::tracked::Tracked;
 
 /// Where a connection is.
 pub(super) type Place = u32;

@@ -8,8 +8,7 @@ mod encode;
 
 use crate::{
     flow::{FlowKey, HalfCounters},
-    frame::WINDOW,
-    http::FRAGMENT,
+    http::BUFFER,
     seq::Seq,
     wire::{MAX_OPTIONS, TcpFlags},
 };
@@ -207,7 +206,7 @@ pub struct HttpEvent {
     /// What is known.
     pub facts: HttpFacts,
     /// Bytes of the head; one window longer than a fragment, so that a window can always be read in behind it.
-    pub bytes: [u8; FRAGMENT + WINDOW],
+    pub bytes: [u8; BUFFER],
 }
 
 impl SegmentEvent {
@@ -269,7 +268,7 @@ impl HttpEvent {
             padding: 0,
             padding2: 0,
         },
-        bytes: [0; FRAGMENT + WINDOW],
+        bytes: [0; BUFFER],
     };
 }
 
@@ -277,7 +276,7 @@ const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<HalfCounters>() == 72);
 const _: () = assert!(size_of::<SegmentEvent>() == 280);
 const _: () = assert!(size_of::<HttpFacts>() == 104);
-const _: () = assert!(size_of::<HttpEvent>() == 104 + FRAGMENT + WINDOW);
+const _: () = assert!(size_of::<HttpEvent>() == 104 + BUFFER);
 
 /// One event, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -373,7 +373,7 @@ impl HttpHalf {
 
     /// A value of Content-Length is complete.
     #[inline(always)]
-    fn on_length_end(&mut self) {
+    pub(super) fn on_length_end(&mut self) {
         let conflict = self.has(fact::HAS_LENGTH) && self.length != self.number;
         if self.digits == 0 || conflict {
             self.facts |= fact::BAD_LENGTH;

@@ -11,7 +11,7 @@ mod grammar;
 mod scan;
 mod words;
 
-use crate::event::Framing;
+use crate::{event::Framing, frame::WINDOW};
 
 pub use scan::{HttpSink, MAX_STEPS, Room, Scan, Steps};
 
@@ -21,6 +21,12 @@ pub const MAX_HEAD: u32 = 16 * 1024;
 /// Bytes of one fragment that make the scanner tell it before it reads on. A power of two: offsets into the buffer
 /// are masked with it.
 pub const FRAGMENT: usize = 1024;
+
+/// Bytes that the scanner looks ahead without asking how many are loaded.
+const AHEAD: usize = 64;
+
+/// Bytes of the buffer that heads are read in: a fragment, what is loaded behind it, and what may be looked at beyond.
+pub const BUFFER: usize = FRAGMENT + WINDOW + AHEAD;
 
 /// Whether a final response follows the one with this status (RFC 9110, 15.2). Not after 101, which ends HTTP; and servers
 /// in the wild send numbers below 100, which mean nothing.

@@ -181,7 +181,6 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     #[inline(always)]
     fn read_words(&mut self) -> bool {
         let http = &mut self.half.http;
-        let mut some = false;
         for _ in 0..PARTS_AT_ONCE {
             let (at, loaded) = (self.room.at, self.room.loaded);
             if at >= loaded {
@@ -189,13 +188,12 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             }
             let taken = http.on_words(&self.room.event.bytes, at, loaded);
             if taken == 0 {
-                break;
+                return false;
             }
             self.room.at = at + taken;
             http.position += taken;
-            some = true;
         }
-        some
+        true
     }
 
     /// Reads a few of the bytes loaded.

@@ -315,7 +315,30 @@ fn field_names_only_similar_to_content_length_say_nothing() {
 /// Words skip what bytes read: both must find the same, of anything.
 #[test]
 fn by_words_the_same_is_told_as_byte_by_byte() {
-    const PIECES: [&str; 33] = [
+    const REQUESTS: [&str; 8] = [
+        "GET / HTTP/1.1\r\n",
+        "GET /0123456789/0123456789/0123456789/0123456789/0123456789/0123456789 HTTP/1.1\r\n",
+        "GET /0123456789/0123456789/0123456789/0123456789/0123456789/01234567890123456\r\n",
+        "GET /0123456789/0123456789/0123456789/0123456789\r/01234\r56789/0123456789 HTTP/1.0 \n",
+        "GET  /a b HTTP/1.1\n",
+        "GET /\r\r\r\r\r\rHTTP/1.1\r\n",
+        "GET /HTTP/1.1\r\n",
+        "POST / http/1.1\r\n",
+    ];
+    const RESPONSES: [&str; 8] = [
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 304\r\n",
+        "HTTP/1.1 404\n",
+        "HTTP/1.1 2000 OK\r\n",
+        "HTTP/1.1 20 OK\r\n",
+        "HTTP/1.1 20x OK\r\n",
+        "HTTP/1.1  200 OK\r\n",
+        "HTTP/1.10 200 OK\r\n",
+    ];
+    const PIECES: [&str; 36] = [
+        "Content-Length: 12\r\n",
+        "Content-Length:123\r\n",
+        "Content-Length: 1234567\r\n",
         "GET ",
         "GET /",
         "POST /a ",
@@ -358,17 +381,17 @@ fn by_words_the_same_is_told_as_byte_by_byte() {
         (seed >> 20) as usize % below
     };
     for _ in 0..4_000 {
-        let mut side = |start: &str| -> String {
-            let pieces = random(14);
+        let mut side = |starts: [&str; 8]| -> String {
+            let (start, pieces) = (starts[random(8)], random(14));
             let rest: String = (0..pieces).map(|_| PIECES[random(PIECES.len())]).collect();
-            format!("{start}{rest}\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+            format!("{start}{rest}\r\n\r\n{:150}GET / HTTP/1.1\r\n\r\n", "")
         };
-        let (request, response) = (side("GET / HTTP/1.1\r\n"), side("HTTP/1.1 200 OK\r\n"));
+        let (request, response) = (side(REQUESTS), side(RESPONSES));
         let parts = [(CLIENT, request.as_bytes()), (SERVER, response.as_bytes())];
         // What follows the first heads may be no HTTP, and is then looked for where segments start.
         let first_heads = |size| {
             let told = told_of(&parts, size).into_iter();
-            told.filter(|words| words.contains(" 0 ") && !words.contains("ends")).collect::<Vec<_>>()
+            told.filter(|words| words.contains(" 0 ")).collect::<Vec<_>>()
         };
         let whole = first_heads(usize::MAX);
         assert!(!whole.is_empty());

@@ -3,22 +3,21 @@
 //! It takes what [`HttpHalf::on_byte`] would take in the same way, and leaves all else to it.
 
 use super::{
-    FRAGMENT, HttpHalf, fact,
+    AHEAD, BUFFER, HttpHalf, fact,
     grammar::{GET, token},
     state,
 };
-use crate::frame::WINDOW;
 
 /// The bytes loaded.
-type Buffer = [u8; FRAGMENT + WINDOW];
-/// The words of it.
-const WORDS: usize = (FRAGMENT + WINDOW) / WORD as usize;
-const _: () = assert!(WORDS.is_power_of_two());
+type Buffer = [u8; BUFFER];
 
 /// Bytes of a word.
 const WORD: u64 = 8;
+/// Words at which something may start.
+const STARTS: usize = (BUFFER - AHEAD) / WORD as usize;
+const _: () = assert!(STARTS.is_power_of_two());
 /// Words of a line that are looked at in one go.
-const WORDS_AT_ONCE: usize = 8;
+const WORDS_AT_ONCE: usize = AHEAD / WORD as usize;
 
 /// Each byte of a word.
 const fn each(byte: u8) -> u64 {
@@ -58,20 +57,21 @@ const fn bytes_below(found: u64) -> u64 {
     (below & each(1)).wrapping_mul(each(1)) >> 56
 }
 
-/// The word at an index.
+/// The word so many words behind the one that the byte `at` is in.
 #[inline(always)]
-fn aligned(bytes: &Buffer, index: u64) -> u64 {
+fn aligned(bytes: &Buffer, at: u64, behind: usize) -> u64 {
     let (words, _) = bytes.as_chunks::<8>();
-    // Masked, so that the verifier sees the bound; there is no index beyond it but behind the last word.
-    words.get(index as usize & (WORDS - 1)).map_or(0, |word| u64::from_le_bytes(*word))
+    // Masked, so that the verifier sees the bound.
+    let index = (at / WORD) as usize & (STARTS - 1);
+    words.get(index + behind).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 /// The eight bytes from `at` on, the first one lowest. Read as two aligned words: BPF reads others byte by byte.
 #[inline(always)]
 fn word_at(bytes: &Buffer, at: u64) -> u64 {
-    let (index, bits) = (at / WORD, at % WORD * 8);
+    let bits = at % WORD * 8;
     // In two steps, for a shift by 64 bits is none.
-    aligned(bytes, index) >> bits | aligned(bytes, index + 1) << 1 << (63 - bits)
+    aligned(bytes, at, 0) >> bits | aligned(bytes, at, 1) << 1 << (63 - bits)
 }
 
 /// Small letters for capital ones, where `letters` has letters; no other byte becomes a letter.
@@ -79,85 +79,146 @@ const fn fold(word: u64, letters: u64) -> u64 {
     word | letters & each(0x20)
 }
 
+/// The highest bit of each byte of `word` that is no decimal digit.
+#[inline(always)]
+const fn find_other_than_digits(word: u64) -> u64 {
+    let rest = word ^ each(b'0');
+    (((rest & each(0x7f)) + each(0x80 - 10)) | rest) & each(0x80)
+}
+
+/// The number that the lowest `digits` (1 to 8) bytes of a word are in decimal, the first digit lowest.
+#[inline(always)]
+const fn decimal(word: u64, digits: u64) -> u64 {
+    // As eight digits, with zeros in front.
+    let word = (word & each(0x0f)) << (64 - 8 * digits);
+    // Neighbours together: to pairs, to fours, to one.
+    let pairs = (word.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
+}
+
+/// Where the line that goes on at `at` ends, if that is near: behind how many bytes to go on, and whether a line feed is the
+/// last of them.
+#[inline(always)]
+fn line_end(bytes: &Buffer, at: u64) -> (u64, bool) {
+    let mut found = find(aligned(bytes, at, 0), b'\n') & !low(at % WORD);
+    let mut behind = 0;
+    for next in 1..WORDS_AT_ONCE {
+        if found != 0 {
+            break;
+        }
+        behind = next;
+        found = find(aligned(bytes, at, next), b'\n');
+    }
+    let start = (at / WORD + behind as u64) * WORD;
+    (start + if found == 0 { WORD } else { bytes_below(found) + 1 }, found != 0)
+}
+
 impl HttpHalf {
     /// Whether words can be read from here on, for a while.
     #[inline(always)]
     pub(super) fn reads_words(&self) -> bool {
-        matches!(self.state, state::SKIP_LINE | state::REQUEST_LINE | state::TRAILER_LINE)
+        matches!(self.state, state::SKIP_LINE | state::TRAILER_LINE | state::LINE_START | state::LENGTH_FOLD)
     }
 
     /// Takes in bytes from `at` on; those before `loaded` are there. Returns how many were taken: 0 where it must be done byte by
     /// byte.
     #[inline(always)]
     pub(super) fn on_words(&mut self, bytes: &Buffer, at: u64, loaded: u64) -> u64 {
-        let taken = match self.state {
-            state::SKIP_LINE => self.skip_line(bytes, at, loaded, state::LINE_START),
-            // Trailers are no part of the head.
-            state::TRAILER_LINE => return self.skip_line(bytes, at, loaded, state::TRAILER_START),
-            // Of the lines that start here, most are told apart by their first word.
-            _ if loaded - at < 2 * WORD => 0,
-            state::REQUEST_LINE => self.on_request_line_word(word_at(bytes, at)),
-            state::LINE_START => self.on_line_word(word_at(bytes, at), || word_at(bytes, at + WORD)),
-            state::START => self.on_start_word(word_at(bytes, at)),
+        let there = loaded - at;
+        let start = match self.state {
+            // What starts here is told apart by its first words.
+            state::START if there >= 2 * WORD => {
+                self.on_start_words(word_at(bytes, at), word_at(bytes, at + WORD))
+            }
+            state::LINE_START | state::LENGTH_FOLD if there >= 3 * WORD => self.on_line_words(bytes, at),
             _ => 0,
         };
-        self.head_len = self.head_len.wrapping_add(taken as u32);
+        let rest = match self.state {
+            state::SKIP_LINE | state::REQUEST_LINE | state::TRAILER_LINE => {
+                self.on_line_rest(bytes, at + start, loaded)
+            }
+            _ => 0,
+        };
+        let taken = start + rest;
+        if self.state <= state::LAST_OF_HEAD {
+            self.head_len = self.head_len.wrapping_add(taken as u32);
+        }
         taken
     }
 
-    /// To the end of a line of which nothing matters, if that is near.
+    /// To the end of a line of which nothing more matters, or its end only; or a good part of the way.
     #[inline(always)]
-    fn skip_line(&mut self, bytes: &Buffer, at: u64, loaded: u64, then: u8) -> u64 {
-        let mut index = at / WORD;
-        let mut found = find(aligned(bytes, index), b'\n') & !low(at % WORD);
-        for _ in 1..WORDS_AT_ONCE {
-            if found != 0 {
-                break;
-            }
-            index += 1;
-            found = find(aligned(bytes, index), b'\n');
+    fn on_line_rest(&mut self, bytes: &Buffer, at: u64, loaded: u64) -> u64 {
+        let (end, complete) = line_end(bytes, at);
+        if self.state == state::REQUEST_LINE {
+            return if end > loaded { 0 } else { self.on_request_line_words(bytes, at, end, complete) };
         }
-        let line_end = index * WORD + if found == 0 { WORD } else { bytes_below(found) + 1 };
-        if line_end > loaded {
+        if end > loaded {
             // What lies behind was left there by something else.
             return loaded - at;
         }
-        if found != 0 {
-            self.state = then;
+        if complete {
+            // Trailers are no part of the head.
+            let trailer = self.state == state::TRAILER_LINE;
+            self.state = if trailer { state::TRAILER_START } else { state::LINE_START };
         }
-        line_end - at
+        end - at
     }
 
-    /// Eight bytes of a request line; its end is not among them.
+    /// A request line, up to `end`. Only how it ends matters.
     #[inline(always)]
-    fn on_request_line_word(&mut self, word: u64) -> u64 {
-        if find(word, b'\n') | find(word, b'\r') != 0 {
+    fn on_request_line_words(&mut self, bytes: &Buffer, at: u64, end: u64, complete: bool) -> u64 {
+        /// Of the version and the line end.
+        const VERSION_LEN: u64 = 10;
+        /// As much of the line as a token holds.
+        const TOKEN_LEN: u64 = 2 * WORD;
+        if complete {
+            if end < at + VERSION_LEN {
+                return 0;
+            }
+            let version = word_at(bytes, end - VERSION_LEN);
+            let line_end = word_at(bytes, end - 2) & low(2);
+            let minor = (version >> 56) as u8;
+            if version & low(7) != text("HTTP/1.") || !minor.is_ascii_digit() || line_end != text("\r\n") {
+                return 0;
+            }
+            self.state = state::LINE_START;
+            return end - at;
+        }
+        // A carriage return is no part of the token: what is left to read must fill it.
+        if end < at + TOKEN_LEN + WORD
+            || find(word_at(bytes, end - TOKEN_LEN), b'\r') | find(word_at(bytes, end - WORD), b'\r') != 0
+        {
             return 0;
         }
-        self.token = [word.swap_bytes(), self.token[0]];
-        self.token_len = self.token_len.saturating_add(WORD as u8);
-        WORD
+        end - TOKEN_LEN - at
     }
 
-    /// The start of a field line: of most, nothing matters.
+    /// The start of a field line, three words of it: of most, nothing matters.
     #[inline(always)]
-    fn on_line_word(&mut self, word: u64, next: impl FnOnce() -> u64) -> u64 {
-        let taken = match word as u8 | 0x20 {
-            b'c' if fold(word, low(7)) == text("content-") => {
-                let rest = next();
+    fn on_line_words(&mut self, bytes: &Buffer, at: u64) -> u64 {
+        let first = (aligned(bytes, at, 0) >> (at % WORD * 8)) as u8;
+        // A blank may go on with the line before; a line end is no name.
+        if first <= b' ' {
+            return 0;
+        }
+        if self.state == state::LENGTH_FOLD {
+            self.on_length_end();
+            self.state = state::LINE_START;
+        }
+        let taken = match first | 0x20 {
+            b'c' if fold(word_at(bytes, at), low(7)) == text("content-") => {
+                let rest = word_at(bytes, at + WORD);
                 if fold(rest, low(6)) & low(7) == text("length:") {
                     self.state = state::LENGTH;
-                    self.number = 0;
-                    self.digits = 0;
-                    return 15;
+                    return 15 + self.on_length_word(word_at(bytes, at + 15));
                 }
                 // Something else may come before the colon.
                 if fold(rest, low(6)) & low(6) == text("length") { 0 } else { WORD }
             }
-            b't' if fold(word, low(8)) == text("transfer") => 0,
-            // A blank may go on with the line before; a line end is no name.
-            b'!'.. if word as u8 > b' ' => 1,
-            _ => 0,
+            b't' if fold(word_at(bytes, at), low(8)) == text("transfer") => 0,
+            _ => 1,
         };
         if taken > 0 {
             self.state = state::SKIP_LINE;
@@ -165,21 +226,58 @@ impl HttpHalf {
         taken
     }
 
-    /// The start of the messages that are by far the most frequent.
+    /// The start of the value of Content-Length: a blank, digits, and the line end behind them if it is there.
     #[inline(always)]
-    fn on_start_word(&mut self, word: u64) -> u64 {
-        if word & low(4) == text("GET ") {
-            self.heads += 1;
-            self.token = GET;
-            self.on_method();
-            return 4;
+    fn on_length_word(&mut self, word: u64) -> u64 {
+        let blanks = u64::from(word as u8 == b' ');
+        let value = word >> (8 * blanks);
+        // What was shifted in is none.
+        let other = find_other_than_digits(value);
+        self.number = 0;
+        self.digits = 0;
+        if other == 0 || other & 0x80 != 0 {
+            return 0;
         }
+        let digits = bytes_below(other);
+        self.number = decimal(value & low(digits), digits);
+        self.digits = 1;
+        if value >> (8 * digits) & low(2) != text("\r\n") {
+            return blanks + digits;
+        }
+        // No digit may follow.
+        self.digits = 2;
+        self.state = state::LENGTH_FOLD;
+        blanks + digits + 2
+    }
+
+    /// The start of the messages that are by far the most frequent: a status line up to its code, or a method.
+    #[inline(always)]
+    fn on_start_words(&mut self, word: u64, next: u64) -> u64 {
         if word & low(7) == text("HTTP/1.") {
             self.heads += 1;
             self.token = token("HTTP");
             self.facts |= fact::RESPONSE;
             self.state = state::STATUS_VERSION;
-            return 7;
+            // A version of one more digit, a blank, three digits and something else.
+            let other = find_other_than_digits(next) & low(5);
+            if (word >> 56) as u8 <= b' ' || next as u8 != b' ' || other != 0x80 << 32 | 0x80 {
+                return 7;
+            }
+            self.status = decimal(next >> 8 & low(3), 3) as u16;
+            self.digits = 3;
+            self.state = state::SKIP_LINE;
+            return 12;
+        }
+        if word & low(4) == text("GET ") {
+            self.heads += 1;
+            self.token = GET;
+            self.on_method();
+            if word & low(5) == text("GET /") {
+                // It has the form of a Simple-Request (RFC 1945, 4.1).
+                self.digits = 1;
+                self.state = state::REQUEST_LINE;
+            }
+            return 4;
         }
         0
     }

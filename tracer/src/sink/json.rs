@@ -3,12 +3,15 @@
 //! Keys are dotted, numbers are integers, and a fact that was not observed is absent. Text from the wire was escaped
 //! by [`crate::record::Text`], so that no control character gets into a line.
 
+mod members;
+
 use std::io;
 
-use serde::Serialize;
+use serde::Serialize as _;
 
+use self::members::Members;
 use super::{Sink, rfc3339::Rfc3339};
-use crate::record::{Body, Connection, Record};
+use crate::record::Record;
 
 /// Writes JSON lines.
 pub struct Json {
@@ -29,31 +32,22 @@ impl Json {
 
 impl Sink for Json {
     fn write(&mut self, record: &Record) -> io::Result<()> {
-        let line = Line {
-            timestamp: self.time_stamps.of(record.timestamp),
-            name: record.body.name().as_str(),
-            connection: record.connection.as_deref(),
-            body: &record.body,
-        };
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, &line)?;
-        self.line.push(b'\n');
-        self.writer.write_all(&self.line)
+        let line = &mut self.line;
+        line.clear();
+        line.extend_from_slice(b"{\"timestamp\":\"");
+        line.extend_from_slice(self.time_stamps.of(record.timestamp).as_bytes());
+        line.extend_from_slice(b"\",\"event.name\":\"");
+        line.extend_from_slice(record.body.name().as_str().as_bytes());
+        line.push(b'"');
+        if let Some(connection) = &record.connection {
+            connection.serialize(Members(line))?;
+        }
+        record.body.serialize(Members(line))?;
+        line.extend_from_slice(b"}\n");
+        self.writer.write_all(line)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
-}
-
-/// A record in the order of its keys.
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: &'a str,
-    #[serde(rename = "event.name")]
-    name: &'static str,
-    #[serde(flatten)]
-    connection: Option<&'a Connection>,
-    #[serde(flatten)]
-    body: &'a Body,
 }

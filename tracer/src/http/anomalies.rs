@@ -1,12 +1,10 @@
 //! What is odd about a head.
 
-use std::collections::BTreeSet;
-
 use super::{
     fields::Fields,
     lines::{Lines, RequestLine, is_blank},
 };
-use crate::record::Anomaly;
+use crate::record::{Anomalies, Anomaly};
 
 /// What is odd about the head of a request. `whole`: all of it is there.
 pub(super) fn of_request(
@@ -14,15 +12,16 @@ pub(super) fn of_request(
     line: &RequestLine<'_>,
     fields: Fields<'_>,
     whole: bool,
-) -> BTreeSet<Anomaly> {
+) -> Anomalies {
     if !lines.started {
-        return BTreeSet::new();
+        return Anomalies::default();
     }
     let mut odd = of_head(lines, fields.odd);
     match line.version {
         None => odd.insert(Anomaly::Http09),
-        Some(version) => !is_known(version) && odd.insert(Anomaly::UnknownVersion),
-    };
+        Some(version) if !is_known(version) => odd.insert(Anomaly::UnknownVersion),
+        Some(_) => {}
+    }
     if fields.hosts == 0 && whole && line.version == Some(b"HTTP/1.1") {
         odd.insert(Anomaly::MissingHost);
     }
@@ -30,10 +29,10 @@ pub(super) fn of_request(
 }
 
 /// What is odd about the head of a response.
-pub(super) fn of_response(bytes: &[u8], status: Option<u16>) -> BTreeSet<Anomaly> {
+pub(super) fn of_response(bytes: &[u8], status: Option<u16>) -> Anomalies {
     let lines = Lines::of(bytes);
     if !lines.started {
-        return BTreeSet::new();
+        return Anomalies::default();
     }
     let mut odd = of_head(lines, Fields::of(lines).odd);
     let mut words = lines.start.split(is_blank);
@@ -53,7 +52,7 @@ fn is_known(version: &[u8]) -> bool {
     matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
 }
 
-fn of_head(lines: Lines<'_>, mut odd: BTreeSet<Anomaly>) -> BTreeSet<Anomaly> {
+fn of_head(lines: Lines<'_>, mut odd: Anomalies) -> Anomalies {
     if lines.bare {
         odd.insert(Anomaly::BareLf);
     }
@@ -67,7 +66,7 @@ fn of_head(lines: Lines<'_>, mut odd: BTreeSet<Anomaly>) -> BTreeSet<Anomaly> {
 mod tests {
     use super::{super::head::parse_request, *};
 
-    fn words(odd: &BTreeSet<Anomaly>) -> Vec<&str> {
+    fn words(odd: Anomalies) -> Vec<&'static str> {
         odd.iter().map(|one| one.as_str()).collect()
     }
 
@@ -99,7 +98,7 @@ mod tests {
             ("GET / HTTP/1.0\r\nContent-Length:\r\n 1\r\n\r\n", &["obs_fold"]),
             ("GET / HTTP/1.0\r\nTransfer-Encoding: gzip, xchunked\r\n\r\n", &["unknown_coding"]),
         ] {
-            assert_eq!(words(&parse_request(head.as_bytes(), true, None).1), expected, "{head}");
+            assert_eq!(words(parse_request(head.as_bytes(), true, None).1), expected, "{head}");
         }
     }
 
@@ -117,7 +116,7 @@ mod tests {
             ("HTTP/1.1 000 OK\r\n\r\n", Some(0), &["invalid_status"]),
             ("HTTP/1.1 2", None, &[]),
         ] {
-            assert_eq!(words(&of_response(head.as_bytes(), status)), expected, "{head}");
+            assert_eq!(words(of_response(head.as_bytes(), status)), expected, "{head}");
         }
     }
 }

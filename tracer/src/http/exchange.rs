@@ -1,10 +1,8 @@
 //! One exchange while it is under way, and what is told of it in the end.
 
-use std::collections::BTreeSet;
-
 use tracer_common::event::Framing;
 
-use crate::record::{Anomaly, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
+use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
 
 /// Interim responses that are listed of one exchange: a server may send any number of them.
 const MAX_INTERIM: usize = 16;
@@ -151,7 +149,7 @@ pub(super) struct Pending {
     /// How much is known.
     pub(super) confidence: Confidence,
     /// What is odd about its messages.
-    pub(super) anomalies: BTreeSet<Anomaly>,
+    pub(super) anomalies: Anomalies,
     interim: Vec<u16>,
 }
 

@@ -1,12 +1,10 @@
 //! The fields of a head: what they say about framing and routing, and what is odd about them. One pass over the bytes, for
 //! every head goes through here.
 
-use std::collections::BTreeSet;
-
 use memchr::memchr;
 
 use super::lines::{Lines, is_blank};
-use crate::record::Anomaly;
+use crate::record::{Anomalies, Anomaly};
 
 /// Transfer codings that are registered (RFC 9112, 7).
 const CODINGS: [&[u8]; 7] =
@@ -20,7 +18,7 @@ pub(super) struct Fields<'a> {
     /// The value of the first of them; none where it goes on in the next line, for it may be cut within a password.
     pub(super) host: Option<&'a [u8]>,
     /// What is odd.
-    pub(super) odd: BTreeSet<Anomaly>,
+    pub(super) odd: Anomalies,
     lengths: Lengths<'a>,
     encoded: bool,
     /// The line before was the first Host.
@@ -125,7 +123,7 @@ impl<'a> Fields<'a> {
             self.odd.insert(Anomaly::LengthAndEncoding);
         }
         // A value may be in the next line, and is judged by the scanner then.
-        let folded = self.odd.contains(&Anomaly::ObsFold);
+        let folded = self.odd.contains(Anomaly::ObsFold);
         if invalid || empty && !folded {
             self.odd.insert(Anomaly::InvalidLength);
         } else if differs {

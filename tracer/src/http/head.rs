@@ -3,8 +3,6 @@
 //! The kernel's scanner has framed the head already. Of the fields only Host is told, and nothing of the others leaves
 //! this module.
 
-use std::collections::BTreeSet;
-
 use super::{
     anomalies,
     fields::Fields,
@@ -12,7 +10,7 @@ use super::{
     redaction::{Redaction, without_user_information},
     target::{Target, host},
 };
-use crate::record::{Anomaly, RequestHead, Text};
+use crate::record::{Anomalies, RequestHead, Text};
 
 /// Methods by which a request is known before its line is complete (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&[u8]; 9] =
@@ -25,7 +23,7 @@ pub(super) fn parse_request(
     bytes: &[u8],
     whole: bool,
     redaction: Option<&Redaction>,
-) -> (RequestHead, BTreeSet<Anomaly>) {
+) -> (RequestHead, Anomalies) {
     let lines = Lines::of(bytes);
     let line = RequestLine::of(lines).unwrap_or_default();
     let fields = Fields::of(lines);

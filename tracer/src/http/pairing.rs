@@ -1,7 +1,5 @@
 //! Which exchange an event is about, and what it changes there.
 
-use std::collections::BTreeSet;
-
 use tracer_common::{
     event::{Framing, HttpFacts, mark},
     http::{NO_STATUS, is_interim},
@@ -13,7 +11,7 @@ use super::{
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
 };
-use crate::record::{Anomaly, Confidence, Request, Response};
+use crate::record::{Anomalies, Anomaly, Confidence, Request, Response};
 
 impl Conversation {
     /// What one side sends.
@@ -70,7 +68,7 @@ impl Conversation {
         if has(facts, mark::EMPTY_LINE) {
             odd.insert(Anomaly::LeadingEmptyLine);
         }
-        pending.anomalies.extend(&odd);
+        pending.anomalies.extend(odd);
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
@@ -99,7 +97,7 @@ impl Conversation {
         };
         pending.weaken(confidence(facts, head));
         let odd = response_anomalies(facts, head);
-        pending.anomalies.extend(&odd);
+        pending.anomalies.extend(odd);
         if !pending.request.begun && !request_begun {
             // Its request was not told, and will not be.
             pending.request.give_up();
@@ -248,7 +246,7 @@ pub(crate) fn status(facts: &HttpFacts) -> Option<u16> {
 }
 
 /// What is odd about a response.
-fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> BTreeSet<Anomaly> {
+fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> Anomalies {
     let mut odd = anomalies::of_response(&head.bytes, status(facts));
     if has(facts, mark::EMPTY_LINE) {
         odd.insert(Anomaly::LeadingEmptyLine);

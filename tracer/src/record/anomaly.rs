@@ -1,5 +1,7 @@
 //! What is odd about the messages of an exchange.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 /// A departure from RFC 9110 and RFC 9112, or a form so rare that servers and proxies may read it differently.
@@ -46,6 +48,29 @@ pub enum Anomaly {
 }
 
 impl Anomaly {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 19] = [
+        Self::LeadingEmptyLine,
+        Self::BareLf,
+        Self::ExtraSpace,
+        Self::Http09,
+        Self::UnknownVersion,
+        Self::InvalidStatus,
+        Self::MissingReason,
+        Self::ObsFold,
+        Self::SpaceBeforeColon,
+        Self::InvalidField,
+        Self::MissingHost,
+        Self::DuplicateHost,
+        Self::LengthAndEncoding,
+        Self::DuplicateLength,
+        Self::ConflictingLength,
+        Self::InvalidLength,
+        Self::UnknownCoding,
+        Self::InvalidChunk,
+        Self::ResponseBeforeRequest,
+    ];
+
     /// The word in the records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -73,8 +98,78 @@ impl Anomaly {
     }
 }
 
+/// A set of anomalies: most of the time empty, and looked at for every message.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Anomalies(u32);
+
+impl Anomalies {
+    /// Adds one.
+    pub const fn insert(&mut self, anomaly: Anomaly) {
+        self.0 |= 1 << anomaly as u32;
+    }
+
+    /// Adds all of `others`.
+    pub const fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub const fn contains(self, anomaly: Anomaly) -> bool {
+        self.0 >> anomaly as u32 & 1 != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them, in the order of [`Anomaly::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
+        Anomaly::ALL.into_iter().filter(move |anomaly| self.contains(*anomaly))
+    }
+}
+
+impl<const N: usize> From<[Anomaly; N]> for Anomalies {
+    fn from(list: [Anomaly; N]) -> Self {
+        let mut anomalies = Self::default();
+        list.into_iter().for_each(|anomaly| anomalies.insert(anomaly));
+        anomalies
+    }
+}
+
+impl fmt::Debug for Anomalies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Anomalies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
 impl Serialize for Anomaly {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Anomalies, Anomaly};
+
+    #[test]
+    fn a_set_has_what_was_put_in_in_the_order_of_all() {
+        assert!(Anomaly::ALL.is_sorted() && Anomalies::default().is_empty());
+        for (number, one) in Anomaly::ALL.into_iter().enumerate() {
+            let mut set = Anomalies::from([one]);
+            assert!(set.contains(one) && !set.is_empty());
+            assert!(set.iter().eq([one]), "{number}: {set:?}");
+            set.extend(Anomalies::from([Anomaly::ResponseBeforeRequest, Anomaly::LeadingEmptyLine]));
+            assert!(set.iter().is_sorted() && set.contains(Anomaly::LeadingEmptyLine) && set.contains(one));
+        }
     }
 }

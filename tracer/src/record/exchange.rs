@@ -1,10 +1,8 @@
 //! HTTP: requests, responses, exchanges.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
-use super::{Anomaly, Text};
+use super::{Anomalies, Text};
 
 /// The head of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,8 +17,8 @@ pub struct Request {
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
     /// What is odd about it.
-    #[serde(rename = "http.anomalies", skip_serializing_if = "BTreeSet::is_empty")]
-    pub anomalies: BTreeSet<Anomaly>,
+    #[serde(rename = "http.anomalies", skip_serializing_if = "Anomalies::is_empty")]
+    pub anomalies: Anomalies,
 }
 
 /// What the head of a request says.
@@ -74,8 +72,8 @@ pub struct Response {
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
     /// What is odd about it.
-    #[serde(rename = "http.anomalies", skip_serializing_if = "BTreeSet::is_empty")]
-    pub anomalies: BTreeSet<Anomaly>,
+    #[serde(rename = "http.anomalies", skip_serializing_if = "Anomalies::is_empty")]
+    pub anomalies: Anomalies,
 }
 
 /// A request and its final response.
@@ -109,8 +107,8 @@ pub struct Exchange {
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
     /// What is odd about its messages, interim responses included.
-    #[serde(rename = "http.anomalies", skip_serializing_if = "BTreeSet::is_empty")]
-    pub anomalies: BTreeSet<Anomaly>,
+    #[serde(rename = "http.anomalies", skip_serializing_if = "Anomalies::is_empty")]
+    pub anomalies: Anomalies,
     /// First to last byte of the request.
     #[serde(rename = "http.request_ns", skip_serializing_if = "Option::is_none")]
     pub request_ns: Option<u64>,

@@ -20,7 +20,7 @@ use std::{
 use serde::{Serialize, Serializer};
 use tracer_common::wire::{Encapsulation, Encapsulations};
 
-pub use anomaly::Anomaly;
+pub use anomaly::{Anomalies, Anomaly};
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
 pub use degraded::{Cause, Degraded, DegradedState, Step};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};

@@ -3,13 +3,14 @@
 //! Keys are dotted, numbers are integers, and a fact that was not observed is absent. Text from the wire was escaped
 //! by [`crate::record::Text`], so that no control character gets into a line.
 
+mod connections;
 mod members;
 
 use std::io;
 
 use serde::Serialize as _;
 
-use self::members::Members;
+use self::{connections::Connections, members::Members};
 use super::{Sink, rfc3339::Rfc3339};
 use crate::record::Record;
 
@@ -20,13 +21,19 @@ pub struct Json {
     /// The line in the making, kept for its memory.
     line: Vec<u8>,
     time_stamps: Rfc3339,
+    connections: Connections,
 }
 
 impl Json {
     /// JSON lines to `writer`.
     #[must_use]
     pub fn new(writer: Box<dyn io::Write>) -> Self {
-        Self { writer, line: Vec::new(), time_stamps: Rfc3339::default() }
+        Self {
+            writer,
+            line: Vec::new(),
+            time_stamps: Rfc3339::default(),
+            connections: Connections::default(),
+        }
     }
 }
 
@@ -40,7 +47,7 @@ impl Sink for Json {
         line.extend_from_slice(record.body.name().as_str().as_bytes());
         line.push(b'"');
         if let Some(connection) = &record.connection {
-            connection.serialize(Members(line))?;
+            line.extend_from_slice(self.connections.members(connection)?);
         }
         record.body.serialize(Members(line))?;
         line.extend_from_slice(b"}\n");

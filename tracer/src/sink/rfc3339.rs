@@ -1,6 +1,5 @@
 //! Time stamps as in RFC 3339.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use crate::record::Timestamp;
@@ -27,8 +26,10 @@ impl Rfc3339 {
             self.second = second;
         }
         self.text.truncate(self.text.len() - FRACTION);
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "{nanos:09}Z");
+        // One digit more in front keeps the zeros.
+        let mut digits = itoa::Buffer::new();
+        self.text.push_str(digits.format(SECOND + nanos).get(1..).unwrap_or_default());
+        self.text.push('Z');
         &self.text
     }
 }

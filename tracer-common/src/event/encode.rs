@@ -4,6 +4,15 @@ use super::{Event, EventHeader, HttpFacts, SegmentEvent};
 use crate::flow::HalfCounters;
 
 impl Event<'_> {
+    /// Bytes that [`Event::encode`] appends.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        match self {
+            Self::Segment(_) => size_of::<SegmentEvent>(),
+            Self::Http(_, bytes) => size_of::<HttpFacts>() + bytes.len(),
+        }
+    }
+
     /// Appends the bytes that [`Event::from_bytes`] decodes to this event: in the order and with the sizes of the
     /// structures, as they lie in memory.
     pub fn encode(&self, into: &mut impl Extend<u8>) {
@@ -193,6 +202,7 @@ mod tests {
     fn what_is_encoded_decodes_to_the_same_event() {
         for event in samples() {
             let bytes = encoded(&event);
+            assert_eq!(bytes.len(), event.encoded_len());
             assert_eq!(Event::from_bytes(&bytes), Ok(event));
         }
     }

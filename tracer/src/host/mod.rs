@@ -266,7 +266,7 @@ impl Told {
     }
 
     fn tell(&self, event: &Event<'_>) {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(event.encoded_len());
         event.encode(&mut bytes);
         self.events.borrow_mut().push_back(Bytes::from(bytes));
         self.count(match event {

@@ -52,6 +52,10 @@ pub(super) fn after_scheme(target: &[u8]) -> Option<&[u8]> {
 /// port. IPv6 addresses keep their brackets, as ECS wants it.
 pub(super) fn host(authority: &[u8]) -> Option<&[u8]> {
     let authority = authority.trim_ascii();
+    if !authority.iter().fold(false, |found, byte| found | matches!(byte, b'@' | b':' | b'[' | b']')) {
+        // Nothing but a name, as most are.
+        return Some(authority).filter(|host| !host.is_empty());
+    }
     let start = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
     let authority = authority.get(start..)?;
     if !has_port_at_most(authority) {

@@ -15,11 +15,13 @@ impl Text {
     /// Escapes what is not printable.
     #[must_use]
     pub fn from_wire(bytes: &[u8]) -> Self {
+        if let Some(frequent) = FREQUENT.into_iter().find(|frequent| frequent.as_bytes() == bytes) {
+            return Self(Cow::Borrowed(frequent));
+        }
         // Nearly all of it; without a way out of the loop, many bytes are looked at at once.
         let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
         if is_plain && let Ok(text) = str::from_utf8(bytes) {
-            let frequent = FREQUENT.into_iter().find(|frequent| *frequent == text);
-            return Self(frequent.map_or_else(|| text.to_owned().into(), Cow::Borrowed));
+            return Self(text.to_owned().into());
         }
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {

@@ -4,7 +4,10 @@ use tracer_common::event::{Event, Hook};
 use tracer_common::wire::{LinkType, TcpFlags};
 
 use super::{HostObserver, Selection};
-use crate::http::{Conversation, End, FindingBody};
+use crate::{
+    http::{Conversation, End},
+    record::{Body, Said},
+};
 
 const CLIENT_ISN: u32 = 0xffff_ff00;
 const SERVER_ISN: u32 = 77;
@@ -45,6 +48,7 @@ fn packet(from_client: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> V
 fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     let mut observer = HostObserver::new(Selection { reassemble, ..Selection::default() });
     let mut conversation = Conversation::default();
+    let mut said = Said::new();
     let mut time = 0;
     let mut observe = |observer: &mut HostObserver, packet: &[u8]| {
         time += 1;
@@ -64,13 +68,13 @@ fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     assert!(observer.reassembly.as_mut().is_none_or(|held| !held.get_mut().is_holding()));
     while let Some(bytes) = observer.next_event() {
         if let Ok(Event::Http(facts, head)) = Event::from_bytes(&bytes) {
-            conversation.on_event(&facts, head);
+            conversation.on_event(&facts, head, &mut said);
         }
     }
-    conversation.finish(End::NotObserved, 1000);
+    conversation.finish(End::NotObserved, 1000, &mut said);
     let mut told = Vec::new();
-    while let Some(finding) = conversation.next() {
-        if let FindingBody::Exchange(mut exchange) = finding.body {
+    for (_, body) in said {
+        if let Body::Exchange(mut exchange) = body {
             exchange.request_ns = None;
             exchange.response_ns = None;
             exchange.time_to_first_byte_ns = None;

@@ -10,10 +10,14 @@ use tracer_common::{
 /// Bytes of a head that are kept: what the kernel tells of one, and a fragment more because it counts in fragments.
 const MAX_KEPT: usize = MAX_HEAD as usize + FRAGMENT;
 
-/// The head that one direction is sending.
+/// The head that one direction is sending, if it is told in pieces: most are not.
 #[derive(Debug, Default)]
-pub(super) struct Assembly {
-    /// Its number in its direction; 0: none.
+pub(super) struct Assembly(Option<Box<Pieces>>);
+
+/// What there is of a head.
+#[derive(Debug, Default)]
+struct Pieces {
+    /// Its number in its direction, from 1.
     number: u32,
     /// The exchange, as far as the kernel knows it.
     exchange: u32,
@@ -66,66 +70,77 @@ impl Assembly {
             return;
         }
         let starts = facts.marks & mark::HEAD_START != 0;
-        if starts || facts.head != self.number {
-            *self = Self {
+        let known = self.0.take_if(|pieces| !starts && pieces.number == facts.head);
+        let pieces = self.0.insert(known.unwrap_or_else(|| {
+            Box::new(Pieces {
                 number: facts.head,
                 end: facts.offset,
                 first: starts.then_some(facts.header.time),
                 holed: !starts,
-                ..Self::default()
-            };
-        }
-        self.exchange = facts.exchange;
-        self.holed |= facts.offset != self.end || self.bytes.len() + bytes.len() > MAX_KEPT;
-        if !self.holed {
-            self.bytes.extend_from_slice(bytes);
-            self.end = facts.offset.saturating_add(bytes.len() as u64);
+                ..Pieces::default()
+            })
+        }));
+        pieces.exchange = facts.exchange;
+        pieces.holed |= facts.offset != pieces.end || pieces.bytes.len() + bytes.len() > MAX_KEPT;
+        if !pieces.holed {
+            pieces.bytes.extend_from_slice(bytes);
+            pieces.end = facts.offset.saturating_add(bytes.len() as u64);
         }
     }
 
     /// The head that `facts` says is complete.
     pub(super) fn take(&mut self, facts: &HttpFacts) -> Head<'static> {
-        if facts.head != self.number {
-            self.clear();
-        }
-        let whole = !self.holed && self.bytes.len() == facts.head_len as usize;
-        Head { whole, ..self.give_up() }
+        let is_all = |pieces: &Pieces| !pieces.holed && pieces.bytes.len() == facts.head_len as usize;
+        let pieces = self.0.take_if(|pieces| pieces.number == facts.head);
+        self.clear();
+        let whole = pieces.as_deref().map_or(facts.head_len == 0, is_all);
+        Head { whole, ..pieces.map_or_else(Head::default, |pieces| pieces.into()) }
     }
 
     /// The head as far as it got.
     pub(super) fn give_up(&mut self) -> Head<'static> {
-        let Self { exchange, bytes, first, missed, .. } = std::mem::take(self);
-        Head { bytes: bytes.into(), first, whole: false, missed, exchange }
+        self.0.take().map_or_else(Head::default, |pieces| pieces.into())
     }
 
     /// Bytes kept.
-    pub(super) const fn buffered(&self) -> usize {
-        self.bytes.capacity()
+    pub(super) fn buffered(&self) -> usize {
+        self.0.as_ref().map_or(0, |pieces| size_of::<Pieces>() + pieces.bytes.capacity())
     }
 
     /// Gives up the bytes: there is no room.
     pub(super) fn give_up_bytes(&mut self) {
-        self.holed |= self.in_progress();
-        self.bytes = Vec::new();
+        if let Some(pieces) = &mut self.0 {
+            pieces.holed = true;
+            pieces.bytes = Vec::new();
+        }
     }
 
     /// Events were lost.
-    pub(super) const fn on_lost(&mut self) {
-        self.missed = true;
+    pub(super) fn on_lost(&mut self) {
+        if let Some(pieces) = &mut self.0 {
+            pieces.missed = true;
+        }
     }
 
     /// Forgets the head.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.0 = None;
     }
 
-    /// The exchange that the head belongs to, as far as the kernel knows it.
-    pub(super) const fn exchange(&self) -> u32 {
-        self.exchange
+    /// The exchange that the head belongs to, as far as the kernel knows it; 0 where there is none.
+    pub(super) fn exchange(&self) -> u32 {
+        self.0.as_ref().map_or(0, |pieces| pieces.exchange)
     }
 
     /// Whether a head has begun and not ended.
     pub(super) const fn in_progress(&self) -> bool {
-        self.number != 0
+        self.0.is_some()
+    }
+}
+
+impl From<Box<Pieces>> for Head<'static> {
+    fn from(pieces: Box<Pieces>) -> Self {
+        let Pieces { exchange, bytes, first, missed, .. } = *pieces;
+        Self { bytes: bytes.into(), first, whole: false, missed, exchange }
     }
 }

@@ -20,7 +20,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use tracer_common::event::{HttpFacts, mark};
 
@@ -32,27 +32,7 @@ use self::{
     pairing::has,
     queue::Queue,
 };
-use crate::record::{Exchange, Request, Response};
-
-/// Something to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// When it was known, in ns of the observer's clock.
-    pub time: u64,
-    /// What it is.
-    pub body: FindingBody,
-}
-
-/// What there is to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FindingBody {
-    /// The head of a request is complete.
-    Request(Box<Request>),
-    /// The head of a response, interim or final, is complete.
-    Response(Box<Response>),
-    /// An exchange is over, and all before it are told.
-    Exchange(Box<Exchange>),
-}
+use crate::record::Said;
 
 /// Why nothing more will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +54,6 @@ pub struct Conversation {
     high: Direction,
     client_is_low: Option<bool>,
     queue: Queue,
-    findings: VecDeque<Finding>,
     exchanges: u32,
     /// Nobody asks for requests and responses.
     exchanges_only: bool,
@@ -109,7 +88,7 @@ impl Conversation {
     }
 
     /// Takes in what the kernel tells, with `bytes` of a head.
-    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8]) {
+    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], said: &mut Said) {
         let from_low = facts.header.from_low == 1;
         let response = has(facts, mark::RESPONSE);
         if facts.header.lost > 0 {
@@ -138,13 +117,13 @@ impl Conversation {
             let head = at_once.unwrap_or_else(|| self.direction(from_low).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client_is_low == Some(from_low != response) {
-                self.on_head(facts, &head, from_low);
+                self.on_head(facts, &head, from_low, said);
             }
         }
         if has(facts, mark::MESSAGE_END) {
             self.on_message_end(facts, from_low);
         }
-        self.tell_over(facts.header.time);
+        self.tell_over(facts.header.time, said);
     }
 
     /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
@@ -161,7 +140,7 @@ impl Conversation {
     /// The direction has ended with a FIN at stream offset `end`; `gap_bytes` before it were not seen.
     ///
     /// May be called again when gaps were filled.
-    pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64) {
+    pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64, said: &mut Said) {
         let how = StreamEnd::Fin { end, gap: gap_bytes > 0, time };
         self.direction(from_low).fin = Some(how);
         if gap_bytes == 0 {
@@ -174,11 +153,11 @@ impl Conversation {
                 message.ends_with_fin() && message.on_stream_end(how)
             });
         }
-        self.tell_over(time);
+        self.tell_over(time, said);
     }
 
     /// The connection is over: what is under way is told now, oldest first.
-    pub fn finish(&mut self, why: End, time: u64) {
+    pub fn finish(&mut self, why: End, time: u64, said: &mut Said) {
         // First of all, because a request may turn up.
         for from_low in [true, false] {
             if why == End::ObservationOver {
@@ -194,7 +173,7 @@ impl Conversation {
             };
             self.on_stream_end(from_low, how);
         }
-        self.tell_over(time);
+        self.tell_over(time, said);
     }
 
     /// Bytes kept of heads and exchanges under way.
@@ -203,28 +182,22 @@ impl Conversation {
     }
 
     /// Gives up the heads and the exchanges under way, and tells of these what is known: there is no room.
-    pub(crate) fn give_up_buffers(&mut self, time: u64) {
+    pub(crate) fn give_up_buffers(&mut self, time: u64, said: &mut Said) {
         self.low.assembly.give_up_bytes();
         self.high.assembly.give_up_bytes();
         self.queue.give_up_all();
-        self.tell_over(time);
+        self.tell_over(time, said);
     }
 
     /// The kernel lost its state of the connection, and numbers messages anew: what is under way will not be told.
-    pub(crate) fn start_anew(&mut self, time: u64) {
-        self.give_up_buffers(time);
+    pub(crate) fn start_anew(&mut self, time: u64, said: &mut Said) {
+        self.give_up_buffers(time, said);
         for from_low in [true, false] {
             let direction = self.direction(from_low);
             direction.assembly.clear();
             direction.current = None;
         }
         self.queue.start_anew();
-    }
-
-    /// The next finding.
-    #[expect(clippy::should_implement_trait, reason = "more may come after None: not an iterator")]
-    pub fn next(&mut self) -> Option<Finding> {
-        self.findings.pop_front()
     }
 
     /// Which side sends the requests, once a message said so.

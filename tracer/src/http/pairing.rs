@@ -6,12 +6,12 @@ use tracer_common::{
 };
 
 use super::{
-    Conversation, Current, Direction, Finding, FindingBody, anomalies,
+    Conversation, Current, Direction, anomalies,
     assembly::Head,
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
 };
-use crate::record::{Anomalies, Anomaly, Confidence, Request, Response};
+use crate::record::{Anomalies, Anomaly, Body, Confidence, Request, Response, Said};
 
 impl Conversation {
     /// What one side sends.
@@ -24,15 +24,11 @@ impl Conversation {
         Some(self.client_is_low? == from_low)
     }
 
-    fn find(&mut self, time: u64, body: FindingBody) {
-        self.findings.push_back(Finding { time, body });
-    }
-
     /// Tells the exchanges that are over, as far as all before them are.
-    pub(super) fn tell_over(&mut self, time: u64) {
+    pub(super) fn tell_over(&mut self, time: u64, said: &mut Said) {
         while let Some(pending) = self.queue.pop() {
             self.exchanges = self.exchanges.saturating_add(1);
-            self.find(time, FindingBody::Exchange(Box::new(pending.into_record())));
+            said.push((time, Body::Exchange(Box::new(pending.into_record()))));
         }
     }
 
@@ -51,16 +47,16 @@ impl Conversation {
     }
 
     /// A head is complete.
-    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool) {
+    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool, said: &mut Said) {
         let index = if has(facts, mark::RESPONSE) {
-            self.on_response_head(facts, head)
+            self.on_response_head(facts, head, said)
         } else {
-            self.on_request_head(facts, head)
+            self.on_request_head(facts, head, said)
         };
         self.direction(from_low).current = index.map(|index| Current { head: facts.head, index });
     }
 
-    fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>) -> Option<u32> {
+    fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>, said: &mut Said) -> Option<u32> {
         let pending = self.queue.by_number(facts.exchange)?;
         let (told, mut odd) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
         pending.head = told;
@@ -80,14 +76,14 @@ impl Conversation {
         if !self.exchanges_only {
             let (head, confidence) = (pending.head.clone(), pending.confidence);
             let request = Request { index, head, confidence, anomalies: odd };
-            self.find(facts.header.time, FindingBody::Request(request.into()));
+            said.push((facts.header.time, Body::Request(request.into())));
         }
         self.queue.give_up_before(index, true);
         Some(index)
     }
 
     /// Returns the exchange of a final response.
-    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>) -> Option<u32> {
+    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, said: &mut Said) -> Option<u32> {
         let client_is_low = self.client_is_low?;
         let request_begun = self.direction(client_is_low).assembly.in_progress();
         let pending = if has(facts, mark::UNSOLICITED) {
@@ -124,7 +120,7 @@ impl Conversation {
                 confidence: pending.confidence,
                 anomalies: odd,
             };
-            self.find(facts.header.time, FindingBody::Response(response.into()));
+            said.push((facts.header.time, Body::Response(response.into())));
         }
         self.queue.give_up_before(index, false);
         (!interim).then_some(index)

@@ -174,6 +174,9 @@ pub enum Body {
     Summary(Box<Summary>),
 }
 
+/// What there is to say, each with its time in ns of the observer's clock.
+pub type Said = Vec<(u64, Body)>;
+
 /// The names of [`Body`]: what `--events` chooses from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventName {

@@ -19,8 +19,8 @@ use super::{
     untold,
 };
 use crate::{
-    http::{self, Conversation, End, FindingBody, Redaction},
-    record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, SegmentSeen, Side, SideTotals},
+    http::{self, Conversation, End, Redaction},
+    record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, Said, SegmentSeen, Side, SideTotals},
 };
 
 /// Where a connection stands.
@@ -90,11 +90,32 @@ struct Carried {
     held: Said,
 }
 
+impl Carried {
+    /// Notes what the bodies held behind the first `known`, and the end of a message, say of the segment.
+    fn note(&mut self, facts: &HttpFacts, known: usize) {
+        let purpose = |body: &Body| {
+            if let Body::Request(request) = body {
+                Some(Purpose::Request(request.head.method.clone()?, request.head.target.clone()?))
+            } else if let Body::Response(response) = body {
+                response.status.map(Purpose::Response)
+            } else {
+                None
+            }
+        };
+        let new = self.held.iter().skip(known);
+        self.messages.extend(new.filter_map(|(_, body)| purpose(body)));
+        if facts.marks & mark::MESSAGE_END != 0 {
+            self.messages.push(if facts.marks & mark::RESPONSE != 0 {
+                Purpose::ResponseComplete(http::status(facts))
+            } else {
+                Purpose::RequestComplete
+            });
+        }
+    }
+}
+
 /// What is held back at most for a segment whose event may have been lost.
 const MAX_HELD: usize = 256;
-
-/// What a connection has to say, with the time in ns.
-pub(crate) type Said = Vec<(u64, Body)>;
 
 impl Connection {
     /// A connection first seen at `time`.
@@ -166,9 +187,8 @@ impl Connection {
             said.extend(carried.held);
         }
         if let Some(http) = &mut self.http {
-            http.start_anew(time);
+            http.start_anew(time, said);
         }
-        self.tell_http(said);
     }
 
     fn side(&self, low: bool) -> Side {
@@ -185,27 +205,20 @@ impl Connection {
         self.last = facts.header.time;
         let low = facts.header.from_low != 0;
         self.note_lost(low, facts.header.lost);
-        self.http().on_event(facts, bytes);
         // What a message says comes after the segment that carried it, if segments are told.
         if self.wanted.segments {
-            // The events of segments that carried as many must be lost.
-            if let Some(carried) = self.carried.as_mut().filter(|carried| carried.held.len() >= MAX_HELD) {
+            let mut carried = self.carried.take().unwrap_or_default();
+            if carried.held.len() >= MAX_HELD {
+                // The events of segments that carried as many must be lost.
                 said.append(&mut carried.held);
                 carried.messages.clear();
             }
-            let mut held =
-                self.carried.as_mut().map(|carried| std::mem::take(&mut carried.held)).unwrap_or_default();
-            self.tell_http(&mut held);
-            self.carried.get_or_insert_default().held = held;
+            let known = carried.held.len();
+            self.http().on_event(facts, bytes, &mut carried.held);
+            carried.note(facts, known);
+            self.carried = Some(carried);
         } else {
-            self.tell_http(said);
-        }
-        if self.wanted.segments && facts.marks & mark::MESSAGE_END != 0 {
-            self.carried.get_or_insert_default().messages.push(if facts.marks & mark::RESPONSE != 0 {
-                Purpose::ResponseComplete(http::status(facts))
-            } else {
-                Purpose::RequestComplete
-            });
+            self.http().on_event(facts, bytes, said);
         }
         if let Some(client_is_low) = self.http().client_is_low()
             && !self.has_syn()
@@ -226,9 +239,8 @@ impl Connection {
             said.extend(carried.held);
         }
         if let Some(http) = &mut self.http {
-            http.give_up_buffers(now);
+            http.give_up_buffers(now, said);
         }
-        self.tell_http(said);
     }
 
     /// Repairs the direction of a connection whose SYN was not seen.
@@ -236,33 +248,6 @@ impl Connection {
         if client_is_low != self.client_is_low {
             self.client_is_low = client_is_low;
             self.ends.turn();
-        }
-    }
-
-    fn tell_http(&mut self, said: &mut Said) {
-        let Self { http: Some(http), carried, wanted, .. } = self else { return };
-        while let Some(finding) = http.next() {
-            let body = match finding.body {
-                FindingBody::Request(request) => {
-                    if wanted.segments
-                        && let (Some(method), Some(target)) = (&request.head.method, &request.head.target)
-                    {
-                        let message = Purpose::Request(method.clone(), target.clone());
-                        carried.get_or_insert_default().messages.push(message);
-                    }
-                    Body::Request(request)
-                }
-                FindingBody::Response(response) => {
-                    if wanted.segments
-                        && let Some(status) = response.status
-                    {
-                        carried.get_or_insert_default().messages.push(Purpose::Response(status));
-                    }
-                    Body::Response(response)
-                }
-                FindingBody::Exchange(exchange) => Body::Exchange(exchange),
-            };
-            said.push((finding.time, body));
         }
     }
 
@@ -537,19 +522,18 @@ impl Connection {
             let end = direction.fin_offset(event);
             let unseen = end.saturating_sub(direction.counters.stream_end);
             let missing = direction.gap_bytes() + unseen;
-            self.http().on_fin(low, end, missing, time);
+            self.http().on_fin(low, end, missing, time, said);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;
-            self.finish_http(if self.ends.reset_by.is_some() { End::Reset } else { End::Closed }, time);
+            self.finish_http(if self.ends.reset_by.is_some() { End::Reset } else { End::Closed }, time, said);
         }
-        self.tell_http(said);
         self.carried = None;
     }
 
-    fn finish_http(&mut self, end: End, time: u64) {
+    fn finish_http(&mut self, end: End, time: u64, said: &mut Said) {
         if let Some(http) = &mut self.http {
-            http.finish(end, time);
+            http.finish(end, time, said);
         }
     }
 
@@ -589,8 +573,7 @@ impl Connection {
         if let Some(carried) = &mut self.carried {
             said.append(&mut carried.held);
         }
-        self.finish_http(end, now);
-        self.tell_http(said);
+        self.finish_http(end, now, said);
         for low in [true, false] {
             let counters = self.directions[usize::from(!low)].totals();
             for (letter, time) in [('A', counters.first_ack_ns), ('D', counters.first_data_ns)] {

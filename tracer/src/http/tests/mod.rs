@@ -8,7 +8,8 @@ use tracer_common::{
 };
 
 use self::wire::Wire;
-use super::{Conversation, End, FindingBody, queue::MAX_PENDING};
+use super::{Conversation, End, queue::MAX_PENDING};
+use crate::record::{Body, Said};
 
 /// A request without content for `target`.
 fn get(target: &str) -> String {
@@ -19,7 +20,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NOT_MODIFIED: &str = "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n";
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// The findings are the same, times included, however the bytes are cut into segments.
+/// The same is said, times included, however the bytes are cut into segments.
 #[track_caller]
 fn expect(script: impl Fn(&mut Wire), exchanges: &[&str]) {
     let mut whole = Wire::connected();
@@ -27,11 +28,11 @@ fn expect(script: impl Fn(&mut Wire), exchanges: &[&str]) {
     assert_eq!(whole.exchanges(), exchanges);
     let mut again = Wire::connected();
     script(&mut again);
-    let findings = again.findings();
+    let said = again.said();
     for size in [1, 2, 3, 5, 7, 16, 17, 64, 100, 1000] {
         let mut cut = Wire::connected().in_segments_of(size);
         script(&mut cut);
-        assert_eq!(cut.findings(), findings, "in segments of {size}");
+        assert_eq!(cut.said(), said, "in segments of {size}");
     }
 }
 
@@ -73,14 +74,14 @@ fn pipelined_requests_are_told_in_their_order() {
 fn request_and_response_are_told_when_their_heads_are_complete() {
     let mut wire = Wire::connected();
     wire.client("POST /f HTTP/1.0\r\nContent-Length: 4\r\n\r\nab");
-    let [finding] = wire.findings().try_into().unwrap();
-    let FindingBody::Request(request) = finding.body else { panic!("a request") };
-    assert_eq!((finding.time, request.index, request.head.truncated), (1010, 1, false));
+    let [(time, body)] = wire.said().try_into().unwrap();
+    let Body::Request(request) = body else { panic!("a request") };
+    assert_eq!((time, request.index, request.head.truncated), (1010, 1, false));
     assert_eq!(request.head.version.unwrap().as_str(), "1.0");
     wire.client("cd").server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
-    let [finding] = wire.findings().try_into().unwrap();
-    let FindingBody::Response(response) = finding.body else { panic!("a response") };
-    assert_eq!((finding.time, response.index, response.status), (1030, 1, Some(200)));
+    let [(time, body)] = wire.said().try_into().unwrap();
+    let Body::Response(response) = body else { panic!("a response") };
+    assert_eq!((time, response.index, response.status), (1030, 1, Some(200)));
     assert_eq!(wire.conversation().exchanges(), 0);
     wire.server("cd");
     assert_eq!(wire.exchanges(), ["1 POST /f 200 content-length 4/4 complete exact"]);
@@ -92,9 +93,8 @@ fn times_are_measured_between_first_and_last_bytes() {
     let mut wire = Wire::connected();
     wire.client("POST / HTTP/1.1\r\n").client("Content-Length: 4\r\n\r\n").client("abcd");
     wire.server("HTTP/1.1 200 OK\r\n").server("Content-Length: 4\r\n\r\n").server("ab").server("cd");
-    let finding = wire.findings().pop().unwrap();
-    let FindingBody::Exchange(exchange) = finding.body else { panic!("an exchange") };
-    assert_eq!(finding.time, 1070);
+    let (time, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
+    assert_eq!(time, 1070);
     assert_eq!(exchange.request_ns, Some(20));
     assert_eq!(exchange.time_to_first_byte_ns, Some(10));
     assert_eq!(exchange.response_ns, Some(30));
@@ -439,8 +439,7 @@ fn a_lost_fragment_leaves_the_lines_before_it() {
     let mut wire = Wire::connected();
     wire.losing(|facts| facts.offset == 20).client("GET /cut HTTP/1.1\r\nA");
     wire.client(": b\r\n").client("Host: a\r\n\r\n").server(OK);
-    let findings = wire.findings();
-    let FindingBody::Exchange(exchange) = &findings.last().unwrap().body else { panic!("an exchange") };
+    let (_, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
     assert_eq!(exchange.request.target.as_ref().unwrap().as_str(), "/cut");
     assert_eq!((exchange.request.truncated, &exchange.request.domain), (true, &None));
     assert_eq!(exchange.request_ns, Some(20));
@@ -515,16 +514,14 @@ fn a_head_too_long_is_told_from_its_start() {
     for size in [usize::MAX, 1000, 1] {
         let mut wire = Wire::connected().in_segments_of(size);
         wire.client(format!("GET /long HTTP/1.1\r\nHost: a\r\n{filler}\r\n")).server(OK);
-        let FindingBody::Exchange(exchange) = wire.findings().pop().unwrap().body else {
-            panic!("an exchange")
-        };
+        let (_, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
         assert_eq!(exchange.request.target.unwrap().as_str(), "/long");
         assert_eq!(exchange.request.domain.unwrap().as_str(), "a");
         assert!(exchange.request.truncated);
     }
     let mut wire = Wire::connected();
     wire.client(format!("GET /long HTTP/1.1\r\n{filler}Host: a\r\n\r\n")).server(OK);
-    let FindingBody::Exchange(exchange) = wire.findings().pop().unwrap().body else { panic!("an exchange") };
+    let (_, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
     assert_eq!((exchange.request.truncated, exchange.request.domain), (true, None));
 }
 
@@ -580,7 +577,7 @@ fn beyond_the_bound_the_oldest_request_is_given_up() {
 fn nothing_is_told_of_a_connection_without_http() {
     let mut wire = Wire::connected();
     wire.close();
-    assert!(wire.findings().is_empty());
+    assert!(wire.said().is_empty());
     assert_eq!(wire.conversation().client_is_low(), None);
 }
 
@@ -640,7 +637,7 @@ fn events_that_make_no_sense_do_no_harm() {
         [b"", b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\r\n", b"\xff x \n"];
     for _ in 0..300 {
         let mut conversation = Conversation::default();
-        let mut next_index = 1;
+        let mut said = Said::new();
         for time in 0..200 {
             let bytes = lines[random(5) as usize];
             let mut facts = HttpFacts {
@@ -659,14 +656,15 @@ fn events_that_make_no_sense_do_no_harm() {
             facts.header.time = random(1000);
             match random(20) {
                 0 => conversation.on_lost(random(2) == 0),
-                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time),
-                2 => conversation.give_up_buffers(time),
-                _ => conversation.on_event(&facts, bytes),
+                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time, &mut said),
+                2 => conversation.give_up_buffers(time, &mut said),
+                _ => conversation.on_event(&facts, bytes, &mut said),
             }
         }
-        conversation.finish([End::Closed, End::Reset, End::NotObserved][random(3) as usize], 9999);
-        while let Some(finding) = conversation.next() {
-            if let FindingBody::Exchange(exchange) = finding.body {
+        conversation.finish([End::Closed, End::Reset, End::NotObserved][random(3) as usize], 9999, &mut said);
+        let mut next_index = 1;
+        for (_, body) in said {
+            if let Body::Exchange(exchange) = body {
                 assert_eq!(exchange.index, next_index, "every exchange is told once, in order");
                 next_index += 1;
             }

@@ -10,7 +10,8 @@ use tracer_common::{
     wire::{Segment, TcpFlags},
 };
 
-use super::super::{Conversation, End, Finding, FindingBody};
+use super::super::{Conversation, End};
+use crate::record::{Body, Said};
 
 /// Where the streams start: close to the wrap.
 const BASE: u32 = 0xffff_fff0;
@@ -31,6 +32,8 @@ pub(super) struct Wire {
     room: Box<Room>,
     ring: Ring,
     conversation: Conversation,
+    /// What it said since that was asked for.
+    said: Said,
     time: u64,
     /// Bytes sent so far, by the server and by the client.
     sent: [u32; 2],
@@ -58,6 +61,7 @@ impl Wire {
             room: Box::new(Room::BLANK),
             ring: Ring::default(),
             conversation: Conversation::default(),
+            said: Said::new(),
             time: 1000,
             sent: [0; 2],
             size: usize::MAX,
@@ -114,7 +118,7 @@ impl Wire {
         self.time += 10;
         self.tell_lost(from);
         let end = u64::from(self.sent[usize::from(from)]);
-        self.conversation.on_fin(from, end, gap_bytes, self.time);
+        self.conversation.on_fin(from, end, gap_bytes, self.time, &mut self.said);
         self
     }
 
@@ -122,7 +126,7 @@ impl Wire {
         self.time += 10;
         self.tell_lost(true);
         self.tell_lost(false);
-        self.conversation.finish(why, self.time);
+        self.conversation.finish(why, self.time, &mut self.said);
         self
     }
 
@@ -133,25 +137,25 @@ impl Wire {
 
     /// There is no room for what is kept.
     pub(super) fn give_up_buffers(&mut self) {
-        self.conversation.give_up_buffers(0);
+        self.conversation.give_up_buffers(0, &mut self.said);
     }
 
     pub(super) fn conversation(&self) -> &Conversation {
         &self.conversation
     }
 
-    /// All findings since the last call.
-    pub(super) fn findings(&mut self) -> Vec<Finding> {
-        std::iter::from_fn(|| self.conversation.next()).collect()
+    /// All that was said since the last call.
+    pub(super) fn said(&mut self) -> Said {
+        take(&mut self.said)
     }
 
-    /// The exchanges among the findings since the last call, each in a line.
+    /// The exchanges among what was said since the last call, each in a line.
     pub(super) fn exchanges(&mut self) -> Vec<String> {
-        self.findings()
+        self.said()
             .into_iter()
-            .filter_map(|finding| match finding.body {
-                FindingBody::Exchange(exchange) => Some(words(&serde_json::to_value(exchange).unwrap())),
-                FindingBody::Request(_) | FindingBody::Response(_) => None,
+            .filter_map(|(_, body)| {
+                let Body::Exchange(exchange) = body else { return None };
+                Some(words(&serde_json::to_value(exchange).unwrap()))
             })
             .collect()
     }
@@ -189,7 +193,7 @@ impl Wire {
                 continue;
             }
             self.tell_lost(from);
-            self.conversation.on_event(&facts, &bytes);
+            self.conversation.on_event(&facts, &bytes, &mut self.said);
         }
     }
 }

@@ -37,7 +37,8 @@ const PROGRAMS: [(&str, &str); 3] = [
 ];
 
 /// What the kernel does for a packet that asks for it, each in a program of its own.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
+    ("the packet counted", "tracer_part_count"),
     ("the coarse clock", "tracer_part_coarse_clock"),
     ("the exact clock", "tracer_part_clock"),
     ("a connection looked up", "tracer_part_find"),

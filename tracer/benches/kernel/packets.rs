@@ -71,6 +71,9 @@ pub(crate) fn packets() -> Vec<Packet> {
                 .map(|number| Tcp { from: 10_000 + number, flags: SYN, ack: 0, ..Tcp::default() }.frame())
                 .collect(),
         },
+        Packet::connected("request head of 18 bytes, once each", |talk| {
+            many(talk, 0, ACK, b"GET / HTTP/1.1\r\n\r\n")
+        }),
         Packet::connected("request head of 512 bytes, once each", |talk| many(talk, 0, ACK, &request)),
         Packet::connected("response head of 512 bytes, once each", |talk| many(talk, 1, ACK, &response)),
         Packet::connected("FIN again", |talk| {

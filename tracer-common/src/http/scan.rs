@@ -113,8 +113,12 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
                 ControlFlow::Break(())
             }
             state::LOST | state::PREAMBLE => self.find_start(),
-            _ if self.room.at < self.room.loaded => self.read(),
-            _ => self.load(),
+            _ => {
+                if self.room.at >= self.room.loaded {
+                    self.load()?;
+                }
+                self.read()
+            }
         }
     }
 }
@@ -222,7 +226,13 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         match outcome {
             Byte::Next | Byte::RequestLine => return ControlFlow::Continue(()),
             Byte::Again => {}
-            Byte::HeadEnd => self.head_end(),
+            Byte::HeadEnd => {
+                self.head_end();
+                if self.half.http.position >= self.room.end {
+                    // As most segments are.
+                    return ControlFlow::Break(());
+                }
+            }
             Byte::MessageEnd => self.message_end(),
             Byte::NotHttp => {
                 self.not_http();

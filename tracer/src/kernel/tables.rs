@@ -42,14 +42,13 @@ impl Tables {
     pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
         // The ports may be in use again, and then another incarnation is there. The kernel cannot compare and remove in one
         // step: some microseconds stay uncertain.
-        let mut was_there = false;
         for table in [&mut self.connections, &mut self.half_open] {
             if found(table.get(key, 0))?.is_some_and(|known| known.id == flow) {
                 found(table.remove(key))?;
-                was_there = true;
+                return Ok(true);
             }
         }
-        Ok(was_there)
+        Ok(false)
     }
 }
 

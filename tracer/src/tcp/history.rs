@@ -36,8 +36,22 @@ pub(super) struct History {
 /// The most letters kept: those that come with every new number could be forged without end.
 const MAX_LETTERS: usize = 64;
 
-/// The order of letters at the same time, and of those that one segment gives.
-const ORDER: &str = "SHQIADFRWTG";
+/// The place of a letter among those of the same time, and of those that one segment gives.
+const fn place(letter: char) -> u8 {
+    match letter {
+        'S' => 0,
+        'H' => 1,
+        'Q' => 2,
+        'I' => 3,
+        'A' => 4,
+        'D' => 5,
+        'F' => 6,
+        'R' => 7,
+        'W' => 8,
+        'T' => 9,
+        _ => 10,
+    }
+}
 
 impl History {
     /// A segment of its own kind: the letters for SYN, FIN and RST. `end` is the number after its payload.
@@ -99,7 +113,7 @@ impl History {
     /// The letters, in order; `^` where the first segment came from the side that is taken for the responder.
     pub(super) fn text(&self, client_is_low: bool) -> String {
         let mut letters = self.letters.clone();
-        letters.sort_by_key(|letter| (letter.time, ORDER.find(letter.letter)));
+        letters.sort_by_key(|letter| (letter.time, place(letter.letter)));
         let flipped = self.first_from_low.is_some_and(|low| low != client_is_low).then_some('^');
         let cased = letters.into_iter().map(|Letter { from_low, letter, .. }| {
             if from_low == client_is_low { letter } else { letter.to_ascii_lowercase() }

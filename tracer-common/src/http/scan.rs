@@ -16,7 +16,7 @@ use super::{
 
 /// Bytes read in one step. More make fewer steps; each makes the program longer to verify.
 const BYTES_AT_ONCE: usize = 8;
-/// Parts of lines read in one step.
+/// Lines, or parts of long ones, read in one step.
 const PARTS_AT_ONCE: usize = 4;
 
 /// Steps that the scanner may take in one segment: one for a few bytes, one for each window to load, and one

@@ -401,6 +401,21 @@ fn by_words_the_same_is_told_as_byte_by_byte() {
     }
 }
 
+/// What is left of a long line when words have taken the most of it must still be enough to tell what it is.
+#[test]
+fn a_request_line_of_any_length_is_what_its_end_says() {
+    for len in 0..150 {
+        for (end, told) in [
+            (" HTTP/1.1", &["request 0 None", "request 0 ends with 0"][..]),
+            ("", &["request 0 None", "request 0 ends with 0"]),
+            (" ABCDEFG/1.0", &[]),
+        ] {
+            let request = format!("GET /{}{end}\r\n\r\n", "a".repeat(len));
+            assert_eq!(told_of(&[(CLIENT, request.as_bytes())], usize::MAX), told, "{request}");
+        }
+    }
+}
+
 #[test]
 fn interim_responses_do_not_count() {
     expect(

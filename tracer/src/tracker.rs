@@ -201,7 +201,6 @@ impl Tracker {
                 let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
                 if seen == 1 || tracked.connection.lacks_handshake(segment) {
                     tracked.encapsulation = Encapsulations(segment.encapsulation);
-                    tracked.facts = None;
                 }
                 tracked.connection.on_segment(segment, &mut self.said);
                 tracked.looked_up &= segment.causes & cause::AFTER_CLOSE != 0;
@@ -305,8 +304,6 @@ impl Tracker {
             number: self.totals.opened,
             interface: self.interfaces.get(&header.interface).cloned(),
             encapsulation: Encapsulations::default(),
-            facts: None,
-            client_is_low,
             buffered: 0,
             due: 0,
             half_open_told: false,
@@ -394,7 +391,7 @@ impl Tracker {
         if self.said.is_empty() {
             return;
         }
-        let facts = self.connections.get_mut(place).map(|tracked| tracked.facts(self.run));
+        let facts = self.connections.get(place).map(|tracked| tracked.facts(self.run));
         for (time, body) in self.said.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: facts.clone(), body });

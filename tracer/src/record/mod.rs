@@ -7,23 +7,19 @@ mod anomaly;
 mod connection;
 mod degraded;
 mod exchange;
+mod identity;
 mod listener;
 mod segment;
 mod summary;
 mod text;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
-
-use serde::{Serialize, Serializer};
-use tracer_common::wire::{Encapsulation, Encapsulations};
+use serde::Serialize;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
 pub use degraded::{Cause, Degraded, DegradedState, Step};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
+pub use identity::{Connection, ConnectionId};
 pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
@@ -63,81 +59,13 @@ impl Side {
     }
 }
 
-/// Who talks to whom, and where it was seen; shared by all records of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Connection {
-    /// Unique for each connection, also when the ports are used again.
-    #[serde(rename = "connection.id")]
-    pub id: String,
-    /// Community ID v1.
-    #[serde(rename = "network.community_id")]
-    pub community_id: String,
-    /// IP version.
-    #[serde(rename = "network.type")]
-    pub network_type: NetworkType,
-    /// What its first segment was carried in, the outermost first.
-    #[serde(
-        rename = "network.encapsulation",
-        skip_serializing_if = "Encapsulations::is_empty",
-        serialize_with = "words"
-    )]
-    pub encapsulation: Encapsulations,
-    /// The interface that showed the connection first.
-    #[serde(
-        rename = "network.interface.name",
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "harmless_name"
-    )]
-    pub interface: Option<Arc<str>>,
-    /// Address of the client.
-    #[serde(rename = "client.address")]
-    pub client_address: IpAddr,
-    /// Port of the client.
-    #[serde(rename = "client.port")]
-    pub client_port: u16,
-    /// Address of the server.
-    #[serde(rename = "server.address")]
-    pub server_address: IpAddr,
-    /// Port of the server.
-    #[serde(rename = "server.port")]
-    pub server_port: u16,
-}
-
-fn words<S: Serializer>(layers: &Encapsulations, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(layers.iter().map(Encapsulation::as_str))
-}
-
-impl Connection {
-    /// The client's end.
-    #[must_use]
-    pub const fn client(&self) -> SocketAddr {
-        SocketAddr::new(self.client_address, self.client_port)
-    }
-
-    /// The server's end.
-    #[must_use]
-    pub const fn server(&self) -> SocketAddr {
-        SocketAddr::new(self.server_address, self.server_port)
-    }
-}
-
-/// IP version of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NetworkType {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
-}
-
 /// One thing worth a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// When it happened.
     pub timestamp: Timestamp,
     /// The connection it is about; none for what is about the observation itself.
-    pub connection: Option<Arc<Connection>>,
+    pub connection: Option<Connection>,
     /// What happened.
     pub body: Body,
 }
@@ -249,14 +177,5 @@ impl EventName {
             Self::Degraded => "tracer.degraded",
             Self::Summary => "tracer.summary",
         }
-    }
-}
-
-/// Linux lets an interface have almost any name, control characters included.
-fn harmless_name<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match name {
-        Some(name) if name.chars().all(text::is_harmless) => serializer.serialize_some(name),
-        Some(name) => serializer.serialize_some(&Text::from_wire(name.as_bytes())),
-        None => serializer.serialize_none(),
     }
 }

@@ -2,11 +2,9 @@
 //!
 //! The expected texts are in `tests/data`; they are there to be read.
 
-use std::sync::Arc;
-
 use tracer::record::{
-    Body, CloseReason, Closed, ConnState, Connection, Exchange, Opened, Outcome, Purpose, Record, Side,
-    SideTotals, TcpState, Text,
+    Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Exchange, Opened, Outcome, Purpose,
+    Record, Side, SideTotals, TcpState, Text,
 };
 use tracer::sink::Format;
 
@@ -183,8 +181,8 @@ fn what_goes_wrong_on_the_way_is_explained() {
 
 #[test]
 fn connections_that_interleave_keep_their_numbers() {
-    let other = Arc::new(Connection { id: "C2".into(), client_port: 45679, ..connection() });
-    let of_other = |record: Record| Record { connection: Some(Arc::clone(&other)), ..record };
+    let other = Connection { id: ConnectionId { run: 1, number: 2 }, client_port: 45679, ..connection() };
+    let of_other = |record: Record| Record { connection: Some(other.clone()), ..record };
     let refuses =
         segment(Server, 9, "RST, ACK", (0, Some(1), 0), &[Refuses], (TcpState::Closed, TcpState::Closed));
     let refused = Closed {

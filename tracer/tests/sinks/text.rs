@@ -1,11 +1,9 @@
 //! Lines for a terminal.
 
-use std::sync::Arc;
-
 use tracer::record::{
     Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
-    Exchange, HalfOpen, NetworkType, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming,
-    Side, SideTotals, StateChange, Step, TcpState,
+    Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming, Side,
+    SideTotals, StateChange, Step, TcpState,
 };
 use tracer::sink::Format;
 
@@ -131,13 +129,11 @@ fn heads_states_and_segments_have_their_lines() {
 #[test]
 fn an_ipv6_address_is_in_brackets() {
     let connection = Connection {
-        network_type: NetworkType::Ipv6,
         client_address: "2001:db8::2".parse().expect("an address"),
         server_address: "2001:db8::1".parse().expect("an address"),
         ..connection()
     };
-    let record =
-        Record { connection: Some(Arc::new(connection)), ..record(0, Body::Opened(Opened::default())) };
+    let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
     let expected = "00:00:00.000000 [2001:db8::2]:45678 → [2001:db8::1]:80 opened\n";
     assert_eq!(written(&[record], Format::Text), expected);
 }

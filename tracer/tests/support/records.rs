@@ -3,11 +3,10 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tracer::record::{
-    Body, CloseReason, Closed, ConnState, Connection, Counts, Exchange, Flood, FloodEnded, ListenQueue,
-    Listener, NamespaceCounters, NetworkType, Outcome, Purpose, Record, RequestHead, ResponseFraming,
+    Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Counts, Exchange, Flood, FloodEnded,
+    ListenQueue, Listener, NamespaceCounters, Outcome, Purpose, Record, RequestHead, ResponseFraming,
     SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
 };
 use tracer::sink::{Actors, Explain, Format, Sink};
@@ -19,9 +18,7 @@ pub(crate) const START: u64 = 1_735_689_600_000_000_000;
 /// A connection of `10.0.0.2:45678` to `10.0.0.1:80` on veth0.
 pub(crate) fn connection() -> Connection {
     Connection {
-        id: "C1".into(),
-        community_id: "1:AAAAAAAAAAAAAAAAAAAAAAAAAAA=".into(),
-        network_type: NetworkType::Ipv4,
+        id: ConnectionId { run: 0xc0ff_ee00, number: 1 },
         encapsulation: Encapsulations::default(),
         interface: Some("veth0".into()),
         client_address: [10, 0, 0, 2].into(),
@@ -33,7 +30,7 @@ pub(crate) fn connection() -> Connection {
 
 /// A record of [`connection`], `after_us` its start.
 pub(crate) fn record(after_us: u64, body: Body) -> Record {
-    Record { timestamp: Timestamp(START + after_us * 1000), connection: Some(Arc::new(connection())), body }
+    Record { timestamp: Timestamp(START + after_us * 1000), connection: Some(connection()), body }
 }
 
 /// A record of no connection.

@@ -104,7 +104,7 @@ impl Explain {
 
     /// All lines for one record of a connection.
     fn tell(&mut self, connection: &Connection, record: &Record) -> fmt::Result {
-        let opening = self.stories.open(&connection.id);
+        let opening = self.stories.open(connection.id);
         if let Some(forgotten) = opening.forgotten {
             let limit = story::MAX_STORIES;
             let why = format!(
@@ -115,14 +115,14 @@ impl Explain {
         if opening.is_new {
             self.header(opening.number, connection)?;
         }
-        let Some(story) = self.stories.get(&connection.id) else { return Ok(()) };
+        let Some(story) = self.stories.get(connection.id) else { return Ok(()) };
         if let Body::Segment(segment) = &record.body {
             step(&mut self.lines, self.actors, story, segment, record.timestamp)?;
         } else if let Some(text) = note::text(&record.body, self.actors, story, record.timestamp)? {
             note(&mut self.lines, story.number, &text)?;
         }
         if matches!(record.body, Body::Closed(_)) {
-            self.stories.close(&connection.id);
+            self.stories.close(connection.id);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::record::{Purpose, SegmentSeen, Side, TcpState, Timestamp};
+use crate::record::{ConnectionId, Purpose, SegmentSeen, Side, TcpState, Timestamp};
 
 /// Connections remembered at once. Nobody reads more stories than that side by side; it bounds the memory to about
 /// 1 MiB, also in a SYN flood.
@@ -12,9 +12,9 @@ pub(super) const MAX_STORIES: usize = 4096;
 #[derive(Default)]
 pub(super) struct Stories {
     /// By `connection.id`.
-    by_id: HashMap<String, Story>,
+    by_id: HashMap<ConnectionId, Story>,
     /// Their identifiers by number: the first is the oldest.
-    by_number: BTreeMap<u64, String>,
+    by_number: BTreeMap<u64, ConnectionId>,
     /// Numbers given so far.
     numbers: u64,
 }
@@ -31,8 +31,8 @@ pub(super) struct Opening {
 
 impl Stories {
     /// Finds the connection, or takes it in.
-    pub(super) fn open(&mut self, id: &str) -> Opening {
-        if let Some(story) = self.by_id.get(id) {
+    pub(super) fn open(&mut self, id: ConnectionId) -> Opening {
+        if let Some(story) = self.by_id.get(&id) {
             return Opening { number: story.number, is_new: false, forgotten: None };
         }
         let mut forgotten = None;
@@ -44,19 +44,19 @@ impl Stories {
         }
         self.numbers += 1;
         let number = self.numbers;
-        self.by_id.insert(id.to_owned(), Story { number, ..Story::default() });
-        self.by_number.insert(number, id.to_owned());
+        self.by_id.insert(id, Story { number, ..Story::default() });
+        self.by_number.insert(number, id);
         Opening { number, is_new: true, forgotten }
     }
 
     /// A connection that was opened.
-    pub(super) fn get(&mut self, id: &str) -> Option<&mut Story> {
-        self.by_id.get_mut(id)
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Story> {
+        self.by_id.get_mut(&id)
     }
 
     /// Forgets a connection.
-    pub(super) fn close(&mut self, id: &str) {
-        if let Some(story) = self.by_id.remove(id) {
+    pub(super) fn close(&mut self, id: ConnectionId) {
+        if let Some(story) = self.by_id.remove(&id) {
             self.by_number.remove(&story.number);
         }
     }
@@ -161,14 +161,16 @@ mod tests {
     #[test]
     fn the_oldest_connection_is_forgotten_when_there_are_too_many() {
         let mut stories = Stories::default();
-        for number in 0..MAX_STORIES {
-            assert!(stories.open(&number.to_string()).forgotten.is_none());
+        let id = |number| ConnectionId { run: 7, number };
+        let most = MAX_STORIES as u64;
+        for number in 0..most {
+            assert!(stories.open(id(number)).forgotten.is_none());
         }
-        assert!(!stories.open("0").is_new);
-        stories.close("0");
-        assert_eq!(stories.open("one more").forgotten, None);
-        assert_eq!(stories.open("another").forgotten, Some(2));
-        assert!(stories.open("1").is_new);
+        assert!(!stories.open(id(0)).is_new);
+        stories.close(id(0));
+        assert_eq!(stories.open(id(most)).forgotten, None);
+        assert_eq!(stories.open(id(most + 1)).forgotten, Some(2));
+        assert!(stories.open(id(1)).is_new);
         assert_eq!((stories.by_id.len(), stories.by_number.len()), (MAX_STORIES, MAX_STORIES));
     }
 }

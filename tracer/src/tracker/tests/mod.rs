@@ -532,12 +532,10 @@ fn ports_are_used_again() {
         wire.run(script).afresh().run(">S <SA >A >G <O").finish();
         let records = wire.records();
         let ids: BTreeSet<_> =
-            records.iter().map(|r| r.connection.as_ref().expect("a connection").id.clone()).collect();
+            records.iter().map(|r| r.connection.as_ref().expect("a connection").id).collect();
         assert_eq!(ids.len(), 2, "{how}: {records:#?}");
-        let communities: BTreeSet<_> = records
-            .iter()
-            .map(|r| r.connection.as_ref().expect("a connection").community_id.clone())
-            .collect();
+        let communities: BTreeSet<_> =
+            records.iter().map(|r| r.connection.as_ref().expect("a connection").community_id()).collect();
         assert_eq!(communities.len(), 1, "{how}");
         let ends: Vec<_> = records.iter().filter(|record| matches!(record.body, Body::Closed(_))).collect();
         assert_eq!(ends.len(), 2, "{how}");

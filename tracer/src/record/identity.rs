@@ -1,0 +1,117 @@
+//! Who talks to whom: what all records of a connection say.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use tracer_common::wire::{Encapsulation, Encapsulations};
+
+use super::text::{Text, is_harmless};
+
+/// Names a connection, also when the ports are used again: `6f0c11d2-42`, the run and the number in it, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    /// Tells the runs of the observer apart.
+    pub run: u32,
+    /// The connection.
+    pub number: u64,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{}", self.run, self.number)
+    }
+}
+
+/// Who talks to whom, and where it was seen.
+///
+/// No text of it is kept: a record has its own copy, and of most connections there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Unique for each connection.
+    pub id: ConnectionId,
+    /// What its first segment was carried in, the outermost first.
+    pub encapsulation: Encapsulations,
+    /// The interface that showed the connection first.
+    pub interface: Option<Arc<str>>,
+    /// Address of the client.
+    pub client_address: IpAddr,
+    /// Port of the client.
+    pub client_port: u16,
+    /// Address of the server.
+    pub server_address: IpAddr,
+    /// Port of the server.
+    pub server_port: u16,
+}
+
+impl Connection {
+    /// The client's end.
+    #[must_use]
+    pub const fn client(&self) -> SocketAddr {
+        SocketAddr::new(self.client_address, self.client_port)
+    }
+
+    /// The server's end.
+    #[must_use]
+    pub const fn server(&self) -> SocketAddr {
+        SocketAddr::new(self.server_address, self.server_port)
+    }
+
+    /// IP version.
+    const fn network_type(&self) -> &'static str {
+        if self.client_address.is_ipv4() { "ipv4" } else { "ipv6" }
+    }
+
+    /// Community ID v1 with seed 0 (github.com/corelight/community-id-spec), the same for both directions.
+    #[must_use]
+    pub fn community_id(&self) -> String {
+        const TCP: u8 = 6;
+        let (client, server) = (self.client_address, self.server_address);
+        let ports = (Some(self.client_port), Some(self.server_port));
+        community_id::calculate_community_id(0, client, server, ports.0, ports.1, TCP, false)
+            .unwrap_or_default()
+    }
+}
+
+impl Serialize for Connection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("connection.id", &self.id)?;
+        map.serialize_entry("network.community_id", &self.community_id())?;
+        map.serialize_entry("network.type", self.network_type())?;
+        if !self.encapsulation.is_empty() {
+            map.serialize_entry("network.encapsulation", &Words(self.encapsulation))?;
+        }
+        if let Some(name) = &self.interface {
+            // Linux lets an interface have almost any name, control characters included.
+            if name.chars().all(is_harmless) {
+                map.serialize_entry("network.interface.name", name)?;
+            } else {
+                map.serialize_entry("network.interface.name", &Text::from_wire(name.as_bytes()))?;
+            }
+        }
+        map.serialize_entry("client.address", &self.client_address)?;
+        map.serialize_entry("client.port", &self.client_port)?;
+        map.serialize_entry("server.address", &self.server_address)?;
+        map.serialize_entry("server.port", &self.server_port)?;
+        map.end()
+    }
+}
+
+impl Serialize for ConnectionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The names of layers.
+struct Words(Encapsulations);
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Encapsulation::as_str))
+    }
+}

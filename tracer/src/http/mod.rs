@@ -30,7 +30,7 @@ use self::{
     assembly::{Assembly, Head},
     exchange::StreamEnd,
     pairing::has,
-    queue::Queue,
+    queue::{Numbers, Queue},
 };
 use crate::record::Said;
 
@@ -54,11 +54,38 @@ pub struct Conversation {
     high: Direction,
     client_is_low: Option<bool>,
     queue: Queue,
-    exchanges: u32,
     /// Nobody asks for requests and responses.
     exchanges_only: bool,
     /// What request targets lose; `None`: nothing but user information.
     redaction: Option<Arc<Redaction>>,
+}
+
+/// What is left of a conversation while no message is under way, as most of the time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet {
+    client_is_low: Option<bool>,
+    numbers: Numbers,
+}
+
+impl Quiet {
+    /// Events were lost.
+    pub(crate) const fn on_lost(&mut self) {
+        // Before there was a message, nothing says that one of those is missing.
+        if self.exchanges() > 0 {
+            self.numbers.on_lost();
+        }
+    }
+
+    /// The kernel lost its state of the connection, and numbers messages anew.
+    pub(crate) const fn start_anew(&mut self) {
+        self.numbers.start_anew();
+    }
+
+    /// How many exchanges were told.
+    #[must_use]
+    pub const fn exchanges(&self) -> u32 {
+        self.numbers.exchanges()
+    }
 }
 
 /// What one side is sending.
@@ -80,11 +107,26 @@ struct Current {
     index: u32,
 }
 
+impl Direction {
+    const fn is_quiet(&self) -> bool {
+        !self.assembly.in_progress() && self.current.is_none() && self.fin.is_none()
+    }
+}
+
 impl Conversation {
-    /// Nothing seen yet, and with `exchanges_only` nothing but exchanges to tell.
+    /// Goes on where one was `quiet`; with `exchanges_only` there is nothing but exchanges to tell.
     #[must_use]
-    pub fn new(exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
-        Self { exchanges_only, redaction, ..Self::default() }
+    pub fn new(quiet: Quiet, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
+        let queue = Queue::after(quiet.numbers);
+        Self { queue, client_is_low: quiet.client_is_low, exchanges_only, redaction, ..Self::default() }
+    }
+
+    /// What is left of it if no message is under way, and neither side has closed.
+    #[must_use]
+    pub fn quiet(&self) -> Option<Quiet> {
+        let is_quiet = self.low.is_quiet() && self.high.is_quiet();
+        let numbers = self.queue.idle().filter(|_| is_quiet)?;
+        Some(Quiet { client_is_low: self.client_is_low, numbers })
     }
 
     /// Takes in what the kernel tells, with `bytes` of a head.
@@ -92,7 +134,7 @@ impl Conversation {
         let from_low = facts.header.from_low == 1;
         let response = has(facts, mark::RESPONSE);
         if facts.header.lost > 0 {
-            self.queue.on_lost();
+            self.queue.numbers().on_lost();
         }
         if self.client_is_low.is_none() && has(facts, mark::RESPONSE | mark::HEAD_END | mark::MESSAGE_END) {
             self.client_is_low = Some(from_low != response);
@@ -128,7 +170,7 @@ impl Conversation {
 
     /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
     pub fn on_lost(&mut self, from_low: bool) {
-        self.queue.on_lost();
+        self.queue.numbers().on_lost();
         self.direction(from_low).assembly.on_lost();
         let Some(client) = self.is_client(from_low) else { return };
         self.queue.each(client, |message| {
@@ -197,7 +239,7 @@ impl Conversation {
             direction.assembly.clear();
             direction.current = None;
         }
-        self.queue.start_anew();
+        self.queue.numbers().start_anew();
     }
 
     /// Which side sends the requests, once a message said so.
@@ -208,7 +250,7 @@ impl Conversation {
 
     /// How many exchanges were told.
     #[must_use]
-    pub const fn exchanges(&self) -> u32 {
-        self.exchanges
+    pub fn exchanges(&self) -> u32 {
+        self.queue.told()
     }
 }

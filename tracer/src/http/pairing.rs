@@ -27,7 +27,6 @@ impl Conversation {
     /// Tells the exchanges that are over, as far as all before them are.
     pub(super) fn tell_over(&mut self, time: u64, said: &mut Said) {
         while let Some(pending) = self.queue.pop() {
-            self.exchanges = self.exchanges.saturating_add(1);
             said.push((time, Body::Exchange(Box::new(pending.into_record()))));
         }
     }

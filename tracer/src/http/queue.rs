@@ -1,6 +1,6 @@
 //! The exchanges under way in one connection, oldest first.
 
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 use super::exchange::{Message, Pending, Progress};
 use crate::record::Confidence;
@@ -12,8 +12,14 @@ pub(super) const MAX_PENDING: usize = 64;
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Boxed, because a queue has room for several: most of the time there is one.
-    pending: VecDeque<Box<Pending>>,
+    /// Most of the time there is one.
+    pending: SmallVec<[Pending; 1]>,
+    numbers: Numbers,
+}
+
+/// How far exchanges are numbered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Numbers {
     /// The index given last.
     last_index: u32,
     /// The kernel's number of the next request; none before the first one is known.
@@ -22,14 +28,52 @@ pub(super) struct Queue {
     lossy: bool,
 }
 
+impl Numbers {
+    /// Events were lost: requests may be missing that nobody was told of.
+    pub(super) const fn on_lost(&mut self) {
+        self.lossy = true;
+    }
+
+    /// The kernel begins to number anew.
+    pub(super) const fn start_anew(&mut self) {
+        self.next_number = None;
+        self.lossy = false;
+    }
+
+    /// How many exchanges there have been.
+    pub(super) const fn exchanges(&self) -> u32 {
+        self.last_index
+    }
+}
+
 impl Queue {
+    /// Empty, and going on behind `numbers`.
+    pub(super) fn after(numbers: Numbers) -> Self {
+        Self { numbers, ..Self::default() }
+    }
+
+    /// How far it is numbered.
+    pub(super) const fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    /// How far it is numbered, if no exchange is under way.
+    pub(super) fn idle(&self) -> Option<Numbers> {
+        self.pending.is_empty().then_some(self.numbers)
+    }
+
+    /// How many exchanges are over and were taken out.
+    pub(super) fn told(&self) -> u32 {
+        self.numbers.last_index - self.pending.len() as u32
+    }
+
     /// The exchange that the kernel gave `number`; `None` if it has been told already.
     ///
     /// Makes it if need be, and those before it: the kernel has seen their requests, even if it could not tell them.
     pub(super) fn by_number(&mut self, number: u32) -> Option<&mut Pending> {
         // If nothing was lost, all before the first were told already: of a connection that was given up, and went on
         // before the kernel had forgotten it.
-        let mut next = self.next_number.unwrap_or(if self.lossy { 0 } else { number });
+        let mut next = self.numbers.next_number.unwrap_or(if self.numbers.lossy { 0 } else { number });
         let ahead = number.wrapping_sub(next).cast_signed();
         if ahead < 0 {
             return self.existing(number);
@@ -42,31 +86,22 @@ impl Queue {
             self.push_unrequested(Some(next));
             next = next.wrapping_add(1);
         }
-        self.next_number = Some(number.wrapping_add(1));
+        self.numbers.next_number = Some(number.wrapping_add(1));
         Some(self.push(Some(number)))
-    }
-
-    /// Events were lost: requests may be missing that nobody was told of.
-    pub(super) const fn on_lost(&mut self) {
-        self.lossy = true;
-    }
-
-    /// The kernel begins to number anew. None is under way.
-    pub(super) const fn start_anew(&mut self) {
-        self.next_number = None;
-        self.lossy = false;
     }
 
     /// The exchange that the kernel gave `number`, if it is under way.
     pub(super) fn existing(&mut self, number: u32) -> Option<&mut Pending> {
-        self.pending.iter_mut().find(|pending| pending.number == Some(number)).map(Box::as_mut)
+        self.pending.iter_mut().find(|pending| pending.number == Some(number))
     }
 
     /// The exchange of a response that no request was seen for: interim ones belong to the final one after them.
     pub(super) fn unsolicited(&mut self) -> &mut Pending {
-        match self.pending.pop_back_if(|last| last.number.is_none() && !last.response.begun) {
-            Some(last) => self.pending.push_back_mut(last),
-            None => self.push_unrequested(None),
+        match self.pending.len().checked_sub(1) {
+            Some(last) if self.pending[last].number.is_none() && !self.pending[last].response.begun => {
+                &mut self.pending[last]
+            }
+            _ => self.push_unrequested(None),
         }
     }
 
@@ -79,13 +114,16 @@ impl Queue {
     }
 
     fn push(&mut self, number: Option<u32>) -> &mut Pending {
-        self.last_index = self.last_index.saturating_add(1);
-        self.pending.push_back_mut(Pending::new(self.last_index, number).into())
+        let index = self.numbers.last_index.saturating_add(1);
+        self.numbers.last_index = index;
+        self.pending.push(Pending::new(index, number));
+        let last = self.pending.len() - 1;
+        &mut self.pending[last]
     }
 
     /// The exchange with `index`, if it is under way.
     pub(super) fn get(&mut self, index: u32) -> Option<&mut Pending> {
-        self.pending.iter_mut().find(|pending| pending.index == index).map(Box::as_mut)
+        self.pending.iter_mut().find(|pending| pending.index == index)
     }
 
     /// The oldest one without a response.
@@ -93,7 +131,6 @@ impl Queue {
         self.pending
             .iter_mut()
             .find(|pending| pending.response.progress == Progress::Open && !pending.response.begun)
-            .map(Box::as_mut)
     }
 
     /// What the client, or the server, sent for the exchange `index` has begun: nothing more is to come for earlier ones.
@@ -127,16 +164,17 @@ impl Queue {
     }
 
     /// Takes out the oldest one if it is over, or one too many.
-    pub(super) fn pop(&mut self) -> Option<Box<Pending>> {
-        if self.pending.len() > MAX_PENDING {
-            let mut oldest = self.pending.pop_front()?;
-            if !oldest.is_over() {
-                oldest.request.give_up();
-                oldest.response.give_up();
-                oldest.weaken(Confidence::Inferred);
+    pub(super) fn pop(&mut self) -> Option<Pending> {
+        let is_one_too_many = self.pending.len() > MAX_PENDING;
+        let oldest = self.pending.first_mut()?;
+        if !oldest.is_over() {
+            if !is_one_too_many {
+                return None;
             }
-            return Some(oldest);
+            oldest.request.give_up();
+            oldest.response.give_up();
+            oldest.weaken(Confidence::Inferred);
         }
-        self.pending.pop_front_if(|oldest| oldest.is_over())
+        Some(self.pending.remove(0))
     }
 }

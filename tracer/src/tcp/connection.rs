@@ -19,7 +19,7 @@ use super::{
     untold,
 };
 use crate::{
-    http::{self, Conversation, End, Redaction},
+    http::{self, Conversation, End, Quiet, Redaction},
     record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, Said, SegmentSeen, Side, SideTotals},
 };
 
@@ -63,7 +63,10 @@ pub struct Connection {
     captured: bool,
     history: History,
     course: Course,
+    /// Its messages, while one is under way.
     http: Option<Box<Conversation>>,
+    /// What is left of them while none is.
+    quiet: Quiet,
     /// What is told with the segment whose own event comes next, if segments are told.
     carried: Option<Box<Carried>>,
     wanted: Wanted,
@@ -141,6 +144,7 @@ impl Connection {
             history: History::default(),
             course: Course::default(),
             http: None,
+            quiet: Quiet::default(),
             carried: None,
             wanted,
         }
@@ -161,14 +165,23 @@ impl Connection {
     /// Exchanges reported so far.
     #[must_use]
     pub fn exchanges(&self) -> u32 {
-        self.http.as_ref().map_or(0, |http| http.exchanges())
+        self.http.as_ref().map_or(self.quiet.exchanges(), |http| http.exchanges())
     }
 
     /// What is known of its messages.
     fn http(&mut self) -> &mut Conversation {
         let tells_heads = self.wanted.messages || self.wanted.segments;
-        self.http
-            .get_or_insert_with(|| Box::new(Conversation::new(!tells_heads, self.wanted.redaction.clone())))
+        self.http.get_or_insert_with(|| {
+            Box::new(Conversation::new(self.quiet, !tells_heads, self.wanted.redaction.clone()))
+        })
+    }
+
+    /// Keeps no more of its messages than there is need for.
+    fn settle(&mut self) {
+        if let Some(quiet) = self.http.as_ref().and_then(|http| http.quiet()) {
+            self.quiet = quiet;
+            self.http = None;
+        }
     }
 
     /// A SYN that the connection is said to have sent or answered was seen.
@@ -186,9 +199,11 @@ impl Connection {
         if let Some(carried) = self.carried.take() {
             said.extend(carried.held);
         }
-        if let Some(http) = &mut self.http {
-            http.start_anew(time, said);
+        match &mut self.http {
+            Some(http) => http.start_anew(time, said),
+            None => self.quiet.start_anew(),
         }
+        self.settle();
     }
 
     fn side(&self, low: bool) -> Side {
@@ -225,6 +240,7 @@ impl Connection {
         {
             self.turn(client_is_low);
         }
+        self.settle();
     }
 
     /// Bytes kept of its messages.
@@ -241,6 +257,7 @@ impl Connection {
         if let Some(http) = &mut self.http {
             http.give_up_buffers(now, said);
         }
+        self.settle();
     }
 
     /// Repairs the direction of a connection whose SYN was not seen.
@@ -260,8 +277,9 @@ impl Connection {
     }
 
     fn lose_http(&mut self, low: bool) {
-        if let Some(http) = &mut self.http {
-            http.on_lost(low);
+        match &mut self.http {
+            Some(http) => http.on_lost(low),
+            None => self.quiet.on_lost(),
         }
     }
 

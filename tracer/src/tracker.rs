@@ -9,12 +9,13 @@ mod tracked;
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::Duration,
 };
 
+use hashbrown::HashMap;
 use tracer_common::{
     event::{Event, EventHeader, SegmentEvent},
     flow::{FlowKey, FlowState, cause},
@@ -23,7 +24,7 @@ use tracer_common::{
 
 use crate::{
     http::Conversation,
-    record::{self, Body, CloseReason, Record, Timestamp},
+    record::{Body, CloseReason, Record, Timestamp},
     tcp::{Connection, Phase, Wanted, untold},
 };
 
@@ -75,6 +76,8 @@ pub struct Forgotten {
 /// The table of connections.
 pub struct Tracker {
     limits: Limits,
+    /// What is asked for of each connection.
+    wanted: Arc<Wanted>,
     connections: Table,
     /// Of the handshakes not confirmed.
     attempts: Deadlines,
@@ -97,15 +100,17 @@ pub struct Tracker {
 
 /// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
 /// phases.
-type Deadlines = BinaryHeap<Reverse<(u64, u64, Place)>>;
+type Deadlines = BinaryHeap<Reverse<Deadline>>;
 
-/// What is allocated for a connection besides its place: its facts with their texts, its messages, what the allocator adds,
-/// and a question about another one in the kernel's table, if that is not known.
-const BESIDES: usize =
-    size_of::<record::Connection>() + size_of::<Conversation>() + 256 + size_of::<FlowKey>();
+/// The time, the place, and the end of the number, so that it is small: who has the place now has another one.
+type Deadline = (u64, Place, u32);
+
+/// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, and
+/// a question about another one in the kernel's table, if that is not known.
+const BESIDES: usize = size_of::<Conversation>() + 16 + size_of::<FlowKey>();
 /// What else there is for each place: two deadlines, a place in the index and one among the free ones, a question,
 /// a name to forget.
-const INDEX: usize = 2 * size_of::<Reverse<(u64, u64, Place)>>()
+const INDEX: usize = 2 * size_of::<Deadline>()
     + 4 * size_of::<Place>()
     + size_of::<FlowKey>()
     + size_of::<(u64, FlowKey, u64)>();
@@ -128,8 +133,11 @@ impl Tracker {
     /// An empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let Limits { segments, messages, states, .. } = limits;
+        let wanted = Wanted { segments, messages, states, redaction: limits.redaction.clone() };
         Self {
             limits,
+            wanted: Arc::new(wanted),
             connections: Table::default(),
             attempts: BinaryHeap::new(),
             deadlines: BinaryHeap::new(),
@@ -207,9 +215,9 @@ impl Tracker {
             }
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.said);
-                let buffered = tracked.connection.buffered();
-                self.buffered = self.buffered - tracked.buffered + buffered;
-                tracked.buffered = buffered;
+                self.buffered -= tracked.buffered as usize;
+                tracked.note_buffered();
+                self.buffered += tracked.buffered as usize;
             }
         }
         let after = tracked.connection.phase();
@@ -237,8 +245,8 @@ impl Tracker {
             let Some(tracked) = self.connections.get_mut(place) else { continue };
             let exchanges = tracked.connection.exchanges();
             tracked.connection.give_up_buffers(now, &mut self.said);
-            tracked.buffered = tracked.connection.buffered();
-            self.buffered = self.buffered - size + tracked.buffered;
+            tracked.note_buffered();
+            self.buffered = self.buffered - size as usize + tracked.buffered as usize;
             self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
             self.totals.buffers_given_up += 1;
             self.tell(place);
@@ -294,15 +302,14 @@ impl Tracker {
 
     fn start(&mut self, header: &EventHeader, client_is_low: bool) -> Place {
         self.make_room_for_attempts(header.time, 1);
-        let Limits { segments, messages, states, .. } = self.limits;
-        let wanted = Wanted { segments, messages, states, redaction: self.limits.redaction.clone() };
+        let wanted = Arc::clone(&self.wanted);
         let connection = Connection::new(header.key, header.flow, client_is_low, header.time, wanted);
         self.totals.opened += 1;
         self.totals.half_open += 1;
         let place = self.connections.insert(Tracked {
             connection,
             number: self.totals.opened,
-            interface: self.interfaces.get(&header.interface).cloned(),
+            interface: header.interface,
             encapsulation: Encapsulations::default(),
             buffered: 0,
             due: 0,
@@ -316,16 +323,16 @@ impl Tracker {
     /// Plans the next look at a connection.
     fn schedule(&mut self, place: Place) {
         let Some(tracked) = self.connections.get_mut(place) else { return };
-        tracked.due = deadline(&self.limits, tracked);
+        tracked.due = due(&self.limits, tracked);
         let deadlines = match tracked.connection.phase() {
             Phase::HalfOpen => &mut self.attempts,
             Phase::Open | Phase::Closed => &mut self.deadlines,
         };
-        deadlines.push(Reverse((tracked.due, tracked.number, place)));
+        deadlines.push(Reverse((tracked.due, place, tracked.number as u32)));
         if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
-            deadlines.retain(|Reverse((due, number, place))| {
-                let tracked = self.connections.get(*place);
-                tracked.is_some_and(|tracked| tracked.number == *number && tracked.due == *due)
+            deadlines.retain(|Reverse(deadline)| {
+                let tracked = self.connections.get(deadline.1);
+                tracked.is_some_and(|tracked| tracked.awaits(*deadline))
             });
         }
     }
@@ -391,22 +398,24 @@ impl Tracker {
         if self.said.is_empty() {
             return;
         }
-        let facts = self.connections.get(place).map(|tracked| tracked.facts(self.run));
+        let interface = |tracked: &Tracked| self.interfaces.get(&tracked.interface).cloned();
+        let connection =
+            self.connections.get(place).map(|tracked| tracked.identity(self.run, interface(tracked)));
         for (time, body) in self.said.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
-            self.records.push_back(Record { timestamp, connection: facts.clone(), body });
+            self.records.push_back(Record { timestamp, connection: connection.clone(), body });
         }
     }
 
     /// Does what is due at `now`.
     pub fn on_tick(&mut self, now: u64) {
         for attempts in [true, false] {
-            while let Some(Reverse((due, number, place))) = self.deadlines(attempts).peek().copied() {
-                if due > now {
+            while let Some(Reverse(deadline)) = self.deadlines(attempts).peek().copied() {
+                if deadline.0 > now {
                     break;
                 }
                 self.deadlines(attempts).pop();
-                self.on_deadline(place, number, due, now);
+                self.on_deadline(deadline, now);
             }
         }
         let keep = self.limits.max_connections / CLOSED_SHARE;
@@ -419,12 +428,12 @@ impl Tracker {
         }
     }
 
-    fn on_deadline(&mut self, place: Place, number: u64, due: u64, now: u64) {
-        let Some(tracked) = self.connections.get(place) else { return };
-        if tracked.number != number || tracked.due != due {
+    fn on_deadline(&mut self, deadline: Deadline, now: u64) {
+        let place = deadline.1;
+        let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
             return;
-        }
-        let due = deadline(&self.limits, tracked);
+        };
+        let due = due(&self.limits, tracked);
         if due > now {
             self.schedule(place);
             return;
@@ -453,7 +462,7 @@ impl Tracker {
             tracked.half_open_told = true;
             self.said.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
         }
-        let due = deadline(&self.limits, tracked);
+        let due = due(&self.limits, tracked);
         if after != before {
             self.on_phase(place, before, after);
         } else if due > now {
@@ -522,7 +531,7 @@ impl Tracker {
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.said);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
-        self.buffered -= std::mem::take(&mut tracked.buffered);
+        self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
         self.tell(place);
         self.connections.remove(place);
         self.count_phase(phase, false);
@@ -541,12 +550,12 @@ impl Tracker {
 
     /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
     fn make_room(&mut self, attempts: bool, now: u64) -> bool {
-        while let Some(Reverse((due, number, place))) = self.deadlines(attempts).pop() {
-            let Some(tracked) = self.connections.get(place) else { continue };
-            if tracked.number != number || tracked.due != due {
+        while let Some(Reverse(deadline)) = self.deadlines(attempts).pop() {
+            let place = deadline.1;
+            let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
                 continue;
-            }
-            if deadline(&self.limits, tracked) > due {
+            };
+            if due(&self.limits, tracked) > tracked.due {
                 // It has shown something since: others are due before it.
                 self.schedule(place);
                 continue;
@@ -566,7 +575,7 @@ impl Tracker {
 }
 
 /// When something is due for a connection, in ns.
-fn deadline(limits: &Limits, tracked: &Tracked) -> u64 {
+fn due(limits: &Limits, tracked: &Tracked) -> u64 {
     let connection = &tracked.connection;
     let (from, after) = match connection.phase() {
         Phase::HalfOpen if limits.half_open && !tracked.half_open_told => (connection.first, HALF_OPEN_TOLD),

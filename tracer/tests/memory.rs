@@ -7,6 +7,7 @@ use std::process::Command;
 use tracer::memory::Memory;
 use tracer::tracker::{Limits, Tracker};
 use tracer_common::event::{Event, EventHeader};
+use tracer_common::flow::cause;
 
 #[expect(dead_code, reason = "the bench asks for more of it")]
 #[path = "../benches/events/stream.rs"]
@@ -16,12 +17,17 @@ const CONNECTIONS: u32 = 1_000_000;
 /// Says to a process of this test that it is the one to be measured.
 const MEASURE: &str = "TRACER_TEST_MEASURE_MEMORY";
 
-/// The events of one connection.
+/// The events of one connection, up to the first FIN.
 fn events(plan: stream::Plan) -> Vec<Vec<u8>> {
     let mut observer = stream::observer();
     let mut conversation = stream::Conversation::new(1, plan);
     while conversation.step(&mut observer, 1) {}
-    std::iter::from_fn(|| observer.next_event().map(|bytes| bytes.to_vec())).collect()
+    let mut events: Vec<_> =
+        std::iter::from_fn(|| observer.next_event().map(|bytes| bytes.to_vec())).collect();
+    let is_fin = |event: &Vec<u8>| matches!(Event::from_bytes(event), Ok(Event::Segment(segment)) if segment.causes & cause::FIN != 0);
+    let fin = events.iter().position(is_fin);
+    events.truncate(fin.map_or(events.len(), |fin| fin + 1));
+    events
 }
 
 /// Makes an event that of another client.
@@ -55,9 +61,10 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
-/// As many connections as there may be, each idle after an exchange, and as many half-open handshakes.
+/// As many connections as there may be, each with the most that is kept of one besides what has a bound of its own, and as
+/// many half-open handshakes.
 fn measure() {
-    let idle = stream::Plan { answered: true, confirmed: true, exchanges: 1, closed: false };
+    let half_closed = stream::Plan { answered: true, confirmed: true, exchanges: 1, closed: true };
     let half_open = stream::Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
     let mut tracker = Tracker::new(Limits {
         max_connections: CONNECTIONS as usize,
@@ -65,7 +72,7 @@ fn measure() {
         states: false,
         ..Limits::default()
     });
-    follow(&mut tracker, idle, 0..CONNECTIONS);
+    follow(&mut tracker, half_closed, 0..CONNECTIONS);
     let connections = resident();
     follow(&mut tracker, half_open, CONNECTIONS..2 * CONNECTIONS);
     let totals = tracker.totals();

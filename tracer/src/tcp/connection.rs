@@ -12,9 +12,10 @@ use super::{
     analysis::Place,
     completeness::completeness,
     conn_state::Course,
-    direction::{Direction, relative, window_scale},
-    endpoints::{Endpoints, News},
-    history::History,
+    direction::{Direction, window_scale},
+    endpoints::{self, Endpoints},
+    history::{History, News},
+    known::Known,
     purpose::{Circumstances, flags_text, purposes},
     untold,
 };
@@ -52,10 +53,10 @@ pub struct Connection {
     /// From the lower endpoint, from the higher one.
     directions: [Direction; 2],
     ends: Endpoints,
-    syn_at: Option<u64>,
-    syn_ack_at: Option<u64>,
-    syn_ack_ns: Option<u64>,
-    ack_ns: Option<u64>,
+    syn_at: Known,
+    syn_ack_at: Known,
+    syn_ack_ns: Known,
+    ack_ns: Known,
     syn_retransmits: u32,
     syn_ack_retransmits: u32,
     opened: bool,
@@ -69,7 +70,7 @@ pub struct Connection {
     quiet: Quiet,
     /// What is told with the segment whose own event comes next, if segments are told.
     carried: Option<Box<Carried>>,
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
 }
 
 /// What is asked for besides exchanges and the course of connections.
@@ -123,7 +124,7 @@ const MAX_HELD: usize = 256;
 impl Connection {
     /// A connection first seen at `time`.
     #[must_use]
-    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64, wanted: Wanted) -> Self {
+    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64, wanted: Arc<Wanted>) -> Self {
         Self {
             key,
             flow,
@@ -133,10 +134,10 @@ impl Connection {
             closed_at: 0,
             directions: Default::default(),
             ends: Endpoints::default(),
-            syn_at: None,
-            syn_ack_at: None,
-            syn_ack_ns: None,
-            ack_ns: None,
+            syn_at: Known::default(),
+            syn_ack_at: Known::default(),
+            syn_ack_ns: Known::default(),
+            ack_ns: Known::default(),
             syn_retransmits: 0,
             syn_ack_retransmits: 0,
             opened: false,
@@ -284,9 +285,7 @@ impl Connection {
     }
 
     fn note_lost(&mut self, low: bool, lost: u32) {
-        let direction = &mut self.directions[usize::from(!low)];
-        if lost > direction.counters.lost {
-            direction.counters.lost = lost;
+        if self.directions[usize::from(!low)].take_lost(lost) {
             self.lose_http(low);
         }
     }
@@ -323,23 +322,25 @@ impl Connection {
         let low = event.header.from_low != 0;
         let sender = self.side(low);
         let previous = self.ends.clone();
-        let duplicates = self.direction(sender).counters.duplicate_acks;
+        let duplicates = self.direction(sender).duplicate_acks();
         let opening = self.direction(Side::Server).flags() & half::SYN == 0 && self.has_syn();
 
-        let zero_windows = self.direction(sender).counters.zero_windows;
-        let round_trip = self.syn_ack_ns.unwrap_or(0);
+        let zero_windows = self.direction(sender).zero_windows();
+        let round_trip = self.syn_ack_ns.get().unwrap_or(0);
         let place = self.directions[usize::from(!low)].note_segment(event, round_trip);
         self.note_handshake(event, low);
         for low in [true, false] {
             let lost = event.halves[usize::from(!low)].lost;
             self.note_lost(low, lost);
         }
-        self.take_counters(&event.halves, Some(event));
-        self.note_history(event, low, zero_windows);
+        let mut news = News::default();
+        self.take_counters(&event.halves, Some(event), &mut news);
+        self.note_history(event, low, zero_windows, &mut news);
+        self.history.add(news, time);
         self.directions[usize::from(!low)].window = event.window;
         let mut carried = self.carried.take().map(|carried| *carried).unwrap_or_default();
         if self.wanted.segments && is_told {
-            let duplicate_ack = self.direction(sender).counters.duplicate_acks > duplicates;
+            let duplicate_ack = self.direction(sender).duplicate_acks() > duplicates;
             let out_of_order = place == Place::Overtaken;
             let circumstances = Circumstances { out_of_order, duplicate_ack, opening };
             let body = self.segment_seen(event, sender, purposes(event, circumstances, carried.messages));
@@ -367,71 +368,74 @@ impl Connection {
         if repeated {
             *if answer { &mut self.syn_ack_retransmits } else { &mut self.syn_retransmits } += 1;
         } else if answer {
-            self.syn_ack_at = Some(time);
-            self.syn_ack_ns = self.syn_at.map(|syn| time.saturating_sub(syn));
+            self.syn_ack_at = Some(time).into();
+            self.syn_ack_ns = self.syn_at.get().map(|syn| time.saturating_sub(syn)).into();
         } else {
-            self.syn_at = self.syn_at.or(Some(time));
+            self.syn_at = self.syn_at.get().or(Some(time)).into();
         }
     }
 
     /// What Zeek's history says of a segment besides its control bits; `zero_windows` were known before.
-    fn note_history(&mut self, event: &SegmentEvent, low: bool, zero_windows: u32) {
+    fn note_history(&mut self, event: &SegmentEvent, low: bool, zero_windows: u64, news: &mut News) {
         let (time, own, other) = (event.header.time, usize::from(!low), usize::from(low));
         if self.course.heeds_window(low) {
-            let quiet = self.directions[own].counters.zero_windows.saturating_sub(zero_windows);
+            let quiet = self.directions[own].zero_windows().saturating_sub(zero_windows);
             let closing = event.window == 0
                 && event.flags & (TcpFlags::SYN | TcpFlags::FIN) != 0
                 && event.flags & TcpFlags::RST == 0;
-            self.history.logarithmic(low, 'W', u64::from(quiet) + u64::from(closing), time);
+            self.history.logarithmic(news, low, b'W', quiet + u64::from(closing), time);
         }
         if event.causes & cause::NO_NEWS != 0 && !self.course.has_reset(low) {
-            self.history.logarithmic(low, 'T', 1, time);
+            self.history.logarithmic(news, low, b'T', 1, time);
         }
         if event.flags & TcpFlags::ACK != 0 {
             let unseen = self.directions[other].note_acked(event.ack);
             if self.course.is_clean() {
-                self.history.logarithmic(!low, 'G', unseen, time);
+                self.history.logarithmic(news, !low, b'G', unseen, time);
             }
         }
     }
 
     /// What Zeek makes of the control bits: of those of `event`, and before it of those `new` ones whose own event was lost.
-    fn note_flags(&mut self, low: bool, new: u32, event: Option<&SegmentEvent>, time: u64) {
+    fn note_flags(&mut self, low: bool, new: u32, event: Option<&SegmentEvent>, time: u64, news: &mut News) {
         let told = event.map_or(0, |event| event.flags);
-        let counters = &self.directions[usize::from(!low)].counters;
-        let end = counters.base.add(counters.stream_end as u32);
-        let syn = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
-        let is_lost = |flag: u32, bit: u8| new & flag != 0 && told & bit == 0;
-        let lost = [
-            // A SYN was before all that is known.
-            (is_lost(half::SYN, TcpFlags::SYN), syn, counters.base, self.first),
-            (is_lost(half::FIN, TcpFlags::FIN), TcpFlags::FIN, end, time),
-            (is_lost(half::RST, TcpFlags::RST), TcpFlags::RST, end, time),
-        ];
+        let direction = &self.directions[usize::from(!low)];
+        let (base, end) = (direction.base(), direction.end());
         let is_client = low == self.client_is_low;
-        for (_, bits, number, at) in lost.into_iter().filter(|(is_lost, ..)| *is_lost) {
-            self.history.on_flags(low, TcpFlags(bits), number, number, at);
+        let is_lost = |flag: u32, bit: u8| new & flag != 0 && told & bit == 0;
+        if is_lost(half::SYN, TcpFlags::SYN) {
+            let bits = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
+            let mut first = News::default();
+            self.history.on_flags(&mut first, low, TcpFlags(bits), (base, base), self.first);
+            self.history.add_first(first);
             self.course.on_segment(low, is_client, TcpFlags(bits), 0);
+        }
+        for (flag, bits) in [(half::FIN, TcpFlags::FIN), (half::RST, TcpFlags::RST)] {
+            if is_lost(flag, bits) {
+                self.history.on_flags(news, low, TcpFlags(bits), (end, end), time);
+                self.course.on_segment(low, is_client, TcpFlags(bits), 0);
+            }
         }
         if let Some(event) = event {
             let seq = event.payload_seq();
-            self.history.on_flags(low, TcpFlags(event.flags), seq, seq.add(event.payload_len), time);
+            let numbers = (seq, seq.add(event.payload_len));
+            self.history.on_flags(news, low, TcpFlags(event.flags), numbers, time);
             self.course.on_segment(low, is_client, TcpFlags(event.flags), event.payload_len);
         }
     }
 
     /// Takes in what both directions have shown, and advances the endpoints by what is new in it. Also right when events
     /// were lost in between. `event` is the segment that brought the news, if one did.
-    fn take_counters(&mut self, halves: &[HalfCounters; 2], event: Option<&SegmentEvent>) {
-        let mut news = [0; 2];
+    fn take_counters(
+        &mut self,
+        halves: &[HalfCounters; 2],
+        event: Option<&SegmentEvent>,
+        letters: &mut News,
+    ) {
         let had_started = self.directions.each_ref().map(|direction| direction.flags() & half::STARTED != 0);
+        let mut news = [0; 2];
         for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
-            // The kernel's table may have answered before an older event was read.
-            if told.packets < direction.counters.packets {
-                continue;
-            }
-            *news = told.flags & !direction.counters.flags;
-            direction.counters = *told;
+            *news = direction.take(told);
         }
         let sender = event.map(|event| event.header.from_low != 0);
         let time = event.map_or(self.last, |event| event.header.time);
@@ -444,7 +448,7 @@ impl Connection {
             // A SYN that was overtaken changes nothing any more.
             let flags = if had_started[index] { news[index] & !half::SYN } else { news[index] };
             let fresh_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
-            News {
+            endpoints::News {
                 side: self.side(low),
                 flags,
                 answers: fresh_syn_ack || causes(low) & cause::SYN_ACK != 0,
@@ -454,7 +458,12 @@ impl Connection {
         for low in order {
             let index = usize::from(!low);
             let (side, new, now) = (self.side(low), news[index], causes(low));
-            self.note_flags(low, new, event.filter(|_| sender == Some(low)), time);
+            self.note_flags(low, new, event.filter(|_| sender == Some(low)), time, letters);
+            for (letter, at) in [(b'A', halves[index].first_ack_ns), (b'D', halves[index].first_data_ns)] {
+                if at != 0 {
+                    self.history.once(letters, low, letter, at);
+                }
+            }
             if now & cause::RST != 0 || event.is_none() && new & half::RESET != 0 {
                 let peer = &self.directions[1 - index];
                 // A RST out of nothing ends nothing that is known.
@@ -481,10 +490,11 @@ impl Connection {
         }
         self.opened = true;
         let midstream = !self.has_syn();
-        self.ack_ns = self.syn_ack_at.filter(|_| confirmed).map(|at| time.saturating_sub(at));
+        let answered = self.syn_ack_at.get().filter(|_| confirmed);
+        self.ack_ns = answered.map(|at| time.saturating_sub(at)).into();
         let body = Body::Opened(Opened {
-            syn_ack_ns: self.syn_ack_ns,
-            ack_ns: self.ack_ns,
+            syn_ack_ns: self.syn_ack_ns.get(),
+            ack_ns: self.ack_ns.get(),
             syn_retransmits: self.syn_retransmits,
             syn_ack_retransmits: self.syn_ack_retransmits,
             midstream,
@@ -495,8 +505,8 @@ impl Connection {
     /// How long the server was in SYN-RECEIVED, as far as the wire shows it: until the confirmation, or at least until the
     /// last segment. Not known where the SYN-ACK or the confirmation was not seen.
     fn syn_received_ns(&self) -> Option<u64> {
-        let answered = self.syn_ack_at?;
-        if self.opened { self.ack_ns } else { Some(self.last.saturating_sub(answered)) }
+        let answered = self.syn_ack_at.get()?;
+        if self.opened { self.ack_ns.get() } else { Some(self.last.saturating_sub(answered)) }
     }
 
     /// What there is to say at `now` about a handshake that is not confirmed.
@@ -504,7 +514,7 @@ impl Connection {
     pub fn half_open(&self, now: u64) -> HalfOpen {
         HalfOpen {
             since_ns: now.saturating_sub(self.first),
-            syn_received_ns: self.syn_ack_at.map(|at| now.saturating_sub(at)),
+            syn_received_ns: self.syn_ack_at.get().map(|at| now.saturating_sub(at)),
             syn_retransmits: self.syn_retransmits,
             syn_ack_retransmits: self.syn_ack_retransmits,
         }
@@ -519,8 +529,8 @@ impl Connection {
             sender,
             since_start_ns: event.header.time.saturating_sub(self.first),
             flags: flags_text(event.flags),
-            seq: relative(&own.counters, event.seq),
-            ack: acknowledges.then(|| relative(&other.counters, event.ack)),
+            seq: own.relative(event.seq),
+            ack: acknowledges.then(|| other.relative(event.ack)),
             len: event.payload_len,
             window: u64::from(event.window) << scale,
             purposes,
@@ -534,12 +544,11 @@ impl Connection {
         let time = event.header.time;
         let direction = &self.directions[usize::from(!low)];
         // One out of the window ends nothing.
-        let counts = direction.counters.flags & half::FIN != 0;
+        let counts = direction.has(half::FIN);
         if counts && event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
             // The FIN also says how much there was before it.
             let end = direction.fin_offset(event);
-            let unseen = end.saturating_sub(direction.counters.stream_end);
-            let missing = direction.gap_bytes() + unseen;
+            let missing = direction.missing_before(end);
             self.http().on_fin(low, end, missing, time, said);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
@@ -569,7 +578,9 @@ impl Connection {
         }
         let previous = self.ends.clone();
         self.last = flow.halves.iter().fold(self.last, |last, half| last.max(half.last_ns));
-        self.take_counters(&halves, None);
+        let mut news = News::default();
+        self.take_counters(&halves, None, &mut news);
+        self.history.add(news, self.last);
         self.tell_change(&previous, now, said);
         self.tell_opened(false, now, said);
         if self.phase() == Phase::Closed && self.closed_at == 0 {
@@ -592,14 +603,6 @@ impl Connection {
             said.append(&mut carried.held);
         }
         self.finish_http(end, now, said);
-        for low in [true, false] {
-            let counters = self.directions[usize::from(!low)].totals();
-            for (letter, time) in [('A', counters.first_ack_ns), ('D', counters.first_data_ns)] {
-                if time != 0 {
-                    self.history.once(low, letter, time);
-                }
-            }
-        }
         said.push((now, Body::Closed(Box::new(self.closed(reason)))));
     }
 
@@ -636,9 +639,8 @@ impl Connection {
 
     fn closed(&self, reason: CloseReason) -> Closed {
         let (client, server) = (self.direction(Side::Client), self.direction(Side::Server));
-        let totals = [client.totals(), server.totals()];
-        let empty = totals.iter().all(|totals| totals.stream_end == 0);
-        let packets = totals.iter().map(|totals| totals.packets).sum();
+        let empty = client.stream_bytes() == 0 && server.stream_bytes() == 0;
+        let packets = client.packets() + server.packets();
         let verified = |totals: SideTotals| SideTotals {
             checksum_errors: totals.checksum_errors.filter(|_| self.captured),
             ..totals
@@ -659,10 +661,10 @@ impl Connection {
             },
             duration_ns: self.last.saturating_sub(self.first),
             syn_received_ns: self.syn_received_ns(),
-            client: verified(client.side_totals(&server.counters)),
-            server: verified(server.side_totals(&client.counters)),
+            client: verified(client.side_totals(server)),
+            server: verified(server.side_totals(client)),
             exchanges: self.exchanges(),
-            events_lost: u64::from(client.totals().lost) + u64::from(server.totals().lost),
+            events_lost: client.lost() + server.lost(),
         }
     }
 }

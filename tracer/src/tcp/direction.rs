@@ -17,28 +17,53 @@ const WINDOW_SCALE: u8 = 3;
 /// The largest shift count (RFC 7323, 2.3).
 const MAX_WINDOW_SCALE: u8 = 14;
 
-/// One direction.
+/// One direction: what the kernel last told of it, and what that means.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Direction {
-    /// What the kernel last told.
-    pub(super) counters: HalfCounters,
-    /// What most connections never have.
-    trouble: Option<Box<Trouble>>,
-    /// Shift count of its windows, once its SYN said so.
-    pub(super) window_scale: Option<u8>,
-    /// The last window told, not scaled.
-    pub(super) window: u16,
+    /// Segments.
+    packets: u64,
+    /// Offset behind the highest payload byte.
+    stream_end: u64,
     /// How far the other side has acknowledged, as a stream offset.
     acked: u64,
+    /// What most connections never have.
+    trouble: Option<Box<Trouble>>,
+    /// Sequence number of stream offset 0.
+    base: Seq,
+    /// Highest acknowledgment number sent.
+    ack: Seq,
+    /// [`half`] flags.
+    told: u32,
+    /// The last window told, not scaled.
+    pub(super) window: u16,
+    /// Shift count of its windows, once its SYN said so.
+    pub(super) window_scale: Option<u8>,
 }
 
 /// What is kept of a direction in which something went wrong.
 #[derive(Clone, Debug, Default)]
 struct Trouble {
     /// What was counted before the kernel lost its state of the connection.
-    before: HalfCounters,
+    before: Before,
+    /// Pure acknowledgments that were repeated.
+    duplicate_acks: u32,
+    /// Segments with a window of zero.
+    zero_windows: u32,
+    /// Events that could not be told.
+    lost: u32,
     gaps: Gaps,
     analysis: Analysis,
+}
+
+/// Counts of a direction, as far as the kernel has lost its state of the connection.
+#[derive(Clone, Debug, Default)]
+struct Before {
+    packets: u64,
+    stream_end: u64,
+    duplicate_acks: u64,
+    zero_windows: u64,
+    lost: u64,
+    flags: u32,
 }
 
 /// The causes of a segment that are trouble.
@@ -50,15 +75,58 @@ const TROUBLE: u32 = cause::BAD_CHECKSUM
     | cause::GAP;
 
 impl Direction {
+    /// Takes in what the kernel tells, and says which [`half`] flags are new in it. It is old if the kernel's table answered
+    /// before an older event was read.
+    pub(super) fn take(&mut self, told: &HalfCounters) -> u32 {
+        if told.packets < self.packets {
+            return 0;
+        }
+        let new = told.flags & !self.told;
+        self.packets = told.packets;
+        self.stream_end = told.stream_end;
+        (self.base, self.ack, self.told) = (told.base, told.ack, told.flags);
+        if self.trouble.is_some() || told.duplicate_acks | told.zero_windows != 0 {
+            let trouble = self.trouble.get_or_insert_default();
+            trouble.duplicate_acks = told.duplicate_acks;
+            trouble.zero_windows = told.zero_windows;
+        }
+        new
+    }
+
+    /// Whether the kernel has lost events of this direction that are not known yet: `lost` in all.
+    pub(super) fn take_lost(&mut self, lost: u32) -> bool {
+        let is_new = lost > self.trouble.as_ref().map_or(0, |trouble| trouble.lost);
+        if is_new {
+            self.trouble.get_or_insert_default().lost = lost;
+        }
+        is_new
+    }
+
+    /// The [`half`] flags that were ever told.
     pub(super) fn flags(&self) -> u32 {
-        self.counters.flags | self.trouble.as_ref().map_or(0, |trouble| trouble.before.flags)
+        self.told | self.trouble.as_ref().map_or(0, |trouble| trouble.before.flags)
+    }
+
+    /// Whether one of these [`half`] flags was told since the kernel has known the connection.
+    pub(super) const fn has(&self, flags: u32) -> bool {
+        self.told & flags != 0
     }
 
     /// The kernel lost its state and starts counting anew.
     pub(super) fn start_anew(&mut self) {
-        let totals = self.totals();
-        self.trouble.get_or_insert_default().before = totals;
-        self.counters = HalfCounters::default();
+        let before = Before {
+            packets: self.packets(),
+            stream_end: self.stream_bytes(),
+            duplicate_acks: self.duplicate_acks(),
+            zero_windows: self.zero_windows(),
+            lost: self.lost(),
+            flags: self.flags(),
+        };
+        let trouble = self.trouble.get_or_insert_default();
+        trouble.before = before;
+        (trouble.duplicate_acks, trouble.zero_windows, trouble.lost) = (0, 0, 0);
+        (self.packets, self.stream_end) = (0, 0);
+        (self.base, self.ack, self.told) = (Seq::default(), Seq::default(), 0);
     }
 
     /// An event was lost besides those that the kernel counts.
@@ -66,46 +134,66 @@ impl Direction {
         self.trouble.get_or_insert_default().before.lost += 1;
     }
 
-    /// Bytes that are missing between those seen.
-    pub(super) fn gap_bytes(&self) -> u64 {
-        self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.bytes())
+    fn before(&self, count: fn(&Trouble) -> u64) -> u64 {
+        self.trouble.as_deref().map_or(0, count)
     }
 
-    /// What was counted, before and after the kernel lost its state.
-    pub(super) fn totals(&self) -> HalfCounters {
-        let Some(trouble) = &self.trouble else { return self.counters };
-        let (now, before) = (&self.counters, &trouble.before);
-        HalfCounters {
-            packets: now.packets.saturating_add(before.packets),
-            bytes: now.bytes.saturating_add(before.bytes),
-            stream_end: now.stream_end.saturating_add(before.stream_end),
-            first_ack_ns: if before.first_ack_ns == 0 { now.first_ack_ns } else { before.first_ack_ns },
-            first_data_ns: if before.first_data_ns == 0 { now.first_data_ns } else { before.first_data_ns },
-            syn_ns: if before.syn_ns == 0 { now.syn_ns } else { before.syn_ns },
-            base: now.base,
-            ack: now.ack,
-            duplicate_acks: now.duplicate_acks.saturating_add(before.duplicate_acks),
-            zero_windows: now.zero_windows.saturating_add(before.zero_windows),
-            lost: now.lost.saturating_add(before.lost),
-            flags: now.flags | before.flags,
-        }
+    /// Segments.
+    pub(super) fn packets(&self) -> u64 {
+        self.packets.saturating_add(self.before(|trouble| trouble.before.packets))
+    }
+
+    /// Bytes of the stream, gaps included.
+    pub(super) fn stream_bytes(&self) -> u64 {
+        self.stream_end.saturating_add(self.before(|trouble| trouble.before.stream_end))
+    }
+
+    /// Pure acknowledgments that were repeated.
+    pub(super) fn duplicate_acks(&self) -> u64 {
+        self.before(|trouble| trouble.before.duplicate_acks + u64::from(trouble.duplicate_acks))
+    }
+
+    /// Segments with a window of zero.
+    pub(super) fn zero_windows(&self) -> u64 {
+        self.before(|trouble| trouble.before.zero_windows + u64::from(trouble.zero_windows))
+    }
+
+    /// Events that could not be told.
+    pub(super) fn lost(&self) -> u64 {
+        self.before(|trouble| trouble.before.lost + u64::from(trouble.lost))
+    }
+
+    /// Bytes that are missing between those seen.
+    pub(super) fn gap_bytes(&self) -> u64 {
+        self.before(|trouble| trouble.gaps.bytes())
+    }
+
+    /// How many of the bytes before stream offset `end` were not seen.
+    pub(super) fn missing_before(&self, end: u64) -> u64 {
+        self.gap_bytes() + end.saturating_sub(self.stream_end)
+    }
+
+    /// The number behind its last byte.
+    pub(super) const fn end(&self) -> Seq {
+        // Truncation is meant: sequence numbers are stream offsets modulo 2^32.
+        self.base.add(self.stream_end as u32)
+    }
+
+    /// The number of its first byte.
+    pub(super) const fn base(&self) -> Seq {
+        self.base
     }
 
     /// What this side sent; `peer` says how far it was acknowledged.
-    pub(super) fn side_totals(&self, peer: &HalfCounters) -> SideTotals {
-        let totals = self.totals();
-        let fin = u64::from(totals.flags & half::FIN != 0);
-        let acked = if peer.flags & half::ACKED != 0 && self.counters.flags & half::STARTED != 0 {
-            offset(&self.counters, peer.ack)
-        } else {
-            0
-        };
-        let unseen = acked.saturating_sub(self.counters.stream_end.saturating_add(fin));
+    pub(super) fn side_totals(&self, peer: &Self) -> SideTotals {
+        let fin = u64::from(self.flags() & half::FIN != 0);
+        let acked = if peer.has(half::ACKED) && self.has(half::STARTED) { self.offset(peer.ack) } else { 0 };
+        let unseen = acked.saturating_sub(self.stream_end.saturating_add(fin));
         SideTotals {
-            bytes: totals.stream_end.saturating_sub(self.gap_bytes()),
-            packets: totals.packets,
-            duplicate_acks: u64::from(totals.duplicate_acks),
-            zero_windows: u64::from(totals.zero_windows),
+            bytes: self.stream_bytes().saturating_sub(self.gap_bytes()),
+            packets: self.packets(),
+            duplicate_acks: self.duplicate_acks(),
+            zero_windows: self.zero_windows(),
             gap_bytes: self.gap_bytes() + unseen,
             ..self
                 .trouble
@@ -122,7 +210,8 @@ impl Direction {
         let Trouble { gaps, analysis, .. } = &mut **self.trouble.get_or_insert_default();
         let time = event.header.time;
         let (own, peer) = if event.header.from_low != 0 { (0, 1) } else { (1, 0) };
-        let start = offset(&event.halves[own], event.payload_seq());
+        let told = &event.halves[own];
+        let start = offset(told.base, told.stream_end, event.payload_seq());
         let end = start.saturating_add(u64::from(event.payload_len));
         if event.causes & cause::GAP != 0 {
             gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
@@ -134,21 +223,19 @@ impl Direction {
 
     /// The other side has acknowledged up to `ack`: how many stretches that were not seen are acknowledged with it.
     pub(super) fn note_acked(&mut self, ack: Seq) -> u64 {
-        if self.counters.flags & half::STARTED == 0 {
+        if !self.has(half::STARTED) {
             return 0;
         }
-        let fin = u64::from(self.counters.flags & half::FIN != 0);
-        let to = offset(&self.counters, ack).saturating_sub(fin);
+        let to = self.offset(ack).saturating_sub(u64::from(self.has(half::FIN)));
         let from = self.acked;
         self.acked = from.max(to);
-        let seen = self.counters.stream_end;
         let gaps = self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.between(from, to));
-        gaps + u64::from(to > seen.max(from))
+        gaps + u64::from(to > self.stream_end.max(from))
     }
 
     /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.
     pub(super) fn fin_offset(&self, event: &SegmentEvent) -> u64 {
-        offset(&self.counters, event.payload_seq().add(event.payload_len))
+        self.offset(event.payload_seq().add(event.payload_len))
     }
 
     /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side
@@ -159,24 +246,27 @@ impl Direction {
         }
         let window = i64::from(u16::MAX) << self.window_scale.unwrap_or(MAX_WINDOW_SCALE);
         // One before: a RST in answer to a probe, or from a side whose FIN was acknowledged already.
-        (-1..=window).contains(&i64::from(seq.since(self.counters.ack))) || seq == Seq(0)
+        (-1..=window).contains(&i64::from(seq.since(self.ack))) || seq == Seq(0)
+    }
+
+    fn offset(&self, seq: Seq) -> u64 {
+        offset(self.base, self.stream_end, seq)
+    }
+
+    /// The number relative to the initial sequence number, as Wireshark shows it: the SYN has 0, the first byte 1.
+    pub(super) fn relative(&self, seq: Seq) -> i64 {
+        signed_offset(self.base, self.stream_end, seq) + 1
     }
 }
 
 /// Stream offset of `seq` as a signed number: -1 is the SYN. 64 bits wide, so that it goes on where `seq` wraps.
-fn signed_offset(counters: &HalfCounters, seq: Seq) -> i64 {
+fn signed_offset(base: Seq, stream_end: u64, seq: Seq) -> i64 {
     // Truncation is meant: sequence numbers are stream offsets modulo 2^32.
-    let end = counters.base.add(counters.stream_end as u32);
-    counters.stream_end.cast_signed() + i64::from(seq.since(end))
+    stream_end.cast_signed() + i64::from(seq.since(base.add(stream_end as u32)))
 }
 
-fn offset(counters: &HalfCounters, seq: Seq) -> u64 {
-    signed_offset(counters, seq).max(0).cast_unsigned()
-}
-
-/// The number relative to the initial sequence number, as Wireshark shows it: the SYN has 0, the first byte 1.
-pub(super) fn relative(counters: &HalfCounters, seq: Seq) -> i64 {
-    signed_offset(counters, seq) + 1
+fn offset(base: Seq, stream_end: u64, seq: Seq) -> u64 {
+    signed_offset(base, stream_end, seq).max(0).cast_unsigned()
 }
 
 /// The window scale option of a SYN (RFC 7323, 2.2).

@@ -3,6 +3,7 @@
 //!
 //! A segment with a wrong checksum counts like any other, as with Zeek's option `-C`.
 
+use smallvec::SmallVec;
 use tracer_common::{seq::Seq, wire::TcpFlags};
 
 /// One letter, of the side that `from_low` says.
@@ -11,24 +12,45 @@ struct Letter {
     time: u64,
     from_low: bool,
     /// Upper case.
-    letter: char,
+    letter: u8,
 }
 
-/// What one side has shown.
+impl Letter {
+    fn cased(self) -> u8 {
+        if self.from_low { self.letter } else { self.letter.to_ascii_lowercase() }
+    }
+}
+
+/// The letters that one event brings, in any order.
+#[derive(Debug, Default)]
+pub(super) struct News(SmallVec<[Letter; 4]>);
+
+/// What most connections never have, of one side.
 #[derive(Clone, Debug, Default)]
-struct Shown {
-    /// The number that the last SYN (or SYN-ACK), FIN and RST had: with another one, its letter comes again.
-    last: [Option<Seq>; 3],
+struct Rare {
+    /// The number of the last RST.
+    last_reset: Option<Seq>,
     /// How often T, W and G came about.
     counts: [u32; 3],
 }
 
+/// The letters that each side has once at most: their places are bits of `shown`.
+const ONCE: [u8; 4] = *b"ADIQ";
+/// A SYN or SYN-ACK was shown, and its number is known.
+const SYN: u8 = 1 << 4;
+/// The same of a FIN.
+const FIN: u8 = 1 << 5;
+
 /// The letters of a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    letters: Vec<Letter>,
-    /// Of the lower endpoint, of the higher one.
-    shown: [Shown; 2],
+    /// In order; those of the higher endpoint in lower case.
+    letters: SmallVec<[u8; 16]>,
+    /// Which of [`ONCE`], [`SYN`] and [`FIN`] the lower endpoint has shown, and the higher one.
+    shown: [u8; 2],
+    /// The numbers of their last SYN (or SYN-ACK) and their last FIN: with another one, the letter comes again.
+    last: [[Seq; 2]; 2],
+    rare: Option<Box<[Rare; 2]>>,
     /// Who sent the first segment.
     first_from_low: Option<bool>,
 }
@@ -37,87 +59,116 @@ pub(super) struct History {
 const MAX_LETTERS: usize = 64;
 
 /// The place of a letter among those of the same time, and of those that one segment gives.
-const fn place(letter: char) -> u8 {
+const fn place(letter: u8) -> u8 {
     match letter {
-        'S' => 0,
-        'H' => 1,
-        'Q' => 2,
-        'I' => 3,
-        'A' => 4,
-        'D' => 5,
-        'F' => 6,
-        'R' => 7,
-        'W' => 8,
-        'T' => 9,
+        b'S' => 0,
+        b'H' => 1,
+        b'Q' => 2,
+        b'I' => 3,
+        b'A' => 4,
+        b'D' => 5,
+        b'F' => 6,
+        b'R' => 7,
+        b'W' => 8,
+        b'T' => 9,
         _ => 10,
     }
 }
 
 impl History {
     /// A segment of its own kind: the letters for SYN, FIN and RST. `end` is the number after its payload.
-    pub(super) fn on_flags(&mut self, from_low: bool, flags: TcpFlags, seq: Seq, end: Seq, time: u64) {
+    pub(super) fn on_flags(
+        &mut self,
+        news: &mut News,
+        from_low: bool,
+        flags: TcpFlags,
+        (seq, end): (Seq, Seq),
+        time: u64,
+    ) {
         self.first_from_low.get_or_insert(from_low);
         let has = |bits| flags.has(bits);
         let kinds = [TcpFlags::SYN, TcpFlags::FIN, TcpFlags::RST].into_iter().filter(|&bit| has(bit)).count();
-        if kinds > 1 {
-            self.once(from_low, if has(TcpFlags::FIN) && has(TcpFlags::RST) { 'I' } else { 'Q' }, time);
+        let side = usize::from(!from_low);
+        let (is_new, letter) = if kinds > 1 {
+            let letter = if has(TcpFlags::FIN) && has(TcpFlags::RST) { b'I' } else { b'Q' };
+            return self.once(news, from_low, letter, time);
         } else if has(TcpFlags::SYN) {
             // A SYN sent again with an ACK, as both opened at once, is still the same.
-            self.numbered(from_low, 0, if has(TcpFlags::ACK) { 'H' } else { 'S' }, seq, time);
+            (self.is_new(side, SYN, seq), if has(TcpFlags::ACK) { b'H' } else { b'S' })
         } else if has(TcpFlags::FIN) {
-            self.numbered(from_low, 1, 'F', end, time);
+            (self.is_new(side, FIN, end), b'F')
         } else if has(TcpFlags::RST) {
-            self.numbered(from_low, 2, 'R', seq, time);
+            let last = &mut self.rare.get_or_insert_default()[side].last_reset;
+            (last.replace(seq) != Some(seq), b'R')
+        } else {
+            return;
+        };
+        if is_new {
+            news.0.push(Letter { time, from_low, letter });
         }
     }
 
-    fn numbered(&mut self, from_low: bool, kind: usize, letter: char, number: Seq, time: u64) {
-        let last = &mut self.shown[usize::from(!from_low)].last[kind];
-        if last.replace(number) != Some(number) {
-            self.add(from_low, letter, time);
-        }
-    }
-
-    fn add(&mut self, from_low: bool, letter: char, time: u64) {
-        if self.letters.is_empty() {
-            // Most of those that never get a third are half-open, and many.
-            self.letters.reserve_exact(2);
-        }
-        if self.letters.len() < MAX_LETTERS {
-            self.letters.push(Letter { time, from_low, letter });
-        }
+    /// Whether a SYN or a FIN of that side has another number than the last one.
+    fn is_new(&mut self, side: usize, kind: u8, number: Seq) -> bool {
+        let last = std::mem::replace(&mut self.last[side][usize::from(kind == FIN)], number);
+        let was_shown = self.shown[side] & kind != 0;
+        self.shown[side] |= kind;
+        !was_shown || last != number
     }
 
     /// Something that is told once for each side.
-    pub(super) fn once(&mut self, from_low: bool, letter: char, time: u64) {
-        if !self.letters.iter().any(|known| known.from_low == from_low && known.letter == letter) {
-            self.add(from_low, letter, time);
+    pub(super) fn once(&mut self, news: &mut News, from_low: bool, letter: u8, time: u64) {
+        let bit = ONCE.iter().position(|one| *one == letter).map_or(0, |place| 1 << place);
+        let shown = &mut self.shown[usize::from(!from_low)];
+        if *shown & bit == 0 {
+            *shown |= bit;
+            news.0.push(Letter { time, from_low, letter });
         }
     }
 
     /// Something that came about `more` times: told at the first, tenth, hundredth … time.
-    pub(super) fn logarithmic(&mut self, from_low: bool, letter: char, more: u64, time: u64) {
+    pub(super) fn logarithmic(&mut self, news: &mut News, from_low: bool, letter: u8, more: u64, time: u64) {
+        if more == 0 {
+            return;
+        }
         let kind = match letter {
-            'T' => 0,
-            'W' => 1,
+            b'T' => 0,
+            b'W' => 1,
             _ => 2,
         };
-        let count = &mut self.shown[usize::from(!from_low)].counts[kind];
+        let count = &mut self.rare.get_or_insert_default()[usize::from(!from_low)].counts[kind];
         let before = steps(*count);
         *count = count.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
         for _ in before..steps(*count) {
-            self.add(from_low, letter, time);
+            news.0.push(Letter { time, from_low, letter });
+        }
+    }
+
+    /// Takes in what an event at `time` brought: first what quiet segments before it have shown, then its own letters.
+    pub(super) fn add(&mut self, mut news: News, time: u64) {
+        news.0.sort_by_key(|letter| (letter.time == time, letter.time, place(letter.letter)));
+        let room = MAX_LETTERS.saturating_sub(self.letters.len());
+        self.letters.extend(news.0.into_iter().take(room).map(Letter::cased));
+    }
+
+    /// Takes in a SYN (or SYN-ACK) that was before all that is known.
+    pub(super) fn add_first(&mut self, news: News) {
+        for letter in news.0 {
+            if self.letters.len() < MAX_LETTERS {
+                let is_before = |known: &&u8| place(known.to_ascii_uppercase()) < place(letter.letter);
+                let at = self.letters.iter().take_while(is_before).count();
+                self.letters.insert(at, letter.cased());
+            }
         }
     }
 
     /// The letters, in order; `^` where the first segment came from the side that is taken for the responder.
     pub(super) fn text(&self, client_is_low: bool) -> String {
-        let mut letters = self.letters.clone();
-        letters.sort_by_key(|letter| (letter.time, place(letter.letter)));
         let flipped = self.first_from_low.is_some_and(|low| low != client_is_low).then_some('^');
-        let cased = letters.into_iter().map(|Letter { from_low, letter, .. }| {
-            if from_low == client_is_low { letter } else { letter.to_ascii_lowercase() }
-        });
+        let cased = self
+            .letters
+            .iter()
+            .map(|letter| char::from(if client_is_low { *letter } else { *letter ^ (b'a' - b'A') }));
         flipped.into_iter().chain(cased).collect()
     }
 }
@@ -155,7 +206,9 @@ mod tests {
         for (what, segments, text) in rows {
             let mut history = History::default();
             for (time, (low, flags, seq)) in segments.iter().enumerate() {
-                history.on_flags(*low, TcpFlags(*flags), Seq(*seq), Seq(*seq), time as u64);
+                let mut news = News::default();
+                history.on_flags(&mut news, *low, TcpFlags(*flags), (Seq(*seq), Seq(*seq)), time as u64);
+                history.add(news, time as u64);
             }
             assert_eq!(history.text(true), *text, "{what}");
         }
@@ -163,37 +216,68 @@ mod tests {
 
     #[test]
     fn what_may_happen_often_is_told_at_powers_of_ten() {
+        let letters = |each: &[u64]| {
+            let mut history = History::default();
+            for (time, more) in (1..).zip(each) {
+                let mut news = News::default();
+                history.logarithmic(&mut news, true, b'T', *more, time);
+                history.add(news, time);
+            }
+            history.text(true)
+        };
         for (count, text) in [(0, ""), (1, "T"), (9, "T"), (10, "TT"), (99, "TT"), (100, "TTT")] {
-            let mut one_by_one = History::default();
-            (0..count).for_each(|time| one_by_one.logarithmic(true, 'T', 1, time));
-            let mut at_once = History::default();
-            at_once.logarithmic(true, 'T', count, 1);
-            assert_eq!(
-                (one_by_one.text(true), at_once.text(true)),
-                (text.to_owned(), text.to_owned()),
-                "{count}"
-            );
+            let one_by_one = vec![1; count as usize];
+            assert_eq!((letters(&one_by_one).as_str(), letters(&[count]).as_str()), (text, text), "{count}");
         }
+    }
+
+    /// A history of events, each with a time and its letters with theirs; lower case is from the higher endpoint.
+    fn history(events: &[(u64, &[(u8, u64)])]) -> History {
+        let mut history = History { first_from_low: Some(true), ..History::default() };
+        for (time, letters) in events {
+            let letter = |(letter, time): &(u8, u64)| Letter {
+                time: *time,
+                from_low: letter.is_ascii_uppercase(),
+                letter: letter.to_ascii_uppercase(),
+            };
+            history.add(News(letters.iter().map(letter).collect()), *time);
+        }
+        history
     }
 
     #[test]
     fn letters_are_in_order_of_time_and_turn_with_the_connection() {
-        let mut history = History::default();
-        history.on_flags(true, TcpFlags(S), Seq(1), Seq(2), 1);
-        history.on_flags(false, TcpFlags(S | A), Seq(1), Seq(2), 2);
-        history.logarithmic(false, 'T', 1, 10);
-        history.once(false, 'D', 10);
-        history.once(true, 'D', 5);
-        history.once(true, 'D', 6);
-        assert_eq!(history.text(true), "ShDdt");
-        assert_eq!(history.text(false), "^sHdDT");
+        type Row = (&'static str, &'static [(u64, &'static [(u8, u64)])], &'static str);
+        let rows: &[Row] = &[
+            ("one event", &[(10, &[(b't', 10), (b'd', 10), (b'D', 5), (b'A', 4)])], "ADdt"),
+            ("of the same time, by event", &[(5, &[(b'F', 5)]), (5, &[(b'a', 5)])], "Fa"),
+            ("two clocks: the quiet segment was before", &[(5, &[(b'F', 5), (b'a', 9)])], "aF"),
+            ("two clocks: the event was after", &[(9, &[(b'h', 9)]), (5, &[(b'A', 5)])], "hA"),
+        ];
+        for (what, events, text) in rows {
+            assert_eq!(history(events).text(true), *text, "{what}");
+        }
+        assert_eq!(history(rows[0].1).text(false), "^adDT");
+    }
+
+    #[test]
+    fn a_handshake_that_was_not_told_comes_first() {
+        let mut history = history(&[(5, &[(b'A', 5)]), (9, &[(b'F', 9)])]);
+        for (low, flags) in [(false, S | A), (true, S)] {
+            let mut news = News::default();
+            history.on_flags(&mut news, low, TcpFlags(flags), (Seq(1), Seq(1)), 1);
+            history.add_first(news);
+        }
+        assert_eq!(history.text(true), "ShAF");
     }
 
     #[test]
     fn a_flood_of_letters_is_cut() {
         let mut history = History::default();
         for number in 0..1000 {
-            history.on_flags(true, TcpFlags(R), Seq(number), Seq(number), 1);
+            let mut news = News::default();
+            history.on_flags(&mut news, true, TcpFlags(R), (Seq(number), Seq(number)), 1);
+            history.add(news, 1);
         }
         assert_eq!(history.text(true).len(), MAX_LETTERS);
     }

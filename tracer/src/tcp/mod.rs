@@ -11,6 +11,7 @@ mod direction;
 mod endpoints;
 mod gaps;
 mod history;
+mod known;
 mod purpose;
 mod state;
 pub mod untold;

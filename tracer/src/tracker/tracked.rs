@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracer_common::wire::{Encapsulations, address};
 
+use super::Deadline;
 use crate::{
     record::{self, ConnectionId},
     tcp::Connection,
@@ -14,12 +15,12 @@ pub(super) struct Tracked {
     pub(super) connection: Connection,
     /// Its number in this run, from 1.
     pub(super) number: u64,
-    /// The interface that showed it first.
-    pub(super) interface: Option<Arc<str>>,
+    /// The index of the interface that showed it first.
+    pub(super) interface: u32,
     /// What its first segment was carried in.
     pub(super) encapsulation: Encapsulations,
     /// Bytes kept of its messages.
-    pub(super) buffered: usize,
+    pub(super) buffered: u32,
     /// The deadline that counts; others in the heap are left over.
     pub(super) due: u64,
     /// That it is half-open has been told.
@@ -29,8 +30,18 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
-    /// What all its records say, in the run with this name.
-    pub(super) fn facts(&self, run: u32) -> record::Connection {
+    /// Whether this is the deadline that counts.
+    pub(super) const fn awaits(&self, (due, _, number): Deadline) -> bool {
+        self.due == due && self.number as u32 == number
+    }
+
+    /// Notes what is kept of its messages.
+    pub(super) fn note_buffered(&mut self) {
+        self.buffered = u32::try_from(self.connection.buffered()).unwrap_or(u32::MAX);
+    }
+
+    /// What all its records say, in the run with this name, and with the name of its interface.
+    pub(super) fn identity(&self, run: u32, interface: Option<Arc<str>>) -> record::Connection {
         let Connection { key, client_is_low, .. } = self.connection;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
@@ -38,7 +49,7 @@ impl Tracked {
         record::Connection {
             id: ConnectionId { run, number: self.number },
             encapsulation: self.encapsulation,
-            interface: self.interface.clone(),
+            interface,
             client_address: client.0,
             client_port: client.1,
             server_address: server.0,

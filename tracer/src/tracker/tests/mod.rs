@@ -569,7 +569,7 @@ fn incarnations_at_the_same_time_are_told_apart() {
     assert_eq!(
         ends,
         [
-            "Sf Fin by server ShaAfF 23 client 0B/3 server 0B/3",
+            "Sf Fin by server ShAfFa 23 client 0B/3 server 0B/3",
             "S1 EndOfCapture ShA 7 client 0B/2 server 0B/1"
         ]
     );

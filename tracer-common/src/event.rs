@@ -310,17 +310,15 @@ impl<'a> Event<'a> {
         match bytes.first() {
             None => Err(DecodeError::Length { found: 0, expected: size_of::<EventHeader>() }),
             Some(&kind) if kind == Kind::Segment as u8 => {
-                expect_len(bytes, size_of::<SegmentEvent>())?;
-                Ok(Self::Segment(Reader(bytes).segment()))
+                let (fixed, _) = split::<{ size_of::<SegmentEvent>() }>(bytes)?;
+                expect_len(bytes, fixed.len())?;
+                Ok(Self::Segment(Reader(fixed).segment()))
             }
             Some(&kind) if kind == Kind::Http as u8 => {
-                let fixed = size_of::<HttpFacts>();
-                if bytes.len() < fixed {
-                    return Err(DecodeError::Length { found: bytes.len(), expected: fixed });
-                }
-                let facts = Reader(bytes).http();
-                expect_len(bytes, fixed + usize::from(facts.len))?;
-                Ok(Self::Http(facts, bytes.get(fixed..).unwrap_or_default()))
+                let (fixed, rest) = split::<{ size_of::<HttpFacts>() }>(bytes)?;
+                let facts = Reader(fixed).http();
+                expect_len(bytes, fixed.len() + usize::from(facts.len))?;
+                Ok(Self::Http(facts, rest))
             }
             Some(&kind) => Err(DecodeError::Kind(kind)),
         }
@@ -344,7 +342,13 @@ fn expect_len(bytes: &[u8], expected: usize) -> Result<(), DecodeError> {
 /// which the lengths checked before rule out.
 struct Reader<'a>(&'a [u8]);
 
+/// The first `N` bytes, and the rest: where their number is known, no field of them is looked for in vain.
+fn split<const N: usize>(bytes: &[u8]) -> Result<(&[u8; N], &[u8]), DecodeError> {
+    bytes.split_first_chunk().ok_or(DecodeError::Length { found: bytes.len(), expected: N })
+}
+
 impl Reader<'_> {
+    #[inline(always)]
     fn take<const N: usize>(&mut self) -> [u8; N] {
         match self.0.split_first_chunk() {
             Some((bytes, rest)) => {
@@ -355,27 +359,33 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn u8(&mut self) -> u8 {
         let [byte] = self.take();
         byte
     }
 
+    #[inline(always)]
     fn u16(&mut self) -> u16 {
         u16::from_ne_bytes(self.take())
     }
 
+    #[inline(always)]
     fn u32(&mut self) -> u32 {
         u32::from_ne_bytes(self.take())
     }
 
+    #[inline(always)]
     fn u64(&mut self) -> u64 {
         u64::from_ne_bytes(self.take())
     }
 
+    #[inline(always)]
     fn address(&mut self) -> [u32; 4] {
         [self.u32(), self.u32(), self.u32(), self.u32()]
     }
 
+    #[inline(always)]
     fn header(&mut self) -> EventHeader {
         EventHeader {
             kind: self.u8(),
@@ -395,6 +405,7 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn counters(&mut self) -> HalfCounters {
         HalfCounters {
             packets: self.u64(),
@@ -412,6 +423,7 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn segment(&mut self) -> SegmentEvent {
         SegmentEvent {
             header: self.header(),
@@ -430,6 +442,7 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn http(&mut self) -> HttpFacts {
         HttpFacts {
             header: self.header(),

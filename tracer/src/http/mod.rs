@@ -124,9 +124,13 @@ impl Conversation {
     /// What is left of it if no message is under way, and neither side has closed.
     #[must_use]
     pub fn quiet(&self) -> Option<Quiet> {
-        let is_quiet = self.low.is_quiet() && self.high.is_quiet();
-        let numbers = self.queue.idle().filter(|_| is_quiet)?;
-        Some(Quiet { client_is_low: self.client_is_low, numbers })
+        (self.low.is_quiet() && self.high.is_quiet() && self.queue.is_empty()).then(|| self.rest())
+    }
+
+    /// What is left of it once both sides have closed.
+    #[must_use]
+    pub const fn rest(&self) -> Quiet {
+        Quiet { client_is_low: self.client_is_low, numbers: self.queue.numbers }
     }
 
     /// Takes in what the kernel tells, with `bytes` of a head.
@@ -134,7 +138,7 @@ impl Conversation {
         let from_low = facts.header.from_low == 1;
         let response = has(facts, mark::RESPONSE);
         if facts.header.lost > 0 {
-            self.queue.numbers().on_lost();
+            self.queue.numbers.on_lost();
         }
         if self.client_is_low.is_none() && has(facts, mark::RESPONSE | mark::HEAD_END | mark::MESSAGE_END) {
             self.client_is_low = Some(from_low != response);
@@ -170,7 +174,7 @@ impl Conversation {
 
     /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
     pub fn on_lost(&mut self, from_low: bool) {
-        self.queue.numbers().on_lost();
+        self.queue.numbers.on_lost();
         self.direction(from_low).assembly.on_lost();
         let Some(client) = self.is_client(from_low) else { return };
         self.queue.each(client, |message| {
@@ -239,7 +243,7 @@ impl Conversation {
             direction.assembly.clear();
             direction.current = None;
         }
-        self.queue.numbers().start_anew();
+        self.queue.numbers.start_anew();
     }
 
     /// Which side sends the requests, once a message said so.

@@ -14,7 +14,8 @@ pub(super) const MAX_PENDING: usize = 64;
 pub(super) struct Queue {
     /// Most of the time there is one.
     pending: SmallVec<[Pending; 1]>,
-    numbers: Numbers,
+    /// How far it is numbered.
+    pub(super) numbers: Numbers,
 }
 
 /// How far exchanges are numbered.
@@ -52,14 +53,9 @@ impl Queue {
         Self { numbers, ..Self::default() }
     }
 
-    /// How far it is numbered.
-    pub(super) const fn numbers(&mut self) -> &mut Numbers {
-        &mut self.numbers
-    }
-
-    /// How far it is numbered, if no exchange is under way.
-    pub(super) fn idle(&self) -> Option<Numbers> {
-        self.pending.is_empty().then_some(self.numbers)
+    /// Whether no exchange is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// How many exchanges are over and were taken out.

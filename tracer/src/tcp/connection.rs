@@ -558,9 +558,11 @@ impl Connection {
         self.carried = None;
     }
 
+    /// Tells what is under way; nothing of it is kept.
     fn finish_http(&mut self, end: End, time: u64, said: &mut Said) {
-        if let Some(http) = &mut self.http {
+        if let Some(mut http) = self.http.take() {
             http.finish(end, time, said);
+            self.quiet = http.rest();
         }
     }
 

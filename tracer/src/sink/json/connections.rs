@@ -8,6 +8,9 @@ use crate::record::Connection;
 /// How many are kept: several times more than are busy at once on most hosts, so that few share a place; at half a kilobyte each.
 const PLACES: usize = 4096;
 
+/// Bytes that the members of most take.
+const LEN: usize = 256;
+
 /// The connections told last, each in the place that its number gives it.
 pub(super) struct Connections(Vec<Option<Rendered>>);
 
@@ -31,8 +34,10 @@ impl Connections {
         let place = connection.id.number as usize % PLACES;
         let Some(place) = self.0.get_mut(place) else { return Ok(&[]) };
         let is_new = place.is_none();
-        let rendered =
-            place.get_or_insert_with(|| Rendered { connection: connection.clone(), members: Vec::new() });
+        let rendered = place.get_or_insert_with(|| Rendered {
+            connection: connection.clone(),
+            members: Vec::with_capacity(LEN),
+        });
         // It may be another one, or its direction was repaired.
         if is_new || rendered.connection != *connection {
             rendered.connection = connection.clone();

@@ -9,6 +9,7 @@
 //! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
 
 mod ending;
+mod flushing;
 mod idleness;
 mod losses;
 mod servers;
@@ -17,15 +18,19 @@ mod waiting;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 use tracer_common::flow::{FlowKey, FlowState};
 
 pub use self::waiting::interrupted;
 use self::{
     ending::End,
+    flushing::Flushing,
     idleness::Idleness,
     servers::Servers,
-    waiting::{elapse, every, pass_on},
+    waiting::{elapse, elapse_at, every, pass_on},
 };
 use crate::{
     analysis::{Analysis, Flows, Stop, Telling, summarised},
@@ -80,6 +85,7 @@ pub struct Pipeline {
     lost_before: u64,
     interfaces_changed: bool,
     idleness: Idleness,
+    flushing: Flushing,
     started: u64,
 }
 
@@ -154,6 +160,7 @@ impl Pipeline {
             lost_before: 0,
             interfaces_changed: false,
             idleness: Idleness::new(clock::now()),
+            flushing: Flushing::new(Instant::now()),
             started: clock::now(),
         };
         pipeline.set_clock();
@@ -214,6 +221,7 @@ impl Pipeline {
                         ticks.reset_after(TICK);
                     }
                 }
+                () = elapse_at(self.flushing.due()) => self.flush()?,
                 passed_on = pass_on(&mut self.sources.log) => passed_on.map_err(Stop::Failed)?,
                 readable = self.sources.ring.readable() => {
                     readable.map_err(Stop::Failed)?;
@@ -238,7 +246,10 @@ impl Pipeline {
         });
         outcome?;
         self.settle()?;
-        if drained { self.analysis.telling.flush() } else { Ok(()) }
+        if drained && self.flushing.on_lines(Instant::now()) {
+            self.analysis.telling.flush()?;
+        }
+        Ok(())
     }
 
     async fn on_tick(&mut self) -> Result<(), Stop> {
@@ -254,6 +265,11 @@ impl Pipeline {
         let analysis = &self.analysis;
         let is_quiet = analysis.tracker.is_empty() && !analysis.listeners.are_flooded();
         self.idleness.on_tick(clock::now(), analysis.received.events, is_quiet);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        self.flushing.on_flush(Instant::now());
         self.analysis.telling.flush()
     }
 

@@ -18,8 +18,13 @@ pub(super) fn every(period: Duration) -> Interval {
 
 /// Ends after `duration`; without one, never.
 pub(super) async fn elapse(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => sleep_until(Instant::now() + duration).await,
+    elapse_at(duration.map(|duration| Instant::now() + duration)).await;
+}
+
+/// Ends at `time`; without one, never.
+pub(super) async fn elapse_at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

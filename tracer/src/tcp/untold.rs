@@ -2,6 +2,7 @@
 //! the segments are put together again from what the first event or the kernel's table says, so that the connection is
 //! opened as if each had been told.
 
+use smallvec::SmallVec;
 use tracer_common::{
     event::{EventHeader, SegmentEvent},
     flow::{FlowKey, FlowState, Half, HalfCounters, cause, half},
@@ -41,13 +42,16 @@ pub fn low_asked(halves: &[HalfCounters; 2]) -> Option<bool> {
     }
 }
 
+/// A SYN and a SYN-ACK, and seldom more.
+type Segments = SmallVec<[SegmentEvent; 2]>;
+
 /// The segments before `event`, in order; what they announced (options, window) and carried is not known.
-pub(super) fn handshake(event: &SegmentEvent) -> Vec<SegmentEvent> {
+pub(super) fn handshake(event: &SegmentEvent) -> Segments {
     let low_asked = low_asked(&event.halves).unwrap_or_default();
     let client_index = usize::from(!low_asked);
     let (client, server) = (&event.halves[client_index], &event.halves[1 - client_index]);
     let confirms = event.causes & cause::HANDSHAKE_ACK != 0 && (event.header.from_low != 0) == low_asked;
-    let mut segments = Vec::new();
+    let mut segments = Segments::new();
     let mut halves = [HalfCounters::BLANK; 2];
     if client.flags & half::SYN != 0 {
         // Before the confirmation, a client sends nothing but its SYN.
@@ -71,7 +75,7 @@ pub(super) fn handshake(event: &SegmentEvent) -> Vec<SegmentEvent> {
 }
 
 /// A segment, and its repetitions.
-fn push(segments: &mut Vec<SegmentEvent>, first: SegmentEvent, sender: usize, repeats: u64) {
+fn push(segments: &mut Segments, first: SegmentEvent, sender: usize, repeats: u64) {
     segments.push(first);
     let mut again = SegmentEvent { causes: first.causes | cause::REPEATED, ..first };
     for _ in 0..repeats.min(MAX_REPEATS) {

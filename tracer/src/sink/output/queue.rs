@@ -9,6 +9,9 @@ use super::{BUFFER_SIZE, target::Target};
 /// What the place of a record in a batch takes.
 const END_SIZE: usize = size_of::<u32>();
 
+/// Empty batches that are kept: as many as there are while the writer waits for a CPU now and then.
+const MAX_SPARES: usize = 4;
+
 /// Records to be written one behind the other.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -67,8 +70,8 @@ pub(super) struct Queue {
     limit: usize,
     /// Whether even a batch that is not full is to be written.
     flushed: bool,
-    /// An empty batch, kept for its memory.
-    spare: Option<Batch>,
+    /// Empty batches, kept for their memory.
+    spares: Vec<Batch>,
     /// Size and records of the batch under way.
     under_way: Option<usize>,
     /// Whether records are taken beyond the limit.
@@ -85,7 +88,7 @@ impl Queue {
             size: 0,
             limit,
             flushed: false,
-            spare: None,
+            spares: Vec::new(),
             under_way: None,
             insists: false,
             counts: Counts::default(),
@@ -148,11 +151,11 @@ impl Queue {
     /// The batch under way is written, or given up.
     pub(super) fn finish(&mut self, mut batch: Batch) {
         self.size -= self.under_way.take().unwrap_or_default();
-        // One long line must not be paid for ever after.
-        if batch.bytes.capacity() <= 2 * BUFFER_SIZE {
+        // One long line, or a device that was slow, must not be paid for ever after.
+        if batch.bytes.capacity() <= 2 * BUFFER_SIZE && self.spares.len() < MAX_SPARES {
             batch.bytes.clear();
             batch.ends.clear();
-            self.spare = Some(batch);
+            self.spares.push(batch);
         }
     }
 
@@ -188,7 +191,7 @@ impl Queue {
 
     fn close_batch(&mut self) {
         if !self.filling.bytes.is_empty() {
-            let next = self.spare.take().unwrap_or_else(Batch::with_capacity);
+            let next = self.spares.pop().unwrap_or_else(Batch::with_capacity);
             self.waiting.push_back(Item::Lines(std::mem::replace(&mut self.filling, next)));
         }
     }

@@ -88,8 +88,15 @@ impl<'a> Fields<'a> {
         self.on_field(trimmed, value);
     }
 
+    #[inline]
     fn on_field(&mut self, name: &[u8], value: &'a [u8]) {
         // Of most, the length alone says that they are none of these.
+        if matches!(name.len(), 4 | 14 | 17) {
+            self.on_known_field(name, value);
+        }
+    }
+
+    fn on_known_field(&mut self, name: &[u8], value: &'a [u8]) {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.hosts == 0 {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use hmac::{Hmac, Mac as _};
+use memchr::memchr2;
 use sha2::Sha256;
 
 use super::lines::split_once;
@@ -116,7 +117,7 @@ const fn is_separator(byte: &u8) -> bool {
 /// there is a colon before an at sign. Where the text behind the colon of an authority is no port, it may be a password
 /// with a slash in it, or the start of one: nothing up to the last at sign is told then.
 pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
-    if !target.contains(&b'@') && !target.contains(&b':') {
+    if memchr2(b'@', b':', target).is_none() {
         return target.into();
     }
     let mut out = Vec::with_capacity(target.len());

@@ -20,10 +20,9 @@ impl<'a> Target<'a> {
         if method == b"CONNECT" {
             return Self { host: host(target), ..Self::default() };
         }
-        let Some(rest) = after_scheme(target) else {
-            // RFC 9112, 3.2.1 and 3.2.4: origin-form and asterisk-form.
-            return Self::of_path(target);
-        };
+        // RFC 9112, 3.2.1 and 3.2.4: origin-form and asterisk-form.
+        let after_scheme = if target.starts_with(b"/") { None } else { after_scheme(target) };
+        let Some(rest) = after_scheme else { return Self::of_path(target) };
         // RFC 9112, 3.2.2: absolute-form.
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);

@@ -3,6 +3,7 @@
 //! Sans-IO: no clock, no sockets, no kernel. The caller brings events and the time, and takes what there is to say, to
 //! ask and to forget.
 
+mod deadlines;
 mod limits;
 mod table;
 mod tracked;
@@ -30,15 +31,10 @@ use crate::{
 
 pub use self::limits::Limits;
 use self::{
+    deadlines::{Deadline, Deadlines, due},
     table::{Place, Table},
     tracked::Tracked,
 };
-
-/// How long the kernel's entry of a closed connection is kept, so that stray segments do not look like a new one.
-const KEEP_CLOSED: Duration = Duration::from_secs(10);
-
-/// The share of the table that closed connections may take in the kernel: one in this many.
-const CLOSED_SHARE: usize = 4;
 
 /// How long a handshake is not confirmed before that is told: the first SYN-ACK was as good as lost.
 pub const HALF_OPEN_TOLD: Duration = Duration::from_secs(1);
@@ -98,13 +94,6 @@ pub struct Tracker {
     said: Vec<(u64, Body)>,
 }
 
-/// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
-/// phases.
-type Deadlines = BinaryHeap<Reverse<Deadline>>;
-
-/// The time, the place, and the end of the number, so that it is small: who has the place now has another one.
-type Deadline = (u64, Place, u32);
-
 /// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, and
 /// a question about another one in the kernel's table, if that is not known.
 const BESIDES: usize = size_of::<Conversation>() + 16 + size_of::<FlowKey>();
@@ -121,9 +110,6 @@ pub fn most_bytes(max_connections: u64) -> u64 {
     let (place, besides) = (size_of::<Option<Tracked>>() + INDEX, BESIDES);
     max_connections * (2 * place + besides) as u64
 }
-
-/// How many deadlines may be left over before they are cleared away, besides as many as there are connections.
-const MAX_LEFT_OVER: usize = 1024;
 
 fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -320,23 +306,6 @@ impl Tracker {
         place
     }
 
-    /// Plans the next look at a connection.
-    fn schedule(&mut self, place: Place) {
-        let Some(tracked) = self.connections.get_mut(place) else { return };
-        tracked.due = due(&self.limits, tracked);
-        let deadlines = match tracked.connection.phase() {
-            Phase::HalfOpen => &mut self.attempts,
-            Phase::Open | Phase::Closed => &mut self.deadlines,
-        };
-        deadlines.push(Reverse((tracked.due, place, tracked.number as u32)));
-        if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
-            deadlines.retain(|Reverse(deadline)| {
-                let tracked = self.connections.get(deadline.1);
-                tracked.is_some_and(|tracked| tracked.awaits(*deadline))
-            });
-        }
-    }
-
     /// Who is the client: who sent the SYN, else who does not own the traced port, else who has the higher port, for
     /// clients take theirs from the upper end (RFC 6335, 6), else who was seen first.
     fn client_is_low(&self, event: &Event<'_>) -> bool {
@@ -378,12 +347,6 @@ impl Tracker {
         self.schedule(place);
     }
 
-    /// Gives up the attempts that are too many once `more` have come.
-    fn make_room_for_attempts(&mut self, now: u64, more: u64) {
-        while self.totals.half_open + more > self.limits.max_connections as u64 && self.make_room(true, now) {
-        }
-    }
-
     fn count_phase(&mut self, phase: Phase, more: bool) {
         let count = match phase {
             Phase::HalfOpen => &mut self.totals.half_open,
@@ -404,47 +367,6 @@ impl Tracker {
         for (time, body) in self.said.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: connection.clone(), body });
-        }
-    }
-
-    /// Does what is due at `now`.
-    pub fn on_tick(&mut self, now: u64) {
-        for attempts in [true, false] {
-            while let Some(Reverse(deadline)) = self.deadlines(attempts).peek().copied() {
-                if deadline.0 > now {
-                    break;
-                }
-                self.deadlines(attempts).pop();
-                self.on_deadline(deadline, now);
-            }
-        }
-        let keep = self.limits.max_connections / CLOSED_SHARE;
-        while let Some((at, key, flow)) = self.closed.front().copied() {
-            if self.closed.len() <= keep && now < at.saturating_add(ns(KEEP_CLOSED)) {
-                break;
-            }
-            self.closed.pop_front();
-            self.forgotten.push_back(Forgotten { key, flow, looked_up: false });
-        }
-    }
-
-    fn on_deadline(&mut self, deadline: Deadline, now: u64) {
-        let place = deadline.1;
-        let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
-            return;
-        };
-        let due = due(&self.limits, tracked);
-        if due > now {
-            self.schedule(place);
-            return;
-        }
-        match tracked.connection.phase() {
-            // Quiet segments are not told, and others may have been lost: only the kernel knows what went on.
-            Phase::Open | Phase::HalfOpen => self.questions.push_back(tracked.connection.key),
-            Phase::Closed => {
-                let at = tracked.connection.closed_at;
-                self.close(place, tracked.connection.close_reason(), at);
-            }
         }
     }
 
@@ -543,47 +465,6 @@ impl Tracker {
             self.forgotten.push_back(Forgotten { key, flow, looked_up });
         }
     }
-
-    fn deadlines(&mut self, attempts: bool) -> &mut Deadlines {
-        if attempts { &mut self.attempts } else { &mut self.deadlines }
-    }
-
-    /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
-    fn make_room(&mut self, attempts: bool, now: u64) -> bool {
-        while let Some(Reverse(deadline)) = self.deadlines(attempts).pop() {
-            let place = deadline.1;
-            let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
-                continue;
-            };
-            if due(&self.limits, tracked) > tracked.due {
-                // It has shown something since: others are due before it.
-                self.schedule(place);
-                continue;
-            }
-            let reason = match tracked.connection.phase() {
-                Phase::Closed => tracked.connection.close_reason(),
-                Phase::Open | Phase::HalfOpen => {
-                    self.totals.evicted += 1;
-                    CloseReason::Evicted
-                }
-            };
-            self.close(place, reason, now);
-            return true;
-        }
-        false
-    }
-}
-
-/// When something is due for a connection, in ns.
-fn due(limits: &Limits, tracked: &Tracked) -> u64 {
-    let connection = &tracked.connection;
-    let (from, after) = match connection.phase() {
-        Phase::HalfOpen if limits.half_open && !tracked.half_open_told => (connection.first, HALF_OPEN_TOLD),
-        Phase::HalfOpen => (connection.last, limits.half_open_timeout),
-        Phase::Open => (connection.last, limits.idle_timeout),
-        Phase::Closed => (connection.closed_at, limits.close_linger),
-    };
-    from.saturating_add(ns(after))
 }
 
 #[cfg(test)]

@@ -1,27 +1,28 @@
 //! One connection: what its events say, put together.
 
+mod news;
+mod telling;
+
 use std::sync::Arc;
 
 use tracer_common::{
     event::{Hook, HttpFacts, SegmentEvent, mark},
-    flow::{FlowKey, FlowState, HalfCounters, cause, half},
-    wire::TcpFlags,
+    flow::{FlowKey, FlowState, cause, half},
 };
 
 use super::{
     analysis::Place,
-    completeness::completeness,
     conn_state::Course,
-    direction::{Direction, window_scale},
-    endpoints::{self, Endpoints},
+    direction::Direction,
+    endpoints::Endpoints,
     history::{History, News},
     known::Known,
-    purpose::{Circumstances, flags_text, purposes},
+    purpose::{Circumstances, purposes},
     untold,
 };
 use crate::{
     http::{self, Conversation, End, Quiet, Redaction},
-    record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, Said, SegmentSeen, Side, SideTotals},
+    record::{Body, Purpose, Said, Side},
 };
 
 /// Where a connection stands.
@@ -352,193 +353,6 @@ impl Connection {
         self.note_end(event, low, said);
     }
 
-    /// SYN and SYN-ACK: when, and how often again.
-    fn note_handshake(&mut self, event: &SegmentEvent, low: bool) {
-        let time = event.header.time;
-        if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
-            return;
-        }
-        self.directions[usize::from(!low)].window_scale = window_scale(event);
-        let repeated = event.causes & cause::REPEATED != 0;
-        let answer = event.causes & cause::SYN_ACK != 0;
-        if !self.has_syn() {
-            // Until now it was a guess who is the client.
-            self.turn(low != answer);
-        }
-        if repeated {
-            *if answer { &mut self.syn_ack_retransmits } else { &mut self.syn_retransmits } += 1;
-        } else if answer {
-            self.syn_ack_at = Some(time).into();
-            self.syn_ack_ns = self.syn_at.get().map(|syn| time.saturating_sub(syn)).into();
-        } else {
-            self.syn_at = self.syn_at.get().or(Some(time)).into();
-        }
-    }
-
-    /// What Zeek's history says of a segment besides its control bits; `zero_windows` were known before.
-    fn note_history(&mut self, event: &SegmentEvent, low: bool, zero_windows: u64, news: &mut News) {
-        let (time, own, other) = (event.header.time, usize::from(!low), usize::from(low));
-        if self.course.heeds_window(low) {
-            let quiet = self.directions[own].zero_windows().saturating_sub(zero_windows);
-            let closing = event.window == 0
-                && event.flags & (TcpFlags::SYN | TcpFlags::FIN) != 0
-                && event.flags & TcpFlags::RST == 0;
-            self.history.logarithmic(news, low, b'W', quiet + u64::from(closing), time);
-        }
-        if event.causes & cause::NO_NEWS != 0 && !self.course.has_reset(low) {
-            self.history.logarithmic(news, low, b'T', 1, time);
-        }
-        if event.flags & TcpFlags::ACK != 0 {
-            let unseen = self.directions[other].note_acked(event.ack);
-            if self.course.is_clean() {
-                self.history.logarithmic(news, !low, b'G', unseen, time);
-            }
-        }
-    }
-
-    /// What Zeek makes of the control bits: of those of `event`, and before it of those `new` ones whose own event was lost.
-    fn note_flags(&mut self, low: bool, new: u32, event: Option<&SegmentEvent>, time: u64, news: &mut News) {
-        let told = event.map_or(0, |event| event.flags);
-        let direction = &self.directions[usize::from(!low)];
-        let (base, end) = (direction.base(), direction.end());
-        let is_client = low == self.client_is_low;
-        let is_lost = |flag: u32, bit: u8| new & flag != 0 && told & bit == 0;
-        if is_lost(half::SYN, TcpFlags::SYN) {
-            let bits = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
-            let mut first = News::default();
-            self.history.on_flags(&mut first, low, TcpFlags(bits), (base, base), self.first);
-            self.history.add_first(first);
-            self.course.on_segment(low, is_client, TcpFlags(bits), 0);
-        }
-        for (flag, bits) in [(half::FIN, TcpFlags::FIN), (half::RST, TcpFlags::RST)] {
-            if is_lost(flag, bits) {
-                self.history.on_flags(news, low, TcpFlags(bits), (end, end), time);
-                self.course.on_segment(low, is_client, TcpFlags(bits), 0);
-            }
-        }
-        if let Some(event) = event {
-            let seq = event.payload_seq();
-            let numbers = (seq, seq.add(event.payload_len));
-            self.history.on_flags(news, low, TcpFlags(event.flags), numbers, time);
-            self.course.on_segment(low, is_client, TcpFlags(event.flags), event.payload_len);
-        }
-    }
-
-    /// Takes in what both directions have shown, and advances the endpoints by what is new in it. Also right when events
-    /// were lost in between. `event` is the segment that brought the news, if one did.
-    fn take_counters(
-        &mut self,
-        halves: &[HalfCounters; 2],
-        event: Option<&SegmentEvent>,
-        letters: &mut News,
-    ) {
-        let had_started = self.directions.each_ref().map(|direction| direction.flags() & half::STARTED != 0);
-        let mut news = [0; 2];
-        for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
-            *news = direction.take(told);
-        }
-        let sender = event.map(|event| event.header.from_low != 0);
-        let time = event.map_or(self.last, |event| event.header.time);
-        // What the sender shows comes first.
-        let first = sender.unwrap_or(true);
-        let order = [first, !first];
-        let causes = |low| event.filter(|_| sender == Some(low)).map_or(0, |event| event.causes);
-        self.ends.on_news(order.map(|low| {
-            let index = usize::from(!low);
-            // A SYN that was overtaken changes nothing any more.
-            let flags = if had_started[index] { news[index] & !half::SYN } else { news[index] };
-            let fresh_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
-            endpoints::News {
-                side: self.side(low),
-                flags,
-                answers: fresh_syn_ack || causes(low) & cause::SYN_ACK != 0,
-                syn_acked: self.directions[1 - index].flags() & half::ACKED_SYN != 0,
-            }
-        }));
-        for low in order {
-            let index = usize::from(!low);
-            let (side, new, now) = (self.side(low), news[index], causes(low));
-            self.note_flags(low, new, event.filter(|_| sender == Some(low)), time, letters);
-            for (letter, at) in [(b'A', halves[index].first_ack_ns), (b'D', halves[index].first_data_ns)] {
-                if at != 0 {
-                    self.history.once(letters, low, letter, at);
-                }
-            }
-            if now & cause::RST != 0 || event.is_none() && new & half::RESET != 0 {
-                let peer = &self.directions[1 - index];
-                // A RST out of nothing ends nothing that is known.
-                let is_known = self.directions[index].flags() & half::STARTED != 0;
-                if is_known && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
-                    self.ends.on_reset(side);
-                }
-            }
-        }
-    }
-
-    fn tell_change(&self, previous: &Endpoints, time: u64, said: &mut Said) {
-        if self.wanted.states
-            && let Some(change) = self.ends.change_since(previous)
-        {
-            said.push((time, Body::State(change)));
-        }
-    }
-
-    /// `confirmed` by the segment at `time`; it may also have been opened by one that was not told.
-    fn tell_opened(&mut self, confirmed: bool, time: u64, said: &mut Said) {
-        if self.opened || !self.ends.are_open() {
-            return;
-        }
-        self.opened = true;
-        let midstream = !self.has_syn();
-        let answered = self.syn_ack_at.get().filter(|_| confirmed);
-        self.ack_ns = answered.map(|at| time.saturating_sub(at)).into();
-        let body = Body::Opened(Opened {
-            syn_ack_ns: self.syn_ack_ns.get(),
-            ack_ns: self.ack_ns.get(),
-            syn_retransmits: self.syn_retransmits,
-            syn_ack_retransmits: self.syn_ack_retransmits,
-            midstream,
-        });
-        said.push((time, body));
-    }
-
-    /// How long the server was in SYN-RECEIVED, as far as the wire shows it: until the confirmation, or at least until the
-    /// last segment. Not known where the SYN-ACK or the confirmation was not seen.
-    fn syn_received_ns(&self) -> Option<u64> {
-        let answered = self.syn_ack_at.get()?;
-        if self.opened { self.ack_ns.get() } else { Some(self.last.saturating_sub(answered)) }
-    }
-
-    /// What there is to say at `now` about a handshake that is not confirmed.
-    #[must_use]
-    pub fn half_open(&self, now: u64) -> HalfOpen {
-        HalfOpen {
-            since_ns: now.saturating_sub(self.first),
-            syn_received_ns: self.syn_ack_at.get().map(|at| now.saturating_sub(at)),
-            syn_retransmits: self.syn_retransmits,
-            syn_ack_retransmits: self.syn_ack_retransmits,
-        }
-    }
-
-    fn segment_seen(&self, event: &SegmentEvent, sender: Side, purposes: Vec<Purpose>) -> SegmentSeen {
-        let own = self.direction(sender);
-        let other = self.direction(sender.other());
-        let scale = if event.flags & TcpFlags::SYN == 0 { own.window_scale.unwrap_or(0) } else { 0 };
-        let acknowledges = event.flags & TcpFlags::ACK != 0 && other.flags() & half::STARTED != 0;
-        SegmentSeen {
-            sender,
-            since_start_ns: event.header.time.saturating_sub(self.first),
-            flags: flags_text(event.flags),
-            seq: own.relative(event.seq),
-            ack: acknowledges.then(|| other.relative(event.ack)),
-            len: event.payload_len,
-            window: u64::from(event.window) << scale,
-            purposes,
-            client_state: self.ends.state(Side::Client),
-            server_state: self.ends.state(Side::Server),
-        }
-    }
-
     /// FIN, RST, and both sides closed: what that means for the exchanges.
     fn note_end(&mut self, event: &SegmentEvent, low: bool, said: &mut Said) {
         let time = event.header.time;
@@ -587,86 +401,6 @@ impl Connection {
         self.tell_opened(false, now, said);
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = self.last;
-        }
-    }
-
-    /// The connection is over for `reason`, at `now`: what is pending, and then the record of its end.
-    pub fn close(&mut self, reason: CloseReason, now: u64, said: &mut Said) {
-        let end = match reason {
-            CloseReason::Fin => End::Closed,
-            CloseReason::Reset | CloseReason::Refused => End::Reset,
-            CloseReason::Unanswered
-            | CloseReason::HalfOpenTimeout
-            | CloseReason::IdleTimeout
-            | CloseReason::Evicted => End::NotObserved,
-            CloseReason::EndOfCapture => End::ObservationOver,
-        };
-        if let Some(carried) = &mut self.carried {
-            said.append(&mut carried.held);
-        }
-        self.finish_http(end, now, said);
-        said.push((now, Body::Closed(Box::new(self.closed(reason)))));
-    }
-
-    /// Why it is over although it was not seen to close: of the last acknowledgments one was missed, or of all of it nothing
-    /// but RSTs was seen.
-    #[must_use]
-    pub fn ended(&self) -> Option<CloseReason> {
-        let all = |bits| self.directions.iter().all(|direction| direction.flags() & bits != 0);
-        let any = |bits| self.directions.iter().any(|direction| direction.flags() & bits != 0);
-        if all(half::FIN) {
-            Some(CloseReason::Fin)
-        } else {
-            (any(half::RST) && !any(half::STARTED)).then_some(CloseReason::Reset)
-        }
-    }
-
-    /// Why it is over, if it closed by itself.
-    #[must_use]
-    pub fn close_reason(&self) -> CloseReason {
-        let server_silent = self.direction(Side::Server).flags() & half::SYN == 0;
-        match self.phase() {
-            Phase::Closed if self.ends.reset_by.is_none() => CloseReason::Fin,
-            Phase::Closed if self.ends.reset_by == Some(Side::Server) && self.has_syn() && server_silent => {
-                CloseReason::Refused
-            }
-            Phase::Closed => CloseReason::Reset,
-            phase @ (Phase::Open | Phase::HalfOpen) => self.ended().unwrap_or(match phase {
-                Phase::Open | Phase::Closed => CloseReason::IdleTimeout,
-                Phase::HalfOpen if server_silent => CloseReason::Unanswered,
-                Phase::HalfOpen => CloseReason::HalfOpenTimeout,
-            }),
-        }
-    }
-
-    fn closed(&self, reason: CloseReason) -> Closed {
-        let (client, server) = (self.direction(Side::Client), self.direction(Side::Server));
-        let empty = client.stream_bytes() == 0 && server.stream_bytes() == 0;
-        let packets = client.packets() + server.packets();
-        let verified = |totals: SideTotals| SideTotals {
-            checksum_errors: totals.checksum_errors.filter(|_| self.captured),
-            ..totals
-        };
-        Closed {
-            conn_state: self.course.conn_state(self.client_is_low, empty),
-            history: self.history.text(self.client_is_low),
-            completeness: completeness(client.flags(), server.flags(), packets),
-            reason,
-            initiator: match reason {
-                CloseReason::Reset | CloseReason::Refused => self.ends.reset_by,
-                CloseReason::Fin => self.ends.fin_by,
-                CloseReason::Unanswered
-                | CloseReason::HalfOpenTimeout
-                | CloseReason::IdleTimeout
-                | CloseReason::Evicted
-                | CloseReason::EndOfCapture => None,
-            },
-            duration_ns: self.last.saturating_sub(self.first),
-            syn_received_ns: self.syn_received_ns(),
-            client: verified(client.side_totals(server)),
-            server: verified(server.side_totals(client)),
-            exchanges: self.exchanges(),
-            events_lost: client.lost() + server.lost(),
         }
     }
 }

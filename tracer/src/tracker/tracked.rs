@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracer_common::wire::{Encapsulations, address};
 
-use super::Deadline;
+use super::deadlines::Deadline;
 use crate::{
     record::{self, ConnectionId},
     tcp::Connection,

@@ -94,9 +94,9 @@ pub struct Tracker {
     said: Vec<(u64, Body)>,
 }
 
-/// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, and
-/// a question about another one in the kernel's table, if that is not known.
-const BESIDES: usize = size_of::<Conversation>() + 16 + size_of::<FlowKey>();
+/// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, its
+/// troubles, and a question about another one in the kernel's table, if that is not known.
+const BESIDES: usize = size_of::<Conversation>() + 16 + Connection::BESIDES + size_of::<FlowKey>();
 /// What else there is for each place: two deadlines, a place in the index and one among the free ones, a question,
 /// a name to forget.
 const INDEX: usize = 2 * size_of::<Deadline>()

@@ -46,7 +46,12 @@ fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u3
         for bytes in &events {
             let mut event = Event::from_bytes(bytes).expect("an event");
             match &mut event {
-                Event::Segment(segment) => rename(&mut segment.header, number),
+                Event::Segment(segment) => {
+                    rename(&mut segment.header, number);
+                    // Trouble on both sides of each connection.
+                    let troubled = u32::from(plan.confirmed);
+                    segment.halves.iter_mut().for_each(|half| half.duplicate_acks = troubled);
+                }
                 Event::Http(facts, _) => rename(&mut facts.header, number),
             }
             tracker.on_event(&event);

@@ -13,9 +13,9 @@ use tracer_common::{
 use super::{
     analysis::Place,
     conn_state::Course,
-    direction::Direction,
+    direction::{self, Direction},
     endpoints::Endpoints,
-    history::{History, News},
+    history::{self, History, Letters},
     known::Known,
     purpose::{Circumstances, purposes},
     untold,
@@ -123,6 +123,9 @@ impl Carried {
 const MAX_HELD: usize = 256;
 
 impl Connection {
+    /// The most that is allocated for one besides its place, its messages and its gaps: each piece with what the allocator adds.
+    pub const BESIDES: usize = 2 * (direction::BESIDES + 16) + history::BESIDES + 2 * 16;
+
     /// A connection first seen at `time`.
     #[must_use]
     pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64, wanted: Arc<Wanted>) -> Self {
@@ -334,10 +337,10 @@ impl Connection {
             let lost = event.halves[usize::from(!low)].lost;
             self.note_lost(low, lost);
         }
-        let mut news = News::default();
-        self.take_counters(&event.halves, Some(event), &mut news);
-        self.note_history(event, low, zero_windows, &mut news);
-        self.history.add(news, time);
+        let mut letters = Letters::default();
+        self.take_counters(&event.halves, Some(event), &mut letters);
+        self.note_history(event, low, zero_windows, &mut letters);
+        self.history.add(letters, time);
         self.directions[usize::from(!low)].window = event.window;
         let mut carried = self.carried.take().map(|carried| *carried).unwrap_or_default();
         if self.wanted.segments && is_told {
@@ -394,9 +397,9 @@ impl Connection {
         }
         let previous = self.ends.clone();
         self.last = flow.halves.iter().fold(self.last, |last, half| last.max(half.last_ns));
-        let mut news = News::default();
-        self.take_counters(&halves, None, &mut news);
-        self.history.add(news, self.last);
+        let mut letters = Letters::default();
+        self.take_counters(&halves, None, &mut letters);
+        self.history.add(letters, self.last);
         self.tell_change(&previous, now, said);
         self.tell_opened(false, now, said);
         if self.phase() == Phase::Closed && self.closed_at == 0 {

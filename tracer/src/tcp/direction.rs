@@ -66,6 +66,9 @@ struct Before {
     flags: u32,
 }
 
+/// What a direction may take besides its place and its gaps.
+pub(super) const BESIDES: usize = size_of::<Trouble>();
+
 /// The causes of a segment that are trouble.
 const TROUBLE: u32 = cause::BAD_CHECKSUM
     | cause::WINDOW_PROBE

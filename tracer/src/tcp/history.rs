@@ -23,7 +23,7 @@ impl Letter {
 
 /// The letters that one event brings, in any order.
 #[derive(Debug, Default)]
-pub(super) struct News(SmallVec<[Letter; 4]>);
+pub(super) struct Letters(SmallVec<[Letter; 4]>);
 
 /// What most connections never have, of one side.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,9 @@ struct Rare {
     /// How often T, W and G came about.
     counts: [u32; 3],
 }
+
+/// What a history may take besides its place.
+pub(super) const BESIDES: usize = size_of::<[Rare; 2]>() + MAX_LETTERS;
 
 /// The letters that each side has once at most: their places are bits of `shown`.
 const ONCE: [u8; 4] = *b"ADIQ";
@@ -79,7 +82,7 @@ impl History {
     /// A segment of its own kind: the letters for SYN, FIN and RST. `end` is the number after its payload.
     pub(super) fn on_flags(
         &mut self,
-        news: &mut News,
+        news: &mut Letters,
         from_low: bool,
         flags: TcpFlags,
         (seq, end): (Seq, Seq),
@@ -117,7 +120,7 @@ impl History {
     }
 
     /// Something that is told once for each side.
-    pub(super) fn once(&mut self, news: &mut News, from_low: bool, letter: u8, time: u64) {
+    pub(super) fn once(&mut self, news: &mut Letters, from_low: bool, letter: u8, time: u64) {
         let bit = ONCE.iter().position(|one| *one == letter).map_or(0, |place| 1 << place);
         let shown = &mut self.shown[usize::from(!from_low)];
         if *shown & bit == 0 {
@@ -127,7 +130,14 @@ impl History {
     }
 
     /// Something that came about `more` times: told at the first, tenth, hundredth … time.
-    pub(super) fn logarithmic(&mut self, news: &mut News, from_low: bool, letter: u8, more: u64, time: u64) {
+    pub(super) fn logarithmic(
+        &mut self,
+        news: &mut Letters,
+        from_low: bool,
+        letter: u8,
+        more: u64,
+        time: u64,
+    ) {
         if more == 0 {
             return;
         }
@@ -145,14 +155,14 @@ impl History {
     }
 
     /// Takes in what an event at `time` brought: first what quiet segments before it have shown, then its own letters.
-    pub(super) fn add(&mut self, mut news: News, time: u64) {
+    pub(super) fn add(&mut self, mut news: Letters, time: u64) {
         news.0.sort_by_key(|letter| (letter.time == time, letter.time, place(letter.letter)));
         let room = MAX_LETTERS.saturating_sub(self.letters.len());
         self.letters.extend(news.0.into_iter().take(room).map(Letter::cased));
     }
 
     /// Takes in a SYN (or SYN-ACK) that was before all that is known.
-    pub(super) fn add_first(&mut self, news: News) {
+    pub(super) fn add_first(&mut self, news: Letters) {
         for letter in news.0 {
             if self.letters.len() < MAX_LETTERS {
                 let is_before = |known: &&u8| place(known.to_ascii_uppercase()) < place(letter.letter);
@@ -206,7 +216,7 @@ mod tests {
         for (what, segments, text) in rows {
             let mut history = History::default();
             for (time, (low, flags, seq)) in segments.iter().enumerate() {
-                let mut news = News::default();
+                let mut news = Letters::default();
                 history.on_flags(&mut news, *low, TcpFlags(*flags), (Seq(*seq), Seq(*seq)), time as u64);
                 history.add(news, time as u64);
             }
@@ -219,7 +229,7 @@ mod tests {
         let letters = |each: &[u64]| {
             let mut history = History::default();
             for (time, more) in (1..).zip(each) {
-                let mut news = News::default();
+                let mut news = Letters::default();
                 history.logarithmic(&mut news, true, b'T', *more, time);
                 history.add(news, time);
             }
@@ -240,7 +250,7 @@ mod tests {
                 from_low: letter.is_ascii_uppercase(),
                 letter: letter.to_ascii_uppercase(),
             };
-            history.add(News(letters.iter().map(letter).collect()), *time);
+            history.add(Letters(letters.iter().map(letter).collect()), *time);
         }
         history
     }
@@ -264,7 +274,7 @@ mod tests {
     fn a_handshake_that_was_not_told_comes_first() {
         let mut history = history(&[(5, &[(b'A', 5)]), (9, &[(b'F', 9)])]);
         for (low, flags) in [(false, S | A), (true, S)] {
-            let mut news = News::default();
+            let mut news = Letters::default();
             history.on_flags(&mut news, low, TcpFlags(flags), (Seq(1), Seq(1)), 1);
             history.add_first(news);
         }
@@ -275,7 +285,7 @@ mod tests {
     fn a_flood_of_letters_is_cut() {
         let mut history = History::default();
         for number in 0..1000 {
-            let mut news = News::default();
+            let mut news = Letters::default();
             history.on_flags(&mut news, true, TcpFlags(R), (Seq(number), Seq(number)), 1);
             history.add(news, 1);
         }

@@ -9,8 +9,15 @@ use crate::{record::CloseReason, tcp::Phase};
 /// phases.
 pub(super) type Deadlines = BinaryHeap<Reverse<Deadline>>;
 
-/// The time, the place, and the end of the number, so that it is small: who has the place now has another one.
-pub(super) type Deadline = (u64, Place, u32);
+/// When something may be due, for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deadline {
+    /// The time, in ns; first, for it gives the order.
+    pub(super) due: u64,
+    pub(super) place: Place,
+    /// The end of the number, so that it is small: who has the place later has another one.
+    pub(super) number: u32,
+}
 
 /// How long the kernel's entry of a closed connection is kept, so that stray segments do not look like a new one.
 const KEEP_CLOSED: Duration = Duration::from_secs(10);
@@ -30,10 +37,11 @@ impl Tracker {
             Phase::HalfOpen => &mut self.attempts,
             Phase::Open | Phase::Closed => &mut self.deadlines,
         };
-        deadlines.push(Reverse((tracked.due, place, tracked.number as u32)));
+        let number = tracked.number as u32;
+        deadlines.push(Reverse(Deadline { due: tracked.due, place, number }));
         if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
             deadlines.retain(|Reverse(deadline)| {
-                let tracked = self.connections.get(deadline.1);
+                let tracked = self.connections.get(deadline.place);
                 tracked.is_some_and(|tracked| tracked.awaits(*deadline))
             });
         }
@@ -49,7 +57,7 @@ impl Tracker {
     pub fn on_tick(&mut self, now: u64) {
         for attempts in [true, false] {
             while let Some(Reverse(deadline)) = self.deadlines(attempts).peek().copied() {
-                if deadline.0 > now {
+                if deadline.due > now {
                     break;
                 }
                 self.deadlines(attempts).pop();
@@ -67,7 +75,7 @@ impl Tracker {
     }
 
     fn on_deadline(&mut self, deadline: Deadline, now: u64) {
-        let place = deadline.1;
+        let place = deadline.place;
         let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
             return;
         };
@@ -93,7 +101,7 @@ impl Tracker {
     /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
     pub(super) fn make_room(&mut self, attempts: bool, now: u64) -> bool {
         while let Some(Reverse(deadline)) = self.deadlines(attempts).pop() {
-            let place = deadline.1;
+            let place = deadline.place;
             let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
                 continue;
             };

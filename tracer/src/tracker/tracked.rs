@@ -31,8 +31,8 @@ pub(super) struct Tracked {
 
 impl Tracked {
     /// Whether this is the deadline that counts.
-    pub(super) const fn awaits(&self, (due, _, number): Deadline) -> bool {
-        self.due == due && self.number as u32 == number
+    pub(super) const fn awaits(&self, deadline: Deadline) -> bool {
+        self.due == deadline.due && self.number as u32 == deadline.number
     }
 
     /// Notes what is kept of its messages.

@@ -7,7 +7,7 @@ use tracer_common::{
 };
 
 use super::{
-    super::{direction::window_scale, endpoints, history::News},
+    super::{direction::window_scale, endpoints, history::Letters},
     Connection,
 };
 
@@ -41,7 +41,7 @@ impl Connection {
         event: &SegmentEvent,
         low: bool,
         zero_windows: u64,
-        news: &mut News,
+        letters: &mut Letters,
     ) {
         let (time, own, other) = (event.header.time, usize::from(!low), usize::from(low));
         if self.course.heeds_window(low) {
@@ -49,21 +49,28 @@ impl Connection {
             let closing = event.window == 0
                 && event.flags & (TcpFlags::SYN | TcpFlags::FIN) != 0
                 && event.flags & TcpFlags::RST == 0;
-            self.history.logarithmic(news, low, b'W', quiet + u64::from(closing), time);
+            self.history.logarithmic(letters, low, b'W', quiet + u64::from(closing), time);
         }
         if event.causes & cause::NO_NEWS != 0 && !self.course.has_reset(low) {
-            self.history.logarithmic(news, low, b'T', 1, time);
+            self.history.logarithmic(letters, low, b'T', 1, time);
         }
         if event.flags & TcpFlags::ACK != 0 {
             let unseen = self.directions[other].note_acked(event.ack);
             if self.course.is_clean() {
-                self.history.logarithmic(news, !low, b'G', unseen, time);
+                self.history.logarithmic(letters, !low, b'G', unseen, time);
             }
         }
     }
 
     /// What Zeek makes of the control bits: of those of `event`, and before it of those `new` ones whose own event was lost.
-    fn note_flags(&mut self, low: bool, new: u32, event: Option<&SegmentEvent>, time: u64, news: &mut News) {
+    fn note_flags(
+        &mut self,
+        low: bool,
+        new: u32,
+        event: Option<&SegmentEvent>,
+        time: u64,
+        letters: &mut Letters,
+    ) {
         let told = event.map_or(0, |event| event.flags);
         let direction = &self.directions[usize::from(!low)];
         let (base, end) = (direction.base(), direction.end());
@@ -71,21 +78,21 @@ impl Connection {
         let is_lost = |flag: u32, bit: u8| new & flag != 0 && told & bit == 0;
         if is_lost(half::SYN, TcpFlags::SYN) {
             let bits = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
-            let mut first = News::default();
+            let mut first = Letters::default();
             self.history.on_flags(&mut first, low, TcpFlags(bits), (base, base), self.first);
             self.history.add_first(first);
             self.course.on_segment(low, is_client, TcpFlags(bits), 0);
         }
         for (flag, bits) in [(half::FIN, TcpFlags::FIN), (half::RST, TcpFlags::RST)] {
             if is_lost(flag, bits) {
-                self.history.on_flags(news, low, TcpFlags(bits), (end, end), time);
+                self.history.on_flags(letters, low, TcpFlags(bits), (end, end), time);
                 self.course.on_segment(low, is_client, TcpFlags(bits), 0);
             }
         }
         if let Some(event) = event {
             let seq = event.payload_seq();
             let numbers = (seq, seq.add(event.payload_len));
-            self.history.on_flags(news, low, TcpFlags(event.flags), numbers, time);
+            self.history.on_flags(letters, low, TcpFlags(event.flags), numbers, time);
             self.course.on_segment(low, is_client, TcpFlags(event.flags), event.payload_len);
         }
     }
@@ -96,7 +103,7 @@ impl Connection {
         &mut self,
         halves: &[HalfCounters; 2],
         event: Option<&SegmentEvent>,
-        letters: &mut News,
+        letters: &mut Letters,
     ) {
         let had_started = self.directions.each_ref().map(|direction| direction.flags() & half::STARTED != 0);
         let mut news = [0; 2];

@@ -16,43 +16,56 @@ impl Event<'_> {
     /// Appends the bytes that [`Event::from_bytes`] decodes to this event: in the order and with the sizes of the
     /// structures, as they lie in memory.
     pub fn encode(&self, into: &mut impl Extend<u8>) {
-        let mut writer = Writer(into);
         match self {
-            Self::Segment(event) => writer.segment(event),
-            Self::Http(facts, bytes) => {
-                writer.http(facts);
-                writer.put(*bytes);
+            Self::Segment(event) => {
+                let mut bytes = [0; size_of::<SegmentEvent>()];
+                Writer(&mut bytes).segment(event);
+                into.extend(bytes);
+            }
+            Self::Http(facts, payload) => {
+                let mut bytes = [0; size_of::<HttpFacts>()];
+                Writer(&mut bytes).http(facts);
+                into.extend(bytes);
+                into.extend(payload.iter().copied());
             }
         }
     }
 }
 
-/// Appends fields; what [`super::Reader`] takes off again.
-struct Writer<'a, E>(&'a mut E);
+/// Writes fields where there is room for all of them; what [`super::Reader`] takes off again.
+struct Writer<'a>(&'a mut [u8]);
 
-impl<E: Extend<u8>> Writer<'_, E> {
-    fn put(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.extend(bytes.as_ref().iter().copied());
+impl Writer<'_> {
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some((place, rest)) = core::mem::take(&mut self.0).split_first_chunk_mut() {
+            *place = bytes;
+            self.0 = rest;
+        }
     }
 
+    #[inline(always)]
     fn u16(&mut self, number: u16) {
         self.put(number.to_ne_bytes());
     }
 
+    #[inline(always)]
     fn u32(&mut self, number: u32) {
         self.put(number.to_ne_bytes());
     }
 
+    #[inline(always)]
     fn u64(&mut self, number: u64) {
         self.put(number.to_ne_bytes());
     }
 
+    #[inline(always)]
     fn header(&mut self, header: &EventHeader) {
         self.put([header.kind, header.hook, header.from_low, header.padding]);
         self.u32(header.interface);
         self.u64(header.time);
         self.u64(header.flow);
-        for word in header.key.low.iter().chain(&header.key.high) {
+        for word in [header.key.low, header.key.high].as_flattened() {
             self.u32(*word);
         }
         self.u16(header.key.low_port);
@@ -60,17 +73,23 @@ impl<E: Extend<u8>> Writer<'_, E> {
         self.u32(header.lost);
     }
 
+    #[inline(always)]
     fn counters(&mut self, half: &HalfCounters) {
-        let totals = [half.packets, half.bytes, half.stream_end];
-        for number in totals.into_iter().chain([half.first_ack_ns, half.first_data_ns, half.syn_ns]) {
-            self.u64(number);
-        }
-        for number in [half.base.0, half.ack.0, half.duplicate_acks, half.zero_windows, half.lost, half.flags]
-        {
-            self.u32(number);
-        }
+        self.u64(half.packets);
+        self.u64(half.bytes);
+        self.u64(half.stream_end);
+        self.u64(half.first_ack_ns);
+        self.u64(half.first_data_ns);
+        self.u64(half.syn_ns);
+        self.u32(half.base.0);
+        self.u32(half.ack.0);
+        self.u32(half.duplicate_acks);
+        self.u32(half.zero_windows);
+        self.u32(half.lost);
+        self.u32(half.flags);
     }
 
+    #[inline(always)]
     fn segment(&mut self, event: &SegmentEvent) {
         self.header(&event.header);
         self.u32(event.causes);
@@ -88,6 +107,7 @@ impl<E: Extend<u8>> Writer<'_, E> {
         self.u32(event.padding);
     }
 
+    #[inline(always)]
     fn http(&mut self, facts: &HttpFacts) {
         self.header(&facts.header);
         self.u64(facts.offset);

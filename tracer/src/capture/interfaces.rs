@@ -1,5 +1,7 @@
 //! The interfaces that a capture was made on, and what they say of its frames.
 
+use std::ops::Range;
+
 use pcap_parser::{
     InterfaceDescriptionBlock, PcapBlockOwned, PcapHeader, pcapng::Block, traits::PcapNGPacketBlock as _,
 };
@@ -7,7 +9,7 @@ use pcap_parser::{
 use super::Captured;
 
 /// Nanoseconds in a second.
-const SECOND: u128 = 1_000_000_000;
+const SECOND: u64 = 1_000_000_000;
 
 /// One interface.
 #[derive(Clone, Debug)]
@@ -20,7 +22,7 @@ pub(super) struct Interface {
     /// Units of time in a second.
     resolution: u128,
     /// Nanoseconds in a unit, if that is a whole number: then nothing need be divided for each frame.
-    unit: Option<u128>,
+    unit: Option<u64>,
     /// Seconds to add.
     offset: i64,
 }
@@ -37,7 +39,7 @@ pub(super) struct Interfaces {
 impl Interface {
     /// The only one of a pcap file.
     pub(super) fn of_pcap(header: &PcapHeader) -> Self {
-        let resolution = if header.is_nanosecond_precision() { SECOND } else { 1_000_000 };
+        let resolution = if header.is_nanosecond_precision() { SECOND.into() } else { 1_000_000 };
         // The upper bits tell of frame check sequences.
         let link = header.network.0 & 0xffff;
         Self {
@@ -48,6 +50,16 @@ impl Interface {
             unit: unit(resolution),
             offset: i64::from(header.thiszone),
         }
+    }
+
+    /// So many seconds and units since the Unix epoch, in ns; not 0, which means "not seen" everywhere else.
+    fn time(&self, seconds: u32, ticks: u64) -> Option<u64> {
+        let since = match self.unit.and_then(|unit| ticks.checked_mul(unit)) {
+            Some(since) => i128::from(since),
+            None => i128::try_from(u128::from(ticks) * u128::from(SECOND) / self.resolution).ok()?,
+        };
+        let time = since + (i128::from(seconds) + i128::from(self.offset)) * i128::from(SECOND);
+        Some(u64::try_from(time).unwrap_or(0).max(1))
     }
 }
 
@@ -75,55 +87,56 @@ impl Interfaces {
         });
     }
 
-    /// The frame in a block, if it holds one and its interface is known.
-    pub(super) fn frame<'a>(&'a self, block: PcapBlockOwned<'a>) -> Option<Captured<'a>> {
-        match block {
+    /// What a block says of the frame in it, if it holds one and its interface is known. `start` is where the bytes
+    /// that are not read yet lie.
+    pub(super) fn find(&self, block: &PcapBlockOwned<'_>, start: usize) -> Option<Found> {
+        let (interface, (seconds, ticks), wire_len, bytes) = match block {
             PcapBlockOwned::Legacy(block) => {
-                let interface = self.section.first()?;
-                let ticks = u128::from(block.ts_sec) * interface.resolution + u128::from(block.ts_usec);
-                self.captured(0, ticks, block.origlen, block.data)
+                (0, (block.ts_sec, u64::from(block.ts_usec)), block.origlen, block.data)
             }
             PcapBlockOwned::NG(Block::EnhancedPacket(block)) => {
-                let ticks = u128::from(block.ts_high) << 32 | u128::from(block.ts_low);
+                let ticks = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
                 let bytes = block.data.get(..block.caplen as usize).unwrap_or(block.data);
-                self.captured(block.if_id, ticks, block.origlen, bytes)
+                (block.if_id, (0, ticks), block.origlen, bytes)
             }
             PcapBlockOwned::NG(Block::SimplePacket(block)) => {
                 // It has no time, and says nothing of its captured length but by the interface's limit.
                 let snaplen = self.section.first()?.snaplen;
                 let limit = if snaplen == 0 { usize::MAX } else { snaplen };
                 let len = limit.min(block.orig_len() as usize);
-                let bytes = block.data.get(..len).unwrap_or(block.data);
-                self.captured(0, 0, block.origlen, bytes)
+                (0, (0, 0), block.origlen, block.data.get(..len).unwrap_or(block.data))
             }
-            PcapBlockOwned::NG(_) | PcapBlockOwned::LegacyHeader(_) => None,
-        }
+            PcapBlockOwned::NG(_) | PcapBlockOwned::LegacyHeader(_) => return None,
+        };
+        let time = self.section.get(interface as usize)?.time(seconds, ticks)?;
+        let start = bytes.as_ptr().addr().checked_sub(start)?;
+        Some(Found { time, interface, wire_len, bytes: start..start + bytes.len() })
     }
 
-    fn captured<'a>(
-        &'a self,
-        index: u32,
-        ticks: u128,
-        wire_len: u32,
-        bytes: &'a [u8],
-    ) -> Option<Captured<'a>> {
-        let interface = self.section.get(index as usize)?;
-        let since = match interface.unit {
-            Some(unit) => ticks * unit,
-            None => ticks * SECOND / interface.resolution,
-        };
-        let since = i128::try_from(since).ok()?;
-        let time = since + i128::from(interface.offset) * SECOND.cast_signed();
+    /// The frame that was found in `data`, the bytes that are not read yet.
+    pub(super) fn frame<'a>(&'a self, found: &Found, data: &'a [u8]) -> Option<Captured<'a>> {
+        let interface = self.section.get(found.interface as usize)?;
+        let bytes = data.get(found.bytes.clone())?;
         Some(Captured {
-            // Zero means "not seen" everywhere else.
-            time: u64::try_from(time).unwrap_or(0).max(1),
-            interface: self.before + index + 1,
+            time: found.time,
+            interface: self.before + found.interface + 1,
             name: interface.name.as_deref(),
             link: interface.link,
-            wire_len: (wire_len as usize).max(bytes.len()),
+            wire_len: (found.wire_len as usize).max(bytes.len()),
             bytes,
         })
     }
+}
+
+/// A frame in a block: as the block does not outlive its reading, where it lies.
+pub(super) struct Found {
+    /// In ns since the Unix epoch; not 0.
+    time: u64,
+    /// Number in the section, from 0.
+    interface: u32,
+    wire_len: u32,
+    /// From the first byte that is not read yet.
+    bytes: Range<usize>,
 }
 
 /// Units in a second, from the option if_tsresol: a power of ten, or of two with the highest bit set.
@@ -133,7 +146,8 @@ fn resolution(option: u8) -> u128 {
     units.unwrap_or(1_000_000)
 }
 
-fn unit(resolution: u128) -> Option<u128> {
+fn unit(resolution: u128) -> Option<u64> {
+    let resolution = u64::try_from(resolution).ok()?;
     SECOND.is_multiple_of(resolution).then(|| SECOND / resolution)
 }
 

@@ -17,7 +17,7 @@ use pcap_parser::{
 pub use self::{error::CaptureError, input::Interrupt, link::strip};
 use self::{
     input::Input,
-    interfaces::{Interface, Interfaces},
+    interfaces::{Found, Interface, Interfaces},
 };
 
 /// Bytes of the file in memory at first.
@@ -63,8 +63,8 @@ impl std::fmt::Debug for Capture {
 
 /// What a block is for us.
 enum Step {
-    /// A frame: its place in the buffer does not outlive this, so it is looked up again.
-    Frame,
+    /// A frame, in a block of `len` bytes.
+    Frame { found: Found, len: usize },
     /// Something else.
     Other(usize),
     /// More bytes are needed.
@@ -124,7 +124,11 @@ impl Capture {
                 self.reader.consume(std::mem::take(&mut self.consumed));
             }
             match self.step()? {
-                Step::Frame => break,
+                Step::Frame { found, len } => {
+                    self.frames += 1;
+                    self.consumed = len;
+                    return Ok(self.interfaces.frame(&found, self.reader.data()));
+                }
                 Step::Other(len) => self.consumed = len,
                 Step::More => {
                     if self.reader.refill().is_err() {
@@ -135,15 +139,11 @@ impl Capture {
                 Step::End => return Ok(None),
             }
         }
-        self.frames += 1;
-        // The block is in the buffer: this reads it once more, to lend its bytes.
-        let Ok((len, block)) = self.reader.next() else { return Ok(None) };
-        self.consumed = len;
-        Ok(self.interfaces.frame(block))
     }
 
     fn step(&mut self) -> Result<Step, CaptureError> {
         let after = self.frames;
+        let start = self.reader.data().as_ptr().addr();
         match self.reader.next() {
             Ok((len, block)) => Ok(match block {
                 PcapBlockOwned::LegacyHeader(header) => {
@@ -162,8 +162,8 @@ impl Capture {
                 block @ (PcapBlockOwned::Legacy(_)
                 | PcapBlockOwned::NG(Block::EnhancedPacket(_) | Block::SimplePacket(_))) => {
                     // Of an interface that was described, or nobody knows what it is.
-                    self.interfaces.frame(block).ok_or(CaptureError::Damaged { after })?;
-                    Step::Frame
+                    let found = self.interfaces.find(&block, start).ok_or(CaptureError::Damaged { after })?;
+                    Step::Frame { found, len }
                 }
                 PcapBlockOwned::NG(_) => Step::Other(len),
             }),

@@ -19,12 +19,9 @@ pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
     let Some(&[high, low]) = bytes.get(16..18) else { return false };
     let field = u16::from_be_bytes([high, low]);
     // What maps an IPv4 address into IPv6 is 0xffff, which is zero in ones' complement.
-    let addresses: u64 = [segment.source, segment.destination]
-        .as_flattened()
-        .iter()
-        .map(|word| sum(&word.to_ne_bytes()))
-        .sum();
-    let without_len = addresses + PROTOCOL;
+    let addresses = [segment.source, segment.destination];
+    let addresses = native_sum(addresses.as_flattened().iter().copied());
+    let without_len = u64::from(u16::from_be(fold(addresses))) + PROTOCOL;
     let pseudo_header = without_len + bytes.len() as u64;
     let unfilled = [0, fold(without_len), fold(pseudo_header)].contains(&field);
     !unfilled && fold(pseudo_header + sum(bytes)) != u16::MAX
@@ -38,18 +35,22 @@ fn sum(bytes: &[u8]) -> u64 {
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    let native = |word: &[u8; 4]| u64::from(u32::from_ne_bytes(*word));
-    let sum = words.iter().map(native).sum::<u64>() + native(&last);
+    let sum = native_sum(words.iter().chain([&last]).map(|word| u32::from_ne_bytes(*word)));
     u64::from(u16::from_be(fold(sum)))
 }
 
+/// Words as they lie in memory, added up.
+fn native_sum(words: impl Iterator<Item = u32>) -> u64 {
+    words.map(u64::from).sum()
+}
+
 /// The sum in ones' complement of 16 bits.
-fn fold(mut sum: u64) -> u16 {
-    while sum > u64::from(u16::MAX) {
-        sum = (sum >> 16) + (sum & u64::from(u16::MAX));
-    }
+fn fold(sum: u64) -> u16 {
+    let halves = |sum: u64, bits: u32| (sum >> bits) + (sum & ((1 << bits) - 1));
+    // Of 64 bits 33 are left, of those 17 and one more, and then 16: the last carry makes no other.
+    let sum = halves(halves(halves(sum, 32), 16), 16);
     // It fits now.
-    sum as u16
+    halves(sum, 16) as u16
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use memchr::{memchr, memrchr};
+
 pub use self::queue::Counts;
 pub use self::queued::{Queued, State};
 use self::target::{Device, Target};
@@ -108,7 +110,7 @@ fn write_whole_lines<D: Device>(
         progress(written);
     }
     if result.is_err() {
-        let last_end = bytes[..written].iter().rposition(|&byte| byte == b'\n');
+        let last_end = memrchr(b'\n', &bytes[..written]);
         let torn = written - last_end.map_or(0, |end| end + 1);
         if torn > 0 && device.take_back(torn) {
             written -= torn;
@@ -123,8 +125,7 @@ fn piece(bytes: &[u8], most: usize) -> &[u8] {
     if bytes.len() <= most {
         return bytes;
     }
-    let is_end = |byte: &u8| *byte == b'\n';
-    let end = bytes[..most].iter().rposition(is_end).or_else(|| bytes.iter().position(is_end));
+    let end = memrchr(b'\n', &bytes[..most]).or_else(|| memchr(b'\n', bytes));
     end.map_or(bytes, |end| &bytes[..=end])
 }
 

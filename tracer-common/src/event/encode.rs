@@ -4,7 +4,7 @@ use super::{Event, EventHeader, HttpFacts, SegmentEvent};
 use crate::flow::HalfCounters;
 
 impl Event<'_> {
-    /// Bytes that [`Event::encode`] appends.
+    /// Bytes that [`Event::encode`] passes on.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
         match self {
@@ -13,20 +13,20 @@ impl Event<'_> {
         }
     }
 
-    /// Appends the bytes that [`Event::from_bytes`] decodes to this event: in the order and with the sizes of the
-    /// structures, as they lie in memory.
-    pub fn encode(&self, into: &mut impl Extend<u8>) {
+    /// Passes on, piece by piece, the bytes that [`Event::from_bytes`] decodes to this event: in the order and with the
+    /// sizes of the structures, as they lie in memory.
+    pub fn encode(&self, mut append: impl FnMut(&[u8])) {
         match self {
             Self::Segment(event) => {
                 let mut bytes = [0; size_of::<SegmentEvent>()];
                 Writer(&mut bytes).segment(event);
-                into.extend(bytes);
+                append(&bytes);
             }
             Self::Http(facts, payload) => {
                 let mut bytes = [0; size_of::<HttpFacts>()];
                 Writer(&mut bytes).http(facts);
-                into.extend(bytes);
-                into.extend(payload.iter().copied());
+                append(&bytes);
+                append(payload);
             }
         }
     }
@@ -210,7 +210,7 @@ mod tests {
 
     fn encoded(event: &Event<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        event.encode(&mut bytes);
+        event.encode(|piece| bytes.extend_from_slice(piece));
         bytes
     }
 

@@ -15,7 +15,7 @@ mod vantage;
 
 use std::{array, cell::Cell, cell::RefCell, collections::VecDeque, ops::RangeInclusive};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
 use tracer_common::{
     counter::Counter,
@@ -251,12 +251,18 @@ struct Packet<'a> {
 #[derive(Debug)]
 struct Told {
     events: RefCell<VecDeque<Bytes>>,
+    /// For the next events: many share one piece of memory.
+    room: RefCell<BytesMut>,
     counters: [Cell<u64>; Counter::COUNT],
 }
 
 impl Told {
     fn new() -> Self {
-        Self { events: RefCell::default(), counters: array::from_fn(|_| Cell::new(0)) }
+        Self {
+            events: RefCell::default(),
+            room: RefCell::default(),
+            counters: array::from_fn(|_| Cell::new(0)),
+        }
     }
 
     fn count(&self, index: usize) {
@@ -266,9 +272,10 @@ impl Told {
     }
 
     fn tell(&self, event: &Event<'_>) {
-        let mut bytes = Vec::with_capacity(event.encoded_len());
-        event.encode(&mut bytes);
-        self.events.borrow_mut().push_back(Bytes::from(bytes));
+        let mut room = self.room.borrow_mut();
+        room.reserve(event.encoded_len());
+        event.encode(|piece| room.extend_from_slice(piece));
+        self.events.borrow_mut().push_back(room.split().freeze());
         self.count(match event {
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,

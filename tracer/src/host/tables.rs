@@ -1,8 +1,9 @@
 //! The connection tables as hash maps, bounded like the kernel's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use hashbrown::DefaultHashBuilder;
+use hashlink::LruCache;
 use tracer_common::{
     flow::{FlowKey, FlowState},
     observe::{Table, Tables},
@@ -13,24 +14,24 @@ use tracer_common::{
 pub(super) struct HostTables {
     confirmed: HashMap<FlowKey, FlowState, DefaultHashBuilder>,
     max_confirmed: usize,
-    unconfirmed: Recent,
-    max_unconfirmed: usize,
+    /// The one not used for the longest makes room.
+    unconfirmed: LruCache<FlowKey, FlowState>,
 }
 
 impl HostTables {
     pub(super) fn new(max_confirmed: usize, max_unconfirmed: usize) -> Self {
-        Self { confirmed: HashMap::default(), max_confirmed, unconfirmed: Recent::default(), max_unconfirmed }
+        Self { confirmed: HashMap::default(), max_confirmed, unconfirmed: LruCache::new(max_unconfirmed) }
     }
 
     /// The connection, without it counting as used.
     pub(super) fn get(&self, key: &FlowKey) -> Option<&FlowState> {
-        self.confirmed.get(key).or_else(|| self.unconfirmed.flows.get(key).map(|(_, flow)| flow))
+        self.confirmed.get(key).or_else(|| self.unconfirmed.peek(key))
     }
 
     /// The connection, to be changed, without it counting as used.
     pub(super) fn get_mut(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        let unconfirmed = self.unconfirmed.flows.get_mut(key).map(|(_, flow)| flow);
-        self.confirmed.get_mut(key).or(unconfirmed)
+        let Self { confirmed, unconfirmed, .. } = self;
+        confirmed.get_mut(key).or_else(|| unconfirmed.peek_mut(key))
     }
 
     /// Removes one incarnation of a connection.
@@ -38,14 +39,14 @@ impl HostTables {
         if self.confirmed.get(key).is_some_and(|flow| flow.id == id) {
             self.confirmed.remove(key);
         }
-        if self.unconfirmed.flows.get(key).is_some_and(|(_, flow)| flow.id == id) {
+        if self.unconfirmed.peek(key).is_some_and(|flow| flow.id == id) {
             self.unconfirmed.remove(key);
         }
     }
 
     /// How many there are: confirmed ones, and attempts.
     pub(super) fn len(&self) -> (usize, usize) {
-        (self.confirmed.len(), self.unconfirmed.flows.len())
+        (self.confirmed.len(), self.unconfirmed.len())
     }
 }
 
@@ -66,11 +67,9 @@ impl Tables for HostTables {
     }
 
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        self.unconfirmed.remove(key);
-        while self.unconfirmed.flows.len() >= self.max_unconfirmed {
-            self.unconfirmed.remove_oldest()?;
-        }
-        Some(self.unconfirmed.insert(*key, FlowState::BLANK))
+        self.unconfirmed.insert(*key, FlowState::BLANK);
+        // It is not there if there is no room at all.
+        self.unconfirmed.peek_mut(key)
     }
 
     fn confirm(&mut self, key: &FlowKey) -> bool {
@@ -88,46 +87,6 @@ impl Tables for HostTables {
 
     fn forget(&mut self, key: &FlowKey) {
         self.confirmed.remove(key);
-    }
-}
-
-/// Connections in the order of their last use.
-#[derive(Debug, Default)]
-struct Recent {
-    /// With the number of their last use.
-    flows: HashMap<FlowKey, (u64, FlowState), DefaultHashBuilder>,
-    /// By the number of their last use.
-    order: BTreeMap<u64, FlowKey>,
-    /// Uses so far.
-    uses: u64,
-}
-
-impl Recent {
-    fn get_mut(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        let (used, flow) = self.flows.get_mut(key)?;
-        self.order.remove(used);
-        self.uses += 1;
-        self.order.insert(self.uses, *key);
-        *used = self.uses;
-        Some(flow)
-    }
-
-    /// `key` is not there yet.
-    fn insert(&mut self, key: FlowKey, flow: FlowState) -> &mut FlowState {
-        self.uses += 1;
-        self.order.insert(self.uses, key);
-        &mut self.flows.entry(key).insert_entry((self.uses, flow)).into_mut().1
-    }
-
-    fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
-        let (used, flow) = self.flows.remove(key)?;
-        self.order.remove(&used);
-        Some(flow)
-    }
-
-    fn remove_oldest(&mut self) -> Option<FlowState> {
-        let (_, key) = self.order.pop_first()?;
-        self.flows.remove(&key).map(|(_, flow)| flow)
     }
 }
 

@@ -37,8 +37,14 @@ struct Rare {
 /// What a history may take besides its place.
 pub(super) const BESIDES: usize = size_of::<[Rare; 2]>() + MAX_LETTERS;
 
-/// The letters that each side has once at most: their places are bits of `shown`.
-const ONCE: [u8; 4] = *b"ADIQ";
+/// Was shown: A, which each side has once at most.
+const ACK: u8 = 1 << 0;
+/// The same of D.
+const DATA: u8 = 1 << 1;
+/// The same of I.
+const FIN_AND_RST: u8 = 1 << 2;
+/// The same of Q.
+const MANY: u8 = 1 << 3;
 /// A SYN or SYN-ACK was shown, and its number is known.
 const SYN: u8 = 1 << 4;
 /// The same of a FIN.
@@ -49,7 +55,7 @@ const FIN: u8 = 1 << 5;
 pub(super) struct History {
     /// In order; those of the higher endpoint in lower case.
     letters: SmallVec<[u8; 16]>,
-    /// Which of [`ONCE`], [`SYN`] and [`FIN`] the lower endpoint has shown, and the higher one.
+    /// Which of [`ACK`] to [`FIN`] the lower endpoint has shown, and the higher one.
     shown: [u8; 2],
     /// The numbers of their last SYN (or SYN-ACK) and their last FIN: with another one, the letter comes again.
     last: [[Seq; 2]; 2],
@@ -90,9 +96,9 @@ impl History {
     ) {
         self.first_from_low.get_or_insert(from_low);
         let has = |bits| flags.has(bits);
-        let kinds = [TcpFlags::SYN, TcpFlags::FIN, TcpFlags::RST].into_iter().filter(|&bit| has(bit)).count();
+        let kinds = flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let side = usize::from(!from_low);
-        let (is_new, letter) = if kinds > 1 {
+        let (is_new, letter) = if kinds.count_ones() > 1 {
             let letter = if has(TcpFlags::FIN) && has(TcpFlags::RST) { b'I' } else { b'Q' };
             return self.once(news, from_low, letter, time);
         } else if has(TcpFlags::SYN) {
@@ -121,7 +127,12 @@ impl History {
 
     /// Something that is told once for each side.
     pub(super) fn once(&mut self, news: &mut Letters, from_low: bool, letter: u8, time: u64) {
-        let bit = ONCE.iter().position(|one| *one == letter).map_or(0, |place| 1 << place);
+        let bit = match letter {
+            b'A' => ACK,
+            b'D' => DATA,
+            b'I' => FIN_AND_RST,
+            _ => MANY,
+        };
         let shown = &mut self.shown[usize::from(!from_low)];
         if *shown & bit == 0 {
             *shown |= bit;
@@ -156,6 +167,9 @@ impl History {
 
     /// Takes in what an event at `time` brought: first what quiet segments before it have shown, then its own letters.
     pub(super) fn add(&mut self, mut news: Letters, time: u64) {
+        if news.0.is_empty() {
+            return;
+        }
         news.0.sort_by_key(|letter| (letter.time == time, letter.time, place(letter.letter)));
         let room = MAX_LETTERS.saturating_sub(self.letters.len());
         self.letters.extend(news.0.into_iter().take(room).map(Letter::cased));

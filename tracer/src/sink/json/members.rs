@@ -15,6 +15,8 @@ use serde_json::Error;
 pub(super) struct Members<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Members<'_> {
+    /// Always inlined: the derives name constants, and a few bytes of known length are stored without a call.
+    #[inline(always)]
     fn member<V: Serialize + ?Sized>(&mut self, key: &str, value: &V) -> Result<(), Error> {
         debug_assert!(is_plain(key), "{key:?}");
         let line = &mut *self.0;
@@ -22,8 +24,14 @@ impl Members<'_> {
         line.extend_from_slice(b",\"");
         line.extend_from_slice(key.as_bytes());
         line.extend_from_slice(b"\":");
-        serde_json::to_writer(line, value)
+        write_value(line, value)
     }
+}
+
+/// Never inlined: it would be there once for each member.
+#[inline(never)]
+fn write_value<V: Serialize + ?Sized>(line: &mut Vec<u8>, value: &V) -> Result<(), Error> {
+    serde_json::to_writer(line, value)
 }
 
 /// Whether a key stands for itself between quotation marks.
@@ -35,6 +43,7 @@ impl SerializeStruct for Members<'_> {
     type Ok = ();
     type Error = Error;
 
+    #[inline(always)]
     fn serialize_field<V: Serialize + ?Sized>(&mut self, key: &'static str, value: &V) -> Result<(), Error> {
         self.member(key, value)
     }
@@ -48,6 +57,7 @@ impl SerializeMap for Members<'_> {
     type Ok = ();
     type Error = Error;
 
+    #[inline(always)]
     fn serialize_entry<K, V>(&mut self, key: &K, value: &V) -> Result<(), Error>
     where
         K: Serialize + ?Sized,
@@ -187,6 +197,7 @@ impl<V: Serialize + ?Sized> Serializer for Key<'_, '_, V> {
         serialize_struct(&'static str, usize) -> SerializeStruct;
     }
 
+    #[inline(always)]
     fn serialize_str(self, key: &str) -> Result<(), Error> {
         self.members.member(key, self.value)
     }

@@ -126,29 +126,52 @@ fn programs(tracer: &Path, kind: Kind, scale: f64, capture: &Path) -> Result<Vec
     Ok(programs)
 }
 
-/// What a record of tracer tells, asked of tshark.
+/// What tshark is asked: what tracer's records tell, as far as it has a name for it. Of what it leaves out (Zeek's state and
+/// history, who closed, totals of each side, pairs of requests and responses) some follows from these.
+const QUESTIONS: [&str; 34] = [
+    "frame.time_epoch",
+    "tcp.stream",
+    "communityid",
+    "ip.version",
+    "ip.src",
+    "tcp.srcport",
+    "ip.dst",
+    "tcp.dstport",
+    "tcp.flags.str",
+    "tcp.len",
+    "tcp.completeness",
+    "tcp.analysis.initial_rtt",
+    "tcp.time_relative",
+    "tcp.analysis.retransmission",
+    "tcp.analysis.fast_retransmission",
+    "tcp.analysis.spurious_retransmission",
+    "tcp.analysis.out_of_order",
+    "tcp.analysis.duplicate_ack",
+    "tcp.analysis.zero_window",
+    "tcp.analysis.keep_alive",
+    "tcp.analysis.zero_window_probe",
+    "tcp.analysis.lost_segment",
+    "tcp.checksum.status",
+    "http.host",
+    "http.request.method",
+    "http.request.uri",
+    "http.request.uri.path",
+    "http.request.uri.query",
+    "http.request.version",
+    "http.response.version",
+    "http.response.code",
+    "http.content_length",
+    "http.transfer_encoding",
+    "http.time",
+];
+
+/// The questions as tshark's arguments: asked of the segments that tracer's records are about. tracer verifies checksums
+/// and tells the Community ID unasked.
 fn tshark() -> String {
-    let fields = [
-        "frame.time_epoch",
-        "tcp.stream",
-        "ip.src",
-        "tcp.srcport",
-        "ip.dst",
-        "tcp.dstport",
-        "tcp.completeness",
-        "tcp.analysis.retransmission",
-        "tcp.analysis.out_of_order",
-        "tcp.analysis.lost_segment",
-        "http.host",
-        "http.request.method",
-        "http.request.uri",
-        "http.response.code",
-        "http.content_length",
-        "http.time",
-    ];
     let display = "http||tcp.analysis.flags||tcp.flags.syn==1||tcp.flags.fin==1||tcp.flags.reset==1";
-    let fields: Vec<String> = fields.iter().map(|field| format!("-e {field}")).collect();
-    format!("-n -r FILE -Y {display} -T fields {}", fields.join(" "))
+    let unasked = "--enable-protocol communityid -o tcp.check_checksum:TRUE";
+    let fields: Vec<String> = QUESTIONS.iter().map(|field| format!("-e {field}")).collect();
+    format!("-n -r FILE {unasked} -Y {display} -T fields {}", fields.join(" "))
 }
 
 /// Whether tracer finds in a capture what was put there; otherwise its speed means nothing.

@@ -201,11 +201,11 @@ impl Tracker {
             }
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.said);
-                self.buffered -= tracked.buffered as usize;
-                tracked.note_buffered();
-                self.buffered += tracked.buffered as usize;
             }
         }
+        self.buffered -= tracked.buffered as usize;
+        tracked.note_buffered();
+        self.buffered += tracked.buffered as usize;
         let after = tracked.connection.phase();
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         if after != before {
@@ -217,7 +217,7 @@ impl Tracker {
         }
     }
 
-    /// Gives up what is kept of messages until there is some room: of the connections that take most of it.
+    /// Gives up what is kept of messages and gaps until there is some room: of the connections that take most of it.
     fn give_up_buffers(&mut self, now: u64) {
         let places = self.connections.places().map(|(place, _)| place);
         let size = |place| self.connections.get(place).map_or(0, |tracked| tracked.buffered);

@@ -248,14 +248,16 @@ impl Connection {
         self.settle();
     }
 
-    /// Bytes kept of its messages.
+    /// Bytes kept of its messages and its gaps.
     pub(crate) fn buffered(&self) -> usize {
         let held = self.carried.as_ref().map_or(0, |carried| carried.held.len() * size_of::<(u64, Body)>());
-        self.http.as_ref().map_or(0, |http| http.buffered()) + held
+        let gaps: usize = self.directions.iter().map(Direction::buffered).sum();
+        self.http.as_ref().map_or(0, |http| http.buffered()) + held + gaps
     }
 
-    /// Gives up what is kept of its messages: there is no room.
+    /// Gives up what is kept of its messages and its gaps: there is no room.
     pub(crate) fn give_up_buffers(&mut self, now: u64, said: &mut Said) {
+        self.directions.iter_mut().for_each(Direction::give_up_buffers);
         if let Some(carried) = self.carried.take() {
             said.extend(carried.held);
         }

@@ -166,6 +166,18 @@ impl Direction {
         self.before(|trouble| trouble.before.lost + u64::from(trouble.lost))
     }
 
+    /// Bytes of memory that its gaps take.
+    pub(super) fn buffered(&self) -> usize {
+        self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.buffered())
+    }
+
+    /// Gives up what is kept of its gaps: there is no room.
+    pub(super) fn give_up_buffers(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.gaps.give_up();
+        }
+    }
+
     /// Bytes that are missing between those seen.
     pub(super) fn gap_bytes(&self) -> u64 {
         self.before(|trouble| trouble.gaps.bytes())

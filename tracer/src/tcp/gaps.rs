@@ -70,6 +70,16 @@ impl Gaps {
         self.open.iter().filter(|gap| gap.start.max(from) < gap.end.min(to)).count() as u64
     }
 
+    /// Bytes of memory that the gaps take.
+    pub(super) fn buffered(&self) -> usize {
+        self.open.capacity() * size_of::<Gap>()
+    }
+
+    /// Remembers none of them any more: they count as never filled.
+    pub(super) fn give_up(&mut self) {
+        *self = Self { open: Vec::new(), given_up: self.bytes() };
+    }
+
     /// Bytes that are missing.
     pub(super) fn bytes(&self) -> u64 {
         self.given_up + self.open.iter().map(|gap| gap.end - gap.start).sum::<u64>()
@@ -122,5 +132,17 @@ mod tests {
         }
         assert_eq!(gaps.bytes(), 3000);
         assert_eq!(gaps.open.len(), super::MAX_GAPS);
+    }
+
+    #[test]
+    fn gaps_that_are_given_up_take_no_memory_and_still_count() {
+        let mut gaps = Gaps::default();
+        gaps.open(10, 20, 0);
+        gaps.open(30, 45, 0);
+        assert!(gaps.buffered() > 0);
+        gaps.give_up();
+        assert_eq!((gaps.buffered(), gaps.bytes()), (0, 25));
+        assert_eq!(gaps.fill(10, 20, 7).bytes, 0);
+        assert_eq!(gaps.bytes(), 25);
     }
 }

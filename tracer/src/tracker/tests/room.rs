@@ -51,6 +51,22 @@ fn what_is_kept_of_messages_stays_within_its_bound_and_what_is_given_up_is_not_o
 }
 
 #[test]
+fn what_is_remembered_of_gaps_stays_within_the_same_bound_and_they_count_all_the_same() {
+    const ROOM: usize = 4096;
+    let mut wire = Wire::new(Limits { buffer_bytes: ROOM, ..limits() });
+    for number in 0..1000 {
+        // Two gaps of 100 bytes in each.
+        another(&mut wire, number, ">S <SA >A -<A100 <A100 -<A100 <A100");
+        assert!(wire.tracker.buffered <= ROOM, "after {number}");
+    }
+    assert!(wire.tracker.totals().buffers_given_up > 900);
+    wire.ports[0] = 60_000;
+    let script = ">S <SA >A -<A100 <A100 -<A100 <A100";
+    let closed = wire.afresh().run(script).finish().words().join("\n");
+    assert_eq!(closed.matches("server gap_bytes 200").count(), 1001, "{closed}");
+}
+
+#[test]
 fn a_flood_of_syns_pushes_out_no_connection() {
     let mut wire = Wire::new(Limits { max_connections: 100, ..limits() });
     for number in 0..100 {

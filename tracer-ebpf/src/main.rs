@@ -5,6 +5,7 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 mod emit;
+mod floor;
 mod frame;
 #[cfg(target_arch = "bpf")]
 mod load;

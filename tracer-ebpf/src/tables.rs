@@ -10,8 +10,9 @@ use crate::maps::{BLANK, CONNECTIONS, HALF_OPEN};
 /// [`CONNECTIONS`] and [`HALF_OPEN`].
 pub(crate) struct KernelTables;
 
+/// A connection, if it is in this table.
 #[inline(always)]
-fn look_up<'a>(table: Table, key: &FlowKey) -> Option<&'a mut FlowState> {
+pub(crate) fn look_up<'a>(table: Table, key: &FlowKey) -> Option<&'a mut FlowState> {
     let flow = match table {
         Table::Confirmed => CONNECTIONS.get_ptr_mut(key),
         Table::Unconfirmed => HALF_OPEN.get_ptr_mut(key),

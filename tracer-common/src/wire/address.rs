@@ -12,7 +12,8 @@ const IMITATED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xfe]);
 
 /// An IPv4 address as it is kept.
 #[inline(always)]
-pub(super) const fn from_ipv4(address: u32) -> [u32; 4] {
+#[must_use]
+pub const fn from_ipv4(address: u32) -> [u32; 4] {
     [0, 0, MAPPED, address]
 }
 

@@ -17,7 +17,7 @@ mod tcp;
 mod tunnel;
 mod walk;
 
-pub use address::address;
+pub use address::{address, from_ipv4};
 pub use encapsulation::{Encapsulation, Encapsulations};
 pub use glance::glance;
 pub use skip::Skip;

@@ -36,6 +36,8 @@ enum Kind {
     Nobody,
     /// Programs on the hooks that do nothing.
     Noop,
+    /// What any observer that passes heads through the ring and writes lines must do, and no more.
+    Floor,
     /// `tracer trace` with these arguments; `-w` comes by itself.
     Tracer(&'static str),
     Tcpdump(&'static str),
@@ -44,9 +46,10 @@ enum Kind {
 
 /// All, the one that the others are compared with first, and the same once more last: how far that is from 1 is how
 /// far the others are to be trusted.
-pub(super) const VARIANTS: [Variant; 11] = [
+pub(super) const VARIANTS: [Variant; 12] = [
     Variant { name: "none", kind: Kind::Nobody },
     Variant { name: "no-op XDP and TC", kind: Kind::Noop },
+    Variant { name: "floor: ring and file", kind: Kind::Floor },
     Variant { name: "tracer -o json", kind: Kind::Tracer("-o json") },
     Variant { name: "tracer -o text", kind: Kind::Tracer("-o text") },
     Variant { name: "tracer --events connection", kind: Kind::Tracer("-o json --events connection") },
@@ -62,12 +65,13 @@ pub(super) const VARIANTS: [Variant; 11] = [
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) tracer: PathBuf,
-    pub(super) noop: PathBuf,
+    /// The program that attaches the least.
+    pub(super) least: PathBuf,
     /// Where records and complaints go.
     pub(super) folder: PathBuf,
 }
 
-/// What tracer told in its records.
+/// What tracer told in its records, and what the floor wrote instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Told {
     /// Exchanges with a request; none if they were not asked for.
@@ -86,13 +90,25 @@ pub(super) struct Observer {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// The no-op programs stay until this is closed.
+    /// The least programs stay until this is closed.
     stdin: Option<ChildStdin>,
     records: PathBuf,
     errors: PathBuf,
 }
 
+impl Kind {
+    /// Whether it ends when its standard input does, and not by a signal.
+    fn ends_with_stdin(self) -> bool {
+        matches!(self, Self::Noop | Self::Floor)
+    }
+}
+
 impl Variant {
+    /// Whether what it does counts only if it does so for nearly all requests: a floor that loses work is none.
+    pub(super) fn is_floor(&self) -> bool {
+        self.kind == Kind::Floor
+    }
+
     /// The observer is attached when this returns.
     pub(super) fn start(&self, pair: &Pair, programs: &Programs) -> Result<Observer> {
         let records = programs.folder.join("records");
@@ -102,7 +118,7 @@ impl Variant {
             return Ok(Observer { process: None, kind: self.kind });
         };
         let complaints = File::create(&errors).context("the observer's errors have no file")?;
-        let stdin = if self.kind == Kind::Noop { Stdio::piped() } else { Stdio::null() };
+        let stdin = if self.kind.ends_with_stdin() { Stdio::piped() } else { Stdio::null() };
         let mut child = command
             .env_remove("RUST_LOG")
             .stdin(stdin)
@@ -127,9 +143,12 @@ impl Variant {
         let path = |path: &Path| path.to_str().map(str::to_owned).context("a path is no text");
         Ok(match self.kind {
             Kind::Nobody => None,
-            Kind::Noop => {
-                let mut command = pair.server.command(&path(&programs.noop)?);
+            Kind::Noop | Kind::Floor => {
+                let mut command = pair.server.command(&path(&programs.least)?);
                 command.arg(INTERFACE);
+                if self.kind == Kind::Floor {
+                    command.arg(records);
+                }
                 Some((command, "attached"))
             }
             Kind::Tracer(arguments) => {
@@ -186,10 +205,13 @@ impl Observer {
     /// What it has taken until now; none if nobody watches from a process.
     pub(super) fn usage(&self) -> Result<Option<Usage>> {
         match (&self.process, self.kind) {
-            (Some(process), Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark) => {
+            (Some(process), Kind::Floor | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark) => {
                 measure::usage(process.child.id()).map(Some)
             }
-            (_, Kind::Nobody | Kind::Noop | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark) => Ok(None),
+            (
+                _,
+                Kind::Nobody | Kind::Noop | Kind::Floor | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark,
+            ) => Ok(None),
         }
     }
 
@@ -197,7 +219,7 @@ impl Observer {
     pub(super) fn stop(mut self) -> Result<Option<Told>> {
         let Some(mut process) = self.process.take() else { return Ok(None) };
         drop(process.stdin.take());
-        if self.kind != Kind::Noop {
+        if !self.kind.ends_with_stdin() {
             let id = i32::try_from(process.child.id()).context("a process number is too large")?;
             kill(Pid::from_raw(id), Signal::SIGINT).context("the observer has ended by itself")?;
         }
@@ -212,6 +234,7 @@ impl Observer {
                     Some(Told { exchanges: told.exchanges.filter(|_| asked), ..told })
                 })
             }
+            Kind::Floor => stopped.and_then(|()| read(&process.records)).map(Some),
             Kind::Nobody | Kind::Noop | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark => {
                 stopped.map(|()| None)
             }
@@ -240,7 +263,7 @@ fn read(path: &Path) -> Result<Told> {
         std::mem::swap(&mut line, &mut last);
         line.clear();
     }
-    let lost = parse_lost(&last).context("the last record is no summary: tracer did not end well")?;
+    let lost = parse_lost(&last).context("the last record is no summary: the observer did not end well")?;
     Ok(Told { exchanges: Some(exchanges), lost })
 }
 

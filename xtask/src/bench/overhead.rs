@@ -30,6 +30,9 @@ use crate::{
 /// Between the end of the load and the account: what is in buffers is still worked on.
 const DRAIN: Duration = Duration::from_millis(300);
 
+/// The share of requests that the floor must have told of.
+const FLOOR_SHARE: f64 = 0.99;
+
 /// What is measured, and how often.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -87,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = Folder::new()?;
     let programs = Programs {
         tracer: target_dir()?.join("release/tracer"),
-        noop: build_noop()?,
+        least: build_least()?,
         folder: folder.0.clone(),
     };
     let pair = Pair::new()?;
@@ -108,14 +111,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.publish()
 }
 
-/// The program that attaches what does nothing, from the crate `tracer`: nobody else reads its object.
-fn build_noop() -> Result<PathBuf> {
-    let output = step("building the no-op observer", || {
+/// The bench of the crate `tracer` that is built for this one.
+const LEAST: &str = "least";
+
+/// The program that attaches what does nothing, or the least, from the crate `tracer`: nobody else reads its object.
+fn build_least() -> Result<PathBuf> {
+    let output = step("building the least observers", || {
         let mut build = cargo("bench");
-        build.args(["--package", "tracer", "--bench", "noop", "--no-run", "--message-format=json"]);
+        build.args(["--package", "tracer", "--bench", LEAST, "--no-run", "--message-format=json"]);
         build.stderr(std::process::Stdio::inherit()).output().context("cargo cannot be started")
     })?;
-    ensure!(output.status.success(), "the no-op observer cannot be built");
+    ensure!(output.status.success(), "the least observers cannot be built");
     executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no program")
 }
 
@@ -123,7 +129,7 @@ fn build_noop() -> Result<PathBuf> {
 fn executable(messages: &str) -> Option<PathBuf> {
     messages.lines().rev().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        (message["target"]["name"] == "noop").then_some(())?;
+        (message["target"]["name"] == LEAST).then_some(())?;
         message["executable"].as_str().map(PathBuf::from)
     })
 }
@@ -186,6 +192,13 @@ impl Bench<'_> {
         // Less the question itself.
         let requests = self.nginx.requests()? - asked - 1;
         let told = observer.stop()?;
+        if let Some(exchanges) = told.and_then(|told| told.exchanges).filter(|_| variant.is_floor()) {
+            let share = exchanges as f64 / requests as f64;
+            ensure!(
+                share >= FLOOR_SHARE,
+                "{exchanges} of {requests} requests: a floor that loses work is none"
+            );
+        }
         Ok(Run {
             workload: workload.name(),
             round,
@@ -280,10 +293,10 @@ mod tests {
     #[test]
     fn the_program_is_found_in_cargos_messages() {
         let messages = r#"{"reason":"compiler-artifact","target":{"name":"tracer"},"executable":"/target/tracer"}
-{"reason":"compiler-artifact","target":{"name":"noop"},"executable":"/target/noop-1"}
+{"reason":"compiler-artifact","target":{"name":"least"},"executable":"/target/least-1"}
 {"reason":"build-finished","success":true}
 "#;
-        assert_eq!(executable(messages), Some(PathBuf::from("/target/noop-1")));
+        assert_eq!(executable(messages), Some(PathBuf::from("/target/least-1")));
         assert_eq!(executable(""), None);
     }
 }

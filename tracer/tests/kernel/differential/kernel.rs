@@ -32,6 +32,9 @@ const XDP_PASS: u32 = 2;
 /// `TC_ACT_UNSPEC`.
 const TC_ACT_UNSPEC: u32 = u32::MAX;
 
+/// What benchmarks attach besides: to be loaded, wherever the others are.
+const LEAST: [&str; 4] = ["tracer_noop_xdp", "tracer_noop_tc", "tracer_floor_xdp", "tracer_floor_tc"];
+
 /// What the programs are told when they are loaded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switches {
@@ -148,9 +151,7 @@ impl Kernel {
             .map_max_entries("EVENTS", RING)
             .load(OBJECT)
             .unwrap_or_else(|error| panic!("the object cannot be loaded: {error:?}"));
-        for name in
-            Programs::ALL.iter().map(|program| program.name).chain(["tracer_noop_xdp", "tracer_noop_tc"])
-        {
+        for name in Programs::ALL.iter().map(|program| program.name).chain(LEAST) {
             load_program(&mut ebpf, name);
         }
         let mut ports: Array<MapData, u64> = map(&mut ebpf, "PORTS");

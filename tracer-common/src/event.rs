@@ -4,7 +4,11 @@
 //! for a piece of a message head or the end of a message. Of one segment, the HTTP events come first.
 //! All integers in native byte order but addresses; unused bytes are zero.
 
-mod encode;
+#[cfg(feature = "user")]
+mod bytes;
+
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     flow::{FlowKey, HalfCounters},
@@ -12,6 +16,8 @@ use crate::{
     seq::Seq,
     wire::{MAX_OPTIONS, TcpFlags},
 };
+#[cfg(feature = "user")]
+pub use bytes::DecodeError;
 
 /// The kind of an event, first byte of every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +121,7 @@ pub mod mark {
 
 /// The front of every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, Immutable, IntoBytes))]
 #[repr(C)]
 pub struct EventHeader {
     /// See [`Kind`].
@@ -139,6 +146,7 @@ pub struct EventHeader {
 
 /// A segment worth telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, Immutable, IntoBytes))]
 #[repr(C)]
 pub struct SegmentEvent {
     /// Who, where, when.
@@ -171,6 +179,7 @@ pub struct SegmentEvent {
 
 /// A piece of a head, or the end of a message: what is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, Immutable, IntoBytes))]
 #[repr(C)]
 pub struct HttpFacts {
     /// Who, where, when.
@@ -287,176 +296,13 @@ pub enum Event<'a> {
     Http(HttpFacts, &'a [u8]),
 }
 
-/// Why bytes are not an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecodeError {
-    /// Shorter or longer than such an event.
-    Length {
-        /// What there is, in bytes.
-        found: usize,
-        /// What there should be, in bytes.
-        expected: usize,
-    },
-    /// No such kind.
-    Kind(u8),
-}
-
-impl<'a> Event<'a> {
-    /// Decodes the bytes of one event.
-    ///
-    /// # Errors
-    /// See [`DecodeError`].
-    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        match bytes.first() {
-            None => Err(DecodeError::Length { found: 0, expected: size_of::<EventHeader>() }),
-            Some(&kind) if kind == Kind::Segment as u8 => {
-                let (fixed, _) = split::<{ size_of::<SegmentEvent>() }>(bytes)?;
-                expect_len(bytes, fixed.len())?;
-                Ok(Self::Segment(Reader(fixed).segment()))
-            }
-            Some(&kind) if kind == Kind::Http as u8 => {
-                let (fixed, rest) = split::<{ size_of::<HttpFacts>() }>(bytes)?;
-                let facts = Reader(fixed).http();
-                expect_len(bytes, fixed.len() + usize::from(facts.len))?;
-                Ok(Self::Http(facts, rest))
-            }
-            Some(&kind) => Err(DecodeError::Kind(kind)),
-        }
-    }
-
+impl Event<'_> {
     /// The front of the event.
     #[must_use]
     pub const fn header(&self) -> &EventHeader {
         match self {
             Self::Segment(event) => &event.header,
             Self::Http(facts, _) => &facts.header,
-        }
-    }
-}
-
-fn expect_len(bytes: &[u8], expected: usize) -> Result<(), DecodeError> {
-    if bytes.len() == expected { Ok(()) } else { Err(DecodeError::Length { found: bytes.len(), expected }) }
-}
-
-/// Takes fields off the front, in the order and with the sizes of the structures above; zeros where bytes run out,
-/// which the lengths checked before rule out.
-struct Reader<'a>(&'a [u8]);
-
-/// The first `N` bytes, and the rest: where their number is known, no field of them is looked for in vain.
-fn split<const N: usize>(bytes: &[u8]) -> Result<(&[u8; N], &[u8]), DecodeError> {
-    bytes.split_first_chunk().ok_or(DecodeError::Length { found: bytes.len(), expected: N })
-}
-
-impl Reader<'_> {
-    #[inline(always)]
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        match self.0.split_first_chunk() {
-            Some((bytes, rest)) => {
-                self.0 = rest;
-                *bytes
-            }
-            None => [0; N],
-        }
-    }
-
-    #[inline(always)]
-    fn u8(&mut self) -> u8 {
-        let [byte] = self.take();
-        byte
-    }
-
-    #[inline(always)]
-    fn u16(&mut self) -> u16 {
-        u16::from_ne_bytes(self.take())
-    }
-
-    #[inline(always)]
-    fn u32(&mut self) -> u32 {
-        u32::from_ne_bytes(self.take())
-    }
-
-    #[inline(always)]
-    fn u64(&mut self) -> u64 {
-        u64::from_ne_bytes(self.take())
-    }
-
-    #[inline(always)]
-    fn address(&mut self) -> [u32; 4] {
-        [self.u32(), self.u32(), self.u32(), self.u32()]
-    }
-
-    #[inline(always)]
-    fn header(&mut self) -> EventHeader {
-        EventHeader {
-            kind: self.u8(),
-            hook: self.u8(),
-            from_low: self.u8(),
-            padding: self.u8(),
-            interface: self.u32(),
-            time: self.u64(),
-            flow: self.u64(),
-            key: FlowKey {
-                low: self.address(),
-                high: self.address(),
-                low_port: self.u16(),
-                high_port: self.u16(),
-            },
-            lost: self.u32(),
-        }
-    }
-
-    #[inline(always)]
-    fn counters(&mut self) -> HalfCounters {
-        HalfCounters {
-            packets: self.u64(),
-            bytes: self.u64(),
-            stream_end: self.u64(),
-            first_ack_ns: self.u64(),
-            first_data_ns: self.u64(),
-            syn_ns: self.u64(),
-            base: Seq(self.u32()),
-            ack: Seq(self.u32()),
-            duplicate_acks: self.u32(),
-            zero_windows: self.u32(),
-            lost: self.u32(),
-            flags: self.u32(),
-        }
-    }
-
-    #[inline(always)]
-    fn segment(&mut self) -> SegmentEvent {
-        SegmentEvent {
-            header: self.header(),
-            causes: self.u32(),
-            seq: Seq(self.u32()),
-            ack: Seq(self.u32()),
-            payload_len: self.u32(),
-            window: self.u16(),
-            flags: self.u8(),
-            options_len: self.u8(),
-            gap: self.u32(),
-            options: self.take(),
-            halves: [self.counters(), self.counters()],
-            encapsulation: self.u32(),
-            padding: self.u32(),
-        }
-    }
-
-    #[inline(always)]
-    fn http(&mut self) -> HttpFacts {
-        HttpFacts {
-            header: self.header(),
-            offset: self.u64(),
-            content: self.u64(),
-            exchange: self.u32(),
-            head: self.u32(),
-            head_len: self.u32(),
-            marks: self.u16(),
-            status: self.u16(),
-            len: self.u16(),
-            framing: self.u8(),
-            padding: self.u8(),
-            padding2: self.u32(),
         }
     }
 }

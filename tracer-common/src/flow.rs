@@ -13,6 +13,7 @@ use crate::{
 ///
 /// Addresses are in network byte order, IPv4 as IPv4-mapped IPv6. "Lower" only means a fixed order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct FlowKey {
     /// Address of the lower endpoint.
@@ -111,6 +112,7 @@ pub mod cause {
 ///
 /// Times are nanoseconds of the observer's clock, 0 where the thing has not happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct HalfCounters {
     /// Segments.

@@ -1,9 +1,10 @@
 //! tracer: the command line, the command, the exit code.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 use anyhow::{Context as _, Result};
+use tokio::runtime::{Builder, Runtime};
 use tracer::{
     capture::Interrupt,
     cli::{self, Command},
@@ -29,7 +30,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Replay(config) => {
-            let all_read = wait_for(replay_until_interrupted(*config))?;
+            let all_read = replay_until_interrupted(&config)?;
             Ok(if all_read { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Demo(format) => demo::run(format).map(|()| ExitCode::SUCCESS),
@@ -41,26 +42,32 @@ fn execute(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Replays on a thread of its own: reading a file blocks.
-async fn replay_until_interrupted(config: ReplayConfig) -> Result<bool> {
+/// Replays on this thread, because reading a file blocks; another one waits for signals.
+fn replay_until_interrupted(config: &ReplayConfig) -> Result<bool> {
     let interrupt = Interrupt::default();
-    let interrupted = pipeline::interrupted()?;
-    let mut work = tokio::task::spawn_blocking({
-        let interrupt = interrupt.clone();
-        move || replay::run(&config, interrupt)
-    });
-    tokio::select! {
-        outcome = &mut work => outcome,
-        () = interrupted => {
-            interrupt.set();
-            work.await
-        }
-    }
-    .context("the replay broke off")?
+    let runtime = runtime()?;
+    let interrupted = {
+        let _entered = runtime.enter();
+        pipeline::interrupted()?
+    };
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn({
+            let interrupt = interrupt.clone();
+            move || {
+                runtime.block_on(interrupted);
+                interrupt.set();
+            }
+        })
+        .context("cannot start a thread")?;
+    replay::run(config, interrupt)
 }
 
 /// Runs `work` on this thread: one is enough, and tracing must not move to another (see [`pipeline`]).
 fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(work)
+    runtime()?.block_on(work)
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }

@@ -203,9 +203,12 @@ impl Tracker {
                 tracked.connection.on_http(facts, bytes, &mut self.said);
             }
         }
-        self.buffered -= tracked.buffered as usize;
-        tracked.note_buffered();
-        self.buffered += tracked.buffered as usize;
+        // Nothing else brings messages and gaps, or ends them.
+        if has_cause(event, cause::GAP | cause::OLD_DATA) || matches!(event, Event::Http(..)) {
+            self.buffered -= tracked.buffered as usize;
+            tracked.note_buffered();
+            self.buffered += tracked.buffered as usize;
+        }
         let after = tracked.connection.phase();
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         if after != before {
@@ -245,7 +248,7 @@ impl Tracker {
         // Also where the SYN was not told, or lost: an entry that the kernel had to make anew has seen none.
         let asked = matches!(event, Event::Segment(segment) if untold::has_asked(&segment.halves));
         let is_http = matches!(event, Event::Http(..));
-        let has = |bits| matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0);
+        let has = |bits| has_cause(event, bits);
         if let Some(place) = self.connections.find(&header.key)
             && let Some(tracked) = self.connections.get_mut(place)
         {
@@ -465,6 +468,11 @@ impl Tracker {
             self.forgotten.push_back(Forgotten { key, flow, looked_up });
         }
     }
+}
+
+/// Whether it is a segment worth telling for one of these reasons.
+fn has_cause(event: &Event<'_>, bits: u32) -> bool {
+    matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0)
 }
 
 #[cfg(test)]

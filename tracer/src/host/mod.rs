@@ -273,8 +273,9 @@ impl Told {
 
     fn tell(&self, event: &Event<'_>) {
         let mut room = self.room.borrow_mut();
-        room.reserve(event.encoded_len());
-        event.encode(|piece| room.extend_from_slice(piece));
+        for piece in event.pieces() {
+            room.extend_from_slice(piece);
+        }
         self.events.borrow_mut().push_back(room.split().freeze());
         self.count(match event {
             Event::Segment(_) => Counter::SegmentEvents,

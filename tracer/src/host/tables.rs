@@ -9,13 +9,13 @@ use tracer_common::{
     observe::{Table, Tables},
 };
 
-/// Connections, and attempts at one.
+/// Connections, and attempts at one. Boxed: a connection stays where it is when it moves over or a table grows.
 #[derive(Debug)]
 pub(super) struct HostTables {
-    confirmed: HashMap<FlowKey, FlowState, DefaultHashBuilder>,
+    confirmed: HashMap<FlowKey, Box<FlowState>, DefaultHashBuilder>,
     max_confirmed: usize,
     /// The one not used for the longest makes room.
-    unconfirmed: LruCache<FlowKey, FlowState>,
+    unconfirmed: LruCache<FlowKey, Box<FlowState>>,
 }
 
 impl HostTables {
@@ -25,13 +25,13 @@ impl HostTables {
 
     /// The connection, without it counting as used.
     pub(super) fn get(&self, key: &FlowKey) -> Option<&FlowState> {
-        self.confirmed.get(key).or_else(|| self.unconfirmed.peek(key))
+        self.confirmed.get(key).or_else(|| self.unconfirmed.peek(key)).map(Box::as_ref)
     }
 
     /// The connection, to be changed, without it counting as used.
     pub(super) fn get_mut(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
         let Self { confirmed, unconfirmed, .. } = self;
-        confirmed.get_mut(key).or_else(|| unconfirmed.peek_mut(key))
+        confirmed.get_mut(key).or_else(|| unconfirmed.peek_mut(key)).map(Box::as_mut)
     }
 
     /// Removes one incarnation of a connection.
@@ -67,9 +67,9 @@ impl Tables for HostTables {
     }
 
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        self.unconfirmed.insert(*key, FlowState::BLANK);
+        self.unconfirmed.insert(*key, Box::new(FlowState::BLANK));
         // It is not there if there is no room at all.
-        self.unconfirmed.peek_mut(key)
+        self.unconfirmed.peek_mut(key).map(Box::as_mut)
     }
 
     fn confirm(&mut self, key: &FlowKey) -> bool {

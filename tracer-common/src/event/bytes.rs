@@ -1,0 +1,191 @@
+//! Events as bytes: as the ring buffer carries them, and for those who make events outside the kernel.
+//!
+//! The structures are what the bytes are: zerocopy holds them to be plain integers without padding between them.
+
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+use super::{Event, EventHeader, HttpFacts, Kind, SegmentEvent};
+
+/// Why bytes are not an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Shorter or longer than such an event.
+    Length {
+        /// What there is, in bytes.
+        found: usize,
+        /// What there should be, in bytes.
+        expected: usize,
+    },
+    /// No such kind.
+    Kind(u8),
+}
+
+impl<'a> Event<'a> {
+    /// Decodes the bytes of one event.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let found = bytes.len();
+        let wrong_length = |expected| DecodeError::Length { found, expected };
+        match bytes.first() {
+            None => Err(wrong_length(size_of::<EventHeader>())),
+            Some(&kind) if kind == Kind::Segment as u8 => SegmentEvent::read_from_bytes(bytes)
+                .map(Self::Segment)
+                .map_err(|_| wrong_length(size_of::<SegmentEvent>())),
+            Some(&kind) if kind == Kind::Http as u8 => {
+                let (facts, rest) =
+                    HttpFacts::read_from_prefix(bytes).map_err(|_| wrong_length(size_of::<HttpFacts>()))?;
+                if rest.len() == usize::from(facts.len) {
+                    Ok(Self::Http(facts, rest))
+                } else {
+                    Err(wrong_length(size_of::<HttpFacts>() + usize::from(facts.len)))
+                }
+            }
+            Some(&kind) => Err(DecodeError::Kind(kind)),
+        }
+    }
+
+    /// The bytes that [`Event::from_bytes`] decodes to this event, in two pieces.
+    #[must_use]
+    pub fn pieces(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Segment(event) => [event.as_bytes(), &[]],
+            Self::Http(facts, bytes) => [facts.as_bytes(), bytes],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::{
+        event::{DecodeError, Kind},
+        flow::{FlowKey, HalfCounters},
+        seq::Seq,
+        wire::MAX_OPTIONS,
+    };
+
+    /// Different numbers everywhere, so that no two fields can be swapped unnoticed.
+    fn header(kind: Kind) -> EventHeader {
+        EventHeader {
+            kind: kind as u8,
+            hook: 2,
+            from_low: 1,
+            padding: 0,
+            interface: 0x0102_0304,
+            time: 0x1112_1314_1516_1718,
+            flow: 0x2122_2324_2526_2728,
+            key: FlowKey { low: [1, 2, 3, 4], high: [5, 6, 7, 8], low_port: 80, high_port: 40_000 },
+            lost: 9,
+        }
+    }
+
+    fn half(first: u32) -> HalfCounters {
+        let wide = u64::from(first) << 32;
+        HalfCounters {
+            packets: wide,
+            bytes: wide + 1,
+            stream_end: wide + 2,
+            first_ack_ns: wide + 3,
+            first_data_ns: wide + 4,
+            syn_ns: wide + 5,
+            base: Seq(first + 5),
+            ack: Seq(first + 6),
+            duplicate_acks: first + 7,
+            zero_windows: first + 8,
+            lost: first + 9,
+            flags: first + 10,
+        }
+    }
+
+    fn segment() -> SegmentEvent {
+        let mut options = [0; MAX_OPTIONS];
+        options[0] = 2;
+        options[MAX_OPTIONS - 1] = 3;
+        SegmentEvent {
+            header: header(Kind::Segment),
+            causes: 11,
+            seq: Seq(12),
+            ack: Seq(13),
+            payload_len: 14,
+            window: 15,
+            flags: 16,
+            options_len: 40,
+            gap: 0,
+            options,
+            halves: [half(100), half(200)],
+            encapsulation: 17,
+            padding: 0,
+        }
+    }
+
+    fn http(len: u16) -> HttpFacts {
+        HttpFacts {
+            header: header(Kind::Http),
+            offset: 21,
+            content: 22,
+            exchange: 23,
+            head: 24,
+            head_len: 25,
+            marks: 26,
+            status: 304,
+            len,
+            framing: 2,
+            padding: 0,
+            padding2: 0,
+        }
+    }
+
+    fn encoded(event: &Event<'_>) -> Vec<u8> {
+        event.pieces().concat()
+    }
+
+    fn samples() -> [Event<'static>; 3] {
+        [Event::Segment(segment()), Event::Http(http(16), b"GET / HTTP/1.1\r\n"), Event::Http(http(0), b"")]
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same_event() {
+        for event in samples() {
+            let bytes = encoded(&event);
+            assert_eq!(Event::from_bytes(&bytes), Ok(event));
+        }
+    }
+
+    #[test]
+    fn the_encoding_has_the_size_of_the_structure() {
+        assert_eq!(encoded(&Event::Segment(segment())).len(), size_of::<SegmentEvent>());
+        assert_eq!(encoded(&Event::Http(http(0), b"")).len(), size_of::<HttpFacts>());
+    }
+
+    #[test]
+    fn an_event_of_any_other_length_is_refused() {
+        for event in samples() {
+            let mut bytes = encoded(&event);
+            let whole = bytes.len();
+            for len in 0..whole {
+                assert!(
+                    matches!(Event::from_bytes(&bytes[..len]), Err(DecodeError::Length { found, .. }) if found == len),
+                    "{len} of {whole} bytes"
+                );
+            }
+            bytes.push(0);
+            assert!(
+                matches!(Event::from_bytes(&bytes), Err(DecodeError::Length { .. })),
+                "one byte too many"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_refused() {
+        for kind in (0..=u8::MAX).filter(|&kind| kind != Kind::Segment as u8 && kind != Kind::Http as u8) {
+            assert_eq!(Event::from_bytes(&[kind; 256]), Err(DecodeError::Kind(kind)));
+        }
+    }
+}

@@ -3,110 +3,16 @@
 //! A [`FlowState`] lives in a BPF map. Two CPUs may update it at once, one for each direction, so a segment writes
 //! only the half of its own sender and at most reads the other.
 
+pub mod cause;
+pub mod half;
+mod key;
+
+pub use self::key::FlowKey;
 use crate::{
     http::HttpHalf,
     seq::Seq,
     wire::{Segment, TcpFlags},
 };
-
-/// What identifies a connection: both endpoints, the lower one first, so that both directions have the same key.
-///
-/// Addresses are in network byte order, IPv4 as IPv4-mapped IPv6. "Lower" only means a fixed order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
-#[repr(C)]
-pub struct FlowKey {
-    /// Address of the lower endpoint.
-    pub low: [u32; 4],
-    /// Address of the higher endpoint.
-    pub high: [u32; 4],
-    /// Port of the lower endpoint.
-    pub low_port: u16,
-    /// Port of the higher endpoint.
-    pub high_port: u16,
-}
-
-impl FlowKey {
-    /// All zero.
-    pub const BLANK: Self = Self { low: [0; 4], high: [0; 4], low_port: 0, high_port: 0 };
-
-    /// Fills in the key of `segment`; true when its sender is the lower endpoint.
-    #[inline(always)]
-    pub fn set(&mut self, segment: &Segment) -> bool {
-        let from_low = source_is_lower(segment);
-        if from_low {
-            (self.low, self.high) = (segment.source, segment.destination);
-            (self.low_port, self.high_port) = (segment.source_port, segment.destination_port);
-        } else {
-            (self.low, self.high) = (segment.destination, segment.source);
-            (self.low_port, self.high_port) = (segment.destination_port, segment.source_port);
-        }
-        from_low
-    }
-}
-
-#[inline(always)]
-fn source_is_lower(segment: &Segment) -> bool {
-    // Word by word: a loop over the arrays would cost the verifier more than these four lines.
-    let (a, b) = (&segment.source, &segment.destination);
-    if a[3] != b[3] {
-        return a[3] < b[3];
-    }
-    if a[2] != b[2] {
-        return a[2] < b[2];
-    }
-    if a[1] != b[1] {
-        return a[1] < b[1];
-    }
-    if a[0] != b[0] {
-        return a[0] < b[0];
-    }
-    segment.source_port <= segment.destination_port
-}
-
-/// Why a segment is told to userspace: a set of facts about it. An empty set is a quiet segment.
-pub mod cause {
-    /// A SYN without ACK.
-    pub const SYN: u32 = 1 << 0;
-    /// A SYN with ACK.
-    pub const SYN_ACK: u32 = 1 << 1;
-    /// The first acknowledgment of the other side's SYN by a segment that is not a SYN itself.
-    pub const HANDSHAKE_ACK: u32 = 1 << 2;
-    /// The first segment of a direction whose SYN was not seen.
-    pub const MIDSTREAM: u32 = 1 << 3;
-    /// A FIN.
-    pub const FIN: u32 = 1 << 4;
-    /// The first acknowledgment of the other side's FIN.
-    pub const FIN_ACKED: u32 = 1 << 5;
-    /// A RST.
-    pub const RST: u32 = 1 << 6;
-    /// Payload that starts before the highest sequence number seen: a retransmission, or a segment that was overtaken.
-    pub const OLD_DATA: u32 = 1 << 7;
-    /// Payload that starts after the highest sequence number seen: something is missing before it.
-    pub const GAP: u32 = 1 << 8;
-    /// An acknowledgment of bytes that were not seen.
-    pub const ACKED_UNSEEN: u32 = 1 << 9;
-    /// The receive window became zero.
-    pub const ZERO_WINDOW: u32 = 1 << 10;
-    /// The receive window is no longer zero.
-    pub const WINDOW_OPEN: u32 = 1 << 11;
-    /// A keep-alive: no byte or one, just before the next expected one (RFC 9293, 3.8.4).
-    pub const KEEP_ALIVE: u32 = 1 << 12;
-    /// A SYN or FIN that was seen before.
-    pub const REPEATED: u32 = 1 << 13;
-    /// Any segment after both FINs were acknowledged, or after a reset.
-    pub const AFTER_CLOSE: u32 = 1 << 14;
-    /// Nothing noteworthy: told because every segment is asked for.
-    pub const EVERY: u32 = 1 << 15;
-    /// Payload, and none of it behind the highest sequence number seen.
-    pub const NO_NEWS: u32 = 1 << 16;
-    /// With OLD_DATA: it starts where the other side has just asked for it by duplicate acknowledgments (RFC 5681, 3.2).
-    pub const FAST_RETRANSMIT: u32 = 1 << 17;
-    /// The next byte alone, while the other side's window is zero: a window probe (RFC 9293, 3.8.6.1).
-    pub const WINDOW_PROBE: u32 = 1 << 18;
-    /// The checksum is wrong, as far as the observer verifies it: see [`Frame::is_damaged`](crate::observe::Frame::is_damaged).
-    pub const BAD_CHECKSUM: u32 = 1 << 19;
-}
 
 /// What one direction has shown so far: told to userspace with every segment event.
 ///
@@ -158,46 +64,6 @@ impl HalfCounters {
         lost: 0,
         flags: 0,
     };
-}
-
-/// Flags of [`HalfCounters::flags`].
-pub mod half {
-    /// A segment was seen in this direction.
-    pub const STARTED: u32 = 1 << 0;
-    /// A SYN was seen.
-    pub const SYN: u32 = 1 << 1;
-    /// The SYN carried an ACK.
-    pub const SYN_ACK: u32 = 1 << 2;
-    /// A FIN was seen.
-    pub const FIN: u32 = 1 << 3;
-    /// A RST was seen, whether it counts or not.
-    pub const RST: u32 = 1 << 4;
-    /// An acknowledgment was seen.
-    pub const ACKED: u32 = 1 << 5;
-    /// This side has acknowledged the other side's SYN.
-    pub const ACKED_SYN: u32 = 1 << 6;
-    /// This side has acknowledged the other side's FIN.
-    pub const ACKED_FIN: u32 = 1 << 7;
-    /// The last window was zero.
-    pub const ZERO_WINDOW: u32 = 1 << 8;
-    /// A RST was seen that the other side can accept: the connection is over.
-    pub const RESET: u32 = 1 << 9;
-    /// Its SYN was the first segment of the connection.
-    pub const OPENED: u32 = 1 << 10;
-    /// That SYN carried payload (RFC 7413).
-    pub const SYN_DATA: u32 = 1 << 11;
-    /// A segment with ACK and without SYN or payload was seen.
-    pub const BARE_ACK: u32 = 1 << 12;
-    /// Payload was seen with ACK and without SYN.
-    pub const DATA: u32 = 1 << 13;
-    /// A FIN with ACK was seen.
-    pub const FIN_ACK: u32 = 1 << 14;
-    /// Something is missing before the bytes seen: a hole.
-    pub const HOLE: u32 = 1 << 15;
-    /// Its SYN was not told, and nothing of the attempt is before its end: see [`crate::target`].
-    pub const UNTOLD: u32 = 1 << 16;
-    /// A segment of its was told after the handshake was through, and before the end: userspace knows of the connection.
-    pub const TOLD: u32 = 1 << 17;
 }
 
 /// One direction of a connection.

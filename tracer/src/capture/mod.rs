@@ -127,7 +127,8 @@ impl Capture {
                 Step::Frame { found, len } => {
                     self.frames += 1;
                     self.consumed = len;
-                    return Ok(self.interfaces.frame(&found, self.reader.data()));
+                    let damaged = CaptureError::Damaged { after: self.frames };
+                    return self.interfaces.frame(&found, self.reader.data()).ok_or(damaged).map(Some);
                 }
                 Step::Other(len) => self.consumed = len,
                 Step::More => {

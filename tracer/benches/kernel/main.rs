@@ -46,12 +46,29 @@ const PARTS: [(&str, &str); 6] = [
     ("512 bytes of payload copied", "tracer_part_copy"),
 ];
 
+/// The program of the floor for what a client sends; it is the one that opens connections.
+const FLOOR_OF_CLIENT: (&str, &str) = ("tracer_floor_xdp", "tracer_noop_xdp");
+/// The program of the floor for what a server sends.
+const FLOOR_OF_SERVER: (&str, &str) = ("tracer_floor_tc", "tracer_noop_tc");
+
+/// Packets that the programs of the floor take in, and by which of them.
+const FLOOR: [(&str, (&str, &str)); 6] = [
+    ("pure ACK", FLOOR_OF_CLIENT),
+    ("1448 bytes of content, once each", FLOOR_OF_SERVER),
+    ("request head of 18 bytes, once each", FLOOR_OF_CLIENT),
+    ("request head of 512 bytes, once each", FLOOR_OF_CLIENT),
+    ("response head of 512 bytes, once each", FLOOR_OF_SERVER),
+    ("FIN again", FLOOR_OF_CLIENT),
+];
+
 fn main() {
-    let names = PROGRAMS.iter().flat_map(|(program, noop)| [*program, *noop]);
+    let names = PROGRAMS.iter().chain([&FLOOR_OF_CLIENT, &FLOOR_OF_SERVER]);
+    let names = names.flat_map(|(program, noop)| [*program, *noop]);
     let names = names.chain(PARTS.map(|(_, program)| program));
     let mut kernel = Kernel::load(names.collect::<BTreeSet<_>>(), MAX_CONNECTIONS);
     let mut tables: Vec<Value> =
         PROGRAMS.iter().map(|(program, noop)| costs(&mut kernel, program, noop)).collect();
+    tables.push(floor(&mut kernel));
     tables.push(parts(&mut kernel));
     tables.push(growth(&mut kernel));
     tables.push(json!({
@@ -76,6 +93,29 @@ fn costs(kernel: &mut Kernel, program: &str, noop: &str) -> Value {
         "title": format!("{program}: ns a packet"),
         "columns": ["packet", "median", "min", "max", "only passed on", "times that"],
         "rows": rows.collect::<Vec<_>>(),
+    })
+}
+
+/// What the least costs that a program of this design must do for a packet: see `tracer-ebpf/src/floor.rs`.
+fn floor(kernel: &mut Kernel) -> Value {
+    let packets = packets();
+    let rows = FLOOR.map(|(says, (program, noop))| {
+        let packet = packets.iter().find(|packet| packet.says == says).expect("the packet");
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            times.push([noop, program].map(|program| {
+                kernel.clear();
+                prepare(kernel, FLOOR_OF_CLIENT.0, packet);
+                run(kernel, program, packet)
+            }));
+        }
+        row(says, &times)
+    });
+    kernel.clear();
+    json!({
+        "title": "The floor: ns a packet",
+        "columns": ["packet", "median", "min", "max", "only passed on", "times that"],
+        "rows": rows,
     })
 }
 
@@ -110,7 +150,10 @@ fn growth(kernel: &mut Kernel) -> Value {
         for _ in 0..ROUNDS {
             kernel.clear();
             kernel.fill(connections);
-            times.push(["tracer_noop_xdp", "tracer_xdp"].map(|program| run(kernel, program, packet)));
+            times.push(["tracer_noop_xdp", "tracer_xdp"].map(|program| {
+                prepare(kernel, program, packet);
+                run(kernel, program, packet)
+            }));
         }
         rows.push(row(&format!("{} connections", connections + 1), &times));
     }
@@ -144,14 +187,19 @@ fn row(says: &str, times: &[[u64; 2]]) -> Value {
 
 fn measure(kernel: &mut Kernel, program: &str, packet: &Packet) -> u64 {
     kernel.clear();
+    prepare(kernel, program, packet);
     run(kernel, program, packet)
 }
 
-/// The time of a packet, after what must come before it.
-fn run(kernel: &mut Kernel, program: &str, packet: &Packet) -> u64 {
+/// Shows a program what must come before a packet.
+fn prepare(kernel: &Kernel, program: &str, packet: &Packet) {
     for frame in &packet.before {
         kernel.run(program, frame, 1);
     }
+}
+
+/// The time of a packet.
+fn run(kernel: &mut Kernel, program: &str, packet: &Packet) -> u64 {
     let time = match &packet.measured[..] {
         [frame] => kernel.run(program, frame, REPEAT),
         frames => {

@@ -6,8 +6,12 @@
 pub mod cause;
 pub mod half;
 mod key;
+mod removal;
 
-pub use self::key::FlowKey;
+pub use self::{
+    key::FlowKey,
+    removal::{MAX_REMOVALS, Removal},
+};
 use crate::{
     http::HttpHalf,
     seq::Seq,

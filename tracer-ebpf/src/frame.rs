@@ -10,7 +10,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
 };
 use tracer_common::{
-    flow::Half,
+    flow::{Half, Removal},
     frame::{FrameBytes, WINDOW},
     http::Room,
     observe::Frame,
@@ -82,6 +82,17 @@ impl XdpFrame {
     pub(crate) fn interface(&self) -> u32 {
         // SAFETY: the context is the running program's.
         unsafe { (*self.0).ingress_ifindex }
+    }
+
+    /// Reads the removal at `offset` of a list that userspace passes in place of a frame; false where it ends before.
+    #[inline(always)]
+    pub(crate) fn removal(&self, offset: usize, into: &mut Removal) -> bool {
+        const LEN: u32 = size_of::<Removal>() as u32;
+        // SAFETY: the context is the running program's, and a Removal consists of LEN bytes of integers.
+        let error = unsafe {
+            bpf_xdp_load_bytes(self.0, offset as u32, core::ptr::from_mut(into).cast::<c_void>(), LEN)
+        };
+        error == 0
     }
 }
 

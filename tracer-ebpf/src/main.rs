@@ -11,6 +11,7 @@ mod frame;
 mod load;
 mod maps;
 mod parts;
+mod removal;
 mod stages;
 mod tables;
 

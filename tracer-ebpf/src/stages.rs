@@ -257,7 +257,7 @@ unsafe fn scan<F: FrameBytes>(frame: &F, half: *mut Half, peer: *const Half, roo
 
 /// Does up to `times` steps; false when that was not all of the work.
 #[inline(always)]
-fn repeat<W: Steps>(times: u32, work: &mut W) -> bool {
+pub(crate) fn repeat<W: Steps>(times: u32, work: &mut W) -> bool {
     // SAFETY: `step` gets back the pointer to `work` while it is borrowed here, and nothing else uses it then.
     let steps =
         unsafe { bpf_loop(times, step::<W> as *mut c_void, core::ptr::from_mut(work).cast::<c_void>(), 0) };

@@ -1,7 +1,7 @@
 //! The connection tables as BPF maps.
 
 use tracer_common::{
-    flow::{FlowKey, FlowState},
+    flow::{FlowKey, FlowState, Removal},
     observe::{Table, Tables},
 };
 
@@ -20,6 +20,17 @@ pub(crate) fn look_up<'a>(table: Table, key: &FlowKey) -> Option<&'a mut FlowSta
     // SAFETY: the kernel frees a map element only after the program that looked it up has ended (RCU). Another CPU may
     // write the other half at the same time; of one half there is one writer, the direction it stands for.
     Some(unsafe { &mut *flow })
+}
+
+/// Removes one incarnation of a connection; false where neither table has it.
+#[inline(always)]
+pub(crate) fn remove(removal: &Removal) -> bool {
+    let has = |table| look_up(table, &removal.key).is_some_and(|flow| flow.id == removal.flow);
+    if has(Table::Confirmed) {
+        CONNECTIONS.remove(&removal.key).is_ok()
+    } else {
+        has(Table::Unconfirmed) && HALF_OPEN.remove(&removal.key).is_ok()
+    }
 }
 
 impl Tables for KernelTables {

@@ -8,10 +8,12 @@
 
 mod telling;
 
+use std::iter;
+
 use anyhow::{Result, anyhow};
 use tracer_common::{
     event::Event,
-    flow::{FlowKey, FlowState},
+    flow::{FlowKey, FlowState, Removal},
     target::{Target, TargetKey},
 };
 
@@ -22,7 +24,7 @@ use crate::{
     record::{Body, EventName, Listener, Record, Summary, Timestamp},
     sink::Format,
     summary::{self, Received},
-    tracker::{Forgotten, Tracker},
+    tracker::Tracker,
 };
 
 /// Connection tables that answer the tracker's questions: the kernel's, or the host's.
@@ -32,11 +34,11 @@ pub trait Flows {
     /// # Errors
     /// The table does not answer.
     fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>>;
-    /// Removes the incarnation `flow` of a connection; false if it is not there.
+    /// Removes these incarnations of connections; returns how many of those that were looked up are not there any more.
     ///
     /// # Errors
     /// The table does not answer.
-    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool>;
+    fn remove(&mut self, removals: &[Removal]) -> Result<u64>;
 }
 
 /// The tracker, and the way of its records.
@@ -92,9 +94,9 @@ impl Analysis {
     }
 
     fn forget(&mut self, flows: &mut impl Flows) -> Result<()> {
-        while let Some(Forgotten { key, flow, looked_up }) = self.tracker.next_forgotten() {
-            let was_there = flows.forget(&key, flow)?;
-            self.received.looked_up += u64::from(looked_up && !was_there);
+        let removals: Vec<Removal> = iter::from_fn(|| self.tracker.next_forgotten()).collect();
+        if !removals.is_empty() {
+            self.received.looked_up += flows.remove(&removals)?;
         }
         Ok(())
     }
@@ -230,8 +232,8 @@ mod tests {
             Ok(None)
         }
 
-        fn forget(&mut self, _key: &FlowKey, _flow: u64) -> Result<bool> {
-            Ok(true)
+        fn remove(&mut self, _removals: &[Removal]) -> Result<u64> {
+            Ok(0)
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
 };
-use tracer_common::flow::{FlowKey, FlowState};
+use tracer_common::flow::{FlowKey, FlowState, Removal};
 
 pub use self::waiting::interrupted;
 use self::{
@@ -245,6 +245,10 @@ impl Pipeline {
             }
         });
         outcome?;
+        if drained {
+            // A little now and then keeps no CPU from the server for as long as what has become due in a whole tick.
+            self.analysis.on_tick(clock::now())?;
+        }
         self.settle()?;
         if drained && self.flushing.on_lines(Instant::now()) {
             self.analysis.telling.flush()?;
@@ -274,7 +278,8 @@ impl Pipeline {
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
-        self.analysis.settle(&mut self.sources.tables, clock::now, MAX_ANSWERS)
+        let mut tables = InKernel(&self.sources.tables, self.attacher.kernel());
+        self.analysis.settle(&mut tables, clock::now, MAX_ANSWERS)
     }
 
     fn set_clock(&mut self) {
@@ -327,13 +332,16 @@ impl Pipeline {
     }
 }
 
-impl Flows for Tables {
+/// The connection tables, and the program that takes connections out of them.
+struct InKernel<'a>(&'a Tables, &'a Kernel);
+
+impl Flows for InKernel<'_> {
     fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>> {
-        Self::find(self, key)
+        self.0.find(key)
     }
 
-    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
-        Self::forget(self, key, flow)
+    fn remove(&mut self, removals: &[Removal]) -> Result<u64> {
+        self.1.remove(removals)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use tracer_common::{
     event::Hook,
-    flow::{FlowKey, FlowState},
+    flow::{FlowKey, FlowState, Removal},
 };
 
 use crate::{
@@ -242,8 +242,9 @@ impl Flows for HostObserver {
         Ok(Self::find(self, key))
     }
 
-    fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
-        Self::forget(self, key, flow);
-        Ok(true)
+    fn remove(&mut self, removals: &[Removal]) -> Result<u64> {
+        removals.iter().for_each(|removal| self.forget(&removal.key, removal.flow));
+        // Here no event is lost, so that nothing has to be looked up.
+        Ok(0)
     }
 }

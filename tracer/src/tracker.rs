@@ -19,7 +19,7 @@ use std::{
 use hashbrown::HashMap;
 use tracer_common::{
     event::{Event, EventHeader, SegmentEvent},
-    flow::{FlowKey, FlowState, cause},
+    flow::{FlowKey, FlowState, Removal, cause},
     wire::Encapsulations,
 };
 
@@ -58,17 +58,6 @@ pub struct Totals {
     pub buffers_given_up: u64,
 }
 
-/// A connection that the kernel's table need not hold any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forgotten {
-    /// The endpoints.
-    pub key: FlowKey,
-    /// The kernel's name of its incarnation.
-    pub flow: u64,
-    /// It was told from that table, which does not know: if it is not there any more, it was counted as lost.
-    pub looked_up: bool,
-}
-
 /// The table of connections.
 pub struct Tracker {
     limits: Limits,
@@ -81,7 +70,7 @@ pub struct Tracker {
     deadlines: Deadlines,
     records: VecDeque<Record>,
     questions: VecDeque<FlowKey>,
-    forgotten: VecDeque<Forgotten>,
+    forgotten: VecDeque<Removal>,
     /// Closed connections that the kernel still holds: since when, and which.
     closed: VecDeque<(u64, FlowKey, u64)>,
     interfaces: HashMap<u32, Arc<str>>,
@@ -162,7 +151,7 @@ impl Tracker {
     }
 
     /// The next connection that the kernel's table need not hold any more.
-    pub fn next_forgotten(&mut self) -> Option<Forgotten> {
+    pub fn next_forgotten(&mut self) -> Option<Removal> {
         self.forgotten.pop_front()
     }
 
@@ -465,7 +454,7 @@ impl Tracker {
             self.closed.push_back((at, key, flow));
         } else {
             // Were it to go on, it would be a new one; and what was looked up would be once more.
-            self.forgotten.push_back(Forgotten { key, flow, looked_up });
+            self.forgotten.push_back(Removal { key, flow, looked_up: u32::from(looked_up) });
         }
     }
 }

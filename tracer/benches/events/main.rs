@@ -22,7 +22,7 @@ use tracer::{
 };
 use tracer_common::{
     event::Event,
-    flow::{FlowKey, FlowState},
+    flow::{FlowKey, FlowState, Removal},
 };
 
 use self::stream::{Plan, interleaved, time_of};
@@ -164,8 +164,8 @@ impl Flows for Nothing {
         Ok(None)
     }
 
-    fn forget(&mut self, _key: &FlowKey, _flow: u64) -> Result<bool> {
-        Ok(false)
+    fn remove(&mut self, _removals: &[Removal]) -> Result<u64> {
+        Ok(0)
     }
 }
 

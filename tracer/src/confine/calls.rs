@@ -132,9 +132,9 @@ const OLDER: [libc::c_long; 8] = [
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: [libc::c_long; 0] = [];
 
-/// Commands of bpf(2) (`linux/bpf.h`) on the elements of maps that are open: look up, update, delete, the next key, look up
-/// and delete, and four of them in batches.
-const BPF_ELEMENTS: [u64; 9] = [1, 2, 3, 4, 21, 24, 25, 26, 27];
+/// Commands of bpf(2) (`linux/bpf.h`) on maps and programs that are open: look up, update, delete, the next key, look up
+/// and delete, and four of them in batches; run a program.
+const BPF_OPEN: [u64; 10] = [1, 2, 3, 4, 10, 21, 24, 25, 26, 27];
 /// Those that attaching takes: load a program, the next program, open it, tell of it, tell of a hook, make a link.
 const BPF_ATTACH: [u64; 6] = [5, 11, 13, 15, 16, 28];
 /// Requests of ioctl(2): do not wait, close on exec, how much there is, whether it is a terminal and how wide, the number of
@@ -169,7 +169,7 @@ fn program(scope: Scope) -> Result<BpfProgram> {
 
 fn rules(scope: Scope) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let attach = scope == Scope::Attach;
-    let bpf: &[&[u64]] = if attach { &[&BPF_ELEMENTS, &BPF_ATTACH] } else { &[&BPF_ELEMENTS] };
+    let bpf: &[&[u64]] = if attach { &[&BPF_OPEN, &BPF_ATTACH] } else { &[&BPF_OPEN] };
     // The number of an interface is asked for by way of a socket of any kind: libraries take this one.
     let families: &[libc::c_int] =
         if attach { &[libc::AF_NETLINK, libc::AF_UNIX] } else { &[libc::AF_NETLINK] };

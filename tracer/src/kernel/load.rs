@@ -10,12 +10,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, LpmTrie, Map, MapData, lpm_trie::Key},
-    programs::{Program, ProgramError, SchedClassifier, Xdp},
+    programs::{Program, ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp},
 };
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer_common::{
     config::{Config, FEW_PORTS, PORT_WORDS},
+    flow::{MAX_REMOVALS, Removal},
     target::TOLD_ATTEMPTS,
 };
 
@@ -24,6 +25,9 @@ use super::{
     targets::Targets,
 };
 use crate::config::{KernelConfig, Ports};
+
+/// The program that takes connections out of the tables.
+const REMOVER: &str = "tracer_remove";
 
 /// The programs of the object, loaded one by one as they are needed.
 #[derive(Debug)]
@@ -55,7 +59,7 @@ const LOG_ALL: u8 = aya_log::Level::Trace as u8;
 const MAPPED_PREFIX: u8 = 96;
 
 impl Kernel {
-    /// Makes the maps and fills them; loads no program yet.
+    /// Makes the maps and fills them; loads no program yet that is to be attached.
     ///
     /// # Errors
     /// There is no object, or the kernel does not take it: in words.
@@ -93,7 +97,27 @@ impl Kernel {
             targets: Targets::new(share(&ebpf, "TARGETS")?)?,
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
         };
-        Ok((Self { ebpf }, sources))
+        let mut kernel = Self { ebpf };
+        kernel.xdp(REMOVER)?;
+        Ok((kernel, sources))
+    }
+
+    /// Takes these incarnations of connections out of the tables; returns how many of those that were looked up are not there
+    /// any more.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remove(&self, removals: &[Removal]) -> Result<u64> {
+        let program = self.ebpf.program(REMOVER).context("the object has no program that removes")?;
+        let remover: &Xdp = program.try_into().context("not an XDP program")?;
+        let mut missing = 0;
+        for list in removals.chunks(MAX_REMOVALS) {
+            let options = TestRunOptions { data_in: Some(Removal::bytes(list)), ..TestRunOptions::new() };
+            let outcome = remover.test_run(options);
+            let outcome = outcome.context("cannot take what is over out of the connection tables")?;
+            missing += u64::from(outcome.return_value);
+        }
+        Ok(missing)
     }
 
     /// The XDP program `name`, loaded.

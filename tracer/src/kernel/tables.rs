@@ -34,22 +34,6 @@ impl Tables {
     pub fn connections(&self) -> impl Iterator<Item = Result<FlowKey>> {
         self.connections.keys().map(|key| key.context("cannot look into the connection table"))
     }
-
-    /// Removes the incarnation `flow` of a connection; false if it is not there.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn forget(&mut self, key: &FlowKey, flow: u64) -> Result<bool> {
-        // The ports may be in use again, and then another incarnation is there. The kernel cannot compare and remove in one
-        // step: some microseconds stay uncertain.
-        for table in [&mut self.connections, &mut self.half_open] {
-            if found(table.get(key, 0))?.is_some_and(|known| known.id == flow) {
-                found(table.remove(key))?;
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
 }
 
 /// Not there is an answer, not an error.

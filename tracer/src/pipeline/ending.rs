@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Pipeline, epoch_now};
+use super::{InKernel, Pipeline, epoch_now};
 use crate::{
     analysis::{Ending, Stop},
     clock,
@@ -75,9 +75,10 @@ impl Pipeline {
         });
         outcome?;
         self.look_for_lost()?;
-        let Self { sources, analysis, .. } = self;
-        analysis.settle(&mut sources.tables, clock::now, usize::MAX)?;
-        analysis.finish(&mut sources.tables, clock::now)?;
+        let Self { sources, attacher, analysis, .. } = self;
+        let mut tables = InKernel(&sources.tables, attacher.kernel());
+        analysis.settle(&mut tables, clock::now, usize::MAX)?;
+        analysis.finish(&mut tables, clock::now)?;
         self.tell_servers()
     }
 }

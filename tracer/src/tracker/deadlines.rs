@@ -2,7 +2,9 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use super::{Forgotten, HALF_OPEN_TOLD, Limits, Tracker, ns, table::Place, tracked::Tracked};
+use tracer_common::flow::Removal;
+
+use super::{HALF_OPEN_TOLD, Limits, Tracker, ns, table::Place, tracked::Tracked};
 use crate::{record::CloseReason, tcp::Phase};
 
 /// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
@@ -70,7 +72,7 @@ impl Tracker {
                 break;
             }
             self.closed.pop_front();
-            self.forgotten.push_back(Forgotten { key, flow, looked_up: false });
+            self.forgotten.push_back(Removal { key, flow, looked_up: 0 });
         }
     }
 

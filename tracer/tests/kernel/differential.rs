@@ -5,7 +5,7 @@
 //! after every conversation the counters and the connection tables.
 
 #[path = "../frames/table/mod.rs"]
-mod table;
+pub(crate) mod table;
 
 mod compare;
 mod kernel;

@@ -4,6 +4,7 @@
 //! - `differential`: the same frames through the kernel programs and the host's side of the observer
 //! - `memory`: what the kernel sets aside is what was computed
 //! - `process`: the program as it is started, signalled and killed
+//! - `removal`: connections are taken out of the tables
 //!
 //! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test kernel -- --ignored`.
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@ mod attach;
 mod differential;
 mod memory;
 mod process;
+mod removal;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -124,6 +124,12 @@ impl Attacher {
         Ok((attacher, changes))
     }
 
+    /// The programs.
+    #[must_use]
+    pub const fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// The privileges to attach are going to be given up: interfaces that come later are refused.
     pub const fn stop_attaching(&mut self) {
         self.may_attach = false;

@@ -24,7 +24,7 @@ use std::{
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook, HttpEvent, HttpFacts, SegmentEvent},
-    flow::{FlowKey, FlowState, Half},
+    flow::{FlowKey, FlowState, Half, Removal},
     frame::{FrameBytes, WINDOW},
     http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
     observe::{Frame, Table, Tables, Vantage, observe},
@@ -34,7 +34,7 @@ use tracer_common::{
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
-use super::super::{Forgotten, Limits, Tracker};
+use super::super::{Limits, Tracker};
 use crate::record::{Body, Closed, Opened, Record};
 
 /// How long a step takes, in ns.
@@ -421,7 +421,7 @@ impl Wire {
     }
 
     fn forget_what_is_over(&mut self) {
-        while let Some(Forgotten { key, flow, .. }) = self.tracker.next_forgotten() {
+        while let Some(Removal { key, flow, .. }) = self.tracker.next_forgotten() {
             for map in [&mut self.maps.connections, &mut self.maps.half_open] {
                 if map.get(&key).is_some_and(|known| known.id == flow) {
                     map.remove(&key);

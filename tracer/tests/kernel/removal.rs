@@ -1,0 +1,65 @@
+//! What userspace is done with is taken out of the connection tables by the kernel, a list at once.
+
+use aya::programs::{TestRun as _, TestRunOptions};
+use tracer::config::{KernelConfig, MIN_RING_BYTES};
+use tracer::kernel::Kernel;
+use tracer_common::event::Event;
+use tracer_common::flow::{MAX_REMOVALS, Removal};
+
+use crate::differential::table::build::{SYN, Tcp};
+use crate::differential::table::talk::Talk;
+
+/// Connections after their handshake: more than one list has.
+const CONFIRMED: u16 = MAX_REMOVALS as u16 + 6;
+/// Attempts at one.
+const ATTEMPTS: u16 = 2;
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn what_is_over_is_removed_but_not_what_uses_its_ports_by_now() {
+    let config = KernelConfig {
+        ports: "80".parse().expect("a port"),
+        hosts: Vec::new(),
+        every_segment: false,
+        decapsulate: false,
+        ring_bytes: MIN_RING_BYTES,
+        max_connections: 128,
+        log: false,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let loaded = runtime.block_on(async { Kernel::load(&config) });
+    let (mut kernel, mut sources) = loaded.unwrap_or_else(|error| panic!("{error:#}"));
+    let observer = kernel.xdp("tracer_xdp").unwrap_or_else(|error| panic!("{error:#}"));
+    let confirmed = (0..CONFIRMED).flat_map(|number| {
+        Talk::connected(40_000 + number, [1_000, 5_000])
+            .done(None, "")
+            .steps
+            .into_iter()
+            .map(|step| step.frame)
+    });
+    let attempts = (0..ATTEMPTS)
+        .map(|number| Tcp { from: 50_000 + number, flags: SYN, ack: 0, ..Tcp::default() }.frame());
+    for frame in confirmed.chain(attempts) {
+        let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::new() };
+        observer.test_run(options).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let mut all: Vec<Removal> = Vec::new();
+    sources.ring.drain_all(|bytes| {
+        let header = *Event::from_bytes(bytes).expect("an event").header();
+        if !all.iter().any(|removal| removal.key == header.key) {
+            all.push(Removal { key: header.key, flow: header.flow, looked_up: 1 });
+        }
+    });
+    assert_eq!(all.len(), usize::from(CONFIRMED + ATTEMPTS));
+    let there = || {
+        all.iter().filter(|removal| sources.tables.find(&removal.key).expect("an answer").is_some()).count()
+    };
+    let remove = |list: &[Removal]| kernel.remove(list).unwrap_or_else(|error| panic!("{error:#}"));
+
+    let others: Vec<_> = all.iter().map(|removal| Removal { flow: removal.flow + 1, ..*removal }).collect();
+    assert_eq!((remove(&others), there()), (all.len() as u64, all.len()), "others of the same endpoints");
+    assert_eq!((remove(&all), there()), (0, 0), "all are there, and then none");
+    assert_eq!(remove(&all), all.len() as u64, "what was looked up and is gone is counted");
+    let known: Vec<_> = all.iter().map(|removal| Removal { looked_up: 0, ..*removal }).collect();
+    assert_eq!((remove(&known), remove(&[])), (0, 0), "what was told may be gone");
+}

@@ -25,11 +25,12 @@ pub(crate) fn look_up<'a>(table: Table, key: &FlowKey) -> Option<&'a mut FlowSta
 /// Removes one incarnation of a connection; false where neither table has it.
 #[inline(always)]
 pub(crate) fn remove(removal: &Removal) -> bool {
-    let has = |table| look_up(table, &removal.key).is_some_and(|flow| flow.id == removal.flow);
+    let key = &removal.key;
+    let has = |table| look_up(table, key).is_some_and(|flow| flow.id == removal.flow);
     if has(Table::Confirmed) {
-        CONNECTIONS.remove(&removal.key).is_ok()
+        CONNECTIONS.remove(key).is_ok()
     } else {
-        has(Table::Unconfirmed) && HALF_OPEN.remove(&removal.key).is_ok()
+        has(Table::Unconfirmed) && HALF_OPEN.remove(key).is_ok()
     }
 }
 

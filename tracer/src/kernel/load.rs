@@ -10,29 +10,25 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, LpmTrie, Map, MapData, lpm_trie::Key},
-    programs::{Program, ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp},
+    programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer_common::{
     config::{Config, FEW_PORTS, PORT_WORDS},
-    flow::{MAX_REMOVALS, Removal},
     target::TOLD_ATTEMPTS,
 };
 
 use super::{
-    counters::Counters, log::KernelLog, object, refusal, ring::Ring, support, tables::Tables,
+    counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, support, tables::Tables,
     targets::Targets,
 };
 use crate::config::{KernelConfig, Ports};
 
-/// The program that takes connections out of the tables.
-const REMOVER: &str = "tracer_remove";
-
 /// The programs of the object, loaded one by one as they are needed.
 #[derive(Debug)]
 pub struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
 }
 
 /// What the programs share with userspace.
@@ -98,26 +94,8 @@ impl Kernel {
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
         };
         let mut kernel = Self { ebpf };
-        kernel.xdp(REMOVER)?;
+        kernel.xdp(removal::PROGRAM)?;
         Ok((kernel, sources))
-    }
-
-    /// Takes these incarnations of connections out of the tables; returns how many of those that were looked up are not there
-    /// any more.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn remove(&self, removals: &[Removal]) -> Result<u64> {
-        let program = self.ebpf.program(REMOVER).context("the object has no program that removes")?;
-        let remover: &Xdp = program.try_into().context("not an XDP program")?;
-        let mut missing = 0;
-        for list in removals.chunks(MAX_REMOVALS) {
-            let options = TestRunOptions { data_in: Some(Removal::bytes(list)), ..TestRunOptions::new() };
-            let outcome = remover.test_run(options);
-            let outcome = outcome.context("cannot take what is over out of the connection tables")?;
-            missing += u64::from(outcome.return_value);
-        }
-        Ok(missing)
     }
 
     /// The XDP program `name`, loaded.

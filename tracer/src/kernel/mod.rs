@@ -6,6 +6,7 @@
 //!              ├──► ring      events, as they come
 //!              ├──► counters  what was passed over and lost
 //!              ├──► tables    a connection by its key
+//!              │    removal   what is over, a list at once
 //!              ├──► targets   what is counted for each server
 //!              └──► log       the rare message of a kernel program
 //! ```
@@ -21,6 +22,7 @@ pub mod log;
 pub mod object;
 mod readiness;
 pub mod refusal;
+mod removal;
 pub mod ring;
 pub mod support;
 pub mod tables;

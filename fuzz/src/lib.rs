@@ -4,11 +4,12 @@ use tracer::{
     host::{HostObserver, Selection},
     record::Record,
     sink::{self, Format, Sink},
-    tracker::{Forgotten, Limits, Tracker},
+    tracker::{Limits, Tracker},
 };
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook},
+    flow::Removal,
     wire::LinkType,
 };
 
@@ -112,7 +113,7 @@ impl Path {
             self.tracker.on_flow(&key, flow.as_ref(), self.now);
             self.records(told);
         }
-        while let Some(Forgotten { key, flow, .. }) = self.tracker.next_forgotten() {
+        while let Some(Removal { key, flow, .. }) = self.tracker.next_forgotten() {
             self.observer.forget(&key, flow);
         }
         self.records(told);

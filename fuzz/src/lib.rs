@@ -113,7 +113,7 @@ impl Path {
             self.tracker.on_flow(&key, flow.as_ref(), self.now);
             self.records(told);
         }
-        while let Some(Removal { key, flow, .. }) = self.tracker.next_forgotten() {
+        while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {
             self.observer.forget(&key, flow);
         }
         self.records(told);

@@ -1,5 +1,6 @@
-//! Takes out of the tables what userspace is done with: a call for a whole list of connections, where the elements of a map would take
-//! two for each, and between these two somebody may use the ports again.
+//! Takes out of the tables what userspace is done with: one call for a whole list of connections, where the elements of a map would take
+//! two for each. Between the look and the removal another CPU may still see the ports used again, but that is nanoseconds here, and
+//! microseconds there.
 //!
 //! Never attached. Userspace runs it by `BPF_PROG_TEST_RUN`, with the list in place of a frame.
 
@@ -17,7 +18,7 @@ use crate::{frame::XdpFrame, stages::repeat, tables::remove};
 #[xdp]
 fn tracer_remove(ctx: XdpContext) -> u32 {
     let mut removals = Removals { list: XdpFrame::new(ctx.ctx), at: 0, missing: 0 };
-    // It is as many steps as there are removals, or one more: that all are taken says nothing.
+    // A full list takes all steps: that there are none left is no failure.
     let _ = repeat(MAX_REMOVALS as u32, &mut removals);
     removals.missing
 }

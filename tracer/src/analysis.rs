@@ -76,25 +76,25 @@ impl Analysis {
         self.telling.tell(&mut self.tracker)
     }
 
-    /// Answers the tracker's questions from `flows`, `most` of them at most, and removes there what it has forgotten.
+    /// Answers the tracker's questions from `flows`, `most` of them at most, and removes there what it is done with.
     ///
     /// # Errors
     /// No record can be written any more, or `flows` does not answer.
     pub fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64, most: usize) -> Result<(), Stop> {
-        self.forget(flows)?;
+        self.remove(flows)?;
         for _ in 0..most {
             let Some(key) = self.tracker.next_question() else { break };
             let flow = flows.find(&key)?;
             self.tracker.on_flow(&key, flow.as_ref(), now());
             self.telling.tell(&mut self.tracker)?;
             // What is over must not be found by the next one.
-            self.forget(flows)?;
+            self.remove(flows)?;
         }
         Ok(())
     }
 
-    fn forget(&mut self, flows: &mut impl Flows) -> Result<()> {
-        let removals: Vec<Removal> = iter::from_fn(|| self.tracker.next_forgotten()).collect();
+    fn remove(&mut self, flows: &mut impl Flows) -> Result<()> {
+        let removals: Vec<Removal> = iter::from_fn(|| self.tracker.next_removal()).collect();
         if !removals.is_empty() {
             self.received.looked_up += flows.remove(&removals)?;
         }

@@ -278,7 +278,7 @@ impl Pipeline {
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
-        let mut tables = InKernel(&self.sources.tables, self.attacher.kernel());
+        let mut tables = InKernel { tables: &self.sources.tables, kernel: self.attacher.kernel() };
         self.analysis.settle(&mut tables, clock::now, MAX_ANSWERS)
     }
 
@@ -333,15 +333,18 @@ impl Pipeline {
 }
 
 /// The connection tables, and the program that takes connections out of them.
-struct InKernel<'a>(&'a Tables, &'a Kernel);
+struct InKernel<'a> {
+    tables: &'a Tables,
+    kernel: &'a Kernel,
+}
 
 impl Flows for InKernel<'_> {
     fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>> {
-        self.0.find(key)
+        self.tables.find(key)
     }
 
     fn remove(&mut self, removals: &[Removal]) -> Result<u64> {
-        self.1.remove(removals)
+        self.kernel.remove(removals)
     }
 }
 

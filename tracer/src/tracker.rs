@@ -70,7 +70,7 @@ pub struct Tracker {
     deadlines: Deadlines,
     records: VecDeque<Record>,
     questions: VecDeque<FlowKey>,
-    forgotten: VecDeque<Removal>,
+    removals: VecDeque<Removal>,
     /// Closed connections that the kernel still holds: since when, and which.
     closed: VecDeque<(u64, FlowKey, u64)>,
     interfaces: HashMap<u32, Arc<str>>,
@@ -118,7 +118,7 @@ impl Tracker {
             deadlines: BinaryHeap::new(),
             records: VecDeque::new(),
             questions: VecDeque::new(),
-            forgotten: VecDeque::new(),
+            removals: VecDeque::new(),
             closed: VecDeque::new(),
             interfaces: HashMap::new(),
             epoch_offset: 0,
@@ -151,8 +151,8 @@ impl Tracker {
     }
 
     /// The next connection that the kernel's table need not hold any more.
-    pub fn next_forgotten(&mut self) -> Option<Removal> {
-        self.forgotten.pop_front()
+    pub fn next_removal(&mut self) -> Option<Removal> {
+        self.removals.pop_front()
     }
 
     /// What has been counted.
@@ -161,7 +161,7 @@ impl Tracker {
         self.totals
     }
 
-    /// Whether no connection is followed, and none is left to be forgotten.
+    /// Whether no connection is followed, and none is left to be removed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.connections.len() == 0 && self.closed.is_empty()
@@ -454,7 +454,7 @@ impl Tracker {
             self.closed.push_back((at, key, flow));
         } else {
             // Were it to go on, it would be a new one; and what was looked up would be once more.
-            self.forgotten.push_back(Removal { key, flow, looked_up: u32::from(looked_up) });
+            self.removals.push_back(Removal { key, flow, looked_up: u32::from(looked_up) });
         }
     }
 }

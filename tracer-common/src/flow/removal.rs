@@ -6,7 +6,7 @@ use super::FlowKey;
 pub const MAX_REMOVALS: usize = 64;
 
 /// One incarnation of a connection that userspace does not need in the tables any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "user", derive(zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct Removal {

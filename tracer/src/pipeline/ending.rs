@@ -76,7 +76,7 @@ impl Pipeline {
         outcome?;
         self.look_for_lost()?;
         let Self { sources, attacher, analysis, .. } = self;
-        let mut tables = InKernel(&sources.tables, attacher.kernel());
+        let mut tables = InKernel { tables: &sources.tables, kernel: attacher.kernel() };
         analysis.settle(&mut tables, clock::now, usize::MAX)?;
         analysis.finish(&mut tables, clock::now)?;
         self.tell_servers()

@@ -1,25 +1,16 @@
 //! Where the programs go, and what happens when somebody else is there.
 
 use aya::programs::XdpMode;
-use tracer::config::{Attach, AttachBy, Interfaces, KernelConfig, MIN_RING_BYTES};
+use tracer::config::{Attach, AttachBy, Interfaces};
 use tracer::kernel::Kernel;
 use tracer::kernel::attach::{Attacher, Change, Method};
 use tracer::kernel::{interfaces, support};
 use tracer::netns::link;
 
-use crate::{inside, pair};
+use crate::{inside, kernel_config, pair};
 
 fn kernel() -> Kernel {
-    let config = KernelConfig {
-        ports: "80".parse().expect("a port"),
-        hosts: Vec::new(),
-        every_segment: true,
-        decapsulate: false,
-        ring_bytes: MIN_RING_BYTES,
-        max_connections: 64,
-        log: false,
-    };
-    Kernel::load(&config).unwrap_or_else(|error| panic!("{error:#}")).0
+    Kernel::load(&kernel_config()).unwrap_or_else(|error| panic!("{error:#}")).0
 }
 
 fn to(interface: &str, by: AttachBy) -> Attach {

@@ -18,12 +18,26 @@ mod removal;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracer::config::{KernelConfig, MIN_RING_BYTES};
 use tracer::netns::{Namespace, PairOptions, VethPair};
 
 /// How long a test waits for what the kernel does in its own time.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What is loaded where a test does not care.
+fn kernel_config() -> KernelConfig {
+    KernelConfig {
+        ports: "80".parse().expect("a port"),
+        hosts: Vec::new(),
+        every_segment: true,
+        decapsulate: false,
+        ring_bytes: MIN_RING_BYTES,
+        max_connections: 128,
+        log: false,
+    }
+}
 
 /// A plain pair, or the reason why not.
 fn pair() -> VethPair {

@@ -1,13 +1,13 @@
 //! What userspace is done with is taken out of the connection tables by the kernel, a list at once.
 
 use aya::programs::{TestRun as _, TestRunOptions};
-use tracer::config::{KernelConfig, MIN_RING_BYTES};
 use tracer::kernel::Kernel;
 use tracer_common::event::Event;
 use tracer_common::flow::{MAX_REMOVALS, Removal};
 
 use crate::differential::table::build::{SYN, Tcp};
 use crate::differential::table::talk::Talk;
+use crate::kernel_config;
 
 /// Connections after their handshake: more than one list has.
 const CONFIRMED: u16 = MAX_REMOVALS as u16 + 6;
@@ -17,17 +17,8 @@ const ATTEMPTS: u16 = 2;
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn what_is_over_is_removed_but_not_what_uses_its_ports_by_now() {
-    let config = KernelConfig {
-        ports: "80".parse().expect("a port"),
-        hosts: Vec::new(),
-        every_segment: false,
-        decapsulate: false,
-        ring_bytes: MIN_RING_BYTES,
-        max_connections: 128,
-        log: false,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let loaded = runtime.block_on(async { Kernel::load(&config) });
+    let loaded = runtime.block_on(async { Kernel::load(&kernel_config()) });
     let (mut kernel, mut sources) = loaded.unwrap_or_else(|error| panic!("{error:#}"));
     let observer = kernel.xdp("tracer_xdp").unwrap_or_else(|error| panic!("{error:#}"));
     let confirmed = (0..CONFIRMED).flat_map(|number| {

@@ -421,7 +421,7 @@ impl Wire {
     }
 
     fn forget_what_is_over(&mut self) {
-        while let Some(Removal { key, flow, .. }) = self.tracker.next_forgotten() {
+        while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {
             for map in [&mut self.maps.connections, &mut self.maps.half_open] {
                 if map.get(&key).is_some_and(|known| known.id == flow) {
                     map.remove(&key);

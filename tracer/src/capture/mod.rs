@@ -51,6 +51,8 @@ pub struct Capture {
     interfaces: Interfaces,
     /// Bytes of the block handed out last.
     consumed: usize,
+    /// Whether there is no whole block in what was read.
+    is_dry: bool,
     /// Frames handed out.
     frames: u64,
 }
@@ -59,6 +61,24 @@ impl std::fmt::Debug for Capture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Capture").field("frames", &self.frames).finish_non_exhaustive()
     }
+}
+
+/// What comes next in a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// A frame.
+    Frame(Captured<'a>),
+    /// There is none in what was read of the file: the next call reads on, and waits if the file is a pipe.
+    Dry,
+    /// Nothing: the capture is over.
+    End,
+}
+
+/// The same, not taken out of the buffer yet.
+enum Sought {
+    Frame(Found),
+    Nothing,
+    End,
 }
 
 /// What a block is for us.
@@ -106,9 +126,14 @@ impl Capture {
             LegacyPcapReader::new(BUFFER, source).map(|reader| Box::new(reader) as Box<_>)
         };
         match reader {
-            Ok(reader) => {
-                Ok(Self { reader, input, interfaces: Interfaces::default(), consumed: 0, frames: 0 })
-            }
+            Ok(reader) => Ok(Self {
+                reader,
+                input,
+                interfaces: Interfaces::default(),
+                consumed: 0,
+                is_dry: false,
+                frames: 0,
+            }),
             Err(_) if input.error().is_some() => Err(input.take_error()),
             Err(_) => Err(CaptureError::NoCapture { start }),
         }
@@ -120,26 +145,55 @@ impl Capture {
     /// The file is damaged or cut short from here on, or cannot be read.
     pub fn next_frame(&mut self) -> Result<Option<Captured<'_>>, CaptureError> {
         loop {
+            match self.seek()? {
+                Sought::Frame(found) => return self.hand_out(&found).map(Some),
+                Sought::Nothing => {}
+                Sought::End => return Ok(None),
+            }
+        }
+    }
+
+    /// The next frame that was read already: for somebody who has something to do before it is waited for more of the file.
+    ///
+    /// # Errors
+    /// As of [`Capture::next_frame`].
+    pub fn next_buffered(&mut self) -> Result<Next<'_>, CaptureError> {
+        match self.seek()? {
+            Sought::Frame(found) => self.hand_out(&found).map(Next::Frame),
+            Sought::Nothing => Ok(Next::Dry),
+            Sought::End => Ok(Next::End),
+        }
+    }
+
+    /// Looks for the next frame in what was read; before that, reads more if there was nothing.
+    fn seek(&mut self) -> Result<Sought, CaptureError> {
+        if std::mem::take(&mut self.is_dry) {
+            self.reader.refill().map_err(|_| self.input.take_error())?;
+        }
+        loop {
             if self.consumed > 0 {
                 self.reader.consume(std::mem::take(&mut self.consumed));
             }
             match self.step()? {
                 Step::Frame { found, len } => {
-                    self.frames += 1;
                     self.consumed = len;
-                    let damaged = CaptureError::Damaged { after: self.frames };
-                    return self.interfaces.frame(&found, self.reader.data()).ok_or(damaged).map(Some);
+                    return Ok(Sought::Frame(found));
                 }
                 Step::Other(len) => self.consumed = len,
                 Step::More => {
-                    if self.reader.refill().is_err() {
-                        return Err(self.input.take_error());
-                    }
+                    self.is_dry = true;
+                    return Ok(Sought::Nothing);
                 }
                 Step::Room => self.grow()?,
-                Step::End => return Ok(None),
+                Step::End => return Ok(Sought::End),
             }
         }
+    }
+
+    fn hand_out(&mut self, found: &Found) -> Result<Captured<'_>, CaptureError> {
+        self.frames += 1;
+        let damaged = CaptureError::Damaged { after: self.frames };
+        self.interfaces.frame(found, self.reader.data()).ok_or(damaged)
     }
 
     fn step(&mut self) -> Result<Step, CaptureError> {

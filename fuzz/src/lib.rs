@@ -122,7 +122,7 @@ impl Path {
     fn records(&mut self, told: &mut Told) {
         while let Some(record) = self.tracker.next_record() {
             for sink in &mut self.sinks {
-                sink.write(&record).expect("nothing takes everything");
+                sink.write(record.clone()).expect("nothing takes everything");
             }
             told.record(record);
         }

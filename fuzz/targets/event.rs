@@ -67,7 +67,7 @@ fuzz_target!(|input: &[u8]| {
         let most = MAX_CONNECTIONS as u64;
         assert!(totals.open <= most && totals.half_open <= most, "{totals:?}");
         while let Some(record) = tracker.next_record() {
-            sink.write(&record).expect("nothing takes everything");
+            sink.write(record).expect("nothing takes everything");
             records += 1;
         }
     }

@@ -121,7 +121,7 @@ impl Analysis {
     ) -> Result<(), Stop> {
         self.listeners.on_targets(now, targets);
         while let Some(record) = self.listeners.next_record() {
-            self.telling.tell_one(&record)?;
+            self.telling.tell_one(record)?;
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Analysis {
         for mut listener in self.listeners.all(now) {
             complete(&mut listener);
             let body = Body::Listener(Box::new(listener));
-            self.telling.write(&Record { timestamp: Timestamp(time), connection: None, body })?;
+            self.telling.write(Record { timestamp: Timestamp(time), connection: None, body })?;
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Analysis {
     /// No record can be written any more.
     pub fn tell_summary(&mut self, summary: &Summary, time: u64, format: Format) -> Result<(), Stop> {
         match format {
-            Format::Json => self.telling.write_uncounted(&summarised(summary.clone(), time))?,
+            Format::Json => self.telling.write_uncounted(summarised(summary.clone(), time))?,
             Format::Text | Format::Explain => note(&summary::text(summary)),
         }
         self.telling.flush()
@@ -213,7 +213,7 @@ mod tests {
     struct Nothing;
 
     impl Sink for Nothing {
-        fn write(&mut self, _record: &Record) -> io::Result<()> {
+        fn write(&mut self, _record: Record) -> io::Result<()> {
             Ok(())
         }
 

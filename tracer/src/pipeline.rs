@@ -313,7 +313,7 @@ impl Pipeline {
         self.tell_servers()?;
         let telling = &mut self.analysis.telling;
         if telling.wants(EventName::Summary) {
-            telling.write(&summarised(summary, epoch_now()))
+            telling.write(summarised(summary, epoch_now()))
         } else {
             Ok(())
         }

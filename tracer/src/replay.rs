@@ -10,14 +10,14 @@ use tracer_common::{
 
 use crate::{
     analysis::{Analysis, Ending, Flows, Stop, Telling},
-    capture::{Capture, Captured, Interrupt, strip},
+    capture::{Capture, Captured, Interrupt, Next, strip},
     config::ReplayConfig,
     host::{HostObserver, Selection},
     listener::Listeners,
     logging::note,
     record::EventName,
     redaction::redaction,
-    sink::{self, Format, output::Output},
+    sink::{self, Ahead, Format, output::Output},
     summary::{Counted, summary},
     tracker::{self, Tracker},
 };
@@ -73,7 +73,9 @@ impl Replay {
             }
             None => Output::stdout().context("cannot write to standard output")?,
         };
-        let sink = sink::new(config.output.format, Box::new(output));
+        let format = config.output.format;
+        let sink =
+            Ahead::start(move || sink::new(format, Box::new(output))).context("cannot start a thread")?;
         let wants = |name| config.output.events.has(name);
         let segments = wants(EventName::Segment);
         let tracker = Tracker::new(tracker::Limits {
@@ -106,7 +108,7 @@ impl Replay {
             analysis: Analysis::new(
                 tracker,
                 listeners,
-                Telling::new(sink, config.output.events, config.count),
+                Telling::new(Box::new(sink), config.output.events, config.count),
             ),
             format: config.output.format,
             interrupt,
@@ -159,15 +161,12 @@ impl Replay {
         self.named = 0;
         let is_pipe = path == Path::new("-");
         while !self.interrupt.is_set() {
-            match capture.next_frame() {
-                Ok(Some(frame)) => {
-                    self.observe(&frame)?;
-                    if is_pipe {
-                        // The next frame may take its time.
-                        self.analysis.telling.flush()?;
-                    }
-                }
-                Ok(None) => break,
+            match capture.next_buffered() {
+                Ok(Next::Frame(frame)) => self.observe(&frame)?,
+                // The next frame may take its time.
+                Ok(Next::Dry) if is_pipe => self.analysis.telling.flush()?,
+                Ok(Next::Dry) => {}
+                Ok(Next::End) => break,
                 Err(error) => {
                     complain(error);
                     return Ok(false);

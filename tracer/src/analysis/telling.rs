@@ -57,18 +57,18 @@ impl Telling {
     /// Writes what the tracker has to tell.
     pub(crate) fn tell(&mut self, tracker: &mut Tracker) -> Result<(), Stop> {
         while let Some(record) = tracker.next_record() {
-            self.tell_one(&record)?;
+            self.tell_one(record)?;
         }
         Ok(())
     }
 
     /// Writes a record if it is asked for.
-    pub(crate) fn tell_one(&mut self, record: &Record) -> Result<(), Stop> {
+    pub(crate) fn tell_one(&mut self, record: Record) -> Result<(), Stop> {
         if self.wants(record.body.name()) { self.write(record) } else { Ok(()) }
     }
 
     /// Writes a record and counts it.
-    pub(crate) fn write(&mut self, record: &Record) -> Result<(), Stop> {
+    pub(crate) fn write(&mut self, record: Record) -> Result<(), Stop> {
         self.write_uncounted(record)?;
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(1);
@@ -81,7 +81,7 @@ impl Telling {
     }
 
     /// Writes a record, however many were asked for.
-    pub(crate) fn write_uncounted(&mut self, record: &Record) -> Result<(), Stop> {
+    pub(crate) fn write_uncounted(&mut self, record: Record) -> Result<(), Stop> {
         Ok(self.sink.write(record)?)
     }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     impl Sink for Pipe {
-        fn write(&mut self, _record: &Record) -> io::Result<()> {
+        fn write(&mut self, _record: Record) -> io::Result<()> {
             let mut written = self.written.borrow_mut();
             if *written == self.room {
                 return Err(io::ErrorKind::BrokenPipe.into());
@@ -132,17 +132,17 @@ mod tests {
     #[test]
     fn the_last_record_asked_for_ends_it_and_the_summary_does_not_count() {
         let (mut telling, written) = telling(10, Some(2));
-        assert!(telling.write(&record()).is_ok());
-        assert!(telling.write_uncounted(&record()).is_ok());
-        assert!(matches!(telling.write(&record()), Err(Stop::Enough)));
+        assert!(telling.write(record()).is_ok());
+        assert!(telling.write_uncounted(record()).is_ok());
+        assert!(matches!(telling.write(record()), Err(Stop::Enough)));
         assert_eq!(*written.borrow(), 3);
     }
 
     #[test]
     fn a_closed_pipe_is_told_from_a_failure() {
         let (mut telling, _) = telling(1, None);
-        assert!(telling.write(&record()).is_ok());
-        assert!(matches!(telling.write(&record()), Err(Stop::ClosedPipe)));
+        assert!(telling.write(record()).is_ok());
+        assert!(matches!(telling.write(record()), Err(Stop::ClosedPipe)));
         assert!(matches!(Stop::from(io::Error::from(io::ErrorKind::StorageFull)), Stop::Failed(_)));
     }
 }

@@ -143,9 +143,10 @@ struct Watched {
 }
 
 impl Sink for Watched {
-    fn write(&mut self, record: &Record) -> io::Result<()> {
+    fn write(&mut self, record: Record) -> io::Result<()> {
+        let closes = matches!(record.body, Body::Closed(_));
         self.inner.write(record)?;
-        if matches!(record.body, Body::Closed(_)) {
+        if closes {
             self.inner.flush()?;
             // Nobody waits any more at the end.
             let _ = self.closed.send(());

@@ -77,7 +77,7 @@ impl Pipeline {
         let body = Body::Degraded(*change);
         let record = Record { timestamp: Timestamp(epoch_now()), connection: None, body };
         self.insist(true);
-        let told = self.analysis.telling.write_uncounted(&record);
+        let told = self.analysis.telling.write_uncounted(record);
         self.insist(false);
         told
     }

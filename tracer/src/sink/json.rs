@@ -38,7 +38,7 @@ impl Json {
 }
 
 impl Sink for Json {
-    fn write(&mut self, record: &Record) -> io::Result<()> {
+    fn write(&mut self, record: Record) -> io::Result<()> {
         let line = &mut self.line;
         line.clear();
         line.extend_from_slice(b"{\"timestamp\":\"");

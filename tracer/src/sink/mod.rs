@@ -7,6 +7,7 @@
 //! - [`json`]: one flat object a line, the contract for programs
 //! - [`text`]: one line a record, for an operator at a terminal
 //! - [`explain`]: step by step, for somebody who does not know TCP
+//! - [`Ahead`]: any of them in a thread of its own
 //! - [`output`]: standard output or a file, with nothing but whole lines in it
 //! - [`units`]: durations and sizes for people
 //!
@@ -19,6 +20,7 @@ use std::str::FromStr;
 
 use crate::record::Record;
 
+mod ahead;
 pub mod explain;
 pub mod json;
 pub mod output;
@@ -26,6 +28,7 @@ mod rfc3339;
 pub mod text;
 pub mod units;
 
+pub use ahead::Ahead;
 pub use explain::{Actors, Explain};
 pub use json::Json;
 pub use output::{Output, Queued};
@@ -34,7 +37,7 @@ pub use text::TextLines;
 /// Where records go.
 pub trait Sink {
     /// Writes one record, possibly into a buffer. After an error the record is not written, those before it are.
-    fn write(&mut self, record: &Record) -> io::Result<()>;
+    fn write(&mut self, record: Record) -> io::Result<()>;
 
     /// Passes on what is buffered.
     fn flush(&mut self) -> io::Result<()>;

@@ -97,7 +97,7 @@ impl Telling {
     fn write(&mut self, record: &Record) {
         self.records += 1;
         for (_, sink) in &mut self.sinks {
-            sink.write(record).expect("memory takes everything");
+            sink.write(record.clone()).expect("memory takes everything");
         }
     }
 

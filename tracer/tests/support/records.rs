@@ -183,7 +183,7 @@ fn write_all(records: &[Record], make: impl FnOnce(Box<dyn io::Write>) -> Box<dy
     let written = Shared::default();
     let mut sink = make(Box::new(written.clone()));
     for record in records {
-        sink.write(record).expect("memory takes everything");
+        sink.write(record.clone()).expect("memory takes everything");
     }
     sink.flush().expect("memory takes everything");
     let calls = written.0.borrow();

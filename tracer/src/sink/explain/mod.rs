@@ -144,8 +144,8 @@ impl Explain {
 }
 
 impl Sink for Explain {
-    fn write(&mut self, record: &Record) -> io::Result<()> {
-        self.record(record).map_err(io::Error::other)?;
+    fn write(&mut self, record: Record) -> io::Result<()> {
+        self.record(&record).map_err(io::Error::other)?;
         self.writer.write_all(self.lines.as_bytes())
     }
 

@@ -33,9 +33,9 @@ impl TextLines {
 }
 
 impl Sink for TextLines {
-    fn write(&mut self, record: &Record) -> io::Result<()> {
+    fn write(&mut self, record: Record) -> io::Result<()> {
         self.line.clear();
-        line(&mut self.line, record).map_err(io::Error::other)?;
+        line(&mut self.line, &record).map_err(io::Error::other)?;
         self.writer.write_all(self.line.as_bytes())
     }
 

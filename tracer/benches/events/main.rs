@@ -4,6 +4,7 @@
 //!
 //! Time is CPU time of the thread that works, so that other work on the host does not count.
 
+mod lines;
 mod memory;
 mod stream;
 
@@ -43,12 +44,15 @@ enum Work {
     Track,
     /// Write the records of a run without options.
     Write(Format),
+    /// Only make the lines of such a run, of records made before, as serde_json does it by itself.
+    Lines,
 }
 
-const WORK: [(&str, Work); 3] = [
+const WORK: [(&str, Work); 4] = [
     ("json", Work::Write(Format::Json)),
     ("text", Work::Write(Format::Text)),
     ("decode and track", Work::Track),
+    ("lines alone, by serde_json", Work::Lines),
 ];
 
 fn main() -> Result<()> {
@@ -116,7 +120,7 @@ fn row(name: &str, mut measured: Vec<f64>, scale: f64) -> Value {
 
 /// Takes in the events; how long that took.
 fn run(events: &stream::Events, work: Work) -> Result<Duration> {
-    let mut tracker = Tracker::new(Limits { messages: false, states: false, ..Limits::default() });
+    let mut tracker = tracker();
     let end = events.iter().last().map_or(0, time_of);
     let start = now()?;
     match work {
@@ -132,6 +136,7 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
             }
             tracker.finish(end);
         }
+        Work::Lines => return lines::run(events),
         Work::Write(format) => {
             let sink = sink::new(format, Box::new(Output::file(Path::new("/dev/null"))?));
             let names = [EventName::Opened, EventName::Closed, EventName::Exchange];
@@ -167,6 +172,11 @@ impl Flows for Nothing {
     fn remove(&mut self, _removals: &[Removal]) -> Result<u64> {
         Ok(0)
     }
+}
+
+/// The tracker of a run without options.
+fn tracker() -> Tracker {
+    Tracker::new(Limits { messages: false, states: false, ..Limits::default() })
 }
 
 /// CPU time of this thread.

@@ -374,7 +374,9 @@ impl ValueEnum for AttachBy {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Auto => PossibleValue::new("auto").help("XDP where it works, TC elsewhere"),
+            Self::Auto => {
+                PossibleValue::new("auto").help("XDP where it works and is cheap, TC elsewhere, on veth too")
+            }
             Self::Xdp => PossibleValue::new("xdp").help("XDP, or an error"),
             Self::Tc => PossibleValue::new("tc").help("TC: leaves the driver as it is"),
         })
@@ -391,7 +393,7 @@ impl ValueEnum for XdpMode {
             Self::Auto => {
                 PossibleValue::new("auto").help("Native; with --attach xdp, generic where that fails")
             }
-            Self::Native => PossibleValue::new("native").help("In the driver"),
+            Self::Native => PossibleValue::new("native").help("In the driver, also of a veth"),
             Self::Generic => PossibleValue::new("generic").help("In the network stack; slower than TC"),
         })
     }

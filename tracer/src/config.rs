@@ -184,7 +184,7 @@ impl Interfaces {
 /// XDP or TC on ingress. Egress is always TC: XDP sees nothing of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttachBy {
-    /// XDP where it works, TC elsewhere.
+    /// XDP where it works and is cheap, TC elsewhere: on a veth too, unless a kind of XDP is asked for.
     #[default]
     Auto,
     /// XDP, or an error.

@@ -35,6 +35,14 @@ pub struct Interface {
     pub xdp: Option<XdpAttachment>,
 }
 
+impl Interface {
+    /// Whether it is one end of a virtual cable, as containers have it.
+    #[must_use]
+    pub fn is_veth(&self) -> bool {
+        self.kind.as_deref() == Some("veth")
+    }
+}
+
 /// What the frames of an interface start with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {

@@ -1,7 +1,7 @@
 //! Where the programs go, and what happens when somebody else is there.
 
 use aya::programs::XdpMode;
-use tracer::config::{Attach, AttachBy, Interfaces};
+use tracer::config::{self, Attach, AttachBy, Interfaces};
 use tracer::kernel::Kernel;
 use tracer::kernel::attach::{Attacher, Change, Method};
 use tracer::kernel::{interfaces, support};
@@ -59,12 +59,23 @@ fn every_program_loads() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn a_veth_end_gets_native_xdp_and_tc_and_nothing_stays() {
     inside(&pair().server.namespace, async || {
-        let (mut attacher, lines) = attach(&to("veth-server", AttachBy::Auto)).await;
+        let (mut attacher, lines) = attach(&to("veth-server", AttachBy::Xdp)).await;
         let hooks = ["veth-server ingress xdp native".to_owned(), format!("veth-server egress {}", tc())];
         assert_eq!(lines, hooks.clone().map(|hook| format!("attached: {hook}")));
         assert_eq!(attacher.summary(), hooks);
         assert!(has_xdp("veth-server").await);
         attacher.detach();
+        assert!(!has_xdp("veth-server").await);
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
+fn a_veth_end_gets_tc_where_nothing_is_asked_for_and_says_why() {
+    inside(&pair().server.namespace, async || {
+        let (_attacher, lines) = attach(&to("veth-server", AttachBy::Auto)).await;
+        let start = format!("attached: veth-server ingress {}; not xdp: a veth copies every frame", tc());
+        assert!(lines[0].starts_with(&start), "{lines:?}");
         assert!(!has_xdp("veth-server").await);
     });
 }
@@ -115,7 +126,8 @@ fn a_foreign_xdp_program_stays_and_is_named() {
         program.attach("veth-server", XdpMode::Driver).expect("attached");
         let id = program.info().expect("about the program").id();
 
-        let (mut attacher, lines) = attach(&to("veth-server", AttachBy::Auto)).await;
+        let native = Attach { xdp_mode: config::XdpMode::Native, ..to("veth-server", AttachBy::Auto) };
+        let (mut attacher, lines) = attach(&native).await;
         let reason = format!("the XDP program {id} (tracer_noop_xdp), native, is attached and stays");
         assert_eq!(lines[0], format!("attached: veth-server ingress {}; not xdp: {reason}", tc()));
         let refused =

@@ -101,7 +101,11 @@ fn converse(pair: &VethPair) {
 fn an_interrupt_ends_it_with_a_summary_and_exit_code_0() {
     let pair = pair();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let tracer = Tracer::start(&pair.server.namespace, &["-i", "veth-server", "-o", "json"], 2);
+        let tracer = Tracer::start(
+            &pair.server.namespace,
+            &["-i", "veth-server", "--xdp-mode", "native", "-o", "json"],
+            2,
+        );
         converse(&pair);
         tracer.signal(signal);
         let (code, stdout, stderr) = tracer.end();
@@ -117,7 +121,7 @@ fn an_interrupt_ends_it_with_a_summary_and_exit_code_0() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn a_killed_tracer_leaves_nothing() {
     let pair = pair();
-    let tracer = Tracer::start(&pair.server.namespace, &["-i", "veth-server"], 2);
+    let tracer = Tracer::start(&pair.server.namespace, &["-i", "veth-server", "--xdp-mode", "native"], 2);
     let xdp = || {
         inside(&pair.server.namespace, async || {
             let interfaces = interfaces::list().await.expect("interfaces");

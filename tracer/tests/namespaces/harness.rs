@@ -42,10 +42,13 @@ pub(crate) struct Trace {
 }
 
 impl Tracer {
-    /// `tracer trace -i INTERFACE -o json MORE…` at one end of a pair, attached when this returns.
+    /// `tracer trace -i INTERFACE -o json MORE…` at one end of a pair, attached when this returns. By XDP if nothing else is said,
+    /// as on the cards that traffic comes from elsewhere: on a veth it has to be asked for.
     #[track_caller]
     pub(crate) fn at(end: &End, more: &[&str]) -> Self {
-        let arguments = [&["trace", "-i", end.interface, "-o", "json"], more].concat();
+        let chosen = more.iter().any(|option| ["--attach", "--xdp-mode"].contains(option));
+        let by: &[_] = if chosen { &[] } else { &["--xdp-mode", "native"] };
+        let arguments = [&["trace", "-i", end.interface, "-o", "json"], by, more].concat();
         Self::start(&end.namespace, &arguments)
     }
 

@@ -1,6 +1,6 @@
 //! Attaches the programs to the interfaces, and follows the interfaces as they come and go.
 //!
-//! Ingress is XDP where the driver has it and nobody else is there, TC elsewhere; egress is TC. The links are file
+//! Ingress is XDP where the driver has it for little and nobody else is there, TC elsewhere; egress is TC. The links are file
 //! descriptors: they end with this process, however it ends. (Before Linux 6.6 TC has no links: a filter of a killed
 //! process stays until the interface goes or `tc filter del` removes it.)
 
@@ -272,6 +272,10 @@ impl Wanted {
     }
 }
 
+/// Why XDP has to be asked for on a veth (drivers/net/veth.c: `veth_xdp_set`, `veth_convert_skb_to_xdp_buff`): what is sent to a
+/// container takes five times as long with it.
+const DEAR_ON_VETH: &str = "a veth copies every frame for it and takes no large ones any more";
+
 /// The kinds of XDP to try, in this order; or that there are none, with the reason if it was not asked for.
 fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method], Option<&'static str>> {
     match (interface.link, options.by, options.xdp_mode) {
@@ -279,6 +283,7 @@ fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method
         (Link::Loopback, ..) => Err(Some("it has no driver")),
         (Link::RawIp | Link::Other(_), ..) => Err(Some("its frames have no Ethernet header")),
         (_, AttachBy::Auto | AttachBy::Xdp, XdpMode::Generic) => Ok(&[Method::XdpGeneric]),
+        (_, AttachBy::Auto, XdpMode::Auto) if interface.is_veth() => Err(Some(DEAR_ON_VETH)),
         (_, AttachBy::Auto, XdpMode::Auto) | (_, _, XdpMode::Native) => Ok(&[Method::XdpNative]),
         (_, AttachBy::Xdp, XdpMode::Auto) => Ok(&[Method::XdpNative, Method::XdpGeneric]),
     }
@@ -311,9 +316,9 @@ mod tests {
         Interface { index: 2, name: "x".to_owned(), link, up: true, kind: None, xdp: None }
     }
 
-    fn modes(link: Link, by: AttachBy, xdp_mode: XdpMode) -> Result<Vec<Method>, bool> {
+    fn modes(interface: &Interface, by: AttachBy, xdp_mode: XdpMode) -> Result<Vec<Method>, bool> {
         let options = Options { by, xdp_mode, tc: Method::Tcx };
-        xdp_modes(&interface(link), options).map(<[_]>::to_vec).map_err(|reason| reason.is_some())
+        xdp_modes(interface, options).map(<[_]>::to_vec).map_err(|reason| reason.is_some())
     }
 
     #[test]
@@ -327,14 +332,27 @@ mod tests {
             (AttachBy::Xdp, XdpMode::Native, vec![XdpNative]),
             (AttachBy::Xdp, XdpMode::Generic, vec![XdpGeneric]),
         ] {
-            assert_eq!(modes(Link::Ethernet, by, mode), Ok(tried), "{by:?} {mode:?}");
+            assert_eq!(modes(&interface(Link::Ethernet), by, mode), Ok(tried), "{by:?} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn xdp_on_a_veth_only_when_it_is_asked_for() {
+        use Method::{XdpGeneric, XdpNative};
+        let veth = Interface { kind: Some("veth".to_owned()), ..interface(Link::Ethernet) };
+        for (by, mode, tried) in [
+            (AttachBy::Auto, XdpMode::Auto, Err(true)),
+            (AttachBy::Auto, XdpMode::Native, Ok(vec![XdpNative])),
+            (AttachBy::Xdp, XdpMode::Auto, Ok(vec![XdpNative, XdpGeneric])),
+        ] {
+            assert_eq!(modes(&veth, by, mode), tried, "{by:?} {mode:?}");
         }
     }
 
     #[test]
     fn no_xdp_where_it_was_ruled_out_or_cannot_work() {
-        assert_eq!(modes(Link::Ethernet, AttachBy::Tc, XdpMode::Auto), Err(false));
-        assert_eq!(modes(Link::Loopback, AttachBy::Auto, XdpMode::Auto), Err(true));
-        assert_eq!(modes(Link::RawIp, AttachBy::Xdp, XdpMode::Native), Err(true));
+        assert_eq!(modes(&interface(Link::Ethernet), AttachBy::Tc, XdpMode::Auto), Err(false));
+        assert_eq!(modes(&interface(Link::Loopback), AttachBy::Auto, XdpMode::Auto), Err(true));
+        assert_eq!(modes(&interface(Link::RawIp), AttachBy::Xdp, XdpMode::Native), Err(true));
     }
 }

@@ -1,7 +1,7 @@
 //! The least that any program must do that finds the connection of each segment in a table, counts it there, and passes heads of messages
 //! and ends of connections through the ring: what a benchmark attaches to show what no observer of this design can do without.
 //!
-//! One program sees what clients send, the other what the server answers. All else is left out: VLAN tags, IPv6, IP options, sequence
+//! Two programs see what clients send, at XDP and at TC, the third what the server answers. All else is left out: VLAN tags, IPv6, IP options, sequence
 //! numbers, the rules of connections, and what is in a message beyond the first bytes of its head.
 
 use aya_ebpf::{
@@ -53,13 +53,24 @@ fn tracer_floor_xdp(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
+/// TC ingress: what clients send.
+#[classifier]
+fn tracer_floor_in(ctx: TcContext) -> i32 {
+    classify(&ctx, Hook::TcIngress)
+}
+
 /// TC egress: what the server sends.
 #[classifier]
 fn tracer_floor_tc(ctx: TcContext) -> i32 {
+    classify(&ctx, Hook::TcEgress)
+}
+
+#[inline(always)]
+fn classify(ctx: &TcContext, hook: Hook) -> i32 {
     let frame = TcFrame::new(ctx.skb.skb);
-    let vantage = KernelVantage::new(frame.interface(), Hook::TcEgress);
+    let vantage = KernelVantage::new(frame.interface(), hook);
     // Whether there was anything to see makes no difference.
-    let _ = take(&frame, &vantage, false);
+    let _ = take(&frame, &vantage, hook as u8 == Hook::TcIngress as u8);
     NEXT
 }
 

@@ -6,8 +6,8 @@
 //!   └── the batch, done ─┘
 //! ```
 //!
-//! As many batches go round as may wait: whoever makes records faster than they are written waits for the thread. They come
-//! back with their records in them, to be freed where they were made, which costs the allocator less.
+//! As many batches go round as may wait: whoever makes records faster than they are written waits for the thread. What comes
+//! back of them is their memory, and the error that ended the thread.
 
 use std::{
     io, mem,

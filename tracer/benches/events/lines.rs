@@ -1,13 +1,12 @@
 //! The floor of a line: serde_json renders it, and nothing else is done.
 
-use std::{hint::black_box, iter, time::Duration};
+use std::{hint::black_box, time::Duration};
 
 use anyhow::Result;
 use serde::Serialize;
 use tracer::record::{Body, Connection, Record};
-use tracer_common::event::Event;
 
-use crate::{now, stream::Events, tracker};
+use crate::{now, stream::Events, track};
 
 /// What a line says, but for its time.
 #[derive(Serialize)]
@@ -21,8 +20,8 @@ struct Line<'a> {
 }
 
 /// How long the lines of these events take, once their records are made.
-pub(crate) fn run(events: &Events) -> Result<Duration> {
-    let records = records(events);
+pub(crate) fn run(events: &Events, end: u64) -> Result<Duration> {
+    let records = records(events, end);
     let mut line = Vec::new();
     let start = now()?;
     for Record { connection, body, .. } in &records {
@@ -33,14 +32,10 @@ pub(crate) fn run(events: &Events) -> Result<Duration> {
     Ok(now()? - start)
 }
 
-/// The records of a run without options, but for those of connections that do not end by themselves.
-fn records(events: &Events) -> Vec<Record> {
-    let mut tracker = tracker();
+/// The records of these events that a run without options writes.
+fn records(events: &Events, end: u64) -> Vec<Record> {
     let mut records = Vec::new();
-    for event in events.iter().filter_map(|bytes| Event::from_bytes(bytes).ok()) {
-        tracker.on_event(&event);
-        records.extend(iter::from_fn(|| tracker.next_record()));
-    }
+    track(events, end, |record| records.push(record));
     records.retain(|record| matches!(record.body, Body::Opened(_) | Body::Closed(_) | Body::Exchange(_)));
     records
 }

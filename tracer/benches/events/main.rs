@@ -17,7 +17,7 @@ use tracer::{
     analysis::{Analysis, Flows, Stop, Telling},
     config::Events,
     listener::Listeners,
-    record::EventName,
+    record::{EventName, Record},
     sink::{self, Format, Output},
     tracker::{Limits, Tracker},
 };
@@ -120,33 +120,41 @@ fn row(name: &str, mut measured: Vec<f64>, scale: f64) -> Value {
 
 /// Takes in the events; how long that took.
 fn run(events: &stream::Events, work: Work) -> Result<Duration> {
-    let mut tracker = tracker();
     let end = events.iter().last().map_or(0, time_of);
     let start = now()?;
     match work {
-        Work::Track => {
-            for (number, bytes) in events.iter().enumerate() {
-                if let Ok(event) = Event::from_bytes(bytes) {
-                    tracker.on_event(&event);
-                }
-                while tracker.next_record().is_some() {}
-                if number % BATCH == 0 {
-                    tracker.on_tick(time_of(bytes));
-                }
-            }
-            tracker.finish(end);
-        }
-        Work::Lines => return lines::run(events),
+        Work::Track => track(events, end, drop),
+        Work::Lines => return lines::run(events, end),
         Work::Write(format) => {
             let sink = sink::new(format, Box::new(Output::file(Path::new("/dev/null"))?));
             let names = [EventName::Opened, EventName::Closed, EventName::Exchange];
             let wanted = names.into_iter().fold(Events::default(), Events::with);
             let listeners = Listeners::new(Duration::from_secs(64));
-            let analysis = Analysis::new(tracker, listeners, Telling::new(sink, wanted, None));
+            let analysis = Analysis::new(tracker(), listeners, Telling::new(sink, wanted, None));
             write(analysis, events, end).map_err(|stop| anyhow::anyhow!("{stop:?}"))?;
         }
     }
     Ok(now()? - start)
+}
+
+/// Takes in the events, and hands on the records of a run without options.
+fn track(events: &stream::Events, end: u64, mut take: impl FnMut(Record)) {
+    let mut tracker = tracker();
+    for (number, bytes) in events.iter().enumerate() {
+        if let Ok(event) = Event::from_bytes(bytes) {
+            tracker.on_event(&event);
+        }
+        while let Some(record) = tracker.next_record() {
+            take(record);
+        }
+        if number % BATCH == 0 {
+            tracker.on_tick(time_of(bytes));
+        }
+    }
+    tracker.finish(end);
+    while let Some(record) = tracker.next_record() {
+        take(record);
+    }
 }
 
 fn write(mut analysis: Analysis, events: &stream::Events, end: u64) -> Result<(), Stop> {

@@ -30,7 +30,7 @@ fn dependencies(package: &str) -> Vec<String> {
 fn what_the_kernel_runs_depends_on_nothing_else() {
     assert_eq!(dependencies("tracer-common"), ["aya", "zerocopy"], "they are there for userspace only");
     let manifest = read("tracer-common/Cargo.toml");
-        assert_eq!(manifest.matches("optional = true").count(), 2, "{manifest}");
+    assert_eq!(manifest.matches("optional = true").count(), 2, "{manifest}");
     assert_eq!(dependencies("tracer-ebpf"), ["aya-ebpf", "aya-log-ebpf", "tracer-common"]);
 }
 

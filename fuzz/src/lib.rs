@@ -1,17 +1,12 @@
 //! What the fuzz targets share: the pieces of an input, and the way of frames into records.
 
-use tracer::{
-    host::{HostObserver, Selection},
-    record::Record,
-    sink::{self, Format, Sink},
-    tracker::{Limits, Tracker},
-};
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook},
     flow::Removal,
     wire::LinkType,
 };
+use tracer_core::{host::{HostObserver, Selection}, record::Record, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
 
 /// Connections kept at most: so few that every input may reach the bound.
 pub const MAX_CONNECTIONS: usize = 4;
@@ -43,7 +38,7 @@ pub struct Path {
 
 impl Default for Path {
     fn default() -> Self {
-        Self::into_sinks(Format::ALL.map(|format| sink::new(format, Box::new(std::io::sink()))))
+        Self::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(std::io::sink()))))
     }
 }
 
@@ -151,9 +146,9 @@ impl Told {
     }
 
     fn record(&mut self, record: Record) {
-        if let tracer::record::Body::Exchange(exchange) = record.body {
+        if let tracer_core::record::Body::Exchange(exchange) = record.body {
             self.exchanges += 1;
-            let text = |text: &Option<tracer::record::Text>| text.as_ref().map(ToString::to_string);
+            let text = |text: &Option<tracer_core::record::Text>| text.as_ref().map(ToString::to_string);
             let status = exchange.status.map(|status| status.to_string());
             self.story.push([text(&exchange.request.method), text(&exchange.request.target), status]);
         }

@@ -4,12 +4,8 @@
 use std::{io::Cursor, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
-use tracer::{
-    capture::{Capture, Interrupt},
-    config::{Limits, Output, Redact, ReplayConfig},
-    replay,
-    sink::Format,
-};
+use tracer::{replay::{capture::{Capture, Interrupt}, self}, config::{Limits, Output, ReplayConfig}};
+use tracer_core::{http::Redact, render::Format};
 
 /// Bytes of the shortest header of a frame: a simple packet block, without its frame.
 const MIN_HEADER: u64 = 16;

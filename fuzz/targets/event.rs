@@ -3,11 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tracer::tracker::{Limits, Tracker};
 use tracer_common::{
     event::{Event, SegmentEvent},
     flow::HalfCounters,
 };
+use tracer_core::tracker::{Limits, Tracker};
 use tracer_fuzz::{MAX_CONNECTIONS, pieces};
 
 /// What counters of bytes and nanoseconds reach in two years and by many petabytes: that sums of more overflow is no
@@ -46,7 +46,7 @@ fn plausible(event: Event<'_>) -> Event<'_> {
 fuzz_target!(|input: &[u8]| {
     let mut tracker =
         Tracker::new(Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() });
-    let mut sink = tracer::sink::new(tracer::sink::Format::Json, Box::new(std::io::sink()));
+    let mut sink = tracer_core::render::new(tracer_core::render::Format::Json, Box::new(std::io::sink()));
     let (mut records, mut now) = (0, 0);
     for (say, bytes) in pieces(input) {
         if let Ok(event) = Event::from_bytes(bytes) {

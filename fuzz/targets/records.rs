@@ -7,8 +7,8 @@ mod schema;
 use std::io::{self, Write};
 
 use libfuzzer_sys::fuzz_target;
-use tracer::sink::{self, Format};
 use tracer_common::wire::LinkType;
+use tracer_core::render::{Format, self};
 use tracer_fuzz::{Path, Told, pieces};
 
 /// Seconds between two frames that are far apart: more than every timeout is long.
@@ -41,7 +41,7 @@ impl Write for Reader {
 
 fuzz_target!(|input: &[u8]| {
     let mut told = Told::default();
-    let mut path = Path::into_sinks(Format::ALL.map(|format| sink::new(format, Box::new(Reader(format)))));
+    let mut path = Path::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(Reader(format)))));
     for (say, frame) in pieces(input) {
         let link = if say & 1 == 0 { LinkType::Ethernet } else { LinkType::RawIp };
         let cut = if say & 2 == 0 { 0 } else { usize::from(say) * 8 };

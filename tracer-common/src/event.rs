@@ -4,10 +4,10 @@
 //! for a piece of a message head or the end of a message. Of one segment, the HTTP events come first.
 //! All integers in native byte order but addresses; unused bytes are zero.
 
-#[cfg(feature = "user")]
+#[cfg(feature = "host")]
 mod bytes;
 
-#[cfg(feature = "user")]
+#[cfg(feature = "host")]
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     seq::Seq,
     wire::{MAX_OPTIONS, TcpFlags},
 };
-#[cfg(feature = "user")]
+#[cfg(feature = "host")]
 pub use bytes::DecodeError;
 
 /// The kind of an event, first byte of every one.
@@ -121,7 +121,7 @@ pub mod mark {
 
 /// The front of every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(FromBytes, Immutable, IntoBytes))]
+#[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
 #[repr(C)]
 pub struct EventHeader {
     /// See [`Kind`].
@@ -146,7 +146,7 @@ pub struct EventHeader {
 
 /// A segment worth telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(FromBytes, Immutable, IntoBytes))]
+#[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
 #[repr(C)]
 pub struct SegmentEvent {
     /// Who, where, when.
@@ -179,7 +179,7 @@ pub struct SegmentEvent {
 
 /// A piece of a head, or the end of a message: what is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(FromBytes, Immutable, IntoBytes))]
+#[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
 #[repr(C)]
 pub struct HttpFacts {
     /// Who, where, when.

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Times are nanoseconds of the observer's clock, 0 where the thing has not happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
+#[cfg_attr(feature = "host", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct HalfCounters {
     /// Segments.

@@ -15,7 +15,7 @@ pub mod flow;
 pub mod frame;
 pub mod http;
 pub mod observe;
-#[cfg(feature = "user")]
+#[cfg(feature = "aya")]
 mod pod;
 pub mod seq;
 pub mod sketch;

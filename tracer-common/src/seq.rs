@@ -2,7 +2,7 @@
 
 /// A TCP sequence or acknowledgment number. It has no order of its own, only a distance to another number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
+#[cfg_attr(feature = "host", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(transparent)]
 pub struct Seq(pub u32);
 

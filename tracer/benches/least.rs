@@ -18,7 +18,7 @@ use aya::programs::{LinkOrder, TcAttachType, tc::TcAttachOptions, xdp::XdpMode};
 use tokio::sync::oneshot;
 use tracer::{
     config::{KernelConfig, MIN_RING_BYTES},
-    kernel::{Kernel, Sources},
+    live::kernel::{Kernel, Sources},
 };
 use tracer_common::{
     event::{EventHeader, Hook, HttpFacts, Kind, SegmentEvent},

@@ -4,18 +4,19 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{
     Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
-    builder::{NonEmptyStringValueParser, PossibleValue},
+    builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
     error::ErrorKind,
 };
 use ipnet::IpNet;
+use tracer_core::{
+    http::Redact,
+    record::{EventName, Events},
+    render::Format,
+};
 
-use crate::{
-    config::{
-        self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Events, Interfaces, KernelConfig, Limits,
-        MAX_CONNECTIONS, OUTPUT_BYTES, Output, Ports, Redact, ReplayConfig, XdpMode,
-    },
-    record::EventName,
-    sink::Format,
+use crate::config::{
+    self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
+    OUTPUT_BYTES, Output, Ports, ReplayConfig, XdpMode,
 };
 
 /// What to do.
@@ -73,7 +74,7 @@ enum Subcommands {
     /// Trace a page and two cached pictures, served and fetched in private network namespaces
     Demo {
         /// How records are written
-        #[arg(short, long, value_name = "FORMAT", default_value = "explain")]
+        #[arg(short, long, value_name = "FORMAT", default_value = "explain", value_parser = format())]
         output: Format,
     },
     /// Tell what this host supports, where tracer would attach, and what would not be measured
@@ -167,7 +168,7 @@ struct SelectArguments {
 #[command(next_help_heading = "Output")]
 struct OutputArguments {
     /// How records are written
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format())]
     output: Format,
 
     /// Write records to this file instead of standard output; SIGHUP opens it anew
@@ -176,7 +177,7 @@ struct OutputArguments {
 
     /// Parts of request targets to write as a hash. User information is never written
     /// [default: none]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = redact())]
     redact: Option<Redact>,
 
     /// File whose content is the key of the hash: the same text has the same hash in every run with it
@@ -339,32 +340,31 @@ impl TraceArguments {
     }
 }
 
-impl ValueEnum for Format {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Text, Self::Json, Self::Explain]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Self::Text => PossibleValue::new("text").help("One line a record, for reading"),
-            Self::Json => PossibleValue::new("json").help("One JSON object a line, for a log pipeline"),
-            Self::Explain => PossibleValue::new("explain").help("Each connection step by step, in words"),
-        })
-    }
+/// Parses one of these words into a value of a type that knows nothing of clap: each with its help.
+fn words<T: Copy + Send + Sync + 'static, const N: usize>(
+    words: [(&'static str, T, &'static str); N],
+) -> impl TypedValueParser<Value = T> {
+    let possible = words.map(|(word, _, help)| PossibleValue::new(word).help(help));
+    PossibleValuesParser::new(possible).try_map(move |typed| {
+        let found = words.into_iter().find(|(word, ..)| *word == typed);
+        found.map(|(_, value, _)| value).ok_or("not one of the possible values")
+    })
 }
 
-impl ValueEnum for Redact {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::None, Self::Query, Self::Path]
-    }
+fn format() -> impl TypedValueParser<Value = Format> {
+    words([
+        (Format::Text.as_str(), Format::Text, "One line a record, for reading"),
+        (Format::Json.as_str(), Format::Json, "One JSON object a line, for a log pipeline"),
+        (Format::Explain.as_str(), Format::Explain, "Each connection step by step, in words"),
+    ])
+}
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Self::None => PossibleValue::new("none").help("Nothing is hashed"),
-            Self::Query => PossibleValue::new("query").help("The query"),
-            Self::Path => PossibleValue::new("path").help("The path and the query"),
-        })
-    }
+fn redact() -> impl TypedValueParser<Value = Redact> {
+    words([
+        ("none", Redact::None, "Nothing is hashed"),
+        ("query", Redact::Query, "The query"),
+        ("path", Redact::Path, "The path and the query"),
+    ])
 }
 
 impl ValueEnum for AttachBy {

@@ -3,18 +3,15 @@
 //! The types parse themselves from what is typed on the command line; the errors say what was found and what is
 //! expected instead.
 
-mod events;
-
 use std::{
     collections::BTreeSet, fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration,
 };
 
 use ipnet::IpNet;
 use tracer_common::config::MAX_HOSTS;
+use tracer_core::render::Format;
 
-pub use self::events::Events;
-pub use crate::http::Redact;
-use crate::sink::Format;
+pub use tracer_core::{http::Redact, record::Events};
 
 /// The smallest ring buffer: a multiple of every page size that Linux uses, and room for a few hundred events.
 pub const MIN_RING_BYTES: u32 = 64 * 1024;

@@ -10,13 +10,15 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     config::{Attach, Confine, Interfaces, KernelConfig},
-    confine,
-    kernel::{
-        Kernel, attach,
-        interfaces::{self, Interface, Link},
-        object, support,
+    live::{
+        confine,
+        kernel::{
+            Kernel, attach,
+            interfaces::{self, Interface, Link},
+            object, support,
+        },
+        privilege::{Capabilities, Capability, TRACING},
     },
-    privilege::{Capabilities, Capability, TRACING},
 };
 
 /// What would not be measured, whatever the host.

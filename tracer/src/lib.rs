@@ -1,41 +1,21 @@
 //! tracer: TCP connections and their HTTP exchanges, observed from inside the kernel.
 //!
-//! The path of an event, and the modules along it:
+//! This crate is the shell around [`tracer_core`], which turns events into records:
 //!
-//! - [`cli`] and [`config`]: what is asked for; [`doctor`]: whether this host can do it.
-//! - [`kernel`]: loads and attaches the kernel programs, reads the ring buffer, the counters and the connection table.
-//! - [`pipeline`]: the loop that moves events from the ring to the analysis.
-//! - [`capture`], [`replay`]: the frames of capture files, and their way through the same analysis.
-//! - [`analysis`]: events in, records to the sink; with the questions of the tracker answered in between.
-//! - [`tracker`]: events in, [`record`]s out; with [`tcp`] for the two endpoints and [`http`] for the exchanges.
-//! - [`sink`]: records as text, JSON lines or an explanation; [`summary`]: what was seen, told and lost.
-//! - [`host`]: the path of a frame as in the kernel, run in userspace.
-//! - [`privilege`], [`confine`]: what tracing needs, and what is given up once it has begun.
+//! - [`cli`] and [`config`]: the command line and the validated configuration; [`doctor`]: what this host supports.
+//! - [`live`]: loads and attaches the kernel programs, drops privileges, and moves events from the ring to the core.
+//! - [`replay`]: reads capture files and moves their frames through the same core.
+//! - [`output`]: bounded queues, files and pipes.
+//! - [`lab`]: private network namespaces and the demo in them.
 //! - [`clock`], [`logging`]: time and diagnostics.
-//! - [`demo`], with [`netns`]: a conversation to watch.
 
-pub mod analysis;
-pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod confine;
-pub mod demo;
 pub mod doctor;
-pub mod host;
-pub mod http;
-pub mod kernel;
-pub mod listener;
+pub mod lab;
+pub mod live;
 pub mod logging;
-pub mod memory;
-pub mod netns;
-pub mod overload;
-pub mod pipeline;
-pub mod privilege;
-pub mod record;
-mod redaction;
+pub mod output;
+mod redact_key;
 pub mod replay;
-pub mod sink;
-pub mod summary;
-pub mod tcp;
-pub mod tracker;

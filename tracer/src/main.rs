@@ -6,10 +6,13 @@ use std::{process::ExitCode, thread};
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 use tracer::{
-    capture::Interrupt,
     cli::{self, Command},
     config::ReplayConfig,
-    demo, doctor, logging, pipeline, replay,
+    doctor,
+    lab::demo,
+    live::pipeline,
+    logging,
+    replay::{self, capture::Interrupt},
 };
 
 fn main() -> ExitCode {

@@ -12,8 +12,8 @@ fn tracer(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 /// Whether the tests may trace: then the message is about what comes after the question of privileges.
 fn is_privileged() -> bool {
-    let capabilities = tracer::privilege::Capabilities::current().expect("capabilities");
-    capabilities.missing(&tracer::privilege::TRACING).is_empty()
+    let capabilities = tracer::live::privilege::Capabilities::current().expect("capabilities");
+    capabilities.missing(&tracer::live::privilege::TRACING).is_empty()
 }
 
 #[test]

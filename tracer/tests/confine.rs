@@ -11,8 +11,10 @@ use std::process::Command;
 use nix::libc;
 use nix::unistd::{Uid, setuid};
 use socket2::{Domain, Socket, Type};
-use tracer::config::{Confine, Interfaces};
-use tracer::confine::Plan;
+use tracer::{
+    config::{Confine, Interfaces},
+    live::confine::Plan,
+};
 
 /// Tells the test below that it is the child, and where its output file is.
 const CHILD: &str = "TRACER_TEST_CONFINED_OUTPUT";
@@ -92,7 +94,7 @@ fn a_confined_process_goes_on_with_its_work_and_can_do_nothing_else() {
     }
     let confined = answer("confined");
     assert!(confined.contains("no_new_privs"), "{confined}");
-    let there = tracer::confine::trial().into_iter().filter(|(_, outcome)| outcome.is_ok());
+    let there = tracer::live::confine::trial().into_iter().filter(|(_, outcome)| outcome.is_ok());
     for (name, _) in there {
         assert!(confined.contains(name), "{name} is there and not in force: {confined}");
     }

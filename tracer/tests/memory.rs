@@ -4,10 +4,10 @@
 use std::fs;
 use std::process::Command;
 
-use tracer::memory::Memory;
-use tracer::tracker::{Limits, Tracker};
+use tracer::live::memory::Memory;
 use tracer_common::event::{Event, EventHeader};
 use tracer_common::flow::cause;
+use tracer_core::tracker::{Limits, Tracker};
 
 #[expect(dead_code, reason = "the bench asks for more of it")]
 #[path = "../benches/events/stream.rs"]

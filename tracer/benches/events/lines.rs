@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Duration};
 
 use anyhow::Result;
 use serde::Serialize;
-use tracer::record::{Body, Connection, Record};
+use tracer_core::record::{Body, Connection, Record};
 
 use crate::{now, stream::Events, track};
 

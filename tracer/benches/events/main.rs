@@ -13,17 +13,17 @@ use std::{path::Path, time::Duration};
 use anyhow::Result;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
-use tracer::{
-    analysis::{Analysis, Flows, Stop, Telling},
-    config::Events,
-    listener::Listeners,
-    record::{EventName, Record},
-    sink::{self, Format, Output},
-    tracker::{Limits, Tracker},
-};
+use tracer::output::Output;
 use tracer_common::{
     event::Event,
     flow::{FlowKey, FlowState, Removal},
+};
+use tracer_core::{
+    analysis::{Analysis, Flows, Stop, Telling},
+    listener::Listeners,
+    record::{EventName, Events, Record},
+    render::{self, Format},
+    tracker::{Limits, Tracker},
 };
 
 use self::stream::{Plan, interleaved, time_of};
@@ -126,7 +126,7 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
         Work::Track => track(events, end, drop),
         Work::Lines => return lines::run(events, end),
         Work::Write(format) => {
-            let sink = sink::new(format, Box::new(Output::file(Path::new("/dev/null"))?));
+            let sink = render::new(format, Box::new(Output::file(Path::new("/dev/null"))?));
             let names = [EventName::Opened, EventName::Closed, EventName::Exchange];
             let wanted = names.into_iter().fold(Events::default(), Events::with);
             let listeners = Listeners::new(Duration::from_secs(64));

@@ -4,8 +4,8 @@
 
 use std::{fs, process::Command};
 
-use tracer::tracker::{Limits, Tracker};
 use tracer_common::event::Event;
+use tracer_core::tracker::{Limits, Tracker};
 
 use crate::stream::{self, Conversation, Plan};
 

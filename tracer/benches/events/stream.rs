@@ -1,10 +1,10 @@
 //! Event streams as the ring buffer holds them: from frames of made-up conversations, through the kernel's logic on the host.
 
-use tracer::host::{HostObserver, Selection};
 use tracer_common::{
     event::{Event, Hook},
     wire::{LinkType, TcpFlags},
 };
+use tracer_core::host::{HostObserver, Selection};
 
 /// Conversations under way at once.
 const CONCURRENT: usize = 1000;

@@ -6,16 +6,16 @@ use std::{
 };
 
 use serde_json::Value;
-use tracer::{
-    host::{HostObserver, Selection},
-    http::{Redact, Redaction},
-    record::{Body, Record},
-    sink::{self, Format, Sink},
-    tracker::{Limits, Tracker},
-};
 use tracer_common::{
     event::{Event, Hook},
     wire::LinkType,
+};
+use tracer_core::{
+    host::{HostObserver, Selection},
+    http::{Redact, Redaction},
+    record::{Body, Record},
+    render::{self, Format, Sink},
+    tracker::{Limits, Tracker},
 };
 
 use crate::{
@@ -62,7 +62,7 @@ impl Telling {
         let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
         let sinks = Format::ALL.map(|format| {
             let written = Written::default();
-            (written.clone(), sink::new(format, Box::new(written)))
+            (written.clone(), render::new(format, Box::new(written)))
         });
         Self {
             observer: HostObserver::new(Selection {

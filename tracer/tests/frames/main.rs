@@ -16,12 +16,12 @@ use table::{
     conversations::conversations,
     decoded, random, rows, transport,
 };
-use tracer::host::{HostObserver, Selection};
 use tracer_common::{
     counter::Counter,
     event::Hook,
     wire::{LinkType, Skip},
 };
+use tracer_core::host::{HostObserver, Selection};
 
 /// As many as the comparison with the kernel runs, and more: they cost little here.
 const RANDOM_CONVERSATIONS: u64 = 5_000;

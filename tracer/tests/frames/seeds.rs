@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracer::host::{HostObserver, Selection};
 use tracer_common::{event::Hook, wire::LinkType};
+use tracer_core::host::{HostObserver, Selection};
 
 use crate::table::{conversations::conversations, random, rows};
 

@@ -1,11 +1,15 @@
 //! Where the programs go, and what happens when somebody else is there.
 
 use aya::programs::XdpMode;
-use tracer::config::{self, Attach, AttachBy, Interfaces};
-use tracer::kernel::Kernel;
-use tracer::kernel::attach::{Attacher, Change, Method};
-use tracer::kernel::{interfaces, support};
-use tracer::netns::link;
+use tracer::{
+    config::{self, Attach, AttachBy, Interfaces},
+    lab::netns::link,
+    live::kernel::{
+        Kernel,
+        attach::{Attacher, Change, Method},
+        interfaces, support,
+    },
+};
 
 use crate::{inside, kernel_config, pair};
 

@@ -18,8 +18,10 @@ mod removal;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracer::config::{KernelConfig, MIN_RING_BYTES};
-use tracer::netns::{Namespace, PairOptions, VethPair};
+use tracer::{
+    config::{KernelConfig, MIN_RING_BYTES},
+    lab::netns::{Namespace, PairOptions, VethPair},
+};
 
 /// How long a test waits for what the kernel does in its own time.
 const PATIENCE: Duration = Duration::from_secs(10);

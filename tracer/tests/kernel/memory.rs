@@ -2,9 +2,13 @@
 
 use std::fs;
 
-use tracer::cli;
-use tracer::kernel::{Kernel, support};
-use tracer::memory::{Memory, table};
+use tracer::{
+    cli,
+    live::{
+        kernel::{Kernel, support},
+        memory::{Memory, table},
+    },
+};
 use tracer_common::flow::{FlowKey, FlowState};
 use tracer_common::target::{MAX_TARGETS, Target, TargetKey};
 

@@ -8,9 +8,13 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tracer::kernel::interfaces;
-use tracer::netns::link::{self, VethEnd};
-use tracer::netns::{Namespace, VethPair};
+use tracer::{
+    lab::netns::{
+        Namespace, VethPair,
+        link::{self, VethEnd},
+    },
+    live::kernel::interfaces,
+};
 
 use crate::{eventually, inside, pair};
 

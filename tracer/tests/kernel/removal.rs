@@ -1,13 +1,17 @@
 //! What userspace is done with is taken out of the connection tables by the kernel, a list at once.
 
 use aya::programs::{TestRun as _, TestRunOptions};
-use tracer::kernel::Kernel;
+use tracer::live::kernel::Kernel;
 use tracer_common::event::Event;
 use tracer_common::flow::{MAX_REMOVALS, Removal};
 
-use crate::differential::table::build::{SYN, Tcp};
-use crate::differential::table::talk::Talk;
-use crate::kernel_config;
+use crate::{
+    differential::table::{
+        build::{SYN, Tcp},
+        talk::Talk,
+    },
+    kernel_config,
+};
 
 /// Connections after their handshake: more than one list has.
 const CONFIRMED: u16 = MAX_REMOVALS as u16 + 6;

@@ -1,7 +1,7 @@
 //! What the records must say, and what the kernel itself counted.
 
 use serde_json::{Map, Value, json};
-use tracer::netns::Namespace;
+use tracer::lab::netns::Namespace;
 
 use crate::harness::{Fields, Trace};
 

@@ -24,8 +24,8 @@ use nix::{
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tracer::{
-    capture::{Capture, Interrupt, strip},
-    netns::{End, PairOptions, VethPair},
+    lab::netns::{End, PairOptions, VethPair},
+    replay::capture::{Capture, Interrupt, strip},
 };
 use tracer_common::wire::LinkType;
 

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::unistd::Pid;
 
-use crate::harness::{Fields, Tracer};
-use crate::pair;
-use crate::web::{Folder, Nginx};
+use crate::{
+    harness::{Fields, Tracer},
+    pair,
+    web::{Folder, Nginx},
+};
 
 /// The library of Debian's package; the loader looks for it where this machine's libraries are.
 const LIBRARY: &str = "/usr/$LIB/faketime/libfaketime.so.1";

@@ -5,13 +5,16 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tracer::demo::Conversation;
-use tracer::demo::browser::{BrowserOptions, browse};
-use tracer::demo::server::{ServerOptions, serve, serve_one};
-use tracer::netns::{Namespace, VethPair};
+use tracer::lab::{
+    demo::{
+        Conversation,
+        browser::{BrowserOptions, browse},
+        server::{ServerOptions, serve, serve_one},
+    },
+    netns::{Namespace, VethPair},
+};
 
-use crate::sniffer::Sniffer;
-use crate::{PATIENCE, pair};
+use crate::{PATIENCE, pair, sniffer::Sniffer};
 
 /// One visit of the browser at port 80 of `address`; the server's account and the browser's.
 fn visit(pair: &VethPair, address: IpAddr) -> (Conversation, Conversation) {

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tracer::netns::Namespace;
+use tracer::lab::netns::Namespace;
 
-use crate::eventually;
-use crate::harness::{Fields, Tracer};
+use crate::{
+    eventually,
+    harness::{Fields, Tracer},
+};
 
 /// A namespace to start it in: it makes its own, and must not touch the one it is in.
 fn here() -> Namespace {

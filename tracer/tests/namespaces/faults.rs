@@ -3,12 +3,14 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use tracer::netns::{End, Namespace, VethPair};
+use tracer::lab::netns::{End, Namespace, VethPair};
 
-use crate::account::{counter, sent_by};
-use crate::harness::{Fields, Trace};
-use crate::privileges::has_tc;
-use crate::web::{BIG, Folder, content};
+use crate::{
+    account::{counter, sent_by},
+    harness::{Fields, Trace},
+    privileges::has_tc,
+    web::{BIG, Folder, content},
+};
 
 /// Where the server's files are.
 const ADDRESS: &str = "http://10.77.0.1";

@@ -3,13 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
-use tracer::netns::{PairOptions, VethPair};
+use tracer::lab::netns::{PairOptions, VethPair};
 
-use crate::faults::{PACED, Transfer, administer, check_exchanges, lost_segments};
-use crate::harness::{Fields, Trace, Tracer};
-use crate::pair;
-use crate::tcp_ends::{await_end, connect, exchange, listen};
-use crate::web::{BIG, Nginx, SMALL, curl};
+use crate::{
+    faults::{PACED, Transfer, administer, check_exchanges, lost_segments},
+    harness::{Fields, Trace, Tracer},
+    pair,
+    tcp_ends::{await_end, connect, exchange, listen},
+    web::{BIG, Nginx, SMALL, curl},
+};
 
 /// How long an interface is down.
 const DOWN: Duration = Duration::from_millis(300);

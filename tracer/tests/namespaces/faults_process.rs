@@ -10,12 +10,15 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
-use crate::faults::{PACED, Transfer, check_exchanges, is_attached, load, lost_segments};
-use crate::harness::{Fields, Tracer};
-use crate::operation_loss::{check_summary, counted};
-use crate::schema::check_line;
-use crate::web::{BIG, Folder, Nginx, SMALL, curl};
-use crate::{eventually, pair};
+use crate::{
+    eventually,
+    faults::{PACED, Transfer, check_exchanges, is_attached, load, lost_segments},
+    harness::{Fields, Tracer},
+    operation_loss::{check_summary, counted},
+    pair,
+    schema::check_line,
+    web::{BIG, Folder, Nginx, SMALL, curl},
+};
 
 /// Longer stops are for people: `TRACER_STOP_SECONDS=30`.
 const STOP_SECONDS: u64 = 5;

@@ -7,9 +7,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::Tracer;
-use crate::pair;
-use crate::web::{Nginx, curl};
+use crate::{
+    harness::Tracer,
+    pair,
+    web::{Nginx, curl},
+};
 
 /// How long nothing comes before a host is idle, and a second more.
 const PAUSE: Duration = Duration::from_secs(7);

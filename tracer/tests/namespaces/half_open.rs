@@ -2,11 +2,12 @@
 
 use std::net::{SocketAddrV4, TcpListener};
 
-use tracer::demo::half_open::{self, ForgedSyn};
-use tracer::netns::VethPair;
+use tracer::lab::{
+    demo::half_open::{self, ForgedSyn},
+    netns::VethPair,
+};
 
-use crate::sniffer::Sniffer;
-use crate::{eventually, pair};
+use crate::{eventually, pair, sniffer::Sniffer};
 
 /// Listens on port 80 of the server and sends it `count` forged SYNs.
 fn forge(pair: &VethPair, count: u32, retries: Option<u8>) -> TcpListener {

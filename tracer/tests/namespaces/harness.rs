@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracer::netns::{End, Namespace};
+use tracer::lab::netns::{End, Namespace};
 
 use crate::schema::check_line;
 

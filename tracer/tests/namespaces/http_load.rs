@@ -6,12 +6,15 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
-use tracer::netns::{Namespace, VethPair};
+use tracer::lab::netns::{Namespace, VethPair};
 
-use crate::account::{Exchange, Sent, check_closed, check_names, sent_by};
-use crate::harness::{Fields, Trace, Tracer};
-use crate::web::{Folder, Nginx, SMALL, Served};
-use crate::{PATIENCE, pair};
+use crate::{
+    PATIENCE,
+    account::{Exchange, Sent, check_closed, check_names, sent_by},
+    harness::{Fields, Trace, Tracer},
+    pair,
+    web::{Folder, Nginx, SMALL, Served},
+};
 
 /// Connections that are open at once.
 const CONCURRENT: usize = 500;

@@ -3,12 +3,14 @@
 use std::process::Command;
 
 use serde_json::Value;
-use tracer::netns::{Namespace, VethPair};
+use tracer::lab::netns::{Namespace, VethPair};
 
-use crate::account::{Exchange, Sent, check_closed, check_names, facts, sent_by};
-use crate::harness::{Fields, Trace, Tracer};
-use crate::pair;
-use crate::web::{BIG, BROKEN, Fetched, Folder, Nginx, SMALL, Served, curl, curl_in};
+use crate::{
+    account::{Exchange, Sent, check_closed, check_names, facts, sent_by},
+    harness::{Fields, Trace, Tracer},
+    pair,
+    web::{BIG, BROKEN, Fetched, Folder, Nginx, SMALL, Served, curl, curl_in},
+};
 
 /// Everybody's account of the same transfers over one connection.
 struct Story {

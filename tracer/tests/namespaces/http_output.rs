@@ -1,8 +1,10 @@
 //! The formats for people, from the real program.
 
-use crate::harness::{Trace, Tracer};
-use crate::pair;
-use crate::web::{Nginx, curl};
+use crate::{
+    harness::{Trace, Tracer},
+    pair,
+    web::{Nginx, curl},
+};
 
 /// What tracer writes in `format` of one small page that curl fetches.
 #[track_caller]

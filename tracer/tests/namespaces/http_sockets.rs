@@ -3,15 +3,18 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
-use crate::account::{Exchange, Sent, check_closed, check_names, sent_by};
-use crate::harness::{Fields, Trace, Tracer};
-use crate::{PATIENCE, pair};
+use crate::{
+    PATIENCE,
+    account::{Exchange, Sent, check_closed, check_names, sent_by},
+    harness::{Fields, Trace, Tracer},
+    pair,
+};
 
 /// Both ends of one connection, which tracer watches at the server's end.
 ///
 /// One thread holds both: what one end says is read at the other before anything else happens.
 struct Conversation {
-    pair: tracer::netns::VethPair,
+    pair: tracer::lab::netns::VethPair,
     tracer: Tracer,
     client: TcpStream,
     server: TcpStream,
@@ -294,7 +297,7 @@ fn chunks_with_extensions_and_trailers_in_both_directions() {
 fn a_network_filter_goes_by_address() {
     let pair = pair();
     let other = Ipv4Addr::new(10, 77, 0, 3);
-    let add = || tracer::netns::link::add_address(pair.client.interface, other.into(), 24);
+    let add = || tracer::lab::netns::link::add_address(pair.client.interface, other.into(), 24);
     pair.client.namespace.run(add).expect("namespace").expect("the address is free");
     let address = SocketAddr::from((pair.server.v4, 80));
     let listener = pair.server.namespace.run(|| TcpListener::bind(address)).expect("namespace");

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tracer::netns::{PairOptions, VethPair};
+use tracer::lab::netns::{PairOptions, VethPair};
 
 use crate::eventually;
 

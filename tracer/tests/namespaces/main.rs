@@ -1,6 +1,6 @@
 //! What needs real network namespaces. Every test makes its own and sends nothing outside them.
 //!
-//! - `network`: the ends of a [`tracer::netns::VethPair`] reach each other
+//! - `network`: the ends of a [`tracer::lab::netns::VethPair`] reach each other
 //! - `conversation`: the demo's server and browser, and the segments they cause
 //! - `half_open`: forged handshakes leave the server's kernel in SYN-RECEIVED
 //! - `leftovers`: nothing stays behind, not even after a kill
@@ -57,7 +57,7 @@ mod web;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracer::netns::{PairOptions, VethPair};
+use tracer::lab::netns::{PairOptions, VethPair};
 
 /// How long a test waits for what the kernel does in its own time.
 const PATIENCE: Duration = Duration::from_secs(10);

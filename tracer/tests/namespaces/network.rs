@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tracer::netns::{Namespace, PairOptions, VethPair, link};
+use tracer::lab::netns::{Namespace, PairOptions, VethPair, link};
 
 use crate::{PATIENCE, pair};
 

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddrV4;
 
-use tracer::demo::half_open::{self, ForgedSyn};
+use tracer::lab::demo::half_open::{self, ForgedSyn};
 use tracer_common::target::TOLD_ATTEMPTS;
 
-use crate::harness::{Fields, Tracer};
-use crate::pair;
-use crate::tcp_ends::{await_end, connect, exchange, listen};
+use crate::{
+    harness::{Fields, Tracer},
+    pair,
+    tcp_ends::{await_end, connect, exchange, listen},
+};
 
 /// Forged SYNs, from as many ports and addresses.
 const SYNS: u32 = 10_000;

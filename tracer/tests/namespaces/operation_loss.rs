@@ -8,12 +8,14 @@ use aya::maps::{Map, MapData, PerCpuArray};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracer::netns::VethPair;
+use tracer::lab::netns::VethPair;
 use tracer_common::counter::Counter;
 
-use crate::harness::{Fields, Trace, Tracer};
-use crate::pair;
-use crate::tcp_ends::{await_end, connect, exchange, listen};
+use crate::{
+    harness::{Fields, Trace, Tracer},
+    pair,
+    tcp_ends::{await_end, connect, exchange, listen},
+};
 
 /// Times that the reader is stopped.
 const ROUNDS: usize = 6;

@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracer::netns::{Namespace, VethPair};
+use tracer::lab::netns::{Namespace, VethPair};
 
-use crate::harness::{Fields, Tracer};
-use crate::schema::check_line;
-use crate::tcp_ends::{await_end, connect, exchange, listen};
-use crate::web::Folder;
-use crate::{eventually, pair};
+use crate::{
+    eventually,
+    harness::{Fields, Tracer},
+    pair,
+    schema::check_line,
+    tcp_ends::{await_end, connect, exchange, listen},
+    web::Folder,
+};
 
 /// Connections while nothing is written: three records each, together several times what may wait.
 const MEANWHILE: usize = 2000;

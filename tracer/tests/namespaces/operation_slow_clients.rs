@@ -10,12 +10,17 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use socket2::{Domain, Protocol, Socket, Type};
-use tracer::demo::half_open::{self, ForgedSyn};
-use tracer::netns::VethPair;
+use tracer::lab::{
+    demo::half_open::{self, ForgedSyn},
+    netns::VethPair,
+};
 
-use crate::harness::{Fields, Tracer};
-use crate::operation_syn_flood::{EVENTS, verdicts};
-use crate::{PATIENCE, pair};
+use crate::{
+    PATIENCE,
+    harness::{Fields, Tracer},
+    operation_syn_flood::{EVENTS, verdicts},
+    pair,
+};
 
 /// Clients, and how many of them ask in a second: a flood of so many would be told after 1.5 s.
 const CLIENTS: u32 = 8_000;

@@ -11,13 +11,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
-use tracer::demo::half_open;
-use tracer::netns::{VethPair, link};
+use tracer::lab::{
+    demo::half_open,
+    netns::{VethPair, link},
+};
 
-use crate::footprint::check_footprint;
-use crate::harness::{Fields, Trace, Tracer};
-use crate::pair;
-use crate::web::Nginx;
+use crate::{
+    footprint::check_footprint,
+    harness::{Fields, Trace, Tracer},
+    pair,
+    web::Nginx,
+};
 
 /// How long the flood is.
 const FLOOD: Duration = Duration::from_secs(5);

@@ -7,10 +7,12 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::harness::{Fields, Tracer};
-use crate::pair;
-use crate::tcp_ends::{connect, exchange, listen};
-use crate::web::Folder;
+use crate::{
+    harness::{Fields, Tracer},
+    pair,
+    tcp_ends::{connect, exchange, listen},
+    web::Folder,
+};
 
 /// The user and the group of nobody, as on most systems: any number that owns nothing will do.
 const NOBODY: u32 = 65_534;

@@ -9,13 +9,18 @@ use std::process::{Command, Stdio};
 use aya::programs::{SchedClassifier, TcAttachType};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tracer::netns::link::{self, VethEnd};
-use tracer::netns::{Namespace, VethPair};
+use tracer::lab::netns::{
+    Namespace, VethPair,
+    link::{self, VethEnd},
+};
 
-use crate::harness::Tracer;
-use crate::tcp_ends::{await_end, connect, exchange, listen};
-use crate::web::Folder;
-use crate::{eventually, pair};
+use crate::{
+    eventually,
+    harness::Tracer,
+    pair,
+    tcp_ends::{await_end, connect, exchange, listen},
+    web::Folder,
+};
 
 /// The user and the group of nobody, as on most systems.
 const NOBODY: u32 = 65_534;

@@ -5,12 +5,14 @@ use std::net::SocketAddrV4;
 use std::process::Command;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tracer::demo::half_open::ForgedSyn;
-use tracer::netns::VethPair;
+use tracer::lab::{demo::half_open::ForgedSyn, netns::VethPair};
 
-use crate::harness::Tracer;
-use crate::web::{Folder, Nginx, curl};
-use crate::{eventually, pair};
+use crate::{
+    eventually,
+    harness::Tracer,
+    pair,
+    web::{Folder, Nginx, curl},
+};
 
 /// Part of every secret, and what curl makes of those before and behind the @ for Basic authentication.
 const SECRETS: [&str; 2] = ["s3cr3t", "czNjcjN0LXVzZXI6czNjcjN0LXBhc3M="];

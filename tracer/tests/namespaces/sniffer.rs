@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use etherparse::{SlicedPacket, TcpSlice, TransportSlice};
 use socket2::{Domain, Protocol, Socket, Type};
-use tracer::netns::Namespace;
+use tracer::lab::netns::Namespace;
 
 /// `ETH_P_ALL` in network byte order, as packet sockets want it: every frame, both directions.
 const EVERY_FRAME: i32 = 0x0003_u16.to_be() as i32;

@@ -5,11 +5,16 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStr
 use std::time::Duration;
 
 use socket2::SockRef;
-use tracer::demo::half_open::{self, ForgedSyn};
-use tracer::netns::{VethPair, link};
+use tracer::lab::{
+    demo::half_open::{self, ForgedSyn},
+    netns::{VethPair, link},
+};
 
-use crate::harness::{Fields, Trace, Tracer};
-use crate::{PATIENCE, pair};
+use crate::{
+    PATIENCE,
+    harness::{Fields, Trace, Tracer},
+    pair,
+};
 
 /// A server at port 80 of the server's end.
 pub(crate) fn listen(pair: &VethPair) -> TcpListener {

@@ -8,10 +8,12 @@ use etherparse::{
 };
 use nix::sys::socket::{MsgFlags, sendto};
 use socket2::{Domain, Socket, Type};
-use tracer::netns::{End, VethPair};
+use tracer::lab::netns::{End, VethPair};
 
-use crate::harness::{Fields, Tracer};
-use crate::pair;
+use crate::{
+    harness::{Fields, Tracer},
+    pair,
+};
 
 /// Addresses of nobody, so that no kernel answers.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 5, 2);

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use crate::harness::{Fields, Tracer};
-use crate::pair;
-use crate::tcp_ends::{await_end, connect, exchange, listen};
+use crate::{
+    harness::{Fields, Tracer},
+    pair,
+    tcp_ends::{await_end, connect, exchange, listen},
+};
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tracer::netns::{End, Namespace};
+use tracer::lab::netns::{End, Namespace};
 
 use crate::eventually;
 

@@ -23,7 +23,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tracer::netns::{End, PairOptions, VethPair};
+use tracer::lab::netns::{End, PairOptions, VethPair};
 
 /// How long what was asked for may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use socket2::SockRef;
-use tracer::{
+use tracer::lab::{
     demo::half_open::{self, ForgedSyn},
     netns::{End, VethPair},
 };

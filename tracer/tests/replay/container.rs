@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use tracer::capture::Capture;
+use tracer::replay::capture::Capture;
 
 use crate::{
     Temporary,

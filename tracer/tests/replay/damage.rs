@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use tracer::capture::{Capture, CaptureError};
+use tracer::replay::capture::{Capture, CaptureError};
 
 use crate::{
     Replayed, Temporary,

@@ -27,7 +27,7 @@ use std::{
 
 use containers::Frame;
 use serde_json::Value;
-use tracer::capture::{Capture, Interrupt};
+use tracer::replay::capture::{Capture, Interrupt};
 
 /// What a run said.
 #[derive(Debug)]

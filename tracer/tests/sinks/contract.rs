@@ -1,12 +1,14 @@
 //! The JSON lines against their schema.
 
 use serde_json::{Map, Value, json};
-use tracer::record::{
-    Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
-    Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead, Response,
-    ResponseFraming, Side, StateChange, Step, TcpState, Text, Verdict,
+use tracer_core::{
+    record::{
+        Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded,
+        DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
+        Response, ResponseFraming, Side, StateChange, Step, TcpState, Text, Verdict,
+    },
+    render::Format,
 };
-use tracer::sink::Format;
 
 use super::support::records::{
     closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,

@@ -2,12 +2,6 @@
 //!
 //! The expected texts are in `tests/data`; they are there to be read.
 
-use tracer::record::{
-    Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Exchange, Opened, Outcome, Purpose,
-    Record, Side, SideTotals, TcpState, Text,
-};
-use tracer::sink::Format;
-
 use super::support::records::{closed, connection, exchange, explained, get, record, segment, written};
 use Purpose::{
     AcceptsConnection, Acknowledges, AcknowledgesUnseen, AfterGap, AsksForConnection, ConfirmsClose,
@@ -17,6 +11,13 @@ use Purpose::{
 use Side::{Client, Server};
 use TcpState::{
     CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, Partial, SynReceived, SynSent, TimeWait,
+};
+use tracer_core::{
+    record::{
+        Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Exchange, Opened, Outcome, Purpose,
+        Record, Side, SideTotals, TcpState, Text,
+    },
+    render::Format,
 };
 
 /// Both ends are open.

@@ -1,11 +1,13 @@
 //! Lines for a terminal.
 
-use tracer::record::{
-    Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
-    Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming, Side,
-    SideTotals, StateChange, Step, TcpState,
+use tracer_core::{
+    record::{
+        Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded,
+        DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response,
+        ResponseFraming, Side, SideTotals, StateChange, Step, TcpState,
+    },
+    render::Format,
 };
-use tracer::sink::Format;
 
 use super::support::records::{
     closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use tracer::record::{
-    Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Counts, Exchange, Flood, FloodEnded,
-    ListenQueue, Listener, NamespaceCounters, Outcome, Purpose, Record, RequestHead, ResponseFraming,
-    SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
-};
-use tracer::sink::{Actors, Explain, Format, Sink};
 use tracer_common::wire::Encapsulations;
+use tracer_core::{
+    record::{
+        Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Counts, Exchange, Flood, FloodEnded,
+        ListenQueue, Listener, NamespaceCounters, Outcome, Purpose, Record, RequestHead, ResponseFraming,
+        SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
+    },
+    render::{Actors, Explain, Format, Sink},
+};
 
 /// When the connections of the tests begin: 2025-01-01 00:00:00 UTC.
 pub(crate) const START: u64 = 1_735_689_600_000_000_000;
@@ -192,7 +194,7 @@ fn write_all(records: &[Record], make: impl FnOnce(Box<dyn io::Write>) -> Box<dy
 
 /// What `records` look like in `format`: each must be handed over in one piece.
 pub(crate) fn written(records: &[Record], format: Format) -> String {
-    let (text, calls) = write_all(records, |writer| tracer::sink::new(format, writer));
+    let (text, calls) = write_all(records, |writer| tracer_core::render::new(format, writer));
     assert!(calls <= records.len(), "at most one call of write a record: {calls}");
     text
 }

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use tracer::host::HostObserver;
 use tracer_common::{
     counter::Counter,
     event::{Event, EventHeader, HttpFacts, SegmentEvent},
@@ -11,6 +10,7 @@ use tracer_common::{
     target::{Count, Target, TargetKey},
     wire::LinkType,
 };
+use tracer_core::host::HostObserver;
 
 use super::{
     kernel::{Kernel, Program, Programs},

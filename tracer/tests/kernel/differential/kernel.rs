@@ -12,7 +12,6 @@ use aya::{
     util::nr_cpus,
 };
 use bytes::Bytes;
-use tracer::host::Selection;
 use tracer_common::{
     config::{Config, FEW_PORTS},
     counter::Counter,
@@ -20,6 +19,7 @@ use tracer_common::{
     flow::{FlowKey, FlowState},
     target::{Target, TargetKey},
 };
+use tracer_core::host::Selection;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 

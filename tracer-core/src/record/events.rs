@@ -1,0 +1,89 @@
+//! The records that are written: the words of `--events`.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use super::EventName;
+
+/// Which records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events(u16);
+
+/// The words of `--events`, and the records they stand for.
+const EVENT_WORDS: [(&str, &[EventName]); 9] = [
+    ("connection", &[EventName::Opened, EventName::Closed]),
+    ("exchange", &[EventName::Exchange]),
+    ("state", &[EventName::State]),
+    ("segment", &[EventName::Segment]),
+    ("request", &[EventName::Request]),
+    ("response", &[EventName::Response]),
+    ("half-open", &[EventName::HalfOpen]),
+    ("flood", &ALARMS),
+    ("stats", &[EventName::Summary, EventName::Listener]),
+];
+
+/// Written whatever else is asked for.
+const ALARMS: [EventName; 2] = [EventName::FloodStarted, EventName::FloodEnded];
+
+impl Events {
+    /// Whether records of this name are written.
+    #[must_use]
+    pub const fn has(self, name: EventName) -> bool {
+        self.0 & (1 << name as u16) != 0
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, name: EventName) -> Self {
+        Self(self.0 | 1 << name as u16)
+    }
+}
+
+/// A word of `--events` that stands for no record: what was found and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvent(String);
+
+impl fmt::Display for UnknownEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for UnknownEvent {}
+
+impl FromStr for Events {
+    type Err = UnknownEvent;
+
+    fn from_str(list: &str) -> Result<Self, UnknownEvent> {
+        let mut events = ALARMS.into_iter().fold(Self::default(), Self::with);
+        for word in list.split(',').map(str::trim) {
+            let Some((_, names)) = EVENT_WORDS.iter().find(|(known, _)| *known == word) else {
+                let known = EVENT_WORDS.map(|(known, _)| known).join(", ");
+                return Err(UnknownEvent(format!("\"{word}\" is not an event (expected some of: {known})")));
+            };
+            events = names.iter().fold(events, |events, name| events.with(*name));
+        }
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_chosen_by_word() {
+        let events: Events = "connection, segment".parse().expect("a list");
+        assert!(
+            events.has(EventName::Opened) && events.has(EventName::Closed) && events.has(EventName::Segment)
+        );
+        assert!(!events.has(EventName::Exchange) && !events.has(EventName::Summary));
+        let error = "connection,packets".parse::<Events>().expect_err("no such event");
+        assert!(
+            error.to_string().contains("\"packets\"") && error.to_string().contains("exchange"),
+            "{error}"
+        );
+        assert!(events.has(EventName::FloodStarted) && events.has(EventName::FloodEnded), "alarms always");
+        assert!(!events.has(EventName::HalfOpen) && !events.has(EventName::Listener));
+        assert!("".parse::<Events>().is_err());
+    }
+}

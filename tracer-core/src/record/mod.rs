@@ -1,0 +1,183 @@
+//! What tracer says: one [`Record`] for each thing worth a line.
+//!
+//! The fields carry the names of the JSON contract: OpenTelemetry semantic conventions and ECS where they have a name,
+//! `tcp.*` otherwise. A fact that was not observed is `None`, and then absent. Durations are in nanoseconds.
+
+mod anomaly;
+mod connection;
+mod degraded;
+mod events;
+mod exchange;
+mod identity;
+mod listener;
+mod segment;
+mod summary;
+mod text;
+
+use serde::Serialize;
+
+pub use anomaly::{Anomalies, Anomaly};
+pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
+pub use degraded::{Cause, Degraded, DegradedState, Step};
+pub use events::{Events, UnknownEvent};
+pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
+pub use identity::{Connection, ConnectionId};
+pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
+pub use segment::{Purpose, SegmentSeen};
+pub use summary::{Counts, Summary};
+pub use text::Text;
+
+/// A point in time, in ns since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub u64);
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The originator: who sent the SYN, or else who sent the request.
+    Client,
+    /// The responder.
+    Server,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// The name as in the records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// One thing worth a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// The connection it is about; none for what is about the observation itself.
+    pub connection: Option<Connection>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Body {
+    /// `connection.opened`.
+    Opened(Opened),
+    /// `http.request`: the head of a request is complete.
+    Request(Box<Request>),
+    /// `http.response`: the head of a response is complete.
+    Response(Box<Response>),
+    /// `http.exchange`: a request and its final response are complete, or will not be.
+    Exchange(Box<Exchange>),
+    /// `connection.state`: an endpoint changed its state.
+    State(StateChange),
+    /// `tcp.segment`: one segment.
+    Segment(Box<SegmentSeen>),
+    /// `connection.half_open`: a handshake is not confirmed for a while.
+    HalfOpen(HalfOpen),
+    /// `connection.closed`.
+    Closed(Box<Closed>),
+    /// `syn_flood.started`.
+    FloodStarted(Box<Flood>),
+    /// `syn_flood.ended`.
+    FloodEnded(Box<FloodEnded>),
+    /// `tcp.listener`: what a server is asked for, and how it answers.
+    Listener(Box<Listener>),
+    /// `tracer.degraded`: less is told than was asked for.
+    Degraded(Degraded),
+    /// `tracer.summary`.
+    Summary(Box<Summary>),
+}
+
+/// What there is to say, each with its time in ns of the observer's clock.
+pub type Said = Vec<(u64, Body)>;
+
+/// The names of [`Body`]: what `--events` chooses from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventName {
+    /// `connection.opened`.
+    Opened,
+    /// `http.request`.
+    Request,
+    /// `http.response`.
+    Response,
+    /// `http.exchange`.
+    Exchange,
+    /// `connection.state`.
+    State,
+    /// `tcp.segment`.
+    Segment,
+    /// `connection.half_open`.
+    HalfOpen,
+    /// `connection.closed`.
+    Closed,
+    /// `syn_flood.started`.
+    FloodStarted,
+    /// `syn_flood.ended`.
+    FloodEnded,
+    /// `tcp.listener`.
+    Listener,
+    /// `tracer.degraded`.
+    Degraded,
+    /// `tracer.summary`.
+    Summary,
+}
+
+impl Body {
+    /// What kind of record this is.
+    #[must_use]
+    pub const fn name(&self) -> EventName {
+        match self {
+            Self::Opened(_) => EventName::Opened,
+            Self::Request(_) => EventName::Request,
+            Self::Response(_) => EventName::Response,
+            Self::Exchange(_) => EventName::Exchange,
+            Self::State(_) => EventName::State,
+            Self::Segment(_) => EventName::Segment,
+            Self::HalfOpen(_) => EventName::HalfOpen,
+            Self::Closed(_) => EventName::Closed,
+            Self::FloodStarted(_) => EventName::FloodStarted,
+            Self::FloodEnded(_) => EventName::FloodEnded,
+            Self::Listener(_) => EventName::Listener,
+            Self::Degraded(_) => EventName::Degraded,
+            Self::Summary(_) => EventName::Summary,
+        }
+    }
+}
+
+impl EventName {
+    /// The name as in `event.name`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "connection.opened",
+            Self::Request => "http.request",
+            Self::Response => "http.response",
+            Self::Exchange => "http.exchange",
+            Self::State => "connection.state",
+            Self::Segment => "tcp.segment",
+            Self::HalfOpen => "connection.half_open",
+            Self::Closed => "connection.closed",
+            Self::FloodStarted => "syn_flood.started",
+            Self::FloodEnded => "syn_flood.ended",
+            Self::Listener => "tcp.listener",
+            Self::Degraded => "tracer.degraded",
+            Self::Summary => "tracer.summary",
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Floods, in sentences.
+
+use crate::record::{Body, Flood};
+use crate::render::units::duration;
+
+/// What is to be said of a flood; none where the body is about something else.
+pub(super) fn sentence(body: &Body) -> Option<String> {
+    match body {
+        Body::FloodStarted(flood) => Some(format!(
+            "SYN flood: somebody asks {} for {} connections a second and does not confirm them. {} handshakes are \
+             half-open there now{}.",
+            flood.server(),
+            flood.syn_rate,
+            flood.half_open,
+            whose(flood)
+        )),
+        Body::FloodEnded(flood) => Some(format!(
+            "The SYN flood at {} is over. It took {}: {} connections were asked for, and {} of them confirmed{}.",
+            flood.now.server(),
+            duration(flood.duration_ns),
+            flood.attempts,
+            flood.completed,
+            whose(&flood.now)
+        )),
+        Body::Opened(_)
+        | Body::Request(_)
+        | Body::Response(_)
+        | Body::Exchange(_)
+        | Body::State(_)
+        | Body::Segment(_)
+        | Body::HalfOpen(_)
+        | Body::Closed(_)
+        | Body::Degraded(_)
+        | Body::Listener(_)
+        | Body::Summary(_) => None,
+    }
+}
+
+fn whose(flood: &Flood) -> String {
+    let looks = if flood.forged { ", which look forged" } else { "" };
+    format!("; the SYNs came from about {} addresses{looks}", flood.sources)
+}

@@ -1,0 +1,152 @@
+//! What is known of a connection or an exchange as a whole, in sentences.
+
+use std::fmt::{self, Write as _};
+
+use super::Actors;
+use super::story::Story;
+use crate::record::{
+    Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, Opened, Outcome, Side, TcpState, Timestamp,
+};
+use crate::render::text::phrase;
+use crate::render::units::{count, duration, size};
+
+/// The note for a record that is not a segment, if the segments have not told it already.
+pub(super) fn text(
+    body: &Body,
+    actors: Actors,
+    story: &Story,
+    at: Timestamp,
+) -> Result<Option<String>, fmt::Error> {
+    let mut out = String::new();
+    match body {
+        Body::Opened(opened) => self::opened(&mut out, opened, story)?,
+        Body::Exchange(exchange) => self::exchange(&mut out, exchange, actors)?,
+        Body::Closed(closed) => self::closed(&mut out, closed, actors, story, at)?,
+        Body::HalfOpen(half_open) => self::half_open(&mut out, half_open, actors)?,
+        Body::Request(_)
+        | Body::Response(_)
+        | Body::State(_)
+        | Body::Segment(_)
+        | Body::Degraded(_)
+        | Body::FloodStarted(_)
+        | Body::FloodEnded(_)
+        | Body::Listener(_)
+        | Body::Summary(_) => {
+            if !story.has_segments {
+                phrase::body(&mut out, body)?;
+            }
+        }
+    }
+    Ok((!out.is_empty()).then_some(out))
+}
+
+fn half_open(out: &mut String, half_open: &HalfOpen, actors: Actors) -> fmt::Result {
+    let Actors { server, .. } = actors;
+    let since = duration(half_open.since_ns);
+    match half_open.syn_received_ns {
+        Some(_) => write!(out, "Not confirmed after {since}: the {server} waits in SYN-RECEIVED."),
+        None => write!(out, "Not answered after {since}: the {server} is silent."),
+    }
+}
+
+fn opened(out: &mut String, opened: &Opened, story: &Story) -> fmt::Result {
+    if opened.midstream {
+        write!(out, "This connection is older than the observation: how it began was not seen.")
+    } else if story.has_segments {
+        Ok(())
+    } else {
+        phrase::opened(out, opened)
+    }
+}
+
+fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Result {
+    let method = exchange.request.method.as_ref().map_or("?", |text| text.as_str());
+    let target = exchange.request.target.as_ref().map_or("?", |text| text.as_str());
+    let Actors { client, server } = actors;
+    write!(out, "{method} {target}: ")?;
+    match (exchange.outcome, exchange.status) {
+        (Outcome::Complete, Some(status)) => write!(out, "answered with {status}")?,
+        (Outcome::Complete, None) => write!(out, "answered")?,
+        (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
+        (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,
+        (Outcome::ResponseTruncated, _) => write!(out, "the connection ended within the answer")?,
+        (Outcome::NotObserved, _) => write!(out, "how it ended was not seen")?,
+    }
+    if let Some(bytes) = exchange.response_body_size.filter(|bytes| *bytes > 0) {
+        write!(out, ", {}", size(bytes))?;
+    }
+    if let Some(ns) = exchange.duration_ns {
+        write!(out, ", in {}", duration(ns))?;
+    }
+    if let Some(ns) = exchange.time_to_first_byte_ns {
+        write!(out, ", its first byte after {}", duration(ns))?;
+    }
+    out.write_str(match exchange.confidence {
+        Confidence::Exact => ".",
+        Confidence::Resynced => ". Bytes were missed before it: this was found by its looks.",
+        Confidence::Inferred => ". Request and answer were matched, or their end set, by a guess.",
+    })?;
+    if exchange.anomalies.is_empty() {
+        return Ok(());
+    }
+    let words: Vec<_> = exchange.anomalies.iter().map(|anomaly| anomaly.as_str()).collect();
+    write!(out, " Odd about it: {}.", words.join(", "))
+}
+
+fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: Timestamp) -> fmt::Result {
+    let Actors { client, server } = actors;
+    let who = closed.initiator.map_or("one side", |side| actors.name(side));
+    match closed.reason {
+        CloseReason::Fin => write!(out, "Closed in good order: both sides asked for it and were confirmed.")?,
+        CloseReason::Reset => write!(out, "Broken off by the {who}: what was on its way is lost.")?,
+        CloseReason::Refused => write!(out, "No connection: the {server} refused it.")?,
+        CloseReason::Unanswered => write!(out, "No connection: the {server} never answered.")?,
+        CloseReason::HalfOpenTimeout => {
+            let waited = story.syn_ack_at.map_or(closed.duration_ns, |from| at.0.saturating_sub(from.0));
+            write!(
+                out,
+                "The handshake was never confirmed: the {server} was left in {} for {} until it expired. \
+                 Many such at once are a SYN flood.",
+                TcpState::SynReceived.as_str(),
+                duration(waited)
+            )?;
+        }
+        CloseReason::IdleTimeout => write!(out, "Silent for too long: no longer followed.")?,
+        CloseReason::Evicted => write!(out, "No longer followed, to make room for other connections.")?,
+        CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
+    }
+    if closed.client.bytes + closed.server.bytes > 0 {
+        let exchanges = count(closed.exchanges.into(), "exchange");
+        write!(out, " {exchanges} in {}: ", duration(closed.duration_ns))?;
+        write!(
+            out,
+            "{} B from the {client}, {} B from the {server}.",
+            closed.client.bytes, closed.server.bytes
+        )?;
+    }
+    troubles(out, closed, actors)
+}
+
+/// What went wrong on the way.
+fn troubles(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
+    for (side, totals) in [(Side::Client, &closed.client), (Side::Server, &closed.server)] {
+        let who = actors.name(side);
+        if totals.retransmits > 0 {
+            write!(out, " The {who} had to repeat {}.", count(totals.retransmits, "segment"))?;
+        }
+        if totals.zero_windows > 0 {
+            write!(out, " The {who} had no room for more {}.", count(totals.zero_windows, "time"))?;
+        }
+        if totals.gap_bytes > 0 {
+            write!(out, " {} B from the {who} were never seen.", totals.gap_bytes)?;
+        }
+    }
+    if closed.events_lost > 0 {
+        write!(
+            out,
+            " Steps are missing here: {} got lost before they could be told.",
+            count(closed.events_lost, "event")
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! What happened, in a phrase.
+
+use std::fmt::{Result, Write};
+
+use super::{interface_name, listener};
+use crate::record::{
+    Body, Cause, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedState, Exchange,
+    Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals,
+    StateChange, Summary, TcpState,
+};
+use crate::render::units::{count, duration, size};
+
+/// Writes the phrase for any body, without an end of line. A summary has several lines.
+pub fn body(out: &mut dyn Write, body: &Body) -> Result {
+    match body {
+        Body::Opened(opened) => self::opened(out, opened),
+        Body::Request(request) => self::request(out, request),
+        Body::Response(response) => self::response(out, response),
+        Body::Exchange(exchange) => self::exchange(out, exchange),
+        Body::State(change) => state(out, change),
+        Body::Segment(segment) => self::segment(out, segment),
+        Body::HalfOpen(half_open) => listener::half_open(out, half_open),
+        Body::Closed(closed) => self::closed(out, closed),
+        Body::Degraded(degraded) => self::degraded(out, degraded),
+        Body::FloodStarted(flood) => listener::flood_started(out, flood),
+        Body::FloodEnded(flood) => listener::flood_ended(out, flood),
+        Body::Listener(listener) => listener::listener(out, listener),
+        Body::Summary(summary) => self::summary(out, summary),
+    }
+}
+
+/// `opened in 0.21 ms`.
+pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
+    if opened.midstream {
+        return write!(out, "picked up midstream: its start was not seen");
+    }
+    match (opened.syn_ack_ns, opened.ack_ns) {
+        (Some(syn_ack), Some(ack)) => write!(out, "opened in {}", duration(syn_ack.saturating_add(ack)))?,
+        (Some(syn_ack), None) => write!(out, "opened, answered in {}", duration(syn_ack))?,
+        (None, Some(ack)) => write!(out, "opened, confirmed in {}", duration(ack))?,
+        (None, None) => write!(out, "opened")?,
+    }
+    let repeated = [(opened.syn_retransmits, "SYN"), (opened.syn_ack_retransmits, "SYN-ACK")];
+    for (times, what) in repeated.into_iter().filter(|(times, _)| *times > 0) {
+        write!(out, ", {what} repeated {}", count(times.into(), "time"))?;
+    }
+    Ok(())
+}
+
+/// `, carried in gre, erspan`; nothing where it is not.
+pub fn carried(out: &mut dyn Write, connection: &Connection) -> Result {
+    for (number, layer) in connection.encapsulation.iter().enumerate() {
+        write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
+    }
+    Ok(())
+}
+
+/// `request 1 GET /index.html for example.org`.
+fn request(out: &mut dyn Write, request: &Request) -> Result {
+    write!(out, "request {} ", request.index)?;
+    target(out, &request.head)?;
+    if let Some(domain) = &request.head.domain {
+        write!(out, " for {domain}")?;
+    }
+    confidence(out, request.confidence)
+}
+
+/// `response 1 200, in chunks`.
+fn response(out: &mut dyn Write, response: &Response) -> Result {
+    write!(out, "response {} ", response.index)?;
+    status(out, response.status)?;
+    match response.framing {
+        Some(ResponseFraming::ContentLength) => write!(out, ", of announced length")?,
+        Some(ResponseFraming::Chunked) => write!(out, ", in chunks")?,
+        Some(ResponseFraming::Close) => write!(out, ", until the connection closes")?,
+        Some(ResponseFraming::None) => write!(out, ", without content")?,
+        Some(ResponseFraming::Tunnel) => write!(out, ", becomes a tunnel")?,
+        None => {}
+    }
+    confidence(out, response.confidence)
+}
+
+/// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a request has its size
+/// behind the target: `POST /form (1.2 kB) 303 complete`.
+pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
+    target(out, &exchange.request)?;
+    if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0) {
+        write!(out, " ({})", size(bytes))?;
+    }
+    out.write_char(' ')?;
+    for interim in &exchange.interim_statuses {
+        write!(out, "{interim} ")?;
+    }
+    status(out, exchange.status)?;
+    out.write_str(match exchange.outcome {
+        Outcome::Complete => " complete",
+        Outcome::NoResponse => " NO RESPONSE",
+        Outcome::RequestAborted => " REQUEST ABORTED",
+        Outcome::ResponseTruncated => " TRUNCATED",
+        Outcome::NotObserved => " not fully observed",
+    })?;
+    if let Some(bytes) = exchange.response_body_size {
+        write!(out, " {}", size(bytes))?;
+    }
+    if let Some(ns) = exchange.duration_ns {
+        write!(out, " in {}", duration(ns))?;
+    }
+    if let Some(ns) = exchange.time_to_first_byte_ns {
+        write!(out, " (first byte after {})", duration(ns))?;
+    }
+    if exchange.framing == Some(ResponseFraming::Tunnel) {
+        out.write_str(" [tunnel]")?;
+    }
+    confidence(out, exchange.confidence)?;
+    for (number, anomaly) in exchange.anomalies.iter().enumerate() {
+        write!(out, "{}{}", if number == 0 { " [odd: " } else { ", " }, anomaly.as_str())?;
+    }
+    if exchange.anomalies.is_empty() { Ok(()) } else { out.write_char(']') }
+}
+
+/// `GET /index.html`, with `?` for what was not seen.
+fn target(out: &mut dyn Write, head: &RequestHead) -> Result {
+    let part = |text: &Option<_>| text.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+    write!(out, "{} {}", part(&head.method), part(&head.target))?;
+    if head.truncated { out.write_str(" [head cut]") } else { Ok(()) }
+}
+
+/// `200`, or `-` where there is none.
+fn status(out: &mut dyn Write, status: Option<u16>) -> Result {
+    match status {
+        Some(code) => write!(out, "{code}"),
+        None => out.write_char('-'),
+    }
+}
+
+/// What is not exact.
+fn confidence(out: &mut dyn Write, confidence: Confidence) -> Result {
+    out.write_str(match confidence {
+        Confidence::Exact => "",
+        Confidence::Resynced => " [resynced]",
+        Confidence::Inferred => " [inferred]",
+    })
+}
+
+/// `client SYN-SENT → ESTABLISHED, server SYN-RECEIVED`.
+fn state(out: &mut dyn Write, change: &StateChange) -> Result {
+    let mut side = |name: &str, before: TcpState, now: TcpState| {
+        if before == now {
+            write!(out, "{name} {}", now.as_str())
+        } else {
+            write!(out, "{name} {} → {}", before.as_str(), now.as_str())
+        }
+    };
+    side("client", change.previous_client, change.client)?;
+    side(", server", change.previous_server, change.server)
+}
+
+/// `← [SYN, ACK] seq 0 ack 1 len 0 win 65160: accepts connection`; the arrow says which way.
+fn segment(out: &mut dyn Write, segment: &SegmentSeen) -> Result {
+    let arrow = match segment.sender {
+        Side::Client => "→",
+        Side::Server => "←",
+    };
+    write!(out, "{arrow} [{}] seq {}", segment.flags, segment.seq)?;
+    if let Some(ack) = segment.ack {
+        write!(out, " ack {ack}")?;
+    }
+    write!(out, " len {} win {}", segment.len, segment.window)?;
+    for (number, purpose) in segment.purposes.iter().enumerate() {
+        let before = if number == 0 { ": " } else { ", " };
+        write!(out, "{before}{}", purpose.name().replace('_', " "))?;
+    }
+    Ok(())
+}
+
+/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0 retransmits`.
+fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
+    let state = closed.conn_state.as_str();
+    write!(out, "closed {state} {} ", if closed.history.is_empty() { "-" } else { &closed.history })?;
+    out.write_str(match closed.reason {
+        CloseReason::Fin => "fin",
+        CloseReason::Reset => "RESET",
+        CloseReason::Refused => "REFUSED",
+        CloseReason::Unanswered => "UNANSWERED",
+        CloseReason::HalfOpenTimeout => "HALF-OPEN TIMEOUT",
+        CloseReason::IdleTimeout => "idle timeout",
+        CloseReason::Evicted => "EVICTED",
+        CloseReason::EndOfCapture => "end of capture",
+    })?;
+    if let Some(side) = closed.initiator {
+        write!(out, " by {}", side.as_str())?;
+    }
+    write!(out, " after {}: {}", duration(closed.duration_ns), count(closed.exchanges.into(), "exchange"))?;
+    write!(out, ", {} B sent, {} B received", closed.client.bytes, closed.server.bytes)?;
+    write!(out, ", {}", count(closed.client.retransmits + closed.server.retransmits, "retransmit"))?;
+    troubles(out, closed)
+}
+
+/// What else went wrong, if anything did: `, 3 out of order, 1448 B never seen`.
+fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
+    let both = |field: fn(&SideTotals) -> u64| field(&closed.client) + field(&closed.server);
+    for (number, trouble) in [
+        (both(|side| side.out_of_order), " out of order"),
+        (both(|side| side.duplicate_acks), " duplicate acks"),
+        (both(|side| side.zero_windows), " zero windows"),
+        (both(|side| side.checksum_errors.unwrap_or(0)), " wrong checksums"),
+        (both(|side| side.gap_bytes), " B never seen"),
+        (closed.events_lost, " EVENTS LOST"),
+    ] {
+        if number > 0 {
+            write!(out, ", {number}{trouble}")?;
+        }
+    }
+    Ok(())
+}
+
+/// `DEGRADED: rows of segments are given up, the ring buffer is full: 12 lost so far`.
+pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
+    let Degraded { state, step, cause, lost, duration_ns } = degraded;
+    let (step, cause) = (step.words(), cause.words());
+    match state {
+        DegradedState::Entered => {
+            write!(out, "DEGRADED: {step} are given up, {cause}: {lost} lost so far")?;
+            if matches!(degraded.cause, Cause::ReaderBehind | Cause::RingFull) {
+                write!(out, " (give it more with --ring-bytes)")?;
+            }
+            Ok(())
+        }
+        DegradedState::Left => {
+            write!(out, "no longer degraded: {lost} {step} were lost, {cause}")?;
+            duration_ns.map_or(Ok(()), |ns| write!(out, " for {}", duration(ns)))
+        }
+    }
+}
+
+/// A short block.
+pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
+    let Summary { frames, segments, summarised, opened, closed, open, half_open, evicted, exchanges, .. } =
+        summary;
+    let points = summary.attachments.iter().map(|point| interface_name(point).to_string());
+    let points = points.collect::<Vec<_>>().join(", ");
+    write!(out, "summary after {}", duration(summary.duration_ns))?;
+    if !points.is_empty() {
+        write!(out, " at {points}")?;
+    }
+    write!(out, "\n  frames       {frames} seen, {segments} followed, {} skipped", summary.skipped.total())?;
+    counts(out, &summary.skipped)?;
+    if *summarised > 0 {
+        write!(out, "\n  handshakes   {summarised} segments summarised")?;
+    }
+    write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
+    write!(out, ", {evicted} evicted")?;
+    if summary.connections_lost > 0 {
+        write!(out, ", {} LOST", summary.connections_lost)?;
+    }
+    write!(out, "\n  exchanges    {exchanges}")?;
+    let lost = summary.events_lost.total();
+    write!(
+        out,
+        "\n  events       {} received, {lost} {}",
+        summary.events_received,
+        if lost > 0 { "LOST" } else { "lost" }
+    )?;
+    counts(out, &summary.events_lost)?;
+    if summary.buffers_given_up > 0 {
+        write!(out, "\n  buffers      {} GIVEN UP", summary.buffers_given_up)?;
+    }
+    match (summary.records_written, summary.records_lost) {
+        (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),
+        _ => Ok(()),
+    }
+}
+
+/// ` (not_tcp 12, other_port 3)`.
+fn counts(out: &mut dyn Write, counts: &Counts) -> Result {
+    let mut before = " (";
+    for (name, number) in counts.0.iter().filter(|(_, number)| *number > 0) {
+        write!(out, "{before}{name} {number}")?;
+        before = ", ";
+    }
+    if before == ", " { out.write_char(')') } else { Ok(()) }
+}

@@ -1,0 +1,218 @@
+//! The demo, from the namespaces to the explanation.
+//!
+//! ```text
+//!   namespace of the browser            namespace of the server
+//!   browse(), forged SYN ── veth pair ── serve_one()
+//!                                        XDP and TC programs ─► pipeline ─► sink
+//! ```
+//!
+//! The namespaces are held by this process only: however it ends, nothing is left.
+
+use std::{
+    io::{self, Write as _},
+    net::{SocketAddr, SocketAddrV4, TcpListener},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::sync::oneshot;
+use tracer_core::{
+    http::Redact,
+    record::{Body, EventName, Events, Record},
+    render::{self, Actors, Explain, Format, Sink},
+};
+
+use super::{
+    browser::{BrowserOptions, browse},
+    half_open::{self, ForgedSyn},
+    server::{ServerOptions, serve_one},
+};
+use crate::{
+    config::{
+        Attach, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, OUTPUT_BYTES, Output, Ports,
+    },
+    lab::netns::{PairOptions, VethPair},
+    live::{
+        pipeline::{self, Pipeline},
+        privilege,
+    },
+    output,
+};
+
+/// The port of the demo's server.
+const PORT: u16 = 80;
+/// How often the server's kernel repeats its SYN-ACK: once, after a second. It gives up two seconds after that.
+const SYN_ACK_RETRIES: u8 = 1;
+/// So tracer gives up at the same time as the kernel: two seconds after the last SYN-ACK.
+const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Each part of the demo takes a second or three; this long only if something is wrong.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Memory for the ring: the demo tells some hundred events.
+const RING_BYTES: u32 = 1024 * 1024;
+/// Connections followed: the demo has two.
+const CONNECTIONS: u32 = 1024;
+
+/// Makes a conversation in private network namespaces, traces it and writes it as `format`; then a handshake that is never
+/// confirmed.
+///
+/// # Errors
+/// Whatever keeps it from being shown.
+pub fn run(format: Format) -> Result<()> {
+    privilege::require("tracing", &privilege::TRACING)?;
+    let pair = VethPair::new(PairOptions::default())?;
+    half_open::prepare(&pair, Some(SYN_ACK_RETRIES))?;
+    let config = config(&pair, format)?;
+    let (closed_sender, closed) = channel();
+    let (ready_sender, ready) = channel();
+    let (stop, stopped) = oneshot::channel();
+    let observer =
+        pair.server.namespace.spawn(move || observe(&config, closed_sender, &ready_sender, stopped));
+
+    let shown = match ready.recv() {
+        Ok(()) => show(&pair, format, &closed),
+        // The observer has failed: its error says why.
+        Err(_) => Ok(()),
+    };
+    // The observer may have ended by itself, on Ctrl-C.
+    let _ = stop.send(());
+    observer.join().map_err(|_| anyhow!("the observing thread has panicked"))???;
+    shown
+}
+
+fn config(pair: &VethPair, format: Format) -> Result<Config> {
+    let mut events = "connection,exchange".parse::<Events>()?;
+    if format == Format::Explain {
+        events = events.with(EventName::Segment);
+    }
+    Ok(Config {
+        attach: Attach {
+            interfaces: Interfaces::from_names(vec![pair.server.interface.to_owned()]),
+            ..Attach::default()
+        },
+        kernel: KernelConfig {
+            ports: PORT.to_string().parse::<Ports>()?,
+            hosts: Vec::new(),
+            every_segment: format == Format::Explain,
+            decapsulate: false,
+            ring_bytes: RING_BYTES,
+            max_connections: CONNECTIONS,
+            log: false,
+        },
+        limits: Limits {
+            max_connections: CONNECTIONS,
+            half_open_timeout: HALF_OPEN_TIMEOUT,
+            idle_timeout: PATIENCE,
+            buffer_bytes: BUFFER_BYTES,
+            output_bytes: OUTPUT_BYTES,
+        },
+        output: Output { format, events, file: None, redact: Redact::None, redact_key: None },
+        duration: None,
+        count: None,
+        confine: Confine::default(),
+    })
+}
+
+/// Traces in the namespace of this thread until `stopped`, or until interrupted.
+fn observe(
+    config: &Config,
+    closed: Sender<()>,
+    ready: &Sender<()>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<()> {
+    let output = Box::new(output::Output::stdout()?);
+    let inner: Box<dyn Sink> = match config.output.format {
+        Format::Explain => Box::new(Explain::new(output, Actors::BROWSER)),
+        format @ (Format::Text | Format::Json) => render::new(format, output),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(async {
+        let interrupted = pipeline::interrupted()?;
+        let pipeline = Pipeline::start(config, Box::new(Watched { inner, closed })).await?;
+        ready.send(()).context("the demo has ended early")?;
+        let shutdown = async {
+            tokio::select! {
+                () = interrupted => {}
+                _ = stopped => {}
+            }
+        };
+        pipeline.run(shutdown).await.map(drop)
+    })
+}
+
+/// A sink that says when a connection is told to its end.
+struct Watched {
+    inner: Box<dyn Sink>,
+    closed: Sender<()>,
+}
+
+impl Sink for Watched {
+    fn write(&mut self, record: Record) -> io::Result<()> {
+        let closes = matches!(record.body, Body::Closed(_));
+        self.inner.write(record)?;
+        if closes {
+            self.inner.flush()?;
+            // Nobody waits any more at the end.
+            let _ = self.closed.send(());
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Makes the traffic, part by part, each after the one before is told.
+fn show(pair: &VethPair, format: Format, closed: &Receiver<()>) -> Result<()> {
+    let server = SocketAddr::new(pair.server.v4.into(), PORT);
+    say(format, "A browser fetches a page and two pictures that it has in its cache\n")?;
+    let listener = pair.server.namespace.run(|| TcpListener::bind(server))?.context("cannot listen")?;
+    let serving = {
+        let listener = listener.try_clone().context("cannot listen")?;
+        pair.server.namespace.spawn(move || serve_one(&listener, &ServerOptions::default()))
+    };
+    let browsed = pair.client.namespace.run(|| browse(server, "demo.example", &BrowserOptions::default()))?;
+    browsed.context("the browser has failed")?;
+    serving.join().map_err(|_| anyhow!("the server has panicked"))?.and_then(|served| Ok(served?))?;
+    wait_for_end(closed)?;
+
+    say(
+        format,
+        "\nAnother one, or somebody who pretends to be one, asks for a connection and never confirms it",
+    )?;
+    let target = SocketAddrV4::new(pair.server.v4, PORT);
+    pair.client.namespace.run(|| half_open::send([ForgedSyn::numbered(0, target)]))??;
+    wait_for_end(closed)?;
+    // The kernel's own view must agree with what was told: its half-open connection has expired.
+    let deadline = Instant::now() + PATIENCE;
+    while pair.server.namespace.run(|| half_open::syn_received(PORT))?? > 0 {
+        if Instant::now() > deadline {
+            bail!("the server's kernel still waits in SYN-RECEIVED");
+        }
+        sleep(Duration::from_millis(20));
+    }
+    drop(listener);
+    Ok(())
+}
+
+/// Waits until a connection is told to its end; also when the observer ends first, on Ctrl-C.
+fn wait_for_end(closed: &Receiver<()>) -> Result<()> {
+    match closed.recv_timeout(PATIENCE) {
+        Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Ok(()),
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => bail!("the connection was not seen to end"),
+    }
+}
+
+/// A heading between the parts of the explanation.
+fn say(format: Format, text: &str) -> Result<()> {
+    if format != Format::Explain {
+        return Ok(());
+    }
+    match writeln!(io::stdout(), "{text}") {
+        // The observer ends quietly too.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("cannot write to standard output"),
+    }
+}

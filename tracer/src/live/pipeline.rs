@@ -1,0 +1,359 @@
+//! The only loop: events from the ring to the tracker, records from the tracker to the sink.
+//!
+//! ```text
+//!   ring ─► Event ─► analysis ─► sink ─► output
+//!                      ▲  │ questions
+//!             tick ────┘  └────────► kernel tables
+//! ```
+//!
+//! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
+
+mod ending;
+mod flushing;
+mod idleness;
+mod losses;
+mod servers;
+mod waiting;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
+use tracer_common::flow::{FlowKey, FlowState, Removal};
+use tracer_core::{
+    analysis::{Analysis, Flows, Stop, Telling, summarised},
+    listener::Listeners,
+    overload::Overload,
+    record::{EventName, Summary},
+    render::{self, Format, Sink},
+    summary,
+    tracker::{self, Tracker},
+};
+
+pub use self::waiting::interrupted;
+use self::{
+    ending::End,
+    flushing::Flushing,
+    idleness::Idleness,
+    servers::Servers,
+    waiting::{elapse, elapse_at, every, pass_on},
+};
+use crate::{
+    clock,
+    config::Config,
+    live::{
+        confine::Plan,
+        kernel::{
+            Kernel, Sources,
+            attach::{Attacher, Change},
+            interfaces::Watch,
+            support,
+            tables::Tables,
+        },
+        memory::Memory,
+        privilege,
+    },
+    logging::note,
+    output::Queued,
+    redact_key::redaction,
+};
+
+/// How often the tracker learns that time has passed, and the interfaces are looked at if something changed: what is told
+/// late is at most this late, and an idle host does not notice ten times a second.
+const TICK: Duration = Duration::from_millis(100);
+/// How often while nothing goes on: what comes then wakes the loop.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+/// How often `--events stats` writes a summary, and how often lost events are looked for.
+const STATS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The most questions answered at once: at a microsecond or two each, the ring does not wait for them for long.
+const MAX_ANSWERS: usize = 8192;
+
+/// An observation, ready to run.
+pub struct Pipeline {
+    attacher: Attacher,
+    sources: Sources,
+    watch: Watch,
+    analysis: Analysis,
+    servers: Servers,
+    /// What the sink writes to, if that may be slow.
+    output: Option<Queued>,
+    /// Whether SIGHUP opens it anew.
+    has_file: bool,
+    format: Format,
+    duration: Option<Duration>,
+    overload: Overload,
+    /// Events lost when the kernel's tables were asked last.
+    lost_before: u64,
+    interfaces_changed: bool,
+    idleness: Idleness,
+    flushing: Flushing,
+    started: u64,
+}
+
+/// Traces until `shutdown`, or until `config` says that it is over.
+///
+/// # Errors
+/// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
+pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
+    privilege::require("tracing", &privilege::TRACING)?;
+    let plan = Plan::new(&config.confine, &config.attach.interfaces, config.output.file.as_deref())?;
+    let limit = config.limits.output_bytes as usize;
+    let output = match &config.output.file {
+        Some(path) => {
+            Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display()))
+        }
+        None => Queued::stdout(limit).context("cannot write to standard output"),
+    }?;
+    let sink = render::new(config.output.format, Box::new(output.clone()));
+    let mut pipeline = Pipeline::start(config, sink).await?;
+    note(&Memory::of(config, support::cpus()).to_string());
+    pipeline.has_file = config.output.file.is_some();
+    pipeline.confine(plan)?;
+    // Capabilities and Landlock are a thread's own: it gets what is left of them.
+    output.start().context("cannot start the thread that writes")?;
+    pipeline.output = Some(output);
+    pipeline.run(shutdown).await?;
+    Ok(())
+}
+
+impl Pipeline {
+    /// Loads and attaches the kernel programs: what happens from now on is seen. Tells on standard error where.
+    ///
+    /// # Errors
+    /// The kernel refuses: what was found and what to type.
+    pub async fn start(config: &Config, sink: Box<dyn Sink>) -> Result<Self> {
+        if let Some(warning) = support::warning()? {
+            note(&warning);
+        }
+        // Before the interfaces are listed: none may come in between.
+        let watch = Watch::new()?;
+        let (kernel, sources) = Kernel::load(&config.kernel)?;
+        let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
+        let tracker = Tracker::new(tracker::Limits {
+            max_connections: config.limits.max_connections as usize,
+            half_open_timeout: config.limits.half_open_timeout,
+            idle_timeout: config.limits.idle_timeout,
+            buffer_bytes: config.limits.buffer_bytes as usize,
+            ports: config.kernel.ports.iter().collect(),
+            segments: config.output.events.has(EventName::Segment),
+            messages: config.output.events.has(EventName::Request)
+                || config.output.events.has(EventName::Response),
+            states: config.output.events.has(EventName::State),
+            redaction: redaction(&config.output)?,
+            half_open: config.output.events.has(EventName::HalfOpen),
+            ..tracker::Limits::default()
+        });
+        let mut pipeline = Self {
+            attacher,
+            sources,
+            watch,
+            analysis: Analysis::new(
+                tracker,
+                Listeners::new(config.limits.half_open_timeout),
+                Telling::new(sink, config.output.events, config.count),
+            ),
+            servers: Servers::new(config.output.events.has(EventName::Listener)),
+            output: None,
+            has_file: false,
+            format: config.output.format,
+            duration: config.duration,
+            overload: Overload::default(),
+            lost_before: 0,
+            interfaces_changed: false,
+            idleness: Idleness::new(clock::now()),
+            flushing: Flushing::new(Instant::now()),
+            started: clock::now(),
+        };
+        pipeline.set_clock();
+        pipeline.on_changes(&changes);
+        Ok(pipeline)
+    }
+
+    /// Gives up what tracing does not need any more; tells on standard error what is in force.
+    ///
+    /// # Errors
+    /// Privileges cannot be given up.
+    fn confine(&mut self, plan: Plan) -> Result<()> {
+        if !plan.attaches_later() {
+            self.attacher.stop_attaching();
+        }
+        let confined = plan.enforce()?;
+        note(&confined.to_string());
+        Ok(())
+    }
+
+    /// Traces until `shutdown`, or until the configuration says that it is over; then detaches, tells what is left, and
+    /// sums up.
+    ///
+    /// # Errors
+    /// Records cannot be written, or the kernel does not answer any more.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+        let end = self.observe(shutdown).await.or_else(End::from_stop)?;
+        self.finish(&end)
+    }
+
+    async fn observe(&mut self, shutdown: impl Future<Output = ()>) -> Result<End, Stop> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut time_is_up = std::pin::pin!(elapse(self.duration));
+        let mut hangups = signal(SignalKind::hangup()).map_err(Stop::Failed)?;
+        let mut ticks = every(TICK);
+        let mut stats = every(STATS_INTERVAL);
+        stats.reset();
+        loop {
+            // In this order: what ends the loop first, and the ring last, for it may never run dry.
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(End::Asked),
+                () = &mut time_is_up => return Ok(End::Asked),
+                Some(()) = hangups.recv() => if self.on_hangup() { return Ok(End::Asked) },
+                _ = stats.tick() => self.on_stats()?,
+                _ = ticks.tick() => {
+                    self.on_tick().await?;
+                    if self.attacher.is_empty() && !self.attacher.waits_for_more() {
+                        return Ok(End::NoInterface);
+                    }
+                    if self.idleness.is_idle() {
+                        ticks.reset_after(IDLE_TICK);
+                    }
+                }
+                () = self.watch.changed() => {
+                    self.interfaces_changed = true;
+                    if self.idleness.end() {
+                        ticks.reset_after(TICK);
+                    }
+                }
+                () = elapse_at(self.flushing.due()) => self.flush()?,
+                passed_on = pass_on(&mut self.sources.log) => passed_on.map_err(Stop::Failed)?,
+                readable = self.sources.ring.readable() => {
+                    readable.map_err(Stop::Failed)?;
+                    if self.idleness.end() {
+                        ticks.reset_after(TICK);
+                        // It was set long ago.
+                        self.set_clock();
+                    }
+                    self.on_readable()?;
+                }
+            }
+        }
+    }
+
+    fn on_readable(&mut self) -> Result<(), Stop> {
+        let mut outcome = Ok(());
+        let Self { sources, analysis, .. } = self;
+        let drained = sources.ring.drain(|bytes| {
+            if outcome.is_ok() {
+                outcome = analysis.take_event(bytes);
+            }
+        });
+        outcome?;
+        if drained {
+            // A little now and then keeps no CPU from the server for as long as what has become due in a whole tick.
+            self.analysis.on_tick(clock::now())?;
+        }
+        self.settle()?;
+        if drained && self.flushing.on_lines(Instant::now()) {
+            self.analysis.telling.flush()?;
+        }
+        Ok(())
+    }
+
+    async fn on_tick(&mut self) -> Result<(), Stop> {
+        self.set_clock();
+        self.watch_losses()?;
+        self.analysis.on_tick(clock::now())?;
+        self.settle()?;
+        self.look_at_servers()?;
+        if std::mem::take(&mut self.interfaces_changed) {
+            let changes = self.attacher.follow().await?;
+            self.on_changes(&changes);
+        }
+        let analysis = &self.analysis;
+        let is_quiet = analysis.tracker.is_empty() && !analysis.listeners.are_flooded();
+        self.idleness.on_tick(clock::now(), analysis.received.events, is_quiet);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        self.flushing.on_flush(Instant::now());
+        self.analysis.telling.flush()
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        let mut tables = InKernel { tables: &self.sources.tables, kernel: self.attacher.kernel() };
+        self.analysis.settle(&mut tables, clock::now, MAX_ANSWERS)
+    }
+
+    fn set_clock(&mut self) {
+        let offset = clock::epoch_offset();
+        self.analysis.tracker.set_clock(offset);
+        self.analysis.listeners.set_clock(offset);
+    }
+
+    fn on_changes(&mut self, changes: &[Change]) {
+        for change in changes {
+            note(&change.to_string());
+        }
+        for (index, name) in self.attacher.names() {
+            self.analysis.tracker.name_interface(index, name);
+        }
+    }
+
+    /// Whether that is the end: without a file, the terminal is gone.
+    fn on_hangup(&mut self) -> bool {
+        let Some(output) = self.output.as_ref().filter(|_| self.has_file) else { return true };
+        if let Err(error) = output.reopen() {
+            note(&format!("the output file cannot be opened anew, the old one is written on: {error}"));
+        }
+        false
+    }
+
+    fn on_stats(&mut self) -> Result<(), Stop> {
+        let summary = self.summary(self.attacher.summary())?;
+        self.look_for_lost()?;
+        self.settle()?;
+        self.tell_servers()?;
+        let telling = &mut self.analysis.telling;
+        if telling.wants(EventName::Summary) {
+            telling.write(summarised(summary, epoch_now()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
+        let duration = clock::now().saturating_sub(self.started);
+        let counted = self.sources.counters.read()?;
+        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let counts = self.output.as_ref().map(|output| output.state().counts);
+        Ok(Summary {
+            records_written: counts.map(|counts| counts.written),
+            records_lost: counts.map(|counts| counts.lost),
+            ..summary::summary(duration, counted, received, totals, attachments)
+        })
+    }
+}
+
+/// The connection tables, and the program that takes connections out of them.
+struct InKernel<'a> {
+    tables: &'a Tables,
+    kernel: &'a Kernel,
+}
+
+impl Flows for InKernel<'_> {
+    fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>> {
+        self.tables.find(key)
+    }
+
+    fn remove(&mut self, removals: &[Removal]) -> Result<u64> {
+        self.kernel.remove(removals)
+    }
+}
+
+/// Now, in ns since the Unix epoch.
+fn epoch_now() -> u64 {
+    clock::now().saturating_add_signed(clock::epoch_offset())
+}

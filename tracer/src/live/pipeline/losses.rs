@@ -1,0 +1,89 @@
+//! What is lost is told: when it begins, and when it is over.
+
+use std::io::ErrorKind;
+
+use anyhow::Result;
+use tracer_core::{
+    analysis::Stop,
+    overload::Loss,
+    record::{Body, Cause, Degraded, Record, Step, Timestamp},
+    render::text::phrase,
+};
+
+use super::{Pipeline, epoch_now};
+use crate::{clock, logging::note, output::Queued};
+
+impl Pipeline {
+    /// Looks for losses.
+    pub(super) fn watch_losses(&mut self) -> Result<(), Stop> {
+        for loss in self.losses()? {
+            if let Some(change) = self.overload.on_loss(loss, clock::now()) {
+                self.tell_degraded(&change)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the kernel's tables of all connections if events were lost: they know what those would have told, also of
+    /// connections that nothing was told of, which nobody else would ever remove there.
+    pub(super) fn look_for_lost(&mut self) -> Result<()> {
+        let lost = self.sources.counters.lost()?.iter().sum();
+        if std::mem::replace(&mut self.lost_before, lost) == lost {
+            return Ok(());
+        }
+        let Self { sources, analysis, .. } = self;
+        analysis.tracker.question_all();
+        sources.tables.connections().try_for_each(|key| {
+            analysis.tracker.question_unknown(key?);
+            Ok(())
+        })
+    }
+
+    /// The observation ends, and all losses with it.
+    pub(super) fn finish_losses(&mut self) -> Result<(), Stop> {
+        self.watch_losses()?;
+        let over: Vec<Degraded> = self.overload.finish().collect();
+        over.iter().try_for_each(|change| self.tell_degraded(change))
+    }
+
+    /// What was lost so far, the least valuable first.
+    fn losses(&self) -> Result<Vec<Loss>> {
+        let [segments, anomalies, control] = self.sources.counters.lost()?;
+        let of_ring = |step, total, cause| Loss { step, total, cause, has_room: true };
+        let mut losses = vec![
+            of_ring(Step::Segments, segments, Cause::ReaderBehind),
+            of_ring(Step::Anomalies, anomalies, Cause::ReaderBehind),
+            of_ring(Step::Control, control, Cause::RingFull),
+        ];
+        if let Some(state) = self.output.as_ref().map(Queued::state) {
+            let cause = match state.trouble {
+                Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Cause::OutputFull,
+                Some(_) => Cause::OutputFailed,
+                None => Cause::OutputBlocked,
+            };
+            let has_room = state.has_room && state.trouble.is_none();
+            losses.push(Loss { step: Step::Records, total: state.counts.lost, cause, has_room });
+        }
+        Ok(losses)
+    }
+
+    /// An alarm is always written, and there is always room for it: between two of a kind is a time without losses.
+    fn tell_degraded(&mut self, change: &Degraded) -> Result<(), Stop> {
+        let mut words = String::new();
+        // Text can always be written to a string.
+        let _ = phrase::degraded(&mut words, change);
+        note(&words);
+        let body = Body::Degraded(*change);
+        let record = Record { timestamp: Timestamp(epoch_now()), connection: None, body };
+        self.insist(true);
+        let told = self.analysis.telling.write_uncounted(record);
+        self.insist(false);
+        told
+    }
+
+    pub(super) fn insist(&self, insists: bool) {
+        if let Some(output) = &self.output {
+            output.insist(insists);
+        }
+    }
+}

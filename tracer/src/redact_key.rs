@@ -1,0 +1,42 @@
+//! The key of `--redact`, and what is made of it.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, bail};
+use tracer_core::http::{Redact, Redaction};
+
+use crate::config::Output;
+
+/// Bytes of a key that is made up, and the least of one that is given: one that can be found by trying hides nothing.
+const KEY_BYTES: usize = 16;
+
+/// What request targets lose; `None`: nothing but user information.
+///
+/// # Errors
+/// The key cannot be read, or is too short: what was found and what to type.
+pub(crate) fn redaction(output: &Output) -> Result<Option<Arc<Redaction>>> {
+    if output.redact == Redact::None {
+        return Ok(None);
+    }
+    let key = match &output.redact_key {
+        Some(path) => fs::read(path).with_context(|| format!("cannot read the key {}", path.display()))?,
+        None => random_key().context("cannot read a random key from /dev/urandom")?,
+    };
+    if key.len() < KEY_BYTES {
+        bail!(
+            "the key has {} bytes, at least {KEY_BYTES} are needed: head -c 32 /dev/urandom > KEY",
+            key.len()
+        );
+    }
+    Ok(Some(Arc::new(Redaction::new(output.redact, &key))))
+}
+
+fn random_key() -> std::io::Result<Vec<u8>> {
+    let mut key = vec![0; KEY_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}

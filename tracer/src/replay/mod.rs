@@ -1,0 +1,239 @@
+//! The replay of captures: their frames through the same parser, flow logic, tracker and sinks as live traffic.
+
+pub mod capture;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tracer_common::event::Hook;
+use tracer_core::{
+    analysis::{Analysis, Ending, Stop, Telling},
+    host::{HostObserver, Selection},
+    listener::Listeners,
+    record::EventName,
+    render::{self, Format},
+    summary::{Counted, summary},
+    tracker::{self, Tracker},
+};
+
+use self::capture::{Capture, Captured, Interrupt, Next, strip};
+use crate::{
+    config::ReplayConfig,
+    logging::note,
+    output::{self, Ahead, Output},
+    redact_key::redaction,
+};
+
+/// Replays until the captures are over, or `interrupt`; whether all of them could be read to their end.
+///
+/// # Errors
+/// Records cannot be written.
+pub fn run(config: &ReplayConfig, interrupt: Interrupt) -> Result<bool> {
+    Replay::start(config, interrupt)?.run(&config.files)
+}
+
+/// How often the servers are looked at, in ns of the capture.
+const LOOK: u64 = 100_000_000;
+
+/// A replay under way.
+struct Replay {
+    observer: HostObserver,
+    analysis: Analysis,
+    format: Format,
+    interrupt: Interrupt,
+    /// End after this much time of the capture, in ns.
+    duration: Option<u64>,
+    /// Time of the first frame, and the latest.
+    span: Option<(u64, u64)>,
+    /// Frames of link layers that are not known.
+    unknown_links: u64,
+    /// The interface whose name was told last; 0: none.
+    named: u32,
+    /// When the servers were looked at last, in ns.
+    looked_at: u64,
+}
+
+/// Why the next frame is not looked at.
+enum Halt {
+    /// Nothing more is to be told.
+    Stop(Stop),
+    /// The time is up.
+    TimeIsUp,
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl Replay {
+    fn start(config: &ReplayConfig, interrupt: Interrupt) -> Result<Self> {
+        let output = match &config.output.file {
+            Some(path) => {
+                Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?
+            }
+            None => Output::stdout().context("cannot write to standard output")?,
+        };
+        let format = config.output.format;
+        let sink =
+            Ahead::start(move || render::new(format, Box::new(output))).context("cannot start a thread")?;
+        let wants = |name| config.output.events.has(name);
+        let segments = wants(EventName::Segment);
+        let tracker = Tracker::new(tracker::Limits {
+            max_connections: config.limits.max_connections as usize,
+            half_open_timeout: config.limits.half_open_timeout,
+            idle_timeout: config.limits.idle_timeout,
+            buffer_bytes: config.limits.buffer_bytes as usize,
+            close_linger: config.close_linger,
+            ports: config.ports.iter().collect(),
+            segments,
+            redaction: redaction(&config.output)?,
+            messages: wants(EventName::Request) || wants(EventName::Response),
+            states: wants(EventName::State),
+            half_open: wants(EventName::HalfOpen),
+        });
+        let listeners = Listeners::new(config.limits.half_open_timeout);
+        let observer = HostObserver::new(Selection {
+            ports: config.ports.ranges(),
+            hosts: config.hosts.clone(),
+            every_segment: segments,
+            decapsulate: true,
+            reassemble: true,
+            verify: true,
+            max_connections: config.limits.max_connections as usize,
+            max_unconfirmed: config.limits.max_connections as usize,
+            ..Selection::default()
+        });
+        Ok(Self {
+            observer,
+            analysis: Analysis::new(
+                tracker,
+                listeners,
+                Telling::new(Box::new(sink), config.output.events, config.count),
+            ),
+            format: config.output.format,
+            interrupt,
+            duration: config.duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+            span: None,
+            unknown_links: 0,
+            named: 0,
+            looked_at: 0,
+        })
+    }
+
+    fn run(mut self, files: &[PathBuf]) -> Result<bool> {
+        let mut all_read = true;
+        let mut ending = None;
+        for path in files {
+            match self.replay(path) {
+                Ok(whole) => all_read &= whole,
+                Err(Halt::TimeIsUp) => break,
+                Err(Halt::Stop(stop)) => {
+                    ending = Some(Ending::from_stop(stop)?);
+                    break;
+                }
+            }
+        }
+        if ending.is_none()
+            && let Err(stop) = self.finish()
+        {
+            ending = Some(Ending::from_stop(stop)?);
+        }
+        let something = all_read || self.span.is_some();
+        if something
+            && ending != Some(Ending::ClosedPipe)
+            && let Err(stop) = self.tell_summary(files)
+        {
+            Ending::from_stop(stop)?;
+        }
+        Ok(all_read)
+    }
+
+    /// Replays one capture; false when it could not be read to its end.
+    fn replay(&mut self, path: &Path) -> Result<bool, Halt> {
+        let complain = |error| note(&format!("{} {error}", path.display()));
+        let mut capture = match Capture::open(path, &self.interrupt) {
+            Ok(capture) => capture,
+            Err(error) => {
+                complain(error);
+                return Ok(false);
+            }
+        };
+        self.named = 0;
+        let is_pipe = path == Path::new("-");
+        while !self.interrupt.is_set() {
+            match capture.next_buffered() {
+                Ok(Next::Frame(frame)) => self.observe(&frame)?,
+                // The next frame may take its time.
+                Ok(Next::Dry) if is_pipe => self.analysis.telling.flush()?,
+                Ok(Next::Dry) => {}
+                Ok(Next::End) => break,
+                Err(error) => {
+                    complain(error);
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn observe(&mut self, frame: &Captured<'_>) -> Result<(), Halt> {
+        let (first, latest) = self.span.unwrap_or((frame.time, frame.time));
+        let latest = latest.max(frame.time);
+        if self.duration.is_some_and(|duration| latest - first > duration) {
+            return Err(Halt::TimeIsUp);
+        }
+        self.span = Some((first, latest));
+        if frame.interface != self.named {
+            self.named = frame.interface;
+            if let Some(name) = frame.name {
+                self.analysis.tracker.name_interface(frame.interface, name);
+            }
+        }
+        let Some((link, stripped)) = strip(frame.link, frame.bytes) else {
+            self.unknown_links += 1;
+            return Ok(());
+        };
+        let bytes = frame.bytes.get(stripped..).unwrap_or_default();
+        let wire_len = frame.wire_len - stripped.min(frame.wire_len);
+        // Why it was passed over is counted there.
+        let _ = self.observer.observe(bytes, wire_len, link, frame.interface, Hook::Capture, frame.time);
+        while let Some(event) = self.observer.next_event() {
+            self.analysis.take_event(&event)?;
+        }
+        self.analysis.on_tick(latest)?;
+        if latest - self.looked_at.min(latest) >= LOOK {
+            self.looked_at = latest;
+            self.analysis.on_targets(latest, self.observer.targets())?;
+        }
+        self.analysis.settle(&mut self.observer, || latest, usize::MAX)?;
+        Ok(())
+    }
+
+    fn end(&self) -> u64 {
+        self.span.map_or(0, |(_, latest)| latest)
+    }
+
+    fn finish(&mut self) -> Result<(), Stop> {
+        let end = self.end();
+        self.observer.finish(end);
+        while let Some(event) = self.observer.next_event() {
+            self.analysis.take_event(&event)?;
+        }
+        self.analysis.finish(&mut self.observer, || end)?;
+        self.analysis.on_targets(end, self.observer.targets())?;
+        self.analysis.tell_listeners(end, end, |_| {})
+    }
+
+    fn tell_summary(&mut self, files: &[PathBuf]) -> Result<(), Stop> {
+        let duration = self.span.map_or(0, |(first, latest)| latest - first);
+        let mut counted = Counted::from_totals(&self.observer.counters());
+        counted.skipped.0.push(("unknown_link", self.unknown_links));
+        let names = files.iter().map(|path| path.display().to_string()).collect();
+        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let summary = summary(duration, counted, received, totals, names);
+        let end = self.end();
+        output::tell_summary(&mut self.analysis.telling, &summary, end, self.format)
+    }
+}

@@ -24,9 +24,10 @@ use tracer_common::{
 };
 
 use crate::{
+    connection::{Connection, Phase, ReportOptions},
     http::Conversation,
-    record::{Body, CloseReason, Record, Timestamp},
-    tcp::{Connection, Phase, Wanted, untold},
+    record::{Bodies, Body, CloseReason, Record, Timestamp},
+    tcp::unreported,
 };
 
 pub use self::limits::Limits;
@@ -62,7 +63,7 @@ pub struct Totals {
 pub struct Tracker {
     limits: Limits,
     /// What is asked for of each connection.
-    wanted: Arc<Wanted>,
+    options: Arc<ReportOptions>,
     connections: Table,
     /// Of the handshakes not confirmed.
     attempts: Deadlines,
@@ -80,12 +81,12 @@ pub struct Tracker {
     totals: Totals,
     /// Bytes kept of the messages of all connections.
     buffered: usize,
-    said: Vec<(u64, Body)>,
+    out: Bodies,
 }
 
 /// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, its
 /// troubles, and a question about another one in the kernel's table, if that is not known.
-const BESIDES: usize = size_of::<Conversation>() + 16 + Connection::BESIDES + size_of::<FlowKey>();
+const BESIDES: usize = size_of::<Conversation>() + 16 + Connection::MAX_HEAP + size_of::<FlowKey>();
 /// What else there is for each place: two deadlines, a place in the index and one among the free ones, a question,
 /// a name to forget.
 const INDEX: usize = 2 * size_of::<Deadline>()
@@ -109,10 +110,10 @@ impl Tracker {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let Limits { segments, messages, states, .. } = limits;
-        let wanted = Wanted { segments, messages, states, redaction: limits.redaction.clone() };
+        let options = ReportOptions { segments, messages, states, redaction: limits.redaction.clone() };
         Self {
             limits,
-            wanted: Arc::new(wanted),
+            options: Arc::new(options),
             connections: Table::default(),
             attempts: BinaryHeap::new(),
             deadlines: BinaryHeap::new(),
@@ -126,7 +127,7 @@ impl Tracker {
             run: RandomState::new().hash_one(0u8) as u32,
             totals: Totals::default(),
             buffered: 0,
-            said: Vec::new(),
+            out: Bodies::new(),
         }
     }
 
@@ -176,7 +177,7 @@ impl Tracker {
         let header = event.header();
         if tracked.connection.flow != header.flow {
             // The kernel made room by dropping its entry; the connection is the same.
-            tracked.connection.adopt(header.flow, header.time, &mut self.said);
+            tracked.connection.restart(header.flow, header.time, &mut self.out);
         }
         match event {
             Event::Segment(segment) => {
@@ -185,11 +186,11 @@ impl Tracker {
                 if seen == 1 || tracked.connection.lacks_handshake(segment) {
                     tracked.encapsulation = Encapsulations(segment.encapsulation);
                 }
-                tracked.connection.on_segment(segment, &mut self.said);
+                tracked.connection.on_segment(segment, &mut self.out);
                 tracked.looked_up &= segment.causes & cause::AFTER_CLOSE != 0;
             }
             Event::Http(facts, bytes) => {
-                tracked.connection.on_http(facts, bytes, &mut self.said);
+                tracked.connection.on_http(facts, bytes, &mut self.out);
             }
         }
         // Nothing else brings messages and gaps, or ends them.
@@ -222,7 +223,7 @@ impl Tracker {
             }
             let Some(tracked) = self.connections.get_mut(place) else { continue };
             let exchanges = tracked.connection.exchanges();
-            tracked.connection.give_up_buffers(now, &mut self.said);
+            tracked.connection.drop_buffers(now, &mut self.out);
             tracked.note_buffered();
             self.buffered = self.buffered - size as usize + tracked.buffered as usize;
             self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
@@ -235,7 +236,7 @@ impl Tracker {
     fn find(&mut self, event: &Event<'_>) -> Option<Place> {
         let header = event.header();
         // Also where the SYN was not told, or lost: an entry that the kernel had to make anew has seen none.
-        let asked = matches!(event, Event::Segment(segment) if untold::has_asked(&segment.halves));
+        let asked = matches!(event, Event::Segment(segment) if unreported::has_syn(&segment.halves));
         let is_http = matches!(event, Event::Http(..));
         let has = |bits| has_cause(event, bits);
         if let Some(place) = self.connections.find(&header.key)
@@ -268,7 +269,7 @@ impl Tracker {
         let Some(tracked) = self.connections.get_mut(place) else { return };
         if tracked.connection.phase() == Phase::Open && closed {
             // The kernel follows a new SYN only where the old connection has closed: that was told, and lost.
-            tracked.connection.lose_end();
+            tracked.connection.on_end_lost();
         }
         let reason = match tracked.connection.phase() {
             Phase::Closed | Phase::HalfOpen => tracked.connection.close_reason(),
@@ -280,8 +281,8 @@ impl Tracker {
 
     fn start(&mut self, header: &EventHeader, client_is_low: bool) -> Place {
         self.make_room_for_attempts(header.time, 1);
-        let wanted = Arc::clone(&self.wanted);
-        let connection = Connection::new(header.key, header.flow, client_is_low, header.time, wanted);
+        let options = Arc::clone(&self.options);
+        let connection = Connection::new(header.key, header.flow, client_is_low, header.time, options);
         self.totals.opened += 1;
         self.totals.half_open += 1;
         let place = self.connections.insert(Tracked {
@@ -350,13 +351,13 @@ impl Tracker {
 
     /// Makes records of what a connection said.
     fn tell(&mut self, place: Place) {
-        if self.said.is_empty() {
+        if self.out.is_empty() {
             return;
         }
         let interface = |tracked: &Tracked| self.interfaces.get(&tracked.interface).cloned();
         let connection =
             self.connections.get(place).map(|tracked| tracked.identity(self.run, interface(tracked)));
-        for (time, body) in self.said.drain(..) {
+        for (time, body) in self.out.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: connection.clone(), body });
         }
@@ -368,13 +369,13 @@ impl Tracker {
         let Some(tracked) = self.connections.get_mut(place) else { return };
         let before = tracked.connection.phase();
         if let Some(flow) = flow {
-            tracked.connection.on_flow(flow, now, &mut self.said);
+            tracked.connection.on_lookup(flow, now, &mut self.out);
         }
         let after = tracked.connection.phase();
         let is_old = now >= tracked.connection.first.saturating_add(ns(HALF_OPEN_TOLD));
         if self.limits.half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
             tracked.half_open_told = true;
-            self.said.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
+            self.out.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
         }
         let due = due(&self.limits, tracked);
         if after != before {
@@ -401,8 +402,9 @@ impl Tracker {
                 if let Some(place) = known {
                     self.give_up_ports(place, true);
                 }
-                let event = untold::event(key, flow);
-                let client_is_low = untold::low_asked(&event.halves).or_else(|| self.client_by_port(key));
+                let event = unreported::event_of(key, flow);
+                let client_is_low =
+                    unreported::low_is_client(&event.halves).or_else(|| self.client_by_port(key));
                 self.start(&event.header, client_is_low.unwrap_or_default())
             }
         };
@@ -443,7 +445,7 @@ impl Tracker {
         let Connection { key, flow, .. } = tracked.connection;
         let (phase, looked_up) = (tracked.connection.phase(), tracked.looked_up);
         let exchanges = tracked.connection.exchanges();
-        tracked.connection.close(reason, at, &mut self.said);
+        tracked.connection.close(reason, at, &mut self.out);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
         self.tell(place);

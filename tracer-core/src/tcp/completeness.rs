@@ -16,7 +16,7 @@ const FIN: u8 = 16;
 const RST: u8 = 32;
 
 /// The sum, from the [`half`] flags of both sides and how many segments there were.
-pub(super) fn completeness(client: u32, server: u32, packets: u64) -> u8 {
+pub(crate) fn completeness(client: u32, server: u32, packets: u64) -> u8 {
     let seen = client | server;
     let bits: &[(u32, u8)] = &[
         (half::OPENED, SYN),

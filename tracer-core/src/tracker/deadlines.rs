@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use tracer_common::flow::Removal;
 
 use super::{HALF_OPEN_TOLD, Limits, Tracker, ns, table::Place, tracked::Tracked};
-use crate::{record::CloseReason, tcp::Phase};
+use crate::{connection::Phase, record::CloseReason};
 
 /// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
 /// phases.

@@ -6,8 +6,8 @@ use tracer_common::wire::{Encapsulations, address};
 
 use super::deadlines::Deadline;
 use crate::{
+    connection::Connection,
     record::{self, ConnectionId},
-    tcp::Connection,
 };
 
 /// A connection, and what the table keeps about it.
@@ -42,10 +42,10 @@ impl Tracked {
 
     /// What all its records say, in the run with this name, and with the name of its interface.
     pub(super) fn identity(&self, run: u32, interface: Option<Arc<str>>) -> record::Connection {
-        let Connection { key, client_is_low, .. } = self.connection;
+        let key = self.connection.key;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
-        let (client, server) = if client_is_low { (low, high) } else { (high, low) };
+        let (client, server) = if self.connection.client_is_low() { (low, high) } else { (high, low) };
         record::Connection {
             id: ConnectionId { run, number: self.number },
             encapsulation: self.encapsulation,

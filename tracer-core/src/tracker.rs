@@ -25,7 +25,7 @@ use tracer_common::{
 
 use crate::{
     http::Conversation,
-    record::{Body, CloseReason, Record, Timestamp},
+    record::{Body, CloseReason, EventName, Record, Timestamp},
     tcp::{Connection, Phase, Wanted, untold},
 };
 
@@ -108,8 +108,7 @@ impl Tracker {
     /// An empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let Limits { segments, messages, states, .. } = limits;
-        let wanted = Wanted { segments, messages, states, redaction: limits.redaction.clone() };
+        let wanted = Wanted { events: limits.events, redaction: limits.redaction.clone() };
         Self {
             limits,
             wanted: Arc::new(wanted),
@@ -372,7 +371,8 @@ impl Tracker {
         }
         let after = tracked.connection.phase();
         let is_old = now >= tracked.connection.first.saturating_add(ns(HALF_OPEN_TOLD));
-        if self.limits.half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
+        let reports_half_open = self.limits.events.has(EventName::HalfOpen);
+        if reports_half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
             tracked.half_open_told = true;
             self.said.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
         }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     http::{self, Conversation, End, Quiet, Redaction},
-    record::{Body, Purpose, Said, Side},
+    record::{Body, EventName, Events, Purpose, Said, Side},
 };
 
 /// Where a connection stands.
@@ -77,12 +77,8 @@ pub struct Connection {
 /// What is asked for besides exchanges and the course of connections.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Each segment told.
-    pub segments: bool,
-    /// The head of each message.
-    pub messages: bool,
-    /// Each change of an endpoint's state.
-    pub states: bool,
+    /// The records to make.
+    pub events: Events,
     /// What request targets lose; `None`: nothing but user information.
     pub redaction: Option<Arc<Redaction>>,
 }
@@ -175,7 +171,8 @@ impl Connection {
 
     /// What is known of its messages.
     fn http(&mut self) -> &mut Conversation {
-        let tells_heads = self.wanted.messages || self.wanted.segments;
+        let tells_heads =
+            self.wanted.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
         self.http.get_or_insert_with(|| {
             Box::new(Conversation::new(self.quiet, !tells_heads, self.wanted.redaction.clone()))
         })
@@ -226,7 +223,7 @@ impl Connection {
         let low = facts.header.from_low != 0;
         self.note_lost(low, facts.header.lost);
         // What a message says comes after the segment that carried it, if segments are told.
-        if self.wanted.segments {
+        if self.wanted.events.has(EventName::Segment) {
             let mut carried = self.carried.take().unwrap_or_default();
             if carried.held.len() >= MAX_HELD {
                 // The events of segments that carried as many must be lost.
@@ -345,7 +342,7 @@ impl Connection {
         self.history.add(letters, time);
         self.directions[usize::from(!low)].window = event.window;
         let mut carried = self.carried.take().map(|carried| *carried).unwrap_or_default();
-        if self.wanted.segments && is_told {
+        if self.wanted.events.has(EventName::Segment) && is_told {
             let duplicate_ack = self.direction(sender).duplicate_acks() > duplicates;
             let out_of_order = place == Place::Overtaken;
             let circumstances = Circumstances { out_of_order, duplicate_ack, opening };

@@ -8,12 +8,14 @@ use super::{
 };
 use crate::{
     http::End,
-    record::{Body, CloseReason, Closed, HalfOpen, Opened, Purpose, Said, SegmentSeen, Side, SideTotals},
+    record::{
+        Body, CloseReason, Closed, EventName, HalfOpen, Opened, Purpose, Said, SegmentSeen, Side, SideTotals,
+    },
 };
 
 impl Connection {
     pub(super) fn tell_change(&self, previous: &Endpoints, time: u64, said: &mut Said) {
-        if self.wanted.states
+        if self.wanted.events.has(EventName::State)
             && let Some(change) = self.ends.change_since(previous)
         {
             said.push((time, Body::State(change)));

@@ -6,7 +6,7 @@ use tracer_common::{
     flow::Removal,
     wire::LinkType,
 };
-use tracer_core::{host::{HostObserver, Selection}, record::Record, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
+use tracer_core::{host::{HostObserver, Selection}, record::{EventName, Events, Record}, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
 
 /// Connections kept at most: so few that every input may reach the bound.
 pub const MAX_CONNECTIONS: usize = 4;
@@ -36,6 +36,11 @@ pub struct Path {
     now: u64,
 }
 
+/// Every record that the tracker can make but those of half-open handshakes.
+pub const fn every_event() -> Events {
+    Events::of(&[EventName::Request, EventName::Response, EventName::State, EventName::Segment])
+}
+
 impl Default for Path {
     fn default() -> Self {
         Self::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(std::io::sink()))))
@@ -47,12 +52,12 @@ impl Path {
     pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
-            every_segment: true,
+            events: every_event(),
             max_connections: MAX_CONNECTIONS,
             max_unconfirmed: MAX_CONNECTIONS,
             ..Selection::default()
         });
-        let limits = Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() };
+        let limits = Limits { max_connections: MAX_CONNECTIONS, events: every_event(), ..Limits::default() };
         Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
     }
 

@@ -26,7 +26,7 @@ use tracer_common::{
 use crate::{
     connection::{Connection, Phase, ReportOptions},
     http::Conversation,
-    record::{Bodies, Body, CloseReason, Record, Timestamp},
+    record::{Bodies, Body, CloseReason, EventName, Record, Timestamp},
     tcp::unreported,
 };
 
@@ -109,8 +109,7 @@ impl Tracker {
     /// An empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let Limits { segments, messages, states, .. } = limits;
-        let options = ReportOptions { segments, messages, states, redaction: limits.redaction.clone() };
+        let options = ReportOptions { events: limits.events, redaction: limits.redaction.clone() };
         Self {
             limits,
             options: Arc::new(options),
@@ -373,7 +372,8 @@ impl Tracker {
         }
         let after = tracked.connection.phase();
         let is_old = now >= tracked.connection.first.saturating_add(ns(HALF_OPEN_TOLD));
-        if self.limits.half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
+        let reports_half_open = self.limits.events.has(EventName::HalfOpen);
+        if reports_half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
             tracked.half_open_told = true;
             self.out.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
         }

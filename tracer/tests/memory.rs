@@ -7,7 +7,10 @@ use std::process::Command;
 use tracer::live::memory::Memory;
 use tracer_common::event::{Event, EventHeader};
 use tracer_common::flow::cause;
-use tracer_core::tracker::{Limits, Tracker};
+use tracer_core::{
+    record::Events,
+    tracker::{Limits, Tracker},
+};
 
 #[expect(dead_code, reason = "the bench asks for more of it")]
 #[path = "../benches/events/stream.rs"]
@@ -73,8 +76,7 @@ fn measure() {
     let half_open = stream::Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
     let mut tracker = Tracker::new(Limits {
         max_connections: CONNECTIONS as usize,
-        messages: false,
-        states: false,
+        events: Events::default(),
         ..Limits::default()
     });
     follow(&mut tracker, half_closed, 0..CONNECTIONS);

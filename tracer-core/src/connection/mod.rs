@@ -24,7 +24,7 @@ use self::{
 };
 use crate::{
     http::{ConnectionEnd, Redaction},
-    record::{Bodies, Body, CloseReason},
+    record::{Bodies, Body, CloseReason, EventName, Events},
     tcp::{Handshake, Session, Update, unreported},
 };
 
@@ -63,15 +63,11 @@ pub struct Connection {
     captured: bool,
 }
 
-/// What is reported besides exchanges, and opened and closed connections.
+/// What is reported of a connection. Exchanges, and opened and closed connections, always are.
 #[derive(Clone, Debug)]
 pub struct ReportOptions {
-    /// Each segment.
-    pub segments: bool,
-    /// The head of each message.
-    pub messages: bool,
-    /// Each change of an endpoint's state.
-    pub states: bool,
+    /// The records to make.
+    pub events: Events,
     /// How request targets are redacted; `None`: user information only.
     pub redaction: Option<Arc<Redaction>>,
 }
@@ -79,7 +75,8 @@ pub struct ReportOptions {
 impl ReportOptions {
     fn app(&self) -> AppOptions<'_> {
         // The purposes of a segment name the messages in it.
-        let exchanges_only = !self.messages && !self.segments;
+        let exchanges_only =
+            !self.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
         AppOptions { exchanges_only, redaction: self.redaction.as_ref() }
     }
 }
@@ -175,7 +172,7 @@ impl Connection {
             self.app.on_lost(from_low);
         }
         let options = self.options.app();
-        if self.options.segments {
+        if self.options.events.has(EventName::Segment) {
             // The records of a message follow that of the segment that carries it.
             let held = self.held.get_or_insert_default();
             held.limit(out);
@@ -200,7 +197,7 @@ impl Connection {
         let time = event.header.time;
         let update = self.apply_segment(event);
         let held = self.held.take().map(|held| *held).unwrap_or_default();
-        if self.options.segments {
+        if self.options.events.has(EventName::Segment) {
             let purposes = purposes(event, update.context, held.purposes);
             out.push((time, Body::Segment(Box::new(self.segment_seen(event, purposes)))));
         }
@@ -257,7 +254,7 @@ impl Connection {
     /// Reports a change of state, and that the connection is open. `is_confirmed`: the segment at `time` completes the
     /// handshake; if not, an unreported one did.
     fn report_progress(&mut self, update: &Update, is_confirmed: bool, time: u64, out: &mut Bodies) {
-        if self.options.states
+        if self.options.events.has(EventName::State)
             && let Some(change) = &update.state_change
         {
             out.push((time, Body::State(change.clone())));

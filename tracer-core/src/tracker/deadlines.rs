@@ -5,7 +5,10 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use tracer_common::flow::Removal;
 
 use super::{HALF_OPEN_TOLD, Limits, Tracker, ns, table::Place, tracked::Tracked};
-use crate::{connection::Phase, record::CloseReason};
+use crate::{
+    connection::Phase,
+    record::{CloseReason, EventName},
+};
 
 /// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
 /// phases.
@@ -130,7 +133,9 @@ impl Tracker {
 pub(super) fn due(limits: &Limits, tracked: &Tracked) -> u64 {
     let connection = &tracked.connection;
     let (from, after) = match connection.phase() {
-        Phase::HalfOpen if limits.half_open && !tracked.half_open_told => (connection.first, HALF_OPEN_TOLD),
+        Phase::HalfOpen if limits.events.has(EventName::HalfOpen) && !tracked.half_open_told => {
+            (connection.first, HALF_OPEN_TOLD)
+        }
         Phase::HalfOpen => (connection.last, limits.half_open_timeout),
         Phase::Open => (connection.last, limits.idle_timeout),
         Phase::Closed => (connection.closed_at, limits.close_linger),

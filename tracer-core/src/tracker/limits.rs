@@ -1,8 +1,11 @@
-//! What the tracker may take, and what it is asked for.
+//! Tracker limits and event selection.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::http::Redaction;
+use crate::{
+    http::Redaction,
+    record::{EventName, Events},
+};
 
 /// What bounds the tracker.
 #[derive(Clone, Debug)]
@@ -20,16 +23,10 @@ pub struct Limits {
     pub buffer_bytes: usize,
     /// The traced ports: they tell the server where no SYN was seen.
     pub ports: BTreeSet<u16>,
-    /// Make a record of each segment told.
-    pub segments: bool,
-    /// Make a record of the head of each message.
-    pub messages: bool,
-    /// Make a record of each change of an endpoint's state.
-    pub states: bool,
+    /// The records to make. Those of the start and the end of connections, and of exchanges, are made in any case.
+    pub events: Events,
     /// What request targets lose; `None`: nothing but user information.
     pub redaction: Option<Arc<Redaction>>,
-    /// Make a record of each handshake that is not confirmed for [`HALF_OPEN_TOLD`](super::HALF_OPEN_TOLD).
-    pub half_open: bool,
 }
 
 impl Default for Limits {
@@ -42,11 +39,8 @@ impl Default for Limits {
             close_linger: Duration::from_millis(500),
             buffer_bytes: 64 << 20,
             ports: BTreeSet::from([80]),
-            segments: false,
-            messages: true,
-            states: true,
+            events: Events::of(&[EventName::Request, EventName::Response, EventName::State]),
             redaction: None,
-            half_open: false,
         }
     }
 }

@@ -184,7 +184,7 @@ impl Flows for Nothing {
 
 /// The tracker of a run without options.
 fn tracker() -> Tracker {
-    Tracker::new(Limits { messages: false, states: false, ..Limits::default() })
+    Tracker::new(Limits { events: Events::default(), ..Limits::default() })
 }
 
 /// CPU time of this thread.

@@ -139,12 +139,8 @@ impl Pipeline {
             idle_timeout: config.limits.idle_timeout,
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
-            segments: config.output.events.has(EventName::Segment),
-            messages: config.output.events.has(EventName::Request)
-                || config.output.events.has(EventName::Response),
-            states: config.output.events.has(EventName::State),
+            events: config.output.events,
             redaction: redaction(&config.output)?,
-            half_open: config.output.events.has(EventName::HalfOpen),
             ..tracker::Limits::default()
         });
         let mut pipeline = Self {

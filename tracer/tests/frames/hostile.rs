@@ -13,7 +13,7 @@ use tracer_common::{
 use tracer_core::{
     host::{HostObserver, Selection},
     http::{Redact, Redaction},
-    record::{Body, Record},
+    record::{Body, EventName, Events, Record},
     render::{self, Format, Sink},
     tracker::{Limits, Tracker},
 };
@@ -66,13 +66,17 @@ impl Telling {
         });
         Self {
             observer: HostObserver::new(Selection {
-                every_segment: true,
+                events: Events::of(&[EventName::Segment]),
                 decapsulate: true,
                 reassemble: true,
                 verify: true,
                 ..Selection::default()
             }),
-            tracker: Tracker::new(Limits { segments: true, redaction, ..Limits::default() }),
+            tracker: Tracker::new(Limits {
+                events: Limits::default().events.with(EventName::Segment),
+                redaction,
+                ..Limits::default()
+            }),
             sinks: sinks.into(),
             records: 0,
             now: 0,

@@ -79,7 +79,7 @@ fn what_a_syn_carries_makes_no_connection_of_it() {
 
 #[test]
 fn a_handshake_is_half_open_after_a_second_and_told_so_once() {
-    let limits = || Limits { half_open: true, states: false, ..limits() };
+    let limits = || Limits { events: Events::of(&[EventName::HalfOpen]), ..limits() };
     let mut wire = Wire::new(limits());
     wire.run(">S <SA +900");
     assert_eq!(wire.words(), [""; 0]);

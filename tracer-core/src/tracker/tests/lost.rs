@@ -112,7 +112,8 @@ fn a_connection_of_which_all_events_were_lost_is_told_from_the_kernels_table() {
         ("!>S !<SA !>A >A100 <A", ["opened", "S1 EndOfCapture ShADa 15 client 100B/3 server 0B/2, 3 lost"]),
         (">S <SA !>A !<FA !>FA !<A", ["opened", "Sf Fin ShAafF 23 client 0B/3 server 0B/3, 4 lost"]),
     ] {
-        let mut wire = Wire::new(Limits { states: false, ..limits() });
+        let mut wire =
+            Wire::new(Limits { events: Events::of(&[EventName::Request, EventName::Response]), ..limits() });
         wire.run(script);
         assert_eq!(wire.words(), [""; 0], "{script}");
         wire.question_all().question_all().run("+1000").question_all().finish();
@@ -123,13 +124,13 @@ fn a_connection_of_which_all_events_were_lost_is_told_from_the_kernels_table() {
 
 #[test]
 fn a_connection_whose_ports_are_used_again_before_it_was_told_is_counted() {
-    let mut wire = Wire::new(Limits { states: false, messages: false, ..limits() });
+    let mut wire = Wire::new(Limits { events: Events::default(), ..limits() });
     wire.run("!>S !<SA !>A !>G !<O !<FA !>FA !<A").afresh();
     wire.run(">S <SA >A <FA >FA <A +1000").finish();
     assert_eq!(wire.words().len(), 2, "opened and closed");
     assert_eq!((wire.connections_lost(), wire.counted(Count::Completed)), (1, 2));
     // The one before it was told, and is over when this one is looked up.
-    let mut wire = Wire::new(Limits { states: false, messages: false, ..limits() });
+    let mut wire = Wire::new(Limits { events: Events::default(), ..limits() });
     wire.run(">S <SA >A <FA >FA <A").afresh();
     wire.run("!>S !<SA !>A").question_all();
     assert_eq!(wire.words().len(), 3, "opened, closed, opened");

@@ -13,7 +13,7 @@ use tracer_common::target::Count;
 
 use self::wire::Wire;
 use super::{Limits, Totals};
-use crate::record::{Body, EventName};
+use crate::record::{Body, EventName, Events};
 
 const OPEN: &[&str] = &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED", "ESTABLISHED/ESTABLISHED", "opened"];
 

@@ -35,7 +35,7 @@ use tracer_common::{
 };
 
 use super::super::{Limits, Tracker};
-use crate::record::{Body, Closed, Opened, Record};
+use crate::record::{Body, Closed, EventName, Opened, Record};
 
 /// How long a step takes, in ns.
 const STEP: u64 = 1_000_000;
@@ -249,7 +249,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(limits: Limits) -> Self {
-        let segments = limits.segments;
+        let segments = limits.events.has(EventName::Segment);
         Self {
             tracker: Tracker::new(limits),
             maps: Maps::default(),

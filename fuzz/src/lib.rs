@@ -6,7 +6,7 @@ use tracer_common::{
     flow::Removal,
     wire::LinkType,
 };
-use tracer_core::{host::{HostObserver, Selection}, record::{EventName, Events, Record}, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
+use tracer_core::{host::{HostObserver, Selection}, record::{EventName, Events, Record}, render::{Format, Sink, self}, tracker::{Tracker, TrackerOptions}};
 
 /// Connections kept at most: so few that every input may reach the bound.
 pub const MAX_CONNECTIONS: usize = 4;
@@ -57,7 +57,7 @@ impl Path {
             max_unconfirmed: MAX_CONNECTIONS,
             ..Selection::default()
         });
-        let limits = Limits { max_connections: MAX_CONNECTIONS, events: every_event(), ..Limits::default() };
+        let limits = TrackerOptions { max_connections: MAX_CONNECTIONS, events: every_event(), ..TrackerOptions::default() };
         Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
     }
 
@@ -92,7 +92,7 @@ impl Path {
 
     /// Ends it, and looks whether everything was counted.
     pub fn finish(mut self, told: &mut Told) {
-        self.tracker.question_all();
+        self.tracker.look_up_all();
         self.settle(told);
         self.tracker.finish(self.now);
         self.records(told);
@@ -108,9 +108,9 @@ impl Path {
     }
 
     fn settle(&mut self, told: &mut Told) {
-        while let Some(key) = self.tracker.next_question() {
+        while let Some(key) = self.tracker.next_lookup() {
             let flow = self.observer.find(&key);
-            self.tracker.on_flow(&key, flow.as_ref(), self.now);
+            self.tracker.on_lookup(&key, flow.as_ref(), self.now);
             self.records(told);
         }
         while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {

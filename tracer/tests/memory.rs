@@ -9,7 +9,7 @@ use tracer_common::event::{Event, EventHeader};
 use tracer_common::flow::cause;
 use tracer_core::{
     record::Events,
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 #[expect(dead_code, reason = "the bench asks for more of it")]
@@ -74,10 +74,10 @@ fn resident() -> u64 {
 fn measure() {
     let half_closed = stream::Plan { answered: true, confirmed: true, exchanges: 1, closed: true };
     let half_open = stream::Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
-    let mut tracker = Tracker::new(Limits {
+    let mut tracker = Tracker::new(TrackerOptions {
         max_connections: CONNECTIONS as usize,
         events: Events::default(),
-        ..Limits::default()
+        ..TrackerOptions::default()
     });
     follow(&mut tracker, half_closed, 0..CONNECTIONS);
     let connections = resident();

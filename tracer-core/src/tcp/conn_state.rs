@@ -182,10 +182,10 @@ mod tests {
         for step in script.split_whitespace() {
             let (client, segment) = (step.starts_with('>'), &step[1..]);
             let mut flags = TcpFlags(0);
-            for (letter, bit) in
+            for (name, bit) in
                 [('S', TcpFlags::SYN), ('A', TcpFlags::ACK), ('F', TcpFlags::FIN), ('R', TcpFlags::RST)]
             {
-                flags.0 |= if segment.contains(letter) { bit } else { 0 };
+                flags.0 |= if segment.contains(name) { bit } else { 0 };
             }
             tracker.on_segment(client, client, flags, u32::from(segment.contains('D')));
         }

@@ -16,8 +16,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// The letter: in upper case from the lower endpoint.
-    fn letter(self) -> u8 {
+    /// The letter in upper case if it is from the lower endpoint, else in lower case.
+    fn cased(self) -> u8 {
         if self.from_low { self.kind } else { self.kind.to_ascii_lowercase() }
     }
 }
@@ -74,8 +74,8 @@ const FIN: u8 = 1 << 5;
 /// The history of a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    /// The letters in order; those of the higher endpoint in lower case.
-    letters: SmallVec<[u8; 16]>,
+    /// The entries in order; those of the higher endpoint in lower case.
+    entries: SmallVec<[u8; 16]>,
     /// Which of [`ACK`] to [`FIN`] were added for the lower endpoint, and for the higher one.
     added: [u8; 2],
     /// Sequence numbers of their last SYN (or SYN-ACK) and their last FIN: another number is another entry.
@@ -186,17 +186,17 @@ impl History {
             return;
         }
         list.sort_by_key(|entry| (entry.time == time, entry.time, rank(entry.kind)));
-        let free = MAX_ENTRIES.saturating_sub(self.letters.len());
-        self.letters.extend(list.into_iter().take(free).map(Entry::letter));
+        let free = MAX_ENTRIES.saturating_sub(self.entries.len());
+        self.entries.extend(list.into_iter().take(free).map(Entry::cased));
     }
 
     /// Adds a SYN (or SYN-ACK) that was sent before all that is known.
     pub(super) fn add_first(&mut self, entries: Entries) {
         for entry in entries.list {
-            if self.letters.len() < MAX_ENTRIES {
-                let is_before = |letter: &&u8| rank(letter.to_ascii_uppercase()) < rank(entry.kind);
-                let at = self.letters.iter().take_while(is_before).count();
-                self.letters.insert(at, entry.letter());
+            if self.entries.len() < MAX_ENTRIES {
+                let is_before = |known: &&u8| rank(known.to_ascii_uppercase()) < rank(entry.kind);
+                let at = self.entries.iter().take_while(is_before).count();
+                self.entries.insert(at, entry.cased());
             }
         }
     }
@@ -204,11 +204,11 @@ impl History {
     /// The history as text; it starts with `^` if the first segment came from the side taken for the responder.
     pub(super) fn text(&self, client_is_low: bool) -> String {
         let flipped = self.first_from_low.is_some_and(|low| low != client_is_low).then_some('^');
-        let letters = self
-            .letters
+        let entries = self
+            .entries
             .iter()
-            .map(|letter| char::from(if client_is_low { *letter } else { *letter ^ (b'a' - b'A') }));
-        flipped.into_iter().chain(letters).collect()
+            .map(|kind| char::from(if client_is_low { *kind } else { *kind ^ (b'a' - b'A') }));
+        flipped.into_iter().chain(entries).collect()
     }
 }
 
@@ -274,10 +274,10 @@ mod tests {
     fn history(events: &[(u64, &[(u8, u64)])]) -> History {
         let mut history = History { first_from_low: Some(true), ..History::default() };
         for (time, entries) in events {
-            let entry = |(letter, time): &(u8, u64)| Entry {
+            let entry = |(kind, time): &(u8, u64)| Entry {
                 time: *time,
-                from_low: letter.is_ascii_uppercase(),
-                kind: letter.to_ascii_uppercase(),
+                from_low: kind.is_ascii_uppercase(),
+                kind: kind.to_ascii_uppercase(),
             };
             history.add(Entries { time: *time, list: entries.iter().map(entry).collect() });
         }

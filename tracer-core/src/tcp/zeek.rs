@@ -64,9 +64,9 @@ impl Zeek {
 
     /// Takes in the first acknowledgment and the first data of a direction.
     pub(super) fn on_counters(&mut self, entries: &mut Entries, from_low: bool, counters: &HalfCounters) {
-        for (letter, at) in [(b'A', counters.first_ack_ns), (b'D', counters.first_data_ns)] {
+        for (kind, at) in [(b'A', counters.first_ack_ns), (b'D', counters.first_data_ns)] {
             if at != 0 {
-                self.history.once(entries, from_low, letter, at);
+                self.history.once(entries, from_low, kind, at);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 use tracer_common::event::Event;
 use tracer_core::{
     record::Events,
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 use crate::stream::{self, Conversation, Plan};
@@ -41,8 +41,11 @@ pub(crate) fn measure(mut arguments: impl Iterator<Item = String>) {
     let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number");
     let (kind, connections): (usize, usize) = (number(), number());
     let (_, plan) = KINDS[kind];
-    let mut tracker =
-        Tracker::new(Limits { max_connections: connections, events: Events::default(), ..Limits::default() });
+    let mut tracker = Tracker::new(TrackerOptions {
+        max_connections: connections,
+        events: Events::default(),
+        ..TrackerOptions::default()
+    });
     let mut observer = stream::observer();
     let before = resident();
     for number in 0..connections {

@@ -77,7 +77,7 @@ impl Replay {
         let format = config.output.format;
         let sink =
             Ahead::start(move || render::new(format, Box::new(output))).context("cannot start a thread")?;
-        let tracker = Tracker::new(tracker::Limits {
+        let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,

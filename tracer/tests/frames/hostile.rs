@@ -15,7 +15,7 @@ use tracer_core::{
     http::{Redact, Redaction},
     record::{Body, EventName, Events, Record},
     render::{self, Format, Sink},
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 use crate::{
@@ -72,10 +72,10 @@ impl Telling {
                 verify: true,
                 ..Selection::default()
             }),
-            tracker: Tracker::new(Limits {
-                events: Limits::default().events.with(EventName::Segment),
+            tracker: Tracker::new(TrackerOptions {
+                events: TrackerOptions::default().events.with(EventName::Segment),
                 redaction,
-                ..Limits::default()
+                ..TrackerOptions::default()
             }),
             sinks: sinks.into(),
             records: 0,

@@ -91,7 +91,7 @@ pub fn summary(
         evicted: totals.evicted,
         connections_lost: counted.connections_lost.saturating_sub(received.looked_up),
         exchanges: totals.exchanges,
-        buffers_given_up: totals.buffers_given_up,
+        buffers_given_up: totals.buffers_dropped,
         records_written: None,
         records_lost: None,
         attachments,

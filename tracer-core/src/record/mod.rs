@@ -104,8 +104,8 @@ pub enum Body {
     Summary(Box<Summary>),
 }
 
-/// What there is to say, each with its time in ns of the observer's clock.
-pub type Said = Vec<(u64, Body)>;
+/// Bodies of records, each with its time in ns of the observer's clock.
+pub type Bodies = Vec<(u64, Body)>;
 
 /// The names of [`Body`]: what `--events` chooses from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

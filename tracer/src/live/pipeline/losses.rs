@@ -32,9 +32,9 @@ impl Pipeline {
             return Ok(());
         }
         let Self { sources, analysis, .. } = self;
-        analysis.tracker.question_all();
+        analysis.tracker.look_up_all();
         sources.tables.connections().try_for_each(|key| {
-            analysis.tracker.question_unknown(key?);
+            analysis.tracker.look_up_unknown(key?);
             Ok(())
         })
     }

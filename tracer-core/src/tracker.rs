@@ -55,7 +55,7 @@ pub struct Totals {
     /// Exchanges reported.
     pub exchanges: u64,
     /// Connections whose heads and exchanges under way were given up to make room for those of others.
-    pub buffers_given_up: u64,
+    pub buffers_dropped: u64,
 }
 
 /// The table of connections.
@@ -226,7 +226,7 @@ impl Tracker {
             tracked.note_buffered();
             self.buffered = self.buffered - size as usize + tracked.buffered as usize;
             self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
-            self.totals.buffers_given_up += 1;
+            self.totals.buffers_dropped += 1;
             self.tell(place);
         }
     }

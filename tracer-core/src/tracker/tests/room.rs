@@ -40,7 +40,7 @@ fn what_is_kept_of_messages_stays_within_its_bound_and_what_is_given_up_is_not_o
         another(&mut wire, number, ">S <SA >A >G");
         assert!(wire.tracker.buffered <= ROOM, "after {number}");
     }
-    let given_up = wire.tracker.totals().buffers_given_up;
+    let given_up = wire.tracker.totals().buffers_dropped;
     assert!(given_up > 900 && given_up < 1000, "{given_up}");
     assert_eq!(wire.tracker.totals().exchanges, given_up);
     let mut wire = Wire::new(Limits { buffer_bytes: 0, ..limits() });
@@ -59,7 +59,7 @@ fn what_is_remembered_of_gaps_stays_within_the_same_bound_and_they_count_all_the
         another(&mut wire, number, ">S <SA >A -<A100 <A100 -<A100 <A100");
         assert!(wire.tracker.buffered <= ROOM, "after {number}");
     }
-    assert!(wire.tracker.totals().buffers_given_up > 900);
+    assert!(wire.tracker.totals().buffers_dropped > 900);
     wire.ports[0] = 60_000;
     let script = ">S <SA >A -<A100 <A100 -<A100 <A100";
     let closed = wire.afresh().run(script).finish().words().join("\n");

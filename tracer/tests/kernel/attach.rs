@@ -152,7 +152,7 @@ fn other_programs_on_the_same_hook_are_named() {
     inside(&pair().server.namespace, async || {
         let (_first, _) = attach(&to("veth-server", AttachBy::Tc)).await;
         let (_second, lines) = attach(&to("veth-server", AttachBy::Tc)).await;
-        assert!(lines[0].contains("ingress tc tcx; also there: program "), "{lines:?}");
+        assert!(lines[0].contains("ingress tc tcx; other programs on this hook: program "), "{lines:?}");
         assert!(lines[0].ends_with("(tracer_in_eth)"), "{lines:?}");
         assert!(lines[1].ends_with("(tracer_out_eth)"), "{lines:?}");
     });
@@ -199,7 +199,7 @@ fn interfaces_are_followed_as_they_come_and_go() {
         // On a thread of its own: this one is busy with the runtime.
         pair.server.namespace.run(|| link::delete("veth-server")).expect("entered").expect("deleted");
         let changes = attacher.follow().await.expect("followed");
-        assert_eq!(lines(&changes), ["veth-server is gone; what it showed so far stays"]);
+        assert_eq!(lines(&changes), ["veth-server is gone; its connections are kept"]);
         assert!(attacher.follow().await.expect("followed").is_empty(), "told once");
     });
 }

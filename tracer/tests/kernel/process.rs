@@ -142,7 +142,7 @@ fn a_killed_tracer_leaves_nothing() {
     // Another tracer finds the hooks empty.
     let mut next = Tracer::start(&pair.server.namespace, &["-i", "veth-server", "--attach", "tc"], 0);
     let report = [next.line(), next.line()];
-    assert!(report.iter().all(|line| !line.contains("also there")), "{report:?}");
+    assert!(report.iter().all(|line| !line.contains("other programs on this hook")), "{report:?}");
     next.signal(Signal::SIGINT);
     assert_eq!(next.end().0, Some(0));
 }
@@ -165,7 +165,7 @@ fn a_new_interface_is_followed_and_a_deleted_one_noted() {
     assert!(tracer.line().starts_with("tracer: attached: late ingress"));
     assert!(tracer.line().starts_with("tracer: attached: late egress"));
     pair.server.namespace.run(|| link::delete("late")).expect("entered").expect("deleted");
-    assert_eq!(tracer.line(), "tracer: late is gone; what it showed so far stays\n");
+    assert_eq!(tracer.line(), "tracer: late is gone; its connections are kept\n");
     tracer.signal(Signal::SIGINT);
     assert_eq!(tracer.end().0, Some(0));
 }

@@ -135,7 +135,7 @@ fn rotate(folder: &Folder, capabilities: u64, says: &str) {
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn a_log_is_rotated_where_only_root_may_write() {
-    rotate(&Folder::new(), TO_WRITE, "with CAP_DAC_OVERRIDE (to open the output file anew)");
+    rotate(&Folder::new(), TO_WRITE, "with CAP_DAC_OVERRIDE (to reopen the output file)");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn an_interface_that_comes_again_is_attached_to_only_with_the_privileges_kept() 
         (
             &[][..],
             0,
-            "not traced: it came after the privileges to attach were given up: start with --keep-privileges",
+            "not traced: it appeared after the privileges to attach were dropped: start with --keep-privileges",
         ),
         (&["--keep-privileges"], TO_ATTACH, "attached: veth-server egress"),
     ] {
@@ -195,7 +195,7 @@ fn all_interfaces_means_that_privileges_are_kept() {
     let tracer = Tracer::start(&pair.server.namespace, &["trace", "-i", "any", "-o", "json"]);
     await_confined(&tracer, "nobody");
     assert_confined(tracer.pid(), NOBODY, TO_ATTACH);
-    assert!(tracer.errors().contains("(for interfaces that come later)"), "{}", tracer.errors());
+    assert!(tracer.errors().contains("(for new interfaces)"), "{}", tracer.errors());
     assert_eq!(tracer.stop().code, Some(0));
 }
 

@@ -39,7 +39,7 @@ fn cut_everywhere(file: &[u8], ends: &Ends) {
         } else {
             check_complaint(
                 &replayed,
-                &["is empty", "is no capture", "is cut short", "cannot be read"],
+                &["is empty", "is not a capture", "is truncated", "cannot be read"],
                 &what,
             );
         }
@@ -72,7 +72,7 @@ fn a_pcapng_file_cut_anywhere_is_told_as_far_as_it_goes() {
 fn a_packed_file_cut_anywhere_is_not_whole() {
     let file = gzip(&recorded("page_and_two_cached.pcap"));
     for len in (0..file.len()).step_by(13) {
-        let words = ["is empty", "is no capture", "is cut short", "cannot be read"];
+        let words = ["is empty", "is not a capture", "is truncated", "cannot be read"];
         check_complaint(&replay_bytes(&file[..len]), &words, &format!("cut to {len} of {}", file.len()));
     }
 }
@@ -96,10 +96,10 @@ fn what_is_no_capture_is_said_to_be_none() {
         [&b"GET / HTTP/1.1\r\n\r\n\x1b[31m and more than twenty-four bytes"[..], b"\0", &[0xff; 4000]]
     {
         let replayed = replay_bytes(garbage);
-        check_complaint(&replayed, &["is no capture: it starts with "], "garbage");
+        check_complaint(&replayed, &["is not a capture: it starts with "], "garbage");
         assert!(!replayed.errors.contains('\x1b') && replayed.output.is_empty(), "{replayed:?}");
     }
-    check_complaint(&replay_bytes(&gzip(b"not at all")), &["is no capture"], "garbage, packed");
+    check_complaint(&replay_bytes(&gzip(b"not at all")), &["is not a capture"], "garbage, packed");
     check_complaint(
         &replay_bytes(b"\x1f\x8b and then garbage of some length"),
         &["cannot be read"],
@@ -127,7 +127,11 @@ fn a_frame_of_an_interface_that_is_not_described_is_damage() {
         file.packet(7 * number as u32, frame.time / 1000, frame);
     }
     let replayed = replay_bytes(&file.bytes);
-    check_complaint(&replayed, &["is damaged: what follows the first 1 frames"], "interface 7 of one");
+    check_complaint(
+        &replayed,
+        &["is corrupt: there is no valid frame after the first 1"],
+        "interface 7 of one",
+    );
     assert_eq!(replayed.summary("tracer.segments"), Some(1));
 }
 
@@ -247,7 +251,7 @@ fn a_frame_that_claims_a_gigabyte_is_damage_and_is_not_read() {
         let mut capture = Capture::new(source).expect("a capture");
         assert!(capture.next_frame().expect("the first is whole").is_some());
         let error = capture.next_frame().expect_err("the second is damage");
-        assert!(matches!(error, CaptureError::Damaged { after: 1 }), "{error:?}");
+        assert!(matches!(error, CaptureError::Corrupt { after: 1 }), "{error:?}");
         assert!(read.get() < 64 << 20, "{} bytes were read", read.get());
     }
 }
@@ -258,7 +262,7 @@ fn a_damaged_file_does_not_keep_the_next_from_being_told() {
     let cut = Temporary::new(&whole[..whole.len() - 1]);
     let cut = cut.0.to_str().expect("a plain path");
     let replayed = replay(&[cut, "unanswered.pcap", "-o", "json"], b"");
-    check_complaint(&replayed, &["is cut short"], "the first of two");
+    check_complaint(&replayed, &["is truncated"], "the first of two");
     // The SYN of the first, and three of the second and one more.
     assert_eq!(replayed.summary("tracer.segments"), Some(1 + frames("unanswered.pcap").len() as u64));
 }

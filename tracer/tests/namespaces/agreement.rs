@@ -24,7 +24,7 @@ use nix::{
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tracer::{
-    lab::netns::{End, PairOptions, VethPair},
+    lab::netns::{PairEnd, PairOptions, VethPair},
     replay::capture::{Capture, Interrupt, strip},
 };
 use tracer_common::wire::LinkType;
@@ -106,7 +106,7 @@ fn frames(path: &Path) -> Result<Vec<Vec<u8>>, Unsuitable> {
 }
 
 /// Sends the frames at one end, all from one CPU, so that they arrive in this order.
-fn send(end: &End, frames: &[Vec<u8>]) {
+fn send(end: &PairEnd, frames: &[Vec<u8>]) {
     let sent = end.namespace.run(|| {
         let mut first = CpuSet::new();
         first.set(0)?;

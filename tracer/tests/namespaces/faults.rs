@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use tracer::lab::netns::{End, Namespace, VethPair};
+use tracer::lab::netns::{Namespace, PairEnd, VethPair};
 
 use crate::{
     account::{counter, sent_by},
@@ -76,7 +76,7 @@ pub(crate) fn load(pair: &VethPair, seconds: u64) -> Child {
 /// Not counted is what the other side had received already (RFC 2883): on a busy host an acknowledgment comes late, and the
 /// kernel probes or sends again what was never lost.
 pub(crate) fn lost_segments(pair: &VethPair) -> [u64; 2] {
-    let lost = |from: &End, to: &End| {
+    let lost = |from: &PairEnd, to: &PairEnd| {
         let twice: u64 = ["TCPDSACKOldSent", "TCPDSACKOfoSent"]
             .map(|name| counter(&to.namespace, "TcpExt:", name))
             .iter()

@@ -3,7 +3,7 @@
 use std::net::{SocketAddrV4, TcpListener};
 
 use tracer::lab::{
-    demo::half_open::{self, ForgedSyn},
+    demo::half_open::{self, SpoofedSyn},
     netns::VethPair,
 };
 
@@ -15,7 +15,7 @@ fn forge(pair: &VethPair, count: u32, retries: Option<u8>) -> TcpListener {
     let server = SocketAddrV4::new(pair.server.v4, 80);
     let listener =
         pair.server.namespace.run(|| TcpListener::bind(server)).expect("namespace").expect("port 80");
-    let syns = (0..count).map(|number| ForgedSyn::numbered(number, server));
+    let syns = (0..count).map(|number| SpoofedSyn::numbered(number, server));
     pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("the SYNs can be sent");
     listener
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracer::lab::netns::{End, Namespace};
+use tracer::lab::netns::{Namespace, PairEnd};
 
 use crate::schema::check_line;
 
@@ -45,7 +45,7 @@ impl Tracer {
     /// `tracer trace -i INTERFACE -o json MORE…` at one end of a pair, attached when this returns. By XDP if nothing else is said,
     /// as on the cards that traffic comes from elsewhere: on a veth it has to be asked for.
     #[track_caller]
-    pub(crate) fn at(end: &End, more: &[&str]) -> Self {
+    pub(crate) fn at(end: &PairEnd, more: &[&str]) -> Self {
         let chosen = more.iter().any(|option| ["--attach", "--xdp-mode"].contains(option));
         let by: &[_] = if chosen { &[] } else { &["--xdp-mode", "native"] };
         let arguments = [&["trace", "-i", end.interface, "-o", "json"], by, more].concat();

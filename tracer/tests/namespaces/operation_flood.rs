@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use tracer::lab::demo::half_open::{self, ForgedSyn};
+use tracer::lab::demo::half_open::{self, SpoofedSyn};
 use tracer_common::target::TOLD_ATTEMPTS;
 
 use crate::{
@@ -33,7 +33,7 @@ fn a_flood_of_syns_does_not_disturb_a_connection() {
     let (mut client, mut server) = connect(&pair, &listener);
     let before = exchange(&mut client, &mut server, "/before", 200);
     let target = SocketAddrV4::new(pair.server.v4, 80);
-    let syns = (0..SYNS).map(|number| ForgedSyn::numbered(number, target));
+    let syns = (0..SYNS).map(|number| SpoofedSyn::numbered(number, target));
     pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("SYNs can be sent");
     let after = exchange(&mut client, &mut server, "/after", 404);
     drop(server);

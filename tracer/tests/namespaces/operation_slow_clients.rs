@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracer::lab::{
-    demo::half_open::{self, ForgedSyn},
+    demo::half_open::{self, SpoofedSyn},
     netns::VethPair,
 };
 
@@ -86,7 +86,7 @@ fn ask_and_confirm_late(server: SocketAddrV4) {
     let mut frame = [0; MAX_FRAME];
     while confirmed < CLIENTS {
         while asked < CLIENTS && f64::from(asked) < start.elapsed().as_secs_f64() * RATE {
-            send(&ForgedSyn::numbered(asked, server).to_packet());
+            send(&SpoofedSyn::numbered(asked, server).to_packet());
             asked += 1;
         }
         loop {

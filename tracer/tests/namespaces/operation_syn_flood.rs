@@ -273,7 +273,7 @@ fn a_handshake_that_nobody_confirms_is_listed() {
     half_open::prepare(&pair, None).expect("the forged addresses can be routed");
     let tracer = Tracer::at(&pair.server, &["--events", "half-open"]);
     let target = std::net::SocketAddrV4::new(pair.server.v4, 80);
-    let syns = (0..3).map(|number| half_open::ForgedSyn::numbered(number, target));
+    let syns = (0..3).map(|number| half_open::SpoofedSyn::numbered(number, target));
     pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("SYNs can be sent");
     tracer.wait_for(3, "connection.half_open");
     let trace = tracer.stop();

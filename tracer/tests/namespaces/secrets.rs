@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::process::Command;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tracer::lab::{demo::half_open::ForgedSyn, netns::VethPair};
+use tracer::lab::{demo::half_open::SpoofedSyn, netns::VethPair};
 
 use crate::{
     eventually,
@@ -36,7 +36,7 @@ const RAW_IP: i32 = 255;
 /// Sends what the kernel programs have a message for: a TCP header that claims to have no length.
 fn send_malformed(pair: &VethPair) {
     let server = SocketAddrV4::new(pair.server.v4, 80);
-    let mut packet = ForgedSyn::numbered(0, server).to_packet();
+    let mut packet = SpoofedSyn::numbered(0, server).to_packet();
     packet[20 + 12] = 0;
     let send = || {
         let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW_IP))).expect("root");

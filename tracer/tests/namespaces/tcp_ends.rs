@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tracer::lab::{
-    demo::half_open::{self, ForgedSyn},
+    demo::half_open::{self, SpoofedSyn},
     netns::{VethPair, link},
 };
 
@@ -128,7 +128,7 @@ fn a_handshake_never_confirmed_is_told_when_it_expires() {
     half_open::prepare(&pair, Some(1)).expect("the forged addresses can be routed");
     let _listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &["--half-open-timeout", "1500ms"]);
-    let forged = ForgedSyn::numbered(0, SocketAddrV4::new(pair.server.v4, 80));
+    let forged = SpoofedSyn::numbered(0, SocketAddrV4::new(pair.server.v4, 80));
     pair.client.namespace.run(|| half_open::send([forged])).expect("namespace").expect("a SYN can be sent");
     tracer.wait_for(1, "connection.closed");
     let trace = tracer.stop();

@@ -8,7 +8,7 @@ use etherparse::{
 };
 use nix::sys::socket::{MsgFlags, sendto};
 use socket2::{Domain, Socket, Type};
-use tracer::lab::netns::{End, VethPair};
+use tracer::lab::netns::{PairEnd, VethPair};
 
 use crate::{
     harness::{Fields, Tracer},
@@ -140,7 +140,7 @@ fn framed(
 }
 
 /// Puts a frame on the wire at one end.
-fn send(end: &End, frame: &[u8]) {
+fn send(end: &PairEnd, frame: &[u8]) {
     let sent = end.namespace.run(|| {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
         let there = nix::ifaddrs::getifaddrs()?.find_map(|interface| {
@@ -153,7 +153,7 @@ fn send(end: &End, frame: &[u8]) {
     assert_eq!(sent.expect("namespace").expect("a frame can be sent"), frame.len());
 }
 
-fn sender(pair: &VethPair, packet: &Packet) -> End {
+fn sender(pair: &VethPair, packet: &Packet) -> PairEnd {
     if packet.from_client { pair.client.clone() } else { pair.server.clone() }
 }
 

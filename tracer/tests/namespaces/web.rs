@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tracer::lab::netns::{End, Namespace};
+use tracer::lab::netns::{Namespace, PairEnd};
 
 use crate::eventually;
 
@@ -228,7 +228,7 @@ const ACCOUNT: &str = "%{http_code} %{size_download} %{size_header} %{size_reque
 
 /// Runs curl with `arguments` at one end, and returns its account of each transfer.
 #[track_caller]
-pub(crate) fn curl(end: &End, arguments: &[&str]) -> Vec<Fetched> {
+pub(crate) fn curl(end: &PairEnd, arguments: &[&str]) -> Vec<Fetched> {
     curl_in(&end.namespace, arguments)
 }
 

@@ -23,7 +23,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tracer::lab::netns::{End, PairOptions, VethPair};
+use tracer::lab::netns::{PairEnd, PairOptions, VethPair};
 
 /// How long what was asked for may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ struct Recorder(Child);
 
 impl Recorder {
     /// Records from now on.
-    fn start(end: &End, path: &Path) -> Self {
+    fn start(end: &PairEnd, path: &Path) -> Self {
         let mut command = Command::new("tcpdump");
         // Written at once, and without giving up the rights to write there.
         command

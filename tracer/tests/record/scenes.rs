@@ -10,8 +10,8 @@ use std::{
 
 use socket2::SockRef;
 use tracer::lab::{
-    demo::half_open::{self, ForgedSyn},
-    netns::{End, VethPair},
+    demo::half_open::{self, SpoofedSyn},
+    netns::{PairEnd, VethPair},
 };
 
 use crate::{
@@ -94,7 +94,7 @@ fn never_confirmed(pair: &VethPair) {
     half_open::prepare(pair, Some(1)).expect("the forged addresses can be routed");
     let server = SocketAddrV4::new(pair.server.v4, 80);
     let _listener = listen(pair);
-    let syns = [ForgedSyn::numbered(0, server)];
+    let syns = [SpoofedSyn::numbered(0, server)];
     pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("the SYN can be sent");
     let waiting = || pair.server.namespace.run(|| half_open::syn_received(80)).expect("namespace");
     // One repetition after 1 s, given up 2 s later.
@@ -143,7 +143,7 @@ fn connect(pair: &VethPair, server: IpAddr) -> std::io::Result<TcpStream> {
 }
 
 /// Where frames for `address` go.
-fn neighbour(end: &End, address: Ipv4Addr, mac: &str) {
+fn neighbour(end: &PairEnd, address: Ipv4Addr, mac: &str) {
     let mut command = Command::new("ip");
     let address = address.to_string();
     command.args(["neighbour", "replace", &address, "lladdr", mac, "dev", end.interface, "nud", "permanent"]);

@@ -90,9 +90,7 @@ fn a_confined_process_can_do_its_work_and_nothing_else() {
         let line = text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(": "));
         line.unwrap_or_else(|| panic!("nothing about {what:?}:\n{all}")).to_owned()
     };
-    for what in
-        ["write to the output", "reopen the output", "read /proc", "open netlink", "start a thread"]
-    {
+    for what in ["write to the output", "reopen the output", "read /proc", "open netlink", "start a thread"] {
         assert_eq!(result(what), "yes", "{what}\n{all}");
     }
     let confined = result("confined");

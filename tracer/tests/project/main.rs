@@ -3,6 +3,7 @@
 
 mod cli;
 mod fields;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -6,7 +6,7 @@ use tracer_common::{
     flow::Removal,
     wire::LinkType,
 };
-use tracer_core::{host::{HostObserver, Selection}, record::Record, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
+use tracer_core::{host::{HostObserver, Selection}, record::{EventName, Events, Record}, render::{Format, Sink, self}, tracker::{Tracker, TrackerOptions}};
 
 /// Connections kept at most: so few that every input may reach the bound.
 pub const MAX_CONNECTIONS: usize = 4;
@@ -36,6 +36,11 @@ pub struct Path {
     now: u64,
 }
 
+/// Every record that the tracker can make but those of half-open handshakes.
+pub const fn every_event() -> Events {
+    Events::of(&[EventName::Request, EventName::Response, EventName::State, EventName::Segment])
+}
+
 impl Default for Path {
     fn default() -> Self {
         Self::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(std::io::sink()))))
@@ -47,12 +52,12 @@ impl Path {
     pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
-            every_segment: true,
+            events: every_event(),
             max_connections: MAX_CONNECTIONS,
             max_unconfirmed: MAX_CONNECTIONS,
             ..Selection::default()
         });
-        let limits = Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() };
+        let limits = TrackerOptions { max_connections: MAX_CONNECTIONS, events: every_event(), ..TrackerOptions::default() };
         Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
     }
 
@@ -87,7 +92,7 @@ impl Path {
 
     /// Ends it, and looks whether everything was counted.
     pub fn finish(mut self, told: &mut Told) {
-        self.tracker.question_all();
+        self.tracker.look_up_all();
         self.settle(told);
         self.tracker.finish(self.now);
         self.records(told);
@@ -103,9 +108,9 @@ impl Path {
     }
 
     fn settle(&mut self, told: &mut Told) {
-        while let Some(key) = self.tracker.next_question() {
+        while let Some(key) = self.tracker.next_lookup() {
             let flow = self.observer.find(&key);
-            self.tracker.on_flow(&key, flow.as_ref(), self.now);
+            self.tracker.on_lookup(&key, flow.as_ref(), self.now);
             self.records(told);
         }
         while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {

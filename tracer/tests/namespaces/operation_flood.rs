@@ -70,11 +70,11 @@ fn a_flood_of_syns_does_not_disturb_a_connection() {
     assert!(REPORTED.contains(&reported), "{reported} attempts were reported: {summary:#}");
     assert_eq!(summary.number("tracer.connections.opened"), reported + 1, "{summary:#}");
     assert_eq!(summary.number("tracer.connections.evicted"), reported - TABLE_SIZE, "{summary:#}");
-    let summarised = summary.number("tracer.segments.summarised");
-    assert!(summarised >= u64::from(SYNS) - reported, "{summary:#}");
+    let aggregated = summary.number("tracer.handshake_segments.aggregated");
+    assert!(aggregated >= u64::from(SYNS) - reported, "{summary:#}");
     let listeners = trace.of("tcp.listener");
     let server = listeners.last().expect("the server has statistics");
     assert_eq!(server.number("tcp.listener.attempts"), u64::from(SYNS) + 1, "{server:#}");
     assert_eq!(server.number("tcp.listener.completed"), 1, "{server:#}");
-    assert_eq!(server.number("tcp.segments.summarised"), summarised, "{server:#}");
+    assert_eq!(server.number("tcp.handshake_segments.aggregated"), aggregated, "{server:#}");
 }

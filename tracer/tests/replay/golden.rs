@@ -5,6 +5,8 @@
 
 use std::{env, fs, path::Path};
 
+use tracer_core::record::Events;
+
 use crate::{captures, replay, schema::check_line};
 
 /// The capture that is replayed in every format.
@@ -60,7 +62,8 @@ fn the_records_of_each_capture_are_unchanged() {
 #[test]
 fn the_output_in_every_format_is_unchanged() {
     for format in ["text", "explain"] {
-        let replayed = replay(&[&format!("{SHOWN}.pcap"), "-o", format], b"");
+        let replayed =
+            replay(&[&format!("{SHOWN}.pcap"), "-o", format, "--events", Events::DEFAULT_WORDS], b"");
         assert_eq!(replayed.code, Some(0), "{}", replayed.errors);
         let golden = captures().join(format!("{SHOWN}.{format}.txt"));
         compare(&(replayed.output + &replayed.errors), &golden);

@@ -31,7 +31,7 @@ const COVERAGE: [&str; 7] = [
     "-Ccodegen-units=1",
 ];
 
-/// The environment variable that tells the seed-writing test its output folder.
+/// The environment variable with the output folder for the test that writes the seeds.
 const SEEDS_VARIABLE: &str = "TRACER_FUZZ_SEEDS";
 
 /// Memory limit for one input, in MiB: several times what a target needs.

@@ -9,9 +9,9 @@ use tracer_common::{
 };
 use tracer_core::{
     host::{HostObserver, Selection},
-    record::Record,
+    record::{EventName, Events, Record},
     render::{self, Format, Sink},
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 /// Maximum number of connections: so low that every input can reach it.
@@ -43,6 +43,11 @@ pub struct Path {
     now: u64,
 }
 
+/// All records of the tracker except those of half-open handshakes.
+pub const fn every_event() -> Events {
+    Events::of(&[EventName::Request, EventName::Response, EventName::State, EventName::Segment])
+}
+
 impl Default for Path {
     fn default() -> Self {
         Self::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(std::io::sink()))))
@@ -54,12 +59,16 @@ impl Path {
     pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
-            every_segment: true,
+            events: every_event(),
             max_connections: MAX_CONNECTIONS,
             max_unconfirmed: MAX_CONNECTIONS,
             ..Selection::default()
         });
-        let limits = Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() };
+        let limits = TrackerOptions {
+            max_connections: MAX_CONNECTIONS,
+            events: every_event(),
+            ..TrackerOptions::default()
+        };
         Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
     }
 
@@ -105,7 +114,7 @@ impl Path {
 
     /// Finishes all connections and checks that everything was counted.
     pub fn finish(mut self, reported: &mut Reported) {
-        self.tracker.question_all();
+        self.tracker.look_up_all();
         self.drain(reported);
         self.tracker.finish(self.now);
         self.records(reported);
@@ -121,9 +130,9 @@ impl Path {
     }
 
     fn drain(&mut self, reported: &mut Reported) {
-        while let Some(key) = self.tracker.next_question() {
+        while let Some(key) = self.tracker.next_lookup() {
             let flow = self.observer.find(&key);
-            self.tracker.on_flow(&key, flow.as_ref(), self.now);
+            self.tracker.on_lookup(&key, flow.as_ref(), self.now);
             self.records(reported);
         }
         while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {

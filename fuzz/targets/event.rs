@@ -7,8 +7,8 @@ use tracer_common::{
     event::{Event, SegmentEvent},
     flow::HalfCounters,
 };
-use tracer_core::tracker::{Limits, Tracker};
-use tracer_fuzz::{MAX_CONNECTIONS, pieces};
+use tracer_core::tracker::{Tracker, TrackerOptions};
+use tracer_fuzz::{MAX_CONNECTIONS, every_event, pieces};
 
 /// Maximum of counters of bytes and nanoseconds: two years, or many petabytes. An overflow of sums
 /// of larger values is no defect.
@@ -44,8 +44,11 @@ fn plausible(event: Event<'_>) -> Event<'_> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let mut tracker =
-        Tracker::new(Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() });
+    let mut tracker = Tracker::new(TrackerOptions {
+        max_connections: MAX_CONNECTIONS,
+        events: every_event(),
+        ..TrackerOptions::default()
+    });
     let mut sink = tracer_core::render::new(tracer_core::render::Format::Json, Box::new(std::io::sink()));
     let (mut records, mut now) = (0, 0);
     for (control, bytes) in pieces(input) {
@@ -58,8 +61,8 @@ fuzz_target!(|input: &[u8]| {
         if control & 1 != 0 {
             tracker.on_tick(now);
             // Lookups are answered before the next event.
-            while let Some(key) = tracker.next_question() {
-                tracker.on_flow(&key, None, now);
+            while let Some(key) = tracker.next_lookup() {
+                tracker.on_lookup(&key, None, now);
             }
         }
         let totals = tracker.totals();

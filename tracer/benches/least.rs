@@ -24,6 +24,7 @@ use tracer_common::{
     event::{EventHeader, Hook, HttpFacts, Kind, SegmentEvent},
     wire::TcpFlags,
 };
+use tracer_core::record::Events;
 
 /// Bytes of the ring, and connections that the table has room for: the defaults of `tracer trace`.
 const RING_BYTES: u32 = 16 << 20;
@@ -101,7 +102,7 @@ fn load(ring_bytes: u32, max_connections: u32) -> Result<(Kernel, Sources)> {
     Kernel::load(&KernelConfig {
         ports: "80".parse().context("a port")?,
         hosts: Vec::new(),
-        every_segment: false,
+        events: Events::default(),
         decapsulate: false,
         ring_bytes,
         max_connections,

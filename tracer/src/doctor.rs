@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    config::{Attach, Confine, Interfaces, KernelConfig},
+    config::{Attach, Confine, Events, Interfaces, KernelConfig},
     live::{
         confine,
         kernel::{
@@ -187,7 +187,7 @@ fn try_programs() -> Result<Vec<(&'static str, u32)>> {
     let (mut kernel, _sources) = Kernel::load(&KernelConfig {
         ports: "80".parse()?,
         hosts: Vec::new(),
-        every_segment: false,
+        events: Events::default(),
         decapsulate: false,
         ring_bytes: crate::config::MIN_RING_BYTES,
         max_connections: TRIAL_CONNECTIONS,

@@ -21,7 +21,7 @@ fn bad_arguments_are_exit_code_2_and_say_what_is_expected() {
     for (arguments, expected) in [
         (&["trace", "-p", "80-"][..], "expected a list like 80,8080,8000-8099"),
         (&["trace", "--host", "example.org"], "192.0.2.0/24"),
-        (&["trace", "--events", "packets"], "connection, exchange, state"),
+        (&["trace", "--events", "packets"], "opened, closed, connection, exchange, request"),
         (&["trace", "--duration", "10"], "90s"),
         (&["trace", "--ring-bytes", "3M"], "power of two"),
         (&["trace", "--max-connections", "0"], "--max-connections"),

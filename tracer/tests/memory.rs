@@ -7,7 +7,10 @@ use std::process::Command;
 use tracer::live::memory::Memory;
 use tracer_common::event::{Event, EventHeader};
 use tracer_common::flow::cause;
-use tracer_core::tracker::{Limits, Tracker};
+use tracer_core::{
+    record::Events,
+    tracker::{Tracker, TrackerOptions},
+};
 
 #[expect(dead_code, reason = "the bench asks for more of it")]
 #[path = "../benches/events/stream.rs"]
@@ -71,11 +74,10 @@ fn resident() -> u64 {
 fn measure() {
     let half_closed = stream::Plan { answered: true, confirmed: true, exchanges: 1, closed: true };
     let half_open = stream::Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
-    let mut tracker = Tracker::new(Limits {
+    let mut tracker = Tracker::new(TrackerOptions {
         max_connections: CONNECTIONS as usize,
-        messages: false,
-        states: false,
-        ..Limits::default()
+        events: Events::default(),
+        ..TrackerOptions::default()
     });
     follow(&mut tracker, half_closed, 0..CONNECTIONS);
     let connections = resident();

@@ -32,7 +32,7 @@ use self::{
     fragments::Fragments, frame::HostFrame, reassembly::Reassembly, tables::HostTables, targets::Targets,
     vantage::HostVantage,
 };
-use crate::analysis::Flows;
+use crate::{analysis::Flows, record::Events};
 
 /// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
@@ -47,8 +47,8 @@ pub struct Selection {
     pub ports: Vec<RangeInclusive<u16>>,
     /// Networks; a connection is wanted if one of its addresses is in one of them. Empty: all are wanted.
     pub hosts: Vec<IpNet>,
-    /// Whether every segment is told, not only those that change something.
-    pub every_segment: bool,
+    /// The records to make: [`EventName::Segment`] takes an event for every segment, not only for those that change something.
+    pub events: Events,
     /// Whether tunnels are entered: the connection is then the one inside.
     pub decapsulate: bool,
     /// Whether IP fragments are put together, and payload that arrives out of order is held for the message scanner; the
@@ -71,7 +71,7 @@ impl Default for Selection {
         Self {
             ports: vec![80..=80],
             hosts: Vec::new(),
-            every_segment: false,
+            events: Events::default(),
             decapsulate: false,
             reassemble: false,
             verify: false,

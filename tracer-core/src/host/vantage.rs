@@ -16,6 +16,7 @@ use super::{
     Selection, Told,
     targets::{Plain, Targets},
 };
+use crate::record::EventName;
 
 /// One frame's place and time.
 pub(super) struct HostVantage<'a> {
@@ -70,7 +71,7 @@ impl Vantage for HostVantage<'_> {
     }
 
     fn every_segment(&self) -> bool {
-        self.selection.every_segment
+        self.selection.events.has(EventName::Segment)
     }
 
     fn count(&self, counter: Counter) {

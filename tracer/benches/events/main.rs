@@ -23,7 +23,7 @@ use tracer_core::{
     listener::Listeners,
     record::{EventName, Events, Record},
     render::{self, Format},
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 use self::stream::{Plan, interleaved, time_of};
@@ -184,7 +184,7 @@ impl Flows for Nothing {
 
 /// The tracker of a run without options.
 fn tracker() -> Tracker {
-    Tracker::new(Limits { messages: false, states: false, ..Limits::default() })
+    Tracker::new(TrackerOptions { events: Events::default(), ..TrackerOptions::default() })
 }
 
 /// CPU time of this thread.

@@ -5,7 +5,10 @@
 use std::{fs, process::Command};
 
 use tracer_common::event::Event;
-use tracer_core::tracker::{Limits, Tracker};
+use tracer_core::{
+    record::Events,
+    tracker::{Tracker, TrackerOptions},
+};
 
 use crate::stream::{self, Conversation, Plan};
 
@@ -38,11 +41,10 @@ pub(crate) fn measure(mut arguments: impl Iterator<Item = String>) {
     let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number");
     let (kind, connections): (usize, usize) = (number(), number());
     let (_, plan) = KINDS[kind];
-    let mut tracker = Tracker::new(Limits {
+    let mut tracker = Tracker::new(TrackerOptions {
         max_connections: connections,
-        messages: false,
-        states: false,
-        ..Limits::default()
+        events: Events::default(),
+        ..TrackerOptions::default()
     });
     let mut observer = stream::observer();
     let before = resident();

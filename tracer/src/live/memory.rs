@@ -58,7 +58,7 @@ impl Memory {
             tables: 2 * table::<FlowKey, FlowState>(config.kernel.max_connections.into(), cpus)
                 + table::<TargetKey, Target>(MAX_TARGETS.into(), cpus),
             ring: ring + RING_PAGES * PAGE + ring / PAGE * PAGE_ADDRESSES + SMALL_MAPS + cpus * OF_CPU,
-            connections: tracker::most_bytes(config.limits.max_connections.into()),
+            connections: tracker::max_bytes(config.limits.max_connections.into()),
             buffers: u64::from(config.limits.buffer_bytes) + u64::from(config.limits.output_bytes),
             program: PROGRAM,
         }

@@ -13,9 +13,9 @@ use tracer_common::{
 use tracer_core::{
     host::{HostObserver, Selection},
     http::{Redact, Redaction},
-    record::{Body, Record},
+    record::{Body, EventName, Events, Record},
     render::{self, Format, Sink},
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 use crate::{
@@ -66,13 +66,17 @@ impl Telling {
         });
         Self {
             observer: HostObserver::new(Selection {
-                every_segment: true,
+                events: Events::of(&[EventName::Segment]),
                 decapsulate: true,
                 reassemble: true,
                 verify: true,
                 ..Selection::default()
             }),
-            tracker: Tracker::new(Limits { segments: true, redaction, ..Limits::default() }),
+            tracker: Tracker::new(TrackerOptions {
+                events: TrackerOptions::default().events.with(EventName::Segment),
+                redaction,
+                ..TrackerOptions::default()
+            }),
             sinks: sinks.into(),
             records: 0,
             now: 0,

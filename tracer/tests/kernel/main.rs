@@ -22,6 +22,7 @@ use tracer::{
     config::{KernelConfig, MIN_RING_BYTES},
     lab::netns::{Namespace, PairOptions, VethPair},
 };
+use tracer_core::record::{EventName, Events};
 
 /// How long a test waits for what the kernel does in its own time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ fn kernel_config() -> KernelConfig {
     KernelConfig {
         ports: "80".parse().expect("a port"),
         hosts: Vec::new(),
-        every_segment: true,
+        events: Events::of(&[EventName::Segment]),
         decapsulate: false,
         ring_bytes: MIN_RING_BYTES,
         max_connections: 128,

@@ -78,8 +78,11 @@ impl Tracer {
     /// The same with the command that starts the program.
     #[track_caller]
     pub(crate) fn spawn_by(mut command: Command, namespace: &Namespace, arguments: &[&str]) -> Self {
+        // Most tests look at the start of connections too, which the default leaves out.
+        let selects = arguments.first() != Some(&"trace") || arguments.contains(&"--events");
+        let events: &[_] = if selects { &[] } else { &["--events", "connection,exchange"] };
         // The level of the developer's own shell must not add lines.
-        command.args(arguments).env_remove("RUST_LOG");
+        command.args(arguments).args(events).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             namespace.command(command).unwrap_or_else(|error| panic!("tracer cannot be started: {error}"));

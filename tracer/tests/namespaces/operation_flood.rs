@@ -69,11 +69,11 @@ fn a_flood_of_syns_does_not_disturb_a_connection() {
     assert!(TOLD.contains(&told), "{told} attempts were told: {summary:#}");
     assert_eq!(summary.number("tracer.connections.opened"), told + 1, "{summary:#}");
     assert_eq!(summary.number("tracer.connections.evicted"), told - ROOM, "{summary:#}");
-    let summarised = summary.number("tracer.segments.summarised");
+    let summarised = summary.number("tracer.handshake_segments.aggregated");
     assert!(summarised >= u64::from(SYNS) - told, "{summary:#}");
     let listeners = trace.of("tcp.listener");
     let server = listeners.last().expect("the server was asked");
     assert_eq!(server.number("tcp.listener.attempts"), u64::from(SYNS) + 1, "{server:#}");
     assert_eq!(server.number("tcp.listener.completed"), 1, "{server:#}");
-    assert_eq!(server.number("tcp.segments.summarised"), summarised, "{server:#}");
+    assert_eq!(server.number("tcp.handshake_segments.aggregated"), summarised, "{server:#}");
 }

@@ -143,7 +143,7 @@ fn check(output: &str, cause: &str) {
     let of = |state: &str| -> Vec<&&Value> {
         degraded.iter().filter(|record| record.text("tracer.degraded.state") == state).collect()
     };
-    assert!(degraded.iter().all(|record| record.text("tracer.degraded.cause") == cause), "{degraded:#?}");
+    assert!(degraded.iter().all(|record| record.text("tracer.degraded.reason") == cause), "{degraded:#?}");
     assert_eq!(of("entered").len(), of("left").len());
 
     let (written, lost) = (summary.number("tracer.records.written"), summary.number("tracer.records.lost"));
@@ -293,8 +293,8 @@ fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
         .map(|record| {
             (
                 record.text("tracer.degraded.state"),
-                record.text("tracer.degraded.step"),
-                record.text("tracer.degraded.cause"),
+                record.text("tracer.degraded.shed"),
+                record.text("tracer.degraded.reason"),
             )
         })
         .collect();

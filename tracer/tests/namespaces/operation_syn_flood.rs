@@ -119,7 +119,7 @@ fn a_flood_is_told_and_the_visitors_in_it_are_told_as_ever() {
     let after = time_of(ended).duration_since(end).expect("after its end");
     assert!(after <= ALL_CLEAR, "it was over after {after:?}: {ended:#}");
     println!("{started:#}\n{ended:#}\n{} visits, over {after:?} after the end", ports.len());
-    assert!(started.flag("tcp.sources.forged") && ended.flag("tcp.sources.forged"), "{ended:#}");
+    assert!(started.flag("tcp.sources.spoofed") && ended.flag("tcp.sources.spoofed"), "{ended:#}");
     assert!(started.number("tcp.half_open") > 0, "{started:#}");
     check_visits(&trace, &ports);
 
@@ -133,7 +133,10 @@ fn a_flood_is_told_and_the_visitors_in_it_are_told_as_ever() {
     let server = listeners.last().expect("the server was asked");
     let sum = |name| server.number(name);
     assert_eq!(sum("tcp.listener.completed"), ports.len() as u64, "{server:#}");
-    assert!(server.has("tcp.listener.queue.limit") && server.has("tcp.syn_cookies.sent"), "{server:#}");
+    assert!(
+        server.has("tcp.listener.queue.limit") && server.has("tcp.namespace.syn_cookies_sent"),
+        "{server:#}"
+    );
 }
 
 /// Each visit is told from its SYN to its end, with nothing lost.

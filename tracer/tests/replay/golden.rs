@@ -5,6 +5,8 @@
 
 use std::{env, fs, path::Path};
 
+use tracer_core::record::Events;
+
 use crate::{captures, replay, schema::check_line};
 
 /// The capture that is told in every format.
@@ -59,7 +61,8 @@ fn what_is_told_of_each_capture_is_what_it_was() {
 #[test]
 fn a_capture_is_told_in_every_format_as_it_was() {
     for format in ["text", "explain"] {
-        let replayed = replay(&[&format!("{SHOWN}.pcap"), "-o", format], b"");
+        let replayed =
+            replay(&[&format!("{SHOWN}.pcap"), "-o", format, "--events", Events::DEFAULT_WORDS], b"");
         assert_eq!(replayed.code, Some(0), "{}", replayed.errors);
         let golden = captures().join(format!("{SHOWN}.{format}.txt"));
         compare(&(replayed.output + &replayed.errors), &golden);

@@ -57,6 +57,10 @@ fn tracer(arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
     // Where it is started shows in no record.
     command.arg("replay").args(arguments).env_remove("RUST_LOG").current_dir(captures());
+    // Most tests look at the start of connections too, which the default leaves out.
+    if !arguments.iter().any(|argument| argument.as_ref() == "--events") {
+        command.args(["--events", "connection,exchange"]);
+    }
     command
 }
 

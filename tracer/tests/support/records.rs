@@ -41,7 +41,7 @@ pub(crate) fn summary() -> Record {
         duration_ns: 10_000_000_000,
         frames: 1000,
         segments: 900,
-        summarised: 0,
+        aggregated: 0,
         skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
         events_received: 120,
         events_lost: Counts(vec![("ring_full", 3)]),
@@ -52,7 +52,7 @@ pub(crate) fn summary() -> Record {
         evicted: 0,
         connections_lost: 7,
         exchanges: 12,
-        buffers_given_up: 3,
+        buffers_dropped: 3,
         records_written: Some(30),
         records_lost: Some(2),
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
@@ -93,8 +93,8 @@ pub(crate) fn flood() -> Flood {
         syn_rate: 200_000,
         completion_permille: 3,
         sources: 190_000,
-        forged: true,
-        summarised: 400_000,
+        spoofed: true,
+        aggregated: 400_000,
     }
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn listener() -> Listener {
             syn_rate: 15_000,
             completion_permille: 1000,
             sources: 4,
-            forged: false,
+            spoofed: false,
             ..flood()
         },
         verdict: Verdict::Busy,
@@ -130,9 +130,9 @@ pub(crate) fn listener() -> Listener {
         reset: 0,
         queue: Some(ListenQueue { length: 1, limit: 511 }),
         namespace: Some(NamespaceCounters {
-            overflows: 5,
-            drops: 6,
-            cookies_sent: 7,
+            listen_overflows: 5,
+            listen_drops: 6,
+            syn_cookies_sent: 7,
             ..NamespaceCounters::default()
         }),
     }

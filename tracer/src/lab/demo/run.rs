@@ -94,7 +94,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
         kernel: KernelConfig {
             ports: PORT.to_string().parse::<Ports>()?,
             hosts: Vec::new(),
-            every_segment: format == Format::Explain,
+            events,
             decapsulate: false,
             ring_bytes: RING_BYTES,
             max_connections: CONNECTIONS,

@@ -144,11 +144,11 @@ fn counters(text: &str) -> NamespaceCounters {
         .collect();
     let get = |name| all.get(name).copied().unwrap_or(0);
     NamespaceCounters {
-        overflows: get("ListenOverflows"),
-        drops: get("ListenDrops"),
-        cookies_sent: get("SyncookiesSent"),
-        cookies_received: get("SyncookiesRecv"),
-        cookies_failed: get("SyncookiesFailed"),
+        listen_overflows: get("ListenOverflows"),
+        listen_drops: get("ListenDrops"),
+        syn_cookies_sent: get("SyncookiesSent"),
+        syn_cookies_received: get("SyncookiesRecv"),
+        syn_cookies_failed: get("SyncookiesFailed"),
     }
 }
 
@@ -161,11 +161,11 @@ mod tests {
         let text = "TcpExt: SyncookiesSent SyncookiesRecv Other ListenOverflows ListenDrops\n\
                     TcpExt: 5 4 9 2 3\nIpExt: ListenDrops\nIpExt: 7\n";
         let expected = NamespaceCounters {
-            overflows: 2,
-            drops: 3,
-            cookies_sent: 5,
-            cookies_received: 4,
-            cookies_failed: 0,
+            listen_overflows: 2,
+            listen_drops: 3,
+            syn_cookies_sent: 5,
+            syn_cookies_received: 4,
+            syn_cookies_failed: 0,
         };
         assert_eq!(counters(text), expected);
         assert_eq!(counters(""), NamespaceCounters::default());

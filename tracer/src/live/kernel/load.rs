@@ -18,6 +18,7 @@ use tracer_common::{
     config::{Config, FEW_PORTS, PORT_WORDS},
     target::TOLD_ATTEMPTS,
 };
+use tracer_core::record::EventName;
 
 use super::{
     counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, support, tables::Tables,
@@ -67,7 +68,7 @@ impl Kernel {
         raise_locked_memory();
         let few_ports = few(&config.ports);
         let switches = Config {
-            every_segment: u8::from(config.every_segment),
+            every_segment: u8::from(config.events.has(EventName::Segment)),
             select_hosts: u8::from(!config.hosts.is_empty()),
             decapsulate: u8::from(config.decapsulate),
             few_ports: u8::from(few_ports.is_some()),

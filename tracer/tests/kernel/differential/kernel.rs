@@ -19,7 +19,10 @@ use tracer_common::{
     flow::{FlowKey, FlowState},
     target::{Target, TargetKey},
 };
-use tracer_core::host::Selection;
+use tracer_core::{
+    host::Selection,
+    record::{EventName, Events},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
@@ -55,7 +58,7 @@ impl Switches {
         let hosts = hosts.iter().map(|host| host.parse().unwrap_or_else(|error| panic!("{host}: {error}")));
         Selection {
             hosts: hosts.collect(),
-            every_segment: self.every_segment,
+            events: if self.every_segment { Events::of(&[EventName::Segment]) } else { Events::default() },
             decapsulate: self.decapsulate,
             told_attempts: self.told_attempts,
             ..Selection::default()

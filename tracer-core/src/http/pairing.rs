@@ -197,7 +197,7 @@ impl Conversation {
             Some(false) => self.on_response_head_truncated(&head),
             // The head has no mark that it is a response.
             Some(true) | None if head::is_request(&head.bytes) => {
-                self.on_request_head_truncated(&head, from_low)
+                self.on_request_head_truncated(&head, from_low);
             }
             Some(true) | None => {}
         }

@@ -20,12 +20,12 @@ pub(super) fn purposes(
     };
     let old = has(cause::OLD_DATA) && !context.out_of_order;
     add(old || has(cause::REPEATED), Purpose::Retransmission);
-    add(has(cause::SYN), Purpose::AsksForConnection);
+    add(has(cause::SYN), Purpose::RequestsConnection);
     add(has(cause::SYN_ACK), Purpose::AcceptsConnection);
     add(has(cause::RST) && context.opening, Purpose::Refuses);
     add(has(cause::RST) && !context.opening, Purpose::Resets);
     add(has(cause::HANDSHAKE_ACK), Purpose::ConfirmsConnection);
-    add(has(cause::GAP), Purpose::AfterGap);
+    add(has(cause::GAP), Purpose::PreviousSegmentNotCaptured);
     add(context.out_of_order, Purpose::OutOfOrder);
     add(has(cause::KEEP_ALIVE), Purpose::KeepAlive);
     add(has(cause::FIN_ACKED), Purpose::ConfirmsClose);
@@ -37,9 +37,9 @@ pub(super) fn purposes(
     let data = event.payload_len > 0 && !has(cause::KEEP_ALIVE);
     add(data && !has_messages, Purpose::Data);
     add(has(cause::FIN), Purpose::ReadyToClose);
-    add(has(cause::ZERO_WINDOW), Purpose::WindowFull);
-    add(has(cause::WINDOW_OPEN), Purpose::WindowOpen);
-    add(has(cause::ACKED_UNSEEN), Purpose::AcknowledgesUnseen);
+    add(has(cause::ZERO_WINDOW), Purpose::ZeroWindow);
+    add(has(cause::WINDOW_OPEN), Purpose::WindowUpdate);
+    add(has(cause::ACKED_UNSEEN), Purpose::AckedUnseenSegment);
     add(context.duplicate_ack, Purpose::DuplicateAck);
     let pure_ack = event.payload_len == 0
         && flags.has(TcpFlags::ACK)

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
-pub use degraded::{Cause, Degraded, DegradedState, Step};
+pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
 pub use identity::{Connection, ConnectionId};

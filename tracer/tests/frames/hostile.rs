@@ -1,4 +1,5 @@
-//! Hostile bytes, from frames to the lines of every sink: what must hold whatever is on the wire.
+//! Hostile input, from frames to the output of every sink: properties that hold for any bytes on
+//! the wire.
 
 use std::{
     io::{self, Write},
@@ -28,12 +29,12 @@ use crate::{
     },
 };
 
-/// Conversations of random segments that every sink writes.
+/// Number of random conversations that every sink writes.
 const RANDOM: u64 = 400;
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
 
-/// Memory that is written to.
+/// An in-memory output.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -48,7 +49,7 @@ impl Write for Written {
     }
 }
 
-/// All that `tracer` says of frames: every kind of record, in every format.
+/// Turns frames into records of every kind, in every format.
 struct Telling {
     observer: HostObserver,
     tracker: Tracker,
@@ -87,7 +88,7 @@ impl Telling {
         self.now += MS;
         let _ = self.observer.observe(frame, frame.len(), link, 1, Hook::Capture, self.now);
         while let Some(bytes) = self.observer.next_event() {
-            self.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
+            self.tracker.on_event(&Event::from_bytes(&bytes).expect("events can be decoded"));
             self.tell();
         }
     }
@@ -105,7 +106,7 @@ impl Telling {
         }
     }
 
-    /// The lines of text, JSON and explanation, after a check that they are harmless.
+    /// The output as text, JSON and explanation, after a check that it is harmless.
     fn finish(mut self, says: &str) -> [String; 3] {
         self.observer.finish(self.now);
         while let Some(bytes) = self.observer.next_event() {
@@ -129,8 +130,8 @@ impl Telling {
     }
 }
 
-/// No control character, and none of those by which text hides or turns round (Unicode's categories Cc, Cf, Zl and Zp, as
-/// far as they are in use for that).
+/// Whether a character is neither a control character nor one that hides or reverses text (samples
+/// of Unicode's categories Cc, Cf, Zl and Zp).
 fn is_harmless(character: char) -> bool {
     const HIDING: [char; 9] = [
         '\u{61c}',
@@ -146,7 +147,7 @@ fn is_harmless(character: char) -> bool {
     !character.is_control() && !HIDING.contains(&character)
 }
 
-/// What is told of a conversation.
+/// The output for a conversation in each format.
 fn told(conversation: &Conversation, redact: Redact) -> [String; 3] {
     let mut telling = Telling::new(redact);
     for step in &conversation.steps {
@@ -155,14 +156,14 @@ fn told(conversation: &Conversation, redact: Redact) -> [String; 3] {
     telling.finish(&conversation.says)
 }
 
-/// The records of this name.
+/// The records with this `event.name`.
 fn named<'a>(json: &'a str, name: &'a str) -> impl Iterator<Item = Value> + 'a {
     let records = json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     records.filter(move |record| record["event.name"] == name)
 }
 
 #[test]
-fn any_frames_give_single_lines_that_the_schema_allows_and_no_terminal_obeys() {
+fn any_frames_give_single_lines_that_match_the_schema_and_are_harmless_to_terminals() {
     let mut telling = Telling::new(Redact::None);
     for row in rows() {
         telling.frame(&row.frame, row.link);
@@ -176,7 +177,7 @@ fn any_frames_give_single_lines_that_the_schema_allows_and_no_terminal_obeys() {
 }
 
 #[test]
-fn resets_and_fins_out_of_the_window_do_not_close_the_record() {
+fn resets_and_fins_out_of_the_window_do_not_close_the_connection() {
     let mut checked = 0;
     for conversation in
         conversations().iter().filter(|conversation| conversation.says.ends_with("from the window"))
@@ -194,18 +195,18 @@ fn resets_and_fins_out_of_the_window_do_not_close_the_record() {
 }
 
 #[test]
-fn of_contradicting_retransmissions_the_first_bytes_are_told() {
+fn of_contradicting_retransmissions_the_first_bytes_are_reported() {
     let all = conversations();
     let lie = all.iter().find(|conversation| conversation.says == "retransmissions with other content");
     let [_, json, _] = told(lie.expect("it is in the table"), Redact::None);
     let targets: Vec<_> =
         named(&json, "http.exchange").map(|record| record["url.original"].clone()).collect();
     assert_eq!(targets, ["/index.html"]);
-    assert!(!json.contains("forged"), "{json}");
+    assert!(!json.contains("spoofed"), "{json}");
 }
 
 #[test]
-fn a_million_pipelined_requests_are_told_and_not_kept() {
+fn a_million_pipelined_requests_are_reported_and_not_kept() {
     const IN_A_SEGMENT: usize = 80;
     let mut telling = Telling::new(Redact::None);
     telling.sinks.clear();
@@ -235,10 +236,10 @@ fn a_million_pipelined_requests_are_told_and_not_kept() {
     assert_eq!(exchanges, 1_000_000);
 }
 
-/// What must never be told; in two parts, so that it is also found where only an end of it is.
+/// A secret that no output may contain, in two parts to find leaks of either end.
 const SECRET: [&str; 2] = ["s3cr3t", "t0k3n"];
 
-/// What client and server send, with the secret in a place where it does not belong into a record.
+/// What client and server send, with the secret in places that must not reach a record.
 const LEAKS: [(&str, &str); 26] = [
     ("GET / HTTP/1.1\r\nCookie: s3cr3t=t0k3n\r\n\r\n", ""),
     ("GET / HTTP/1.1\r\nAuthorization: Basic s3cr3tt0k3n\r\nHost: a\r\n\r\n", ""),
@@ -277,7 +278,7 @@ const LEAKS: [(&str, &str); 26] = [
     ("GET / HTTP/1.1\r\n\r\n", "s3cr3t t0k3n\r\n\r\n"),
 ];
 
-/// The messages in segments of `size` bytes, and the end of the connection.
+/// A conversation of the messages in segments of `size` bytes, closed with the flags `end`.
 fn exchange(client: &str, server: &str, size: usize, end: u8) -> Conversation {
     let mut talk = Talk::connected(CLIENT_PORT, [1_000, 5_000]);
     for piece in client.as_bytes().chunks(size) {
@@ -292,7 +293,7 @@ fn exchange(client: &str, server: &str, size: usize, end: u8) -> Conversation {
 
 #[test]
 fn cookies_credentials_and_user_information_reach_no_output() {
-    // The most talkative log there is.
+    // The most verbose log level.
     log::set_max_level(log::LevelFilter::Trace);
     for (client, server) in LEAKS {
         for (size, end) in [(1_400, FIN | ACK), (1_400, RST | ACK), (7, FIN | ACK), (1, RST | ACK)] {
@@ -308,7 +309,7 @@ fn cookies_credentials_and_user_information_reach_no_output() {
 }
 
 #[test]
-fn a_head_cut_anywhere_tells_no_secret() {
+fn a_head_truncated_anywhere_leaks_no_secret() {
     let head =
         "GET http://s3cr3t:t0k3n@example.org/ HTTP/1.1\r\nHost: s3cr3t:t0k3n@a\r\nCookie: s3cr3t\r\n\r\n";
     for cut in 1..head.len() {
@@ -321,7 +322,7 @@ fn a_head_cut_anywhere_tells_no_secret() {
 }
 
 #[test]
-fn what_is_redacted_is_in_no_output_and_the_same_hash_in_each() {
+fn a_redacted_value_is_in_no_output_and_has_the_same_hash_in_each() {
     let head = "GET /s3cr3t/a.png?q=t0k3n HTTP/1.1\r\nHost: example.org\r\n\r\n";
     let conversation = exchange(head, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1_400, FIN | ACK);
     for (redact, hidden) in

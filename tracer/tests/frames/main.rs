@@ -1,5 +1,5 @@
-//! What becomes of each frame of a table, on the host. The kernel programs are compared with it elsewhere
-//! (`tests/kernel/differential.rs`), with the same table.
+//! Checks the host's outcome for each frame of a table. `tests/kernel/differential.rs` compares the
+//! kernel programs with it, using the same table.
 #![forbid(unsafe_code)]
 
 mod hostile;
@@ -23,7 +23,7 @@ use tracer_common::{
 };
 use tracer_core::host::{HostObserver, Selection};
 
-/// As many as the comparison with the kernel runs, and more: they cost little here.
+/// More than the comparison with the kernel runs: they are cheap here.
 const RANDOM_CONVERSATIONS: u64 = 5_000;
 
 fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
@@ -40,7 +40,7 @@ fn check(row: &Row) {
     let events = drain(&mut observer);
     let facts = Facts::of(&decoded(&events));
     if outcome.is_err() {
-        assert_eq!(facts, Facts::default(), "{}: nothing is told of it", row.says);
+        assert_eq!(facts, Facts::default(), "{}: no events", row.says);
     }
     if let Some(expected) = &row.facts {
         assert_eq!(&facts, expected, "{}", row.says);
@@ -48,7 +48,7 @@ fn check(row: &Row) {
 }
 
 #[test]
-fn every_frame_of_the_table_becomes_what_its_row_says() {
+fn every_frame_of_the_table_has_the_outcome_of_its_row() {
     let rows = rows();
     assert!(rows.len() >= 80, "{} rows", rows.len());
     let failed = rows.iter().filter(|row| std::panic::catch_unwind(|| check(row)).is_err()).count();
@@ -69,7 +69,7 @@ fn the_ninth_control_bit_changes_nothing() {
 }
 
 #[test]
-fn a_first_fragment_is_counted_as_one() {
+fn a_first_fragment_is_counted_as_a_first_fragment() {
     let mut observer = HostObserver::new(Selection::default());
     for row in rows().iter().filter(|row| row.says.ends_with("the first of several fragments")) {
         let _ = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
@@ -106,7 +106,7 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
 }
 
 #[test]
-fn a_frame_cut_by_the_capture_counts_with_its_length_on_the_wire() {
+fn a_frame_truncated_by_the_capture_counts_with_its_length_on_the_wire() {
     let frame = Tcp::sending(b"GET / HTTP/1.1\r\n\r\n").frame();
     let mut observer = HostObserver::new(Selection::default());
     let captured = &frame[..60];
@@ -119,7 +119,7 @@ fn a_frame_cut_by_the_capture_counts_with_its_length_on_the_wire() {
     assert_eq!(outcome, Err(Skip::Truncated), "cut on the wire");
 }
 
-/// `packet` (IPv4, header of 20 bytes) as fragments of `size` bytes of payload.
+/// Splits `packet` (IPv4 with a header of 20 bytes) into fragments with `size` bytes of payload.
 fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
     let (header, payload) = packet.split_at(20);
     let pieces = payload.chunks(size).enumerate();
@@ -136,7 +136,7 @@ fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn fragments_are_one_segment_once_all_are_there_also_around_a_tunnel() {
+fn fragments_are_reassembled_into_a_segment_also_around_a_tunnel() {
     use table::build::{IPV4, ethernet, ipv4};
     let inner = Tcp::sending(b"GET / HTTP/1.1\r\n\r\n").packet();
     let tunnel = ipv4(&[], 4, &inner);

@@ -82,15 +82,15 @@ fn lengths() -> Vec<Row> {
     vec![
         Row::passed("IPv4 of 1 byte", v4(1), Skip::MalformedIp),
         Row::passed("IPv4 shorter than its header", v4(19), Skip::MalformedIp),
-        Row::passed("IPv4 with nothing behind its header", v4(20), Skip::MalformedTcp),
+        Row::passed("IPv4 with nothing after its header", v4(20), Skip::MalformedTcp),
         Row::passed("IPv4 that ends inside the TCP header", v4(39), Skip::MalformedTcp),
-        Row::taken("IPv4 that ends behind the TCP header", v4(40)),
+        Row::taken("IPv4 that ends after the TCP header", v4(40)),
         Row::taken("IPv4 that ends before the frame does", v4(43)),
         Row::passed("IPv4 one byte longer than its frame", v4(46), Skip::Truncated),
         Row::passed("IPv4 of 65535 bytes", v4(0xffff), Skip::Truncated),
         Row::taken("IPv4 of length 0: as long as the frame", v4(0)),
         Row::passed("IPv6 that ends inside the TCP header", v6(19), Skip::MalformedTcp),
-        Row::taken("IPv6 that ends behind the TCP header", v6(20)),
+        Row::taken("IPv6 that ends after the TCP header", v6(20)),
         Row::passed("IPv6 one byte longer than its frame", v6(26), Skip::Truncated),
         Row::passed("IPv6 of 65535 bytes", v6(0xffff), Skip::Truncated),
         Row::taken("IPv6 of length 0: as long as the frame", v6(0)),
@@ -129,7 +129,7 @@ fn version_6() -> Vec<Row> {
         Row::passed("no next header", v6(NONE, &tcp), Skip::NotTcp),
         Row::passed("a mobility header, which is not followed", v6(MOBILITY, &tcp), Skip::NotTcp),
         Row::passed("an unknown next header", v6(253, &tcp), Skip::NotTcp),
-        Row::passed("an extension header cut off", v6(DESTINATION, &[TCP, 0]), Skip::Truncated),
+        Row::passed("a truncated extension header", v6(DESTINATION, &[TCP, 0]), Skip::Truncated),
     ]);
     rows
 }
@@ -162,7 +162,7 @@ fn chains() -> Vec<Row> {
             ethernet(IPV6, &ipv6(HOP_BY_HOP, &mixed)),
         ),
         Row::taken("a TCP header at the highest offset that is followed", chain(3, 19, TCP)),
-        Row::passed("a TCP header behind that offset", chain(3, 20, TCP), Skip::TooManyHeaders),
+        Row::passed("a TCP header beyond that offset", chain(3, 20, TCP), Skip::TooManyHeaders),
         Row::passed("an extension header of 2 KiB", chain(1, 255, TCP), Skip::TooManyHeaders),
         Row::passed(
             "an extension header longer than the packet",

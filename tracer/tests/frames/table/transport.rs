@@ -1,12 +1,12 @@
-//! Rows about TCP and what it carries.
+//! Rows about TCP and its payload.
 
 use tracer_common::{event::mark, flow::cause, wire::Skip};
 
 use super::{Facts, Row, build::*};
 
-/// MSS, window scale, SACK permitted, timestamps: what a Linux client offers.
+/// MSS, SACK permitted, timestamps and window scale, as a Linux client offers.
 const OPTIONS: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
-/// Marks of a request without content that is all there.
+/// Marks of a complete request without content.
 const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END | mark::MESSAGE_END;
 
 pub(super) fn rows() -> Vec<Row> {
@@ -24,7 +24,7 @@ fn ports() -> Vec<Row> {
         Row::taken("from the traced port to itself", port(80, 80)),
         Row::passed("another port", port(40_000, 443), Skip::OtherPort),
         Row::passed(
-            "a port that has the same place in another word of the bitmap",
+            "a port with the same bit in another word of the bitmap",
             port(40_000, 144),
             Skip::OtherPort,
         ),
@@ -38,7 +38,7 @@ fn ports() -> Vec<Row> {
 pub(crate) fn flags() -> Vec<Row> {
     (0..512_u16)
         .flat_map(|bits| {
-            // The ninth, AE, stands beside the data offset.
+            // The ninth bit, AE, is next to the data offset.
             let [ninth, flags] = bits.to_be_bytes();
             [b"".as_slice(), b"GET / HTTP/1.1\r\n\r\n"].map(|payload| {
                 let says = format!("control bits {bits:#05x} with {} bytes", payload.len());
@@ -84,14 +84,18 @@ fn options() -> Vec<Row> {
         told("a SYN with 40 bytes of options", &[1; 40]),
         told("a SYN with an option of length 0", &[2, 0, 0, 0]),
         told("a SYN with an option longer than the header", &[2, 200, 5, 0xb4]),
-        told("a SYN with an option cut off", &[1, 1, 1, 8]),
+        told("a SYN with a truncated option", &[1, 1, 1, 8]),
         told("a SYN with unknown options", &[254, 4, 0xab, 0xcd, 0, 0, 0, 0]),
         Row::taken(
-            "options of another segment are not told",
+            "options of other segments are not reported",
             Tcp { options: [1; 12].to_vec(), ..Tcp::default() }.frame(),
         )
         .telling(Facts { causes: cause::MIDSTREAM, ..Facts::default() }),
-        Row::passed("a SYN whose options are cut off", syn(&OPTIONS)[..TCP4 + 30].to_vec(), Skip::Truncated),
+        Row::passed(
+            "a SYN whose options are truncated",
+            syn(&OPTIONS)[..TCP4 + 30].to_vec(),
+            Skip::Truncated,
+        ),
         Row::taken(
             "a SYN-ACK",
             Tcp { from: 80, to: 40_000, flags: SYN | ACK, options: OPTIONS.to_vec(), ..Tcp::default() }
@@ -110,7 +114,7 @@ fn windows() -> Vec<Row> {
     let told = |says, tcp: Tcp, causes| {
         let payload_len = tcp.payload.len() as u32;
         Row::taken(says, tcp.frame()).telling(Facts {
-            // Out of nothing, a RST says nothing of a stream.
+            // A RST on an unknown connection does not start a midstream connection.
             causes: if tcp.flags & RST != 0 { causes } else { cause::MIDSTREAM | causes },
             payload_len,
             ..Facts::default()
@@ -126,7 +130,7 @@ fn windows() -> Vec<Row> {
             cause::RST | cause::NO_NEWS,
         ),
         Row::taken(
-            "the text in a reset is no message",
+            "the payload of a reset is not a message",
             Tcp { flags: SYN | RST, ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") }.frame(),
         )
         .telling(Facts {
@@ -144,7 +148,7 @@ fn windows() -> Vec<Row> {
     ]
 }
 
-/// A SYN with payload shows the start of the stream, so that its message is read from the start.
+/// A SYN with payload: the stream starts with it, so the message is parsed from its first byte.
 fn fast_open(payload: &[u8]) -> Vec<u8> {
     Tcp { flags: SYN, payload: payload.to_vec(), ..Tcp::default() }.frame()
 }
@@ -181,8 +185,8 @@ fn requests() -> Vec<Row> {
             &[(WHOLE | mark::EMPTY_LINE, get)],
         ),
         told("a simple request of HTTP/0.9", b"GET /\r\n", &[(WHOLE, b"GET /\r\n")]),
-        told("folded lengths and blanks before a colon", folded, &[(WHOLE, folded)]),
-        told("an odd version", b"GET /\tHTTP/01.10 \n\n", &[(WHOLE, b"GET /\tHTTP/01.10 \n\n")]),
+        told("folded lengths and whitespace before a colon", folded, &[(WHOLE, folded)]),
+        told("an unusual version", b"GET /\tHTTP/01.10 \n\n", &[(WHOLE, b"GET /\tHTTP/01.10 \n\n")]),
         told("a request with its content", &[posted, b"abcd"].concat(), &[(WHOLE, posted)]),
         told(
             "a request with half of its content",
@@ -194,15 +198,18 @@ fn requests() -> Vec<Row> {
             &[posted, b"abcd", get].concat(),
             &[(WHOLE, posted), (WHOLE, get)],
         ),
-        told("what is not HTTP", b"\x16\x03\x01\x02\x00\x01\x00", &[]),
+        told("bytes that are not HTTP", b"\x16\x03\x01\x02\x00\x01\x00", &[]),
         told("a request line of another protocol", b"GET / RTSP/1.0\r\n\r\n", &[]),
-        Row::taken("a request on a connection never seen is known by its looks", Tcp::sending(get).frame())
-            .telling(Facts {
-                causes: cause::MIDSTREAM,
-                payload_len: get.len() as u32,
-                heads: vec![(WHOLE | mark::RESYNCED, get.to_vec())],
-                ..Facts::default()
-            }),
+        Row::taken(
+            "a request on a midstream connection is found by resynchronisation",
+            Tcp::sending(get).frame(),
+        )
+        .telling(Facts {
+            causes: cause::MIDSTREAM,
+            payload_len: get.len() as u32,
+            heads: vec![(WHOLE | mark::RESYNCED, get.to_vec())],
+            ..Facts::default()
+        }),
     ]
 }
 

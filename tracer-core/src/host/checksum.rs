@@ -9,9 +9,9 @@ const PROTOCOL: u64 = 6;
 
 /// Whether the checksum of a segment is wrong.
 ///
-/// It is not if that is unknown: if the segment is incomplete, or if the network card had yet to fill in the checksum when
-/// the frame was captured (checksum offload). The field then is zero, or the sum of the pseudo-header, which lacks the length
-/// if the card segments too.
+/// It is not if that is unknown: if the segment is incomplete, or if the network card had yet to fill in the
+/// checksum when the frame was captured (checksum offload). The field then is zero, or the sum of the
+/// pseudo-header, which lacks the length if the card segments too.
 pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
     let Some(start) = (segment.options_offset as usize).checked_sub(MIN_HEADER) else { return false };
     let end = segment.payload_offset as usize + segment.payload_len as usize;
@@ -27,8 +27,8 @@ pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
     !unfilled && fold(pseudo_header + sum(bytes)) != u16::MAX
 }
 
-/// The ones' complement sum of the 16-bit words of `bytes`, padded with zero. Two words at a time, and in native byte order:
-/// RFC 1071, 2 (B) and (C).
+/// The ones' complement sum of the 16-bit words of `bytes`, padded with zero. Two words at a time, and in
+/// native byte order: RFC 1071, 2 (B) and (C).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks();
     let mut last = [0; 4];

@@ -1,7 +1,8 @@
-//! Reassembles IP fragments (RFC 791, 3.2; RFC 8200, 4.5) within limits, in captures only: the kernel programs cannot.
+//! Reassembles IP fragments (RFC 791, 3.2; RFC 8200, 4.5) within limits, in captures only: the kernel
+//! programs cannot.
 //!
-//! Of overlapping fragments, the one with the lower offset counts, then the one that came first. IPv6 packets with overlapping
-//! fragments are dropped (RFC 5722, 4).
+//! Of overlapping fragments, the one with the lower offset counts, then the one that came first. IPv6 packets
+//! with overlapping fragments are dropped (RFC 5722, 4).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -69,8 +70,8 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    /// Takes in a fragment, from its IP header, seen at `time` (ns) within these tunnels. Returns the whole packet if nothing
-    /// is missing.
+    /// Takes in a fragment, from its IP header, seen at `time` (ns) within these tunnels. Returns the whole
+    /// packet if nothing is missing.
     pub(super) fn take(&mut self, packet: &[u8], within: u32, time: u64) -> Option<Vec<u8>> {
         let fragment = Fragment::parse(packet, within)?;
         self.evict(time);

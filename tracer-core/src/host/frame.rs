@@ -44,7 +44,8 @@ impl<'a> HostFrame<'a> {
         &self.within
     }
 
-    /// The fragment that was found and must wait for others: the offset of its IP header, and its encapsulation.
+    /// The fragment that was found and must wait for others: the offset of its IP header, and its
+    /// encapsulation.
     pub(super) fn fragment(&self) -> Option<(usize, Encapsulations)> {
         self.fragment.get()
     }

@@ -1,7 +1,7 @@
 //! The kernel's frame path in userspace: for captures, and for tests that compare the two.
 //!
-//! [`HostObserver`] implements [`tracer_common::observe`] on the host: the same parser, flow logic and message scanner, with
-//! hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
+//! [`HostObserver`] implements [`tracer_common::observe`] on the host: the same parser, flow logic and
+//! message scanner, with hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
 
 mod checksum;
 mod fragments;
@@ -47,12 +47,13 @@ pub struct Selection {
     pub ports: Vec<RangeInclusive<u16>>,
     /// Networks; a connection is selected if one of its addresses is in one of them. Empty: all are selected.
     pub hosts: Vec<IpNet>,
-    /// The records to make: [`EventName::Segment`] takes an event for every segment, not only for those that change something.
+    /// The records to make: [`EventName::Segment`] takes an event for every segment, not only for those that
+    /// change something.
     pub events: Events,
     /// Whether packets are decapsulated: the connection is then the inner one.
     pub decapsulate: bool,
-    /// Whether IP fragments are reassembled, and payload that arrives out of order is held for the message scanner. The kernel
-    /// keeps no payload.
+    /// Whether IP fragments are reassembled, and payload that arrives out of order is held for the message
+    /// scanner. The kernel keeps no payload.
     pub reassemble: bool,
     /// Whether TCP checksums are verified; the kernel programs do not.
     pub verify: bool,
@@ -113,8 +114,8 @@ impl HostObserver {
         }
     }
 
-    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not 0;
-    /// `time` is in ns of any clock, not 0, and never goes back.
+    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not
+    /// 0; `time` is in ns of any clock, not 0, and never goes back.
     ///
     /// # Errors
     /// Why the frame was skipped; it is counted too.
@@ -164,8 +165,8 @@ impl HostObserver {
         (outcome, frame.fragment())
     }
 
-    /// Scans the held payload that will not be retransmitted, because the frame acknowledges it or resets its connection.
-    /// Before the frame itself is observed, because it may be the last one of its connection.
+    /// Scans the held payload that will not be retransmitted, because the frame acknowledges it or resets its
+    /// connection. Before the frame itself is observed, because it may be the last one of its connection.
     fn release(&mut self, packet: Packet<'_>, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         if !reassembly.is_holding() {
@@ -258,7 +259,8 @@ struct Packet<'a> {
     within: Encapsulations,
 }
 
-/// The events and counters: shared by the frame, whose scanner emits HTTP events, and the vantage, which emits segments.
+/// The events and counters: shared by the frame, whose scanner emits HTTP events, and the vantage, which
+/// emits segments.
 #[derive(Debug)]
 struct EventQueue {
     events: RefCell<VecDeque<Bytes>>,

@@ -1,7 +1,8 @@
 //! Holds payload that arrives out of order until the message scanner can read it in stream order.
 //!
-//! If segments overlap, the first one counts. A gap is skipped when the receiver has acknowledged it, so that it will not be
-//! retransmitted, when too much is held, and at the end: the scanner then loses synchronisation.
+//! If segments overlap, the first one counts. A gap is skipped when the receiver has acknowledged it, so that
+//! it will not be retransmitted, when too much is held, and at the end: the scanner then loses
+//! synchronisation.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +14,8 @@ use tracer_common::{
 
 use super::EventQueue;
 
-/// The most bytes held of one stream: a sender sends at most a receive window beyond a gap, and few are larger.
+/// The most bytes held of one stream: a sender sends at most a receive window beyond a gap, and few are
+/// larger.
 const MAX_HELD: usize = 4 * 1024 * 1024;
 
 /// The most bytes held in total.

@@ -7,7 +7,8 @@ use tracer_common::{
     http::{FRAGMENT, MAX_HEAD},
 };
 
-/// The most bytes kept of a head: what the kernel emits of one, and a fragment more because it counts in fragments.
+/// The most bytes kept of a head: what the kernel emits of one, and a fragment more because it counts in
+/// fragments.
 const MAX_BYTES: usize = MAX_HEAD as usize + FRAGMENT;
 
 /// The head in progress in one direction, if it comes in several events, as few do.

@@ -11,8 +11,8 @@ pub(super) fn after_scheme(target: &[u8]) -> Option<&[u8]> {
     if is_scheme { rest.strip_prefix(b"//") } else { None }
 }
 
-/// The host of an authority, or of a Host field: without user information, which may be a password, and without the
-/// port. IPv6 addresses keep their brackets, as in ECS.
+/// The host of an authority, or of a Host field: without user information, which may be a password, and
+/// without the port. IPv6 addresses keep their brackets, as in ECS.
 pub(super) fn host(authority: &[u8]) -> Option<&[u8]> {
     let authority = authority.trim_ascii();
     if !authority.iter().fold(false, |found, byte| found | matches!(byte, b'@' | b':' | b'[' | b']')) {

@@ -1,5 +1,5 @@
-//! The fields of a head that matter for framing and routing, and their anomalies. One pass over the bytes, because every
-//! head is parsed here.
+//! The fields of a head that matter for framing and routing, and their anomalies. One pass over the bytes,
+//! because every head is parsed here.
 
 use memchr::memchr;
 

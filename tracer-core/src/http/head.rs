@@ -1,6 +1,7 @@
 //! Parses heads into what the records contain.
 //!
-//! The kernel's scanner has framed the head already. Of the fields only Host is reported; no other leaves this module.
+//! The kernel's scanner has framed the head already. Of the fields only Host is reported; no other leaves
+//! this module.
 
 use super::{
     anomalies,

@@ -26,8 +26,8 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The complete lines of the field section without their terminators, and whether that is a bare line feed. They may
-    /// continue after the empty line.
+    /// The complete lines of the field section without their terminators, and whether that is a bare line
+    /// feed. They may continue after the empty line.
     pub(super) fn fields(self) -> impl Iterator<Item = (&'a [u8], bool)> {
         let mut from = 0;
         memchr_iter(b'\n', self.rest).filter_map(move |end| {
@@ -37,8 +37,8 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// Whether the words of the start line are separated by anything but one space, or have whitespace around them. A reason
-    /// phrase may contain anything.
+    /// Whether the words of the start line are separated by anything but one space, or have whitespace around
+    /// them. A reason phrase may contain anything.
     pub(super) fn has_extra_space(self) -> bool {
         let line = self.start;
         let is_response = line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));

@@ -1,9 +1,9 @@
 //! HTTP/1.x: from the kernel's [`HttpFacts`] of one connection to requests, responses and exchanges.
 //!
-//! The kernel's scanner decides where heads and messages start and end, and which response answers which request; see
-//! [`tracer_common::http`]. This module assembles the fragments of heads (`assembly`), parses them (`head`, `lines`, `fields`,
-//! `request_target`), assigns messages to exchanges (`pairing`), and keeps each exchange (`exchange`, in a `queue`) until it
-//! can be reported, in the order of the requests.
+//! The kernel's scanner decides where heads and messages start and end, and which response answers which
+//! request; see [`tracer_common::http`]. This module assembles the fragments of heads (`assembly`), parses
+//! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), and keeps
+//! each exchange (`exchange`, in a `queue`) until it can be reported, in the order of the requests.
 //!
 //! No clock, no I/O: time comes with the events.
 
@@ -178,7 +178,8 @@ impl Conversation {
         self.report_finished(facts.header.time, out);
     }
 
-    /// Events of an endpoint were lost before the next event: the messages expected from it may be among them.
+    /// Events of an endpoint were lost before the next event: the messages expected from it may be among
+    /// them.
     pub fn on_lost(&mut self, from_low: bool) {
         self.queue.numbers.on_lost();
         self.stream(from_low).assembly.on_lost();
@@ -242,7 +243,8 @@ impl Conversation {
         self.report_finished(time, out);
     }
 
-    /// The kernel lost its state of the connection, and numbers messages from zero again: those in progress will not end.
+    /// The kernel lost its state of the connection, and numbers messages from zero again: those in progress
+    /// will not end.
     pub(crate) fn restart(&mut self, time: u64, out: &mut Bodies) {
         self.drop_buffers(time, out);
         for from_low in [true, false] {

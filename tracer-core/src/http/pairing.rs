@@ -67,7 +67,8 @@ impl Conversation {
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
-            // A request cannot end with the connection (RFC 9112, 6.3): only its server decides where it ends.
+            // A request cannot end with the connection (RFC 9112, 6.3): only its server decides where it
+            // ends.
             pending.request.mark_unknown();
             pending.lower_confidence(Confidence::Inferred);
         }

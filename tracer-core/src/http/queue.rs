@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use super::exchange::{Message, Pending, Progress};
 use crate::record::Confidence;
 
-/// The most exchanges in progress in a connection: the kernel keeps the methods of as many. Beyond them the oldest is
-/// reported as it is, as Zeek does beyond its `max_pending_requests`.
+/// The most exchanges in progress in a connection: the kernel keeps the methods of as many. Beyond them the
+/// oldest is reported as it is, as Zeek does beyond its `max_pending_requests`.
 pub(super) const MAX_PENDING: usize = 64;
 
 /// The queue.
@@ -65,10 +65,11 @@ impl ExchangeQueue {
 
     /// The exchange with the kernel's `number`; `None` if it has been reported already.
     ///
-    /// Creates it if it is new, and those before it: the kernel has seen their requests, even if their events were lost.
+    /// Creates it if it is new, and those before it: the kernel has seen their requests, even if their events
+    /// were lost.
     pub(super) fn by_number(&mut self, number: u32) -> Option<&mut Pending> {
-        // If no event was lost, those before the first were reported already: the connection expired, and continued before
-        // the kernel removed its entry.
+        // If no event was lost, those before the first were reported already: the connection expired, and
+        // continued before the kernel removed its entry.
         let mut next = self.numbers.next_number.unwrap_or(if self.numbers.lossy { 0 } else { number });
         let ahead = number.wrapping_sub(next).cast_signed();
         if ahead < 0 {
@@ -129,14 +130,16 @@ impl ExchangeQueue {
             .find(|pending| pending.response.progress == Progress::Open && !pending.response.started)
     }
 
-    /// The client, or the server, has started its message of the exchange `index`: those of earlier exchanges will not end.
+    /// The client, or the server, has started its message of the exchange `index`: those of earlier exchanges
+    /// will not end.
     pub(super) fn mark_unknown_before(&mut self, index: u32, client: bool) {
         for pending in self.pending.iter_mut().take_while(|pending| pending.index < index) {
             pending.message(client).mark_unknown();
         }
     }
 
-    /// Changes all messages of the client, or of the server. `change` returns true if the end of a message is a guess.
+    /// Changes all messages of the client, or of the server. `change` returns true if the end of a message is
+    /// a guess.
     pub(super) fn for_each(&mut self, client: bool, mut change: impl FnMut(&mut Message) -> bool) {
         for pending in &mut self.pending {
             if change(pending.message(client)) {

@@ -29,7 +29,8 @@ pub enum Redact {
     Path,
 }
 
-/// How request targets are redacted. The hash is keyed (HMAC-SHA-256), so that a path cannot be guessed without the key.
+/// How request targets are redacted. The hash is keyed (HMAC-SHA-256), so that a path cannot be guessed
+/// without the key.
 #[derive(Clone)]
 pub struct Redaction {
     level: Redact,
@@ -116,9 +117,10 @@ const fn is_separator(byte: &u8) -> bool {
 
 /// A request target without user information (RFC 3986, 3.2.1), also if it is malformed.
 ///
-/// User information is found in an authority (at the start of a target that is no path, and after two slashes), and wherever
-/// a colon comes before an at sign. If the text after the colon of an authority is no port, it may be a password with a slash
-/// in it, or the start of one: then everything up to the last at sign is removed.
+/// User information is found in an authority (at the start of a target that is no path, and after two
+/// slashes), and wherever a colon comes before an at sign. If the text after the colon of an authority is no
+/// port, it may be a password with a slash in it, or the start of one: then everything up to the last at sign
+/// is removed.
 pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
     if memchr2(b'@', b':', target).is_none() {
         return target.into();

@@ -9,7 +9,8 @@ const LONGEST: u64 = 3600;
 /// Attempts that entered SYN-RECEIVED and did not leave it, by the second.
 #[derive(Debug)]
 pub(super) struct HalfOpenCount {
-    /// The number of a second, and how many more entered than left in it; seconds without a change are omitted.
+    /// The number of a second, and how many more entered than left in it; seconds without a change are
+    /// omitted.
     seconds: VecDeque<(u64, i64)>,
     /// An attempt expires at the server after this many seconds.
     timeout: u64,
@@ -47,8 +48,8 @@ impl HalfOpenCount {
         }
     }
 
-    /// The number of half-open attempts. It is not exact while attempts leave in another second than the one in which they
-    /// entered, because that one expires first.
+    /// The number of half-open attempts. It is not exact while attempts leave in another second than the one
+    /// in which they entered, because that one expires first.
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.now).unwrap_or(0)
     }

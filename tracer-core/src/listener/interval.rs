@@ -71,9 +71,9 @@ impl Interval {
         done.saturating_mul(1000).checked_div(attempts).map_or(1000, |permille| permille.min(1000))
     }
 
-    /// The increase of unfinished attempts beyond what the handshake latency explains. By Little's law, the attempts in
-    /// progress are the sum of the handshake times divided by the length of the interval. `before` is the interval before
-    /// this one.
+    /// The increase of unfinished attempts beyond what the handshake latency explains. By Little's law, the
+    /// attempts in progress are the sum of the handshake times divided by the length of the interval.
+    /// `before` is the interval before this one.
     pub(super) fn excess(&self, before: &Self) -> u64 {
         let unfinished = self.counts.get(Count::Attempts).saturating_sub(self.counts.done());
         let in_progress = self.in_progress();
@@ -86,8 +86,8 @@ impl Interval {
     }
 }
 
-/// What the latency explains is multiplied by this: when a client starts, its first handshakes complete later than its
-/// attempts.
+/// What the latency explains is multiplied by this: when a client starts, its first handshakes complete later
+/// than its attempts.
 const SLACK: u64 = 3;
 /// One in this many of the attempts in progress may be random variation.
 const NOISE: u64 = 2;

@@ -6,9 +6,10 @@
 //!                              └► half_open, sources
 //! ```
 //!
-//! Sans-IO like the tracker: the caller passes the counters and the time several times a second. The rate of SYNs does not
-//! prove a flood, because it may come from many real clients; nor does the share of failed attempts, because real clients may
-//! succeed at the same time. In a flood, half-open attempts accumulate and the sources do not retransmit.
+//! Sans-IO like the tracker: the caller passes the counters and the time several times a second. The rate of
+//! SYNs does not prove a flood, because it may come from many real clients; nor does the share of failed
+//! attempts, because real clients may succeed at the same time. In a flood, half-open attempts accumulate and
+//! the sources do not retransmit.
 
 mod half_open;
 mod interval;
@@ -94,7 +95,8 @@ impl Listeners {
         self.monitors.values().any(ServerMonitor::is_flooded)
     }
 
-    /// The servers with attempts in the last seconds before `now`, or with half-open attempts, in the order of their addresses.
+    /// The servers with attempts in the last seconds before `now`, or with half-open attempts, in the order
+    /// of their addresses.
     pub fn all(&mut self, now: u64) -> Vec<Listener> {
         let mut all: Vec<Listener> =
             self.monitors.values_mut().filter_map(|monitor| monitor.listener(now)).collect();

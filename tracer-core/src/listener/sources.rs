@@ -9,7 +9,8 @@ pub(super) fn merge(into: &mut Sketch, other: &Sketch) {
     }
 }
 
-/// The estimated number of addresses (Flajolet and others, 2007, figure 3; with 64 bits, large numbers need no correction).
+/// The estimated number of addresses (Flajolet and others, 2007, figure 3; with 64 bits, large numbers need
+/// no correction).
 pub(super) fn estimate(sketch: &Sketch) -> u64 {
     const M: f64 = REGISTERS as f64;
     const ALPHA: f64 = 0.7213 / (1.0 + 1.079 / M);

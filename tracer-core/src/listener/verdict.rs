@@ -7,8 +7,8 @@ use crate::record::Verdict;
 
 /// An increase of unfinished attempts by this many is pressure: as many as the smallest listen queues hold.
 const PRESSURE: u64 = 150;
-/// A retransmitted SYN is of a real client. One in this many unfinished attempts is enough, because a client retransmits
-/// after a second (RFC 6298, 2), and then at ever longer intervals.
+/// A retransmitted SYN is of a real client. One in this many unfinished attempts is enough, because a client
+/// retransmits after a second (RFC 6298, 2), and then at ever longer intervals.
 const ALIVE: u64 = 4;
 /// Pressure must last this long before an alarm, in ns. A real client has retransmitted by then.
 const HOLD: u64 = 1_500_000_000;
@@ -29,8 +29,8 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Takes in the last interval before `now`, in ns, and the interval before it. Returns when the new condition began, if the
-    /// alarm changes.
+    /// Takes in the last interval before `now`, in ns, and the interval before it. Returns when the new
+    /// condition began, if the alarm changes.
     pub(super) fn update(&mut self, now: u64, recent: &Interval, before: &Interval) -> Option<u64> {
         let excess = recent.excess(before);
         let (turns, after) =
@@ -56,7 +56,8 @@ const fn is_over(excess: u64) -> bool {
     excess < PRESSURE / 2
 }
 
-/// The verdict if there is neither a flood nor a scan. `matured_attempts` are those of `lately` that are older than a second.
+/// The verdict if there is neither a flood nor a scan. `matured_attempts` are those of `lately` that are
+/// older than a second.
 pub(super) fn of(lately: &Interval, matured_attempts: u64) -> Verdict {
     let get = |count| lately.counts.get(count);
     let (attempts, repeats, completed) =
@@ -82,7 +83,8 @@ fn is_slow(attempts: u64, repeats: u64, completed: u64, handshake_ns: u64, matur
         || completed * 2 < matured_attempts
 }
 
-/// Whether the sources look spoofed: many distinct addresses for the unfinished attempts, and almost no SYN retransmissions.
+/// Whether the sources look spoofed: many distinct addresses for the unfinished attempts, and almost no SYN
+/// retransmissions.
 pub(super) fn look_spoofed(sources: u64, unfinished: u64, repeats: u64) -> bool {
     const MOST_OF_ONE: u64 = 4;
     const FEW: u64 = 16;

@@ -1,8 +1,8 @@
 //! The state of an endpoint (RFC 9293, 3.3.2), from what an observer sees it send and acknowledge.
 //!
-//! Before working on this file read RFC 9293, 3.3.2 and figure 5. An endpoint knows a segment when it arrives; an observer
-//! knows only that it was sent. So a state changes here on proof: the endpoint's own segment, or the other side's
-//! acknowledgment of one.
+//! Before working on this file read RFC 9293, 3.3.2 and figure 5. An endpoint knows a segment when it
+//! arrives; an observer knows only that it was sent. So a state changes here on proof: the endpoint's own
+//! segment, or the other side's acknowledgment of one.
 
 use crate::record::TcpState;
 
@@ -69,36 +69,39 @@ impl TcpState {
             (LastAck, FinAcked) => Closed,
             // A reset closes the connection at once, on both sides (3.5.3).
             (_, Reset) => Closed,
-            // A SYN, or an acknowledgment of one, means nothing new once the handshake has passed that point.
+            // A SYN means nothing new to an endpoint that has sent one.
             (
-                SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | Partial,
+                SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
+                | Partial,
                 SentSyn,
             )
             | (
                 SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | Partial,
                 SentSynAck,
-            )
-            | (
+            ) => self,
+            // The acknowledgment of a SYN means nothing new outside the handshake.
+            (
                 Listen | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
                 | TimeWait | Closed | Partial,
                 AckedSyn,
             )
             | (
-                Listen | SynSent | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | TimeWait
-                | Closed | Partial,
+                Listen | SynSent | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
+                | TimeWait | Closed | Partial,
                 SynAcked,
-            )
-            // A segment of an endpoint that is known to be open means nothing new.
-            | (
+            ) => self,
+            // A segment means nothing new of an endpoint that was seen before.
+            (
                 SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
                 | TimeWait | Closed | Partial,
                 SentMidstream,
-            )
-            // A FIN, or an acknowledgment of one, means nothing new after the first.
-            | (FinWait1 | FinWait2 | Closing | LastAck | TimeWait | Closed, SentFin)
+            ) => self,
+            // A FIN, or its acknowledgment, means nothing new after the first, or without a FIN.
+            (FinWait1 | FinWait2 | Closing | LastAck | TimeWait | Closed, SentFin)
             | (CloseWait | Closing | LastAck | TimeWait | Closed, AckedFin)
             | (
-                Listen | SynSent | SynReceived | Established | FinWait2 | CloseWait | TimeWait | Closed | Partial,
+                Listen | SynSent | SynReceived | Established | FinWait2 | CloseWait | TimeWait | Closed
+                | Partial,
                 FinAcked,
             ) => self,
         }
@@ -123,7 +126,8 @@ mod tests {
             [SentSyn, SentSynAck, AckedSyn, SynAcked, SentMidstream, SentFin, AckedFin, FinAcked, Reset];
         #[rustfmt::skip]
         let table: [(TcpState, [TcpState; 9]); 12] = [
-            // From         SentSyn      SentSynAck   AckedSyn     SynAcked     SentMidstream SentFin   AckedFin   FinAcked    Reset
+            // From         SentSyn      SentSynAck   AckedSyn     SynAcked     SentMidstream SentFin
+            // AckedFin   FinAcked    Reset
             (Listen,      [SynSent,     SynReceived, Listen,      Listen,      Partial,     FinWait1, CloseWait, Listen,      Closed]),
             (SynSent,     [SynSent,     SynReceived, Established, SynSent,     SynSent,     FinWait1, CloseWait, SynSent,     Closed]),
             (SynReceived, [SynReceived, SynReceived, SynReceived, Established, SynReceived, FinWait1, CloseWait, SynReceived, Closed]),

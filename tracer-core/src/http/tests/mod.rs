@@ -21,7 +21,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NOT_MODIFIED: &str = "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n";
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// Checks the exchanges, and that the records are the same, times included, however the bytes are cut into segments.
+/// Checks the exchanges, and that the records are the same, times included, however the bytes are cut into
+/// segments.
 #[track_caller]
 fn expect(script: impl Fn(&mut Wire), exchanges: &[&str]) {
     let mut whole = Wire::connected();

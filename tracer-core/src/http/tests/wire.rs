@@ -198,7 +198,8 @@ impl Wire {
     }
 }
 
-/// Index, method, target, statuses, framing, sizes of both contents, outcome and confidence; "-" for what is absent.
+/// Index, method, target, statuses, framing, sizes of both contents, outcome and confidence; "-" for what is
+/// absent.
 fn words(exchange: &serde_json::Value) -> String {
     let word = |name: &str| match exchange.get(name) {
         Some(serde_json::Value::String(text)) => text.clone(),

@@ -1,14 +1,15 @@
 //! Finds the tools that build tracer's kernel object, and builds it.
 //!
-//! `tracer/build.rs`, which embeds the object, and `cargo xtask`, which installs missing tools, share
-//! this crate so that they use the same tools and build the same object.
+//! `tracer/build.rs`, which embeds the object, and `cargo xtask`, which installs missing tools,
+//! share this crate so that they use the same tools and build the same object.
 //!
 //! `aya-build` does not fit for three reasons:
-//! - It passes `-Zbuild-std` only if `RUSTC_BOOTSTRAP` is set, which a build script cannot set for itself
-//!   without `unsafe`. A plain `cargo build` with a stable compiler would fail.
-//! - It runs `rustup run NAME`, which requires that a distribution's compiler is linked into rustup.
-//! - It builds under `OUT_DIR`, so that `core` and the macros are compiled once for each profile, which
-//!   takes most of a minute each time.
+//! - It passes `-Zbuild-std` only if `RUSTC_BOOTSTRAP` is set, which a build script cannot set for
+//!   itself without `unsafe`. A plain `cargo build` with a stable compiler would fail.
+//! - It runs `rustup run NAME`, which requires that a distribution's compiler is linked into
+//!   rustup.
+//! - It builds under `OUT_DIR`, so that `core` and the macros are compiled once for each profile,
+//!   which takes most of a minute each time.
 
 mod linker;
 mod object;

@@ -24,9 +24,9 @@ impl Linker {
         paths.into_iter().map(Self::inspect).collect()
     }
 
-    /// Whether it reads the bitcode of a compiler with this LLVM release. LLVM reads the bitcode of older
-    /// releases, but not of newer ones. A linker with an unknown LLVM release is assumed to match; if it
-    /// does not, the build fails.
+    /// Whether it reads the bitcode of a compiler with this LLVM release. LLVM reads the bitcode of
+    /// older releases, but not of newer ones. A linker with an unknown LLVM release is assumed to
+    /// match; if it does not, the build fails.
     pub fn reads(&self, compiler_llvm: u32) -> bool {
         self.llvm.is_none_or(|llvm| llvm >= compiler_llvm)
     }
@@ -55,8 +55,8 @@ fn cargo_bin() -> Option<PathBuf> {
     Some(home.join("bin"))
 }
 
-/// The major version in the name of the LLVM library that a program loads: `libLLVM.so.22.1`, or in older
-/// distributions `libLLVM-18.so.1`.
+/// The major version in the name of the LLVM library that a program loads: `libLLVM.so.22.1`, or in
+/// older distributions `libLLVM-18.so.1`.
 fn loaded_llvm(program: &[u8]) -> Option<u32> {
     const NAME: &[u8] = b"libLLVM";
     let names = program.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);

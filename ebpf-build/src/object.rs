@@ -21,8 +21,8 @@ pub struct Object<'a> {
     pub workspace: &'a Path,
     /// Cargo's target folder, below which all profiles of tracer share one object.
     pub target_dir: &'a Path,
-    /// The architecture of the kernel in rustc's spelling (`x86_64`), which determines the layout of
-    /// `pt_regs`.
+    /// The architecture of the kernel in rustc's spelling (`x86_64`), which determines the layout
+    /// of `pt_regs`.
     pub arch: &'a str,
     /// Whether the kernel is big-endian.
     pub big_endian: bool,
@@ -42,8 +42,8 @@ impl Object<'_> {
     /// The command that lints the kernel programs for the BPF target.
     pub fn clippy(&self) -> Command {
         let toolchain = &self.tools.toolchain;
-        // Not `cargo clippy`, because cargo would run the `cargo-clippy` on PATH, which may belong to
-        // another toolchain.
+        // Not `cargo clippy`, because cargo would run the `cargo-clippy` on PATH, which may belong
+        // to another toolchain.
         let mut command = self.command(Command::new(toolchain.cargo_clippy()), "clippy");
         command.env("CARGO", toolchain.cargo());
         command
@@ -78,8 +78,8 @@ impl Object<'_> {
         command
     }
 
-    /// The compiler flags. The linker generates BTF, which the kernel needs to check maps and functions,
-    /// from debug information.
+    /// The compiler flags. The linker generates BTF, which the kernel needs to check maps and
+    /// functions, from debug information.
     fn rustflags(&self) -> OsString {
         format!(
             "--cfg=bpf_target_arch=\"{}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf\x1f-Ctarget-cpu=v3",
@@ -96,17 +96,17 @@ impl Object<'_> {
         format!("CARGO_TARGET_{}_LINKER", self.target().replace('-', "_").to_uppercase())
     }
 
-    /// A separate target folder. Cargo holds a lock on its target folder while it runs a build script, so
-    /// that a second cargo would wait forever for the same folder.
+    /// A separate target folder. Cargo holds a lock on its target folder while it runs a build
+    /// script, so that a second cargo would wait forever for the same folder.
     fn cargo_target_dir(&self) -> PathBuf {
         self.target_dir.join("ebpf")
     }
 }
 
-/// Whether an environment variable belongs to the enclosing build and must not reach this one: compiler
-/// wrappers of linters and editors, the toolchain of rustup's proxies, and the variables that cargo sets
-/// for build scripts. Some build scripts rerun when those change, so that builds by a build script and by
-/// xtask would alternately invalidate each other.
+/// Whether an environment variable belongs to the enclosing build and must not reach this one:
+/// compiler wrappers of linters and editors, the toolchain of rustup's proxies, and the variables
+/// that cargo sets for build scripts. Some build scripts rerun when those change, so that builds by
+/// a build script and by xtask would alternately invalidate each other.
 fn is_of_outer_build(variable: &str) -> bool {
     const NAMES: [&str; 8] = [
         "HOST",
@@ -122,7 +122,8 @@ fn is_of_outer_build(variable: &str) -> bool {
     NAMES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// Cargo's target folder, derived from the `OUT_DIR` of a build script: `target/PROFILE/build/…/out`.
+/// Cargo's target folder, derived from the `OUT_DIR` of a build script:
+/// `target/PROFILE/build/…/out`.
 pub fn target_dir(out_dir: &Path) -> &Path {
     let build = out_dir.ancestors().find(|folder| folder.ends_with("build"));
     // Any folder works as a fallback, but then profiles do not share the object.

@@ -85,8 +85,8 @@ pub struct Toolchain {
     pub llvm: u32,
     /// Whether it includes cargo.
     pub has_cargo: bool,
-    /// Whether it includes the sources of `core`, which is compiled for the object (rustup's component
-    /// `rust-src`).
+    /// Whether it includes the sources of `core`, which is compiled for the object (rustup's
+    /// component `rust-src`).
     pub has_sources: bool,
 }
 

@@ -52,8 +52,8 @@ fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u3
                 Event::Segment(segment) => {
                     rename(&mut segment.header, number);
                     // Anomalies in both directions of each connection.
-                    let troubled = u32::from(plan.confirmed);
-                    segment.halves.iter_mut().for_each(|half| half.duplicate_acks = troubled);
+                    let duplicates = u32::from(plan.confirmed);
+                    segment.halves.iter_mut().for_each(|half| half.duplicate_acks = duplicates);
                 }
                 Event::Http(facts, _) => rename(&mut facts.header, number),
             }

@@ -25,7 +25,8 @@ pub(crate) fn release() -> Result<()> {
     step("building tracer", || execute(cargo("build").args(["--release", "--package", "tracer"])))
 }
 
-/// Replaces this process with tracer, run as root, so that signals and the exit status are tracer's.
+/// Replaces this process with tracer, run as root, so that signals and the exit status are
+/// tracer's.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     release()?;
     let tracer = target_dir()?.join("release/tracer");

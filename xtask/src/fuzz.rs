@@ -1,4 +1,5 @@
-//! Builds and runs the fuzz targets in `fuzz/` with libFuzzer, on stable Rust and without cargo-fuzz.
+//! Builds and runs the fuzz targets in `fuzz/` with libFuzzer, on stable Rust and without
+//! cargo-fuzz.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,8 +18,8 @@ use crate::{
 /// The fuzz targets: the binaries of `fuzz/`.
 const TARGETS: [&str; 5] = ["frame", "event", "http_stream", "capture", "records"];
 
-/// Compiler flags for the coverage counters and traced comparisons that guide libFuzzer. They enable
-/// no sanitizer, which would need a nightly compiler.
+/// Compiler flags for the coverage counters and traced comparisons that guide libFuzzer. They
+/// enable no sanitizer, which would need a nightly compiler.
 const COVERAGE: [&str; 7] = [
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -30,7 +31,7 @@ const COVERAGE: [&str; 7] = [
     "-Ccodegen-units=1",
 ];
 
-/// The environment variable that tells the seed-writing test its output folder.
+/// The environment variable with the output folder for the test that writes the seeds.
 const SEEDS_VARIABLE: &str = "TRACER_FUZZ_SEEDS";
 
 /// Memory limit for one input, in MiB: several times what a target needs.

@@ -21,7 +21,8 @@ const LINKER_VERSION: &str = "0.13.0";
 /// The LLVM releases that this bpf-linker can be built with, oldest first.
 const LINKER_LLVMS: [u32; 3] = [21, 22, 23];
 
-/// The packages of Debian's Rust toolchains: the newer one for web browsers, then the release's own.
+/// The packages of Debian's Rust toolchains: the newer one for web browsers, then the release's
+/// own.
 const DEBIAN_TOOLCHAINS: [[&str; 3]; 2] =
     [["rustc-web", "cargo-web", "rust-web-src"], ["rustc", "cargo", "rust-src"]];
 
@@ -69,8 +70,8 @@ fn suitable() -> Vec<Toolchain> {
     Toolchain::find_all().into_iter().filter(|toolchain| toolchain.shortcoming().is_none()).collect()
 }
 
-/// The LLVM to build bpf-linker with: one that is installed or packaged and reads the bitcode of the
-/// most preferred toolchain possible.
+/// The LLVM to build bpf-linker with: one that is installed or packaged and reads the bitcode of
+/// the most preferred toolchain possible.
 fn linker_llvm(apt: &mut Apt) -> Result<u32> {
     let installed: Vec<_> = LINKER_LLVMS.into_iter().filter(|&llvm| llvm_prefix(llvm).is_some()).collect();
     if let Some(llvm) = oldest_fit(&compiler_llvms(), &installed) {
@@ -104,14 +105,14 @@ fn compiler_llvms() -> Vec<u32> {
     suitable().iter().map(|toolchain| toolchain.llvm).collect()
 }
 
-/// The oldest of `llvms` that reads the bitcode of the first compiler whose bitcode any of them reads.
-/// Both are LLVM releases; `llvms` is sorted.
+/// The oldest of `llvms` that reads the bitcode of the first compiler whose bitcode any of them
+/// reads. Both are LLVM releases; `llvms` is sorted.
 fn oldest_fit(compilers: &[u32], llvms: &[u32]) -> Option<u32> {
     compilers.iter().find_map(|compiler| llvms.iter().copied().find(|llvm| llvm >= compiler))
 }
 
-/// Adds rustup's component rust-src to the first toolchain that accepts it. Failures are silent: the
-/// distribution's toolchain is tried next.
+/// Adds rustup's component rust-src to the first toolchain that accepts it. Failures are silent:
+/// the distribution's toolchain is tried next.
 fn add_rust_src() {
     let Some(rustup) = find_program("rustup") else { return };
     let found = Toolchain::find_all();

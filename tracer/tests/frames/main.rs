@@ -34,16 +34,16 @@ fn check(row: &Row) {
     let selection = Selection { decapsulate: row.tunnel, ..Selection::default() };
     let mut observer = HostObserver::new(selection);
     let outcome = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
-    assert_eq!(outcome, row.outcome, "{}: {:02x?}", row.says, row.frame);
+    assert_eq!(outcome, row.outcome, "{}: {:02x?}", row.name, row.frame);
     let index = outcome.map_or_else(|reason| reason as usize, |()| Counter::Matched as usize);
-    assert_eq!(observer.counters()[index], 1, "{}: counted once", row.says);
+    assert_eq!(observer.counters()[index], 1, "{}: counted once", row.name);
     let events = drain(&mut observer);
     let facts = Facts::of(&decoded(&events));
     if outcome.is_err() {
-        assert_eq!(facts, Facts::default(), "{}: no events", row.says);
+        assert_eq!(facts, Facts::default(), "{}: no events", row.name);
     }
     if let Some(expected) = &row.facts {
-        assert_eq!(&facts, expected, "{}", row.says);
+        assert_eq!(&facts, expected, "{}", row.name);
     }
 }
 
@@ -57,21 +57,21 @@ fn every_frame_of_the_table_has_the_outcome_of_its_row() {
 
 #[test]
 fn the_ninth_control_bit_changes_nothing() {
-    let told = |frame: &[u8]| {
+    let observe = |frame: &[u8]| {
         let mut observer = HostObserver::new(Selection::default());
         let outcome = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
         (outcome, drain(&mut observer))
     };
     for row in transport::flags() {
         let other = with(row.frame.clone(), DATA_OFFSET, &[row.frame[DATA_OFFSET] ^ 1]);
-        assert_eq!(told(&row.frame), told(&other), "{}, and the other way", row.says);
+        assert_eq!(observe(&row.frame), observe(&other), "{}, and the other way", row.name);
     }
 }
 
 #[test]
 fn a_first_fragment_is_counted_as_a_first_fragment() {
     let mut observer = HostObserver::new(Selection::default());
-    for row in rows().iter().filter(|row| row.says.ends_with("the first of several fragments")) {
+    for row in rows().iter().filter(|row| row.name.ends_with("the first of several fragments")) {
         let _ = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
     }
     assert_eq!(observer.counters()[Counter::FirstFragment as usize], 2, "one of IPv4, one of IPv6");
@@ -95,13 +95,13 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         }
         let counters = observer.counters();
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
-        assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.says);
+        assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.name);
         let events = drain(&mut observer);
         if let Some(heads) = conversation.heads {
-            assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.says);
+            assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.name);
         }
-        let told = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
-        assert_eq!(told, events.len() as u64, "{}: every event is counted", conversation.says);
+        let emitted = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
+        assert_eq!(emitted, events.len() as u64, "{}: every event is counted", conversation.name);
     }
 }
 
@@ -143,7 +143,7 @@ fn fragments_are_reassembled_into_a_segment_also_around_a_tunnel() {
     let both = ipv4(&[], 4, &fragments(&inner, 24)[0]);
     let rest = fragments(&inner, 24)[1].clone();
     let whole = |packets: Vec<Vec<u8>>| packets.into_iter().map(|packet| ethernet(IPV4, &packet));
-    for (says, frames, heads) in [
+    for (name, frames, heads) in [
         ("fragments", whole(fragments(&inner, 24)).collect::<Vec<_>>(), 1),
         ("fragments shorter than the TCP header", whole(fragments(&inner, 8)).collect(), 1),
         ("the last one first", whole(fragments(&inner, 24)).rev().collect(), 1),
@@ -161,9 +161,9 @@ fn fragments_are_reassembled_into_a_segment_also_around_a_tunnel() {
         for (number, frame) in frames.iter().enumerate() {
             let outcome = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
             let expected = if heads == 1 && number == last { Ok(()) } else { Err(Skip::Fragment) };
-            assert_eq!(outcome, expected, "{says}, frame {number}");
+            assert_eq!(outcome, expected, "{name}, frame {number}");
         }
         let events = drain(&mut observer);
-        assert_eq!(complete_heads(&decoded(&events)), [heads, 0], "{says}");
+        assert_eq!(complete_heads(&decoded(&events)), [heads, 0], "{name}");
     }
 }

@@ -62,13 +62,13 @@ fn compare_all(kernel: &mut Kernel, link: LinkType, conversation: &Conversation,
         let mut events = Vec::new();
         let left_out = seen.left_out();
         for (number, step) in conversation.steps.iter().enumerate() {
-            let place = format!("{}, frame {number}, {programs}", conversation.says);
+            let place = format!("{}, frame {number}, {programs}", conversation.name);
             events.extend(pair.observe(&place, step, seen));
         }
-        pair.finish(&format!("{}, {programs}", conversation.says));
+        pair.finish(&format!("{}, {programs}", conversation.name));
         // The kernel has not seen the frames that were left out.
         if let Some(heads) = conversation.heads.filter(|_| seen.left_out() == left_out) {
-            assert_eq!(complete_heads(&decoded(&events)), heads, "{}, {programs}: heads", conversation.says);
+            assert_eq!(complete_heads(&decoded(&events)), heads, "{}, {programs}: heads", conversation.name);
         }
     }
 }
@@ -78,7 +78,7 @@ fn compare_row(kernel: &mut Kernel, row: Row, seen: &mut Seen) {
     let step = Step { frame: row.frame, second: false };
     let kernel_enters = kernel.switches.decapsulate;
     for programs in ways(row.link) {
-        let place = format!("{}, {programs}", row.says);
+        let place = format!("{}, {programs}", row.name);
         let mut pair = Pair::new(kernel, *programs, row.link);
         let left_out = seen.left_out();
         let events = pair.observe(&place, &step, seen);

@@ -6,8 +6,8 @@
 //! - `process`: tracer is started, signalled and killed
 //! - `removal`: closed connections are deleted from the tables
 //!
-//! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test kernel --
-//! --ignored`.
+//! They need root: `cargo xtask test`, or as root
+//! `cargo test -p tracer --test kernel -- --ignored`.
 #![forbid(unsafe_code)]
 
 mod attach;

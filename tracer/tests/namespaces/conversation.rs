@@ -15,7 +15,7 @@ use tracer::lab::{
     netns::{Namespace, VethPair},
 };
 
-use crate::{PATIENCE, pair, sniffer::Sniffer};
+use crate::{TIMEOUT, pair, sniffer::Sniffer};
 
 /// One visit of the browser at port 80 of `address`: the server's view and the browser's.
 fn visit(pair: &VethPair, address: IpAddr) -> (Conversation, Conversation) {
@@ -125,7 +125,7 @@ fn serve_three() -> ([u64; 3], Vec<Conversation>) {
 /// Sends `bytes` and counts the bytes received until the server closes.
 fn send_and_count(address: SocketAddr, bytes: &[u8]) -> u64 {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
     stream.write_all(bytes).expect("the server reads");
     let mut response = Vec::new();
     stream.read_to_end(&mut response).expect("the server closes");

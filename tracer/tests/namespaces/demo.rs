@@ -40,7 +40,7 @@ const STEPS: [&str; 27] = [
     "browser is ready to close too (FIN)",
     "server confirms: the connection is closed",
     "Closed in good order",
-    "never confirms it",
+    "never completes the handshake",
     "asks for a connection (SYN)",
     "SYN-RECEIVED",
     "SYN-ACK",

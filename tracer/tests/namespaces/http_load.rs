@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracer::lab::netns::{Namespace, VethPair};
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     account::{Exchange, Sent, check_closed, check_names, sent_by},
     harness::{Fields, Trace, Tracer},
     pair,
@@ -73,7 +73,7 @@ fn fetch_from_all(address: SocketAddr) -> Vec<u64> {
     let mut streams: Vec<_> = (0..CONCURRENT)
         .map(|_| {
             let stream = TcpStream::connect(address).expect("nginx listens");
-            stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
             stream
         })
         .collect();
@@ -263,7 +263,7 @@ fn transfer(pair: &VethPair) -> (String, String) {
     let listener = listener.expect("nobody else listens");
     let client = pair.client.namespace.run(|| TcpStream::connect(address)).expect("namespace");
     let mut client = client.expect("the server listens");
-    client.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("the client has connected");
         let mut request = vec![0; REQUEST.len()];

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     account::{Exchange, Sent, check_closed, check_names, sent_by},
     harness::{Fields, Trace, Tracer},
     pair,
@@ -42,8 +42,8 @@ impl Conversation {
         let client = client.expect("the server listens");
         let (server, _) = listener.accept().expect("the client has connected");
         for end in [&client, &server] {
-            end.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
-            end.set_write_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+            end.set_read_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
+            end.set_write_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
             end.set_nodelay(true).expect("a socket has this option");
         }
         Self { pair, tracer, client, server, client_sent: 0, server_sent: 0 }

@@ -23,8 +23,8 @@
 //! - `footprint`: memory and CPU use of tracer
 //! - `demo`: the demo as a user sees it
 //!
-//! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces --
-//! --ignored`.
+//! They need root: `cargo xtask test`, or as root
+//! `cargo test -p tracer --test namespaces -- --ignored`.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -66,7 +66,7 @@ use std::time::{Duration, Instant};
 use tracer::lab::netns::{PairOptions, VethPair};
 
 /// How long a test waits for the kernel.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -75,9 +75,9 @@ fn pair() -> VethPair {
     VethPair::new(PairOptions::default()).unwrap_or_else(|error| panic!("no pair of namespaces: {error:#}"))
 }
 
-/// Whether `condition` came true within [`PATIENCE`].
+/// Whether `condition` came true within [`TIMEOUT`].
 fn eventually(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         if Instant::now() > deadline {
             return false;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tracer::lab::netns::{Namespace, PairOptions, VethPair, link};
 
-use crate::{PATIENCE, pair};
+use crate::{TIMEOUT, pair};
 
 /// Sends a word from the client to `address` of the server and back.
 fn echo(pair: &VethPair, address: IpAddr) {
@@ -27,9 +27,9 @@ fn echo(pair: &VethPair, address: IpAddr) {
 }
 
 fn ping(address: SocketAddr) -> [u8; 4] {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE);
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT);
     let mut stream = stream.unwrap_or_else(|error| panic!("cannot reach {address}: {error}"));
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
     stream.write_all(b"ping").expect("the word can be sent");
     let mut word = [0; 4];
     stream.read_exact(&mut word).expect("the server answers");

@@ -17,7 +17,7 @@ const SYNS: u32 = 10_000;
 const TABLE_SIZE: u64 = 100;
 /// Number of attempts reported individually before the others are aggregated. The lower bound is
 /// one less for the ordinary connection; the upper one depends on how fast the SYNs arrive.
-const TOLD: std::ops::Range<u64> = TOLD_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
+const REPORTED: std::ops::Range<u64> = TOLD_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
@@ -45,20 +45,20 @@ fn a_flood_of_syns_does_not_disturb_a_connection() {
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
 
     assert_eq!(trace.opened().len(), 1, "one handshake was confirmed");
-    let told: Vec<_> = trace
+    let reported: Vec<_> = trace
         .exchanges()
         .iter()
         .map(|e| (e.text("url.path"), e.number("http.response.status_code"), e.text("http.confidence")))
         .collect();
-    assert_eq!(told, [("/before", 200, "exact"), ("/after", 404, "exact")]);
-    let (orderly, forged): (Vec<_>, Vec<_>) =
+    assert_eq!(reported, [("/before", 200, "exact"), ("/after", 404, "exact")]);
+    let (orderly, spoofed): (Vec<_>, Vec<_>) =
         trace.closed().into_iter().partition(|closed| closed.text("tcp.conn_state") == "SF");
     let [orderly] = orderly[..] else { panic!("{orderly:#?}") };
     let bytes = [before[0] + after[0], before[1] + after[1]];
     assert_eq!([orderly.number("client.bytes"), orderly.number("server.bytes")], bytes);
     assert_eq!((orderly.text("tcp.close.reason"), orderly.number("http.exchanges")), ("fin", 2));
 
-    for closed in &forged {
+    for closed in &spoofed {
         let state = closed.text("tcp.conn_state");
         // With or without a SYN-ACK: the server sends cookies when its queue is full.
         assert!(matches!(state, "S0" | "S1"), "{closed:#}");
@@ -66,15 +66,15 @@ fn a_flood_of_syns_does_not_disturb_a_connection() {
         assert_eq!((closed.number("client.bytes"), closed.number("server.bytes")), (0, 0));
     }
     let summary = trace.records.last().expect("a summary");
-    let told = forged.len() as u64;
-    assert!(TOLD.contains(&told), "{told} attempts were told: {summary:#}");
-    assert_eq!(summary.number("tracer.connections.opened"), told + 1, "{summary:#}");
-    assert_eq!(summary.number("tracer.connections.evicted"), told - TABLE_SIZE, "{summary:#}");
-    let summarised = summary.number("tracer.handshake_segments.aggregated");
-    assert!(summarised >= u64::from(SYNS) - told, "{summary:#}");
+    let reported = spoofed.len() as u64;
+    assert!(REPORTED.contains(&reported), "{reported} attempts were reported: {summary:#}");
+    assert_eq!(summary.number("tracer.connections.opened"), reported + 1, "{summary:#}");
+    assert_eq!(summary.number("tracer.connections.evicted"), reported - TABLE_SIZE, "{summary:#}");
+    let aggregated = summary.number("tracer.handshake_segments.aggregated");
+    assert!(aggregated >= u64::from(SYNS) - reported, "{summary:#}");
     let listeners = trace.of("tcp.listener");
-    let server = listeners.last().expect("the server was asked");
+    let server = listeners.last().expect("the server has statistics");
     assert_eq!(server.number("tcp.listener.attempts"), u64::from(SYNS) + 1, "{server:#}");
     assert_eq!(server.number("tcp.listener.completed"), 1, "{server:#}");
-    assert_eq!(server.number("tcp.handshake_segments.aggregated"), summarised, "{server:#}");
+    assert_eq!(server.number("tcp.handshake_segments.aggregated"), aggregated, "{server:#}");
 }

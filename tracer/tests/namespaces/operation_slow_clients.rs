@@ -18,7 +18,7 @@ use tracer::lab::{
 };
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     harness::{Fields, Tracer},
     operation_syn_flood::{EVENTS, verdicts},
     pair,
@@ -45,7 +45,7 @@ fn listen(pair: &VethPair) -> Socket {
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 80).into()).expect("port 80 is free");
         socket.listen(4096).expect("it can listen");
         // Also limits how long accept waits.
-        socket.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+        socket.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
         socket
     };
     pair.server.namespace.run(listen).expect("namespace")
@@ -105,7 +105,7 @@ fn connect_late(server: SocketAddrV4) {
             send(&packet);
             confirmed += 1;
         }
-        assert!(start.elapsed() < 3 * PATIENCE, "{confirmed} of {sent} got a SYN-ACK");
+        assert!(start.elapsed() < 3 * TIMEOUT, "{confirmed} of {sent} got a SYN-ACK");
         thread::sleep(Duration::from_millis(1));
     }
 }

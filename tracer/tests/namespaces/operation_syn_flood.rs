@@ -126,11 +126,14 @@ fn a_flood_is_reported_and_visitors_during_it_are_traced_as_usual() {
     // All SYNs are counted, and hardly any is reported individually.
     let summary = trace.records.last().expect("a summary");
     assert_eq!(summary.number("tracer.connections.evicted"), 0, "{summary:#}");
-    let told = summary.number("tracer.connections.opened") - ports.len() as u64;
+    let reported = summary.number("tracer.connections.opened") - ports.len() as u64;
     let attempts = ended.number("syn_flood.attempts") - ended.number("syn_flood.completed");
-    assert!(told < 1000 && told < attempts / 4, "{told} attempts of {attempts} were told: {summary:#}");
+    assert!(
+        reported < 1000 && reported < attempts / 4,
+        "{reported} attempts of {attempts} were reported: {summary:#}"
+    );
     let listeners = trace.of("tcp.listener");
-    let server = listeners.last().expect("the server was asked");
+    let server = listeners.last().expect("the server has statistics");
     let sum = |name| server.number(name);
     assert_eq!(sum("tcp.listener.completed"), ports.len() as u64, "{server:#}");
     assert!(

@@ -11,7 +11,7 @@ use tracer::lab::{
 };
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     harness::{Fields, Trace, Tracer},
     pair,
 };
@@ -25,11 +25,11 @@ pub(crate) fn listen(pair: &VethPair) -> TcpListener {
 /// A connection: the client's and the server's socket.
 pub(crate) fn connect(pair: &VethPair, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let address = listener.local_addr().expect("a listener has an address");
-    let connected = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, PATIENCE));
+    let connected = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, TIMEOUT));
     let client = connected.expect("namespace").expect("the server listens");
     let (server, _) = listener.accept().expect("the client has connected");
     for stream in [&client, &server] {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
         stream.set_nodelay(true).expect("a socket has the option");
     }
     (client, server)
@@ -83,7 +83,7 @@ fn a_refused_connection_is_reported_as_refused() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &[]);
     let address = SocketAddr::new(pair.server.v4.into(), 80);
-    let refused = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, PATIENCE));
+    let refused = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, TIMEOUT));
     assert_eq!(refused.expect("namespace").expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
     tracer.wait_for(1, "connection.closed");
     let trace = tracer.stop();

@@ -1,8 +1,9 @@
 //! Records the captures of `tests/captures` again: conversations of nginx and curl, and crafted
 //! segments, in private namespaces.
 //!
-//! Run as root `cargo test -p tracer --test record -- --ignored`. Then run `UPDATE_GOLDENS=1 cargo
-//! test -p tracer --test replay`, because each recording has new ports and times.
+//! Run as root `cargo test -p tracer --test record -- --ignored`. Then run
+//! `UPDATE_GOLDENS=1 cargo test -p tracer --test replay`, because each recording has new ports and
+//! times.
 #![forbid(unsafe_code)]
 
 mod scenes;

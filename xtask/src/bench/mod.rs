@@ -49,7 +49,8 @@ enum Bench {
     Replay(replay::Options),
     /// Measure the CPU time of userspace per event
     Events,
-    /// Run a command and print its resource usage; a separate process, because getrusage sums up all children
+    /// Run a command and print its resource usage; a separate process, because getrusage sums up
+    /// all children
     #[command(hide = true)]
     Measure {
         /// The command to run

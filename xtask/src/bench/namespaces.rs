@@ -1,8 +1,8 @@
 //! A client and a server in separate network namespaces, connected by a veth pair.
 //!
-//! The namespaces have no names: each exists as long as a process sleeps in it. The kernel kills all
-//! processes started here when xtask exits, for whatever reason, and removes the namespaces and the
-//! veth pair with them. No cleanup is needed.
+//! The namespaces have no names: each exists as long as a process sleeps in it. The kernel kills
+//! all processes started here when xtask exits, for whatever reason, and removes the namespaces and
+//! the veth pair with them. No cleanup is needed.
 
 use std::{
     fs,
@@ -85,8 +85,8 @@ impl Namespace {
         format!("/proc/{}/ns/net", self.holder.id())
     }
 
-    /// Runs `program` in the namespace. The child has the process ID of `program`, and the kernel kills it
-    /// when xtask exits.
+    /// Runs `program` in the namespace. The child has the process ID of `program`, and the kernel
+    /// kills it when xtask exits.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path()));

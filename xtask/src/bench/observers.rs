@@ -36,8 +36,8 @@ enum Kind {
     None,
     /// XDP and TC programs that only pass packets on.
     Noop,
-    /// The minimum that an observer must do if it passes message headers through a ring buffer and writes
-    /// lines.
+    /// The minimum that an observer must do if it passes message headers through a ring buffer and
+    /// writes lines.
     Floor,
     /// `tracer trace` with these arguments, without `-w`.
     Tracer(&'static str),
@@ -45,8 +45,8 @@ enum Kind {
     Tshark,
 }
 
-/// All variants. The first is the baseline, and the last repeats it: how far its ratio is from 1 shows
-/// the error of the other ratios.
+/// All variants. The first is the baseline, and the last repeats it: how far its ratio is from 1
+/// shows the error of the other ratios.
 pub(super) const VARIANTS: [Variant; 12] = [
     Variant { name: "none", kind: Kind::None },
     Variant { name: "no-op XDP and TC", kind: Kind::Noop },

@@ -116,7 +116,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// The benchmark of the `tracer` crate with the minimal observers.
 const LEAST: &str = "least";
 
-/// Builds the minimal observers. They are in the `tracer` crate because it embeds the kernel object.
+/// Builds the minimal observers. They are in the `tracer` crate because it embeds the kernel
+/// object.
 fn build_least() -> Result<PathBuf> {
     let messages = step("building the minimal observers", || {
         let mut build = cargo("bench");
@@ -154,8 +155,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures all variants in each round, every other round in reverse, so that no variant always follows
-    /// the same other one.
+    /// Measures all variants in each round, every other round in reverse, so that no variant always
+    /// follows the same other one.
     fn rounds(&self, workload: Workload, variants: &[&Variant]) -> Result<Vec<Run>> {
         // The very first load is slower, because caches are cold.
         load::run(self.pair, workload, 1)?;

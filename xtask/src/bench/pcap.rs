@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use etherparse::PacketBuilder;
 
-/// The file header, in words: magic number of pcap with microseconds, version 2.4, time zone, accuracy,
-/// snapshot length and link type Ethernet.
+/// The file header, in words: magic number of pcap with microseconds, version 2.4, time zone,
+/// accuracy, snapshot length and link type Ethernet.
 const HEADER: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 1 << 18, 1];
 
 /// Time of the first frame, in seconds since 1970.

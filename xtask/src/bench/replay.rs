@@ -126,8 +126,8 @@ fn programs(tracer: &Path, kind: Kind, scale: f64, capture: &Path) -> Result<Vec
     Ok(programs)
 }
 
-/// The fields that tshark prints: those that correspond to fields of tracer's records. tshark has no
-/// fields for Zeek's state and history, who closed, totals per side, and exchanges.
+/// The fields that tshark prints: those that correspond to fields of tracer's records. tshark has
+/// no fields for Zeek's state and history, who closed, totals per side, and exchanges.
 const TSHARK_FIELDS: [&str; 34] = [
     "frame.time_epoch",
     "tcp.stream",

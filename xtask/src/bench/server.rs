@@ -49,8 +49,8 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// The number of requests until now, including this one, which uses a Unix socket so that no observer
-    /// sees it.
+    /// The number of requests until now, including this one, which uses a Unix socket so that no
+    /// observer sees it.
     pub(super) fn requests(&self) -> Result<u64> {
         let mut stream = UnixStream::connect(&self.status).context("cannot connect to nginx")?;
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").context("cannot send the status request to nginx")?;

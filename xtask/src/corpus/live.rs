@@ -1,4 +1,5 @@
-//! Compares live tracing of the captures' frames with their replay, by running a root test of tracer.
+//! Compares live tracing of the captures' frames with their replay, by running a root test of
+//! tracer.
 
 use anyhow::{Context as _, Result, bail};
 

@@ -25,7 +25,8 @@ pub(crate) struct Options {
     /// Folder with the captures and their ground truth [default: ../shared/corpus]
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
-    /// Also send the frames over a veth pair and compare live tracing with replay; needs root and minutes
+    /// Also send the frames over a veth pair and compare live tracing with replay; needs root and
+    /// minutes
     #[arg(long)]
     live: bool,
     /// Record the figures as the minimum for later runs
@@ -48,8 +49,8 @@ struct Subject {
     target_dir: PathBuf,
 }
 
-/// Measures, writes `target/corpus.md` and `target/corpus-failures.txt`, and fails if a figure is lower
-/// than recorded.
+/// Measures, writes `target/corpus.md` and `target/corpus-failures.txt`, and fails if a figure is
+/// lower than recorded.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let default = workspace().join("../shared/corpus");
     let corpus = options.corpus.clone().unwrap_or(default);

@@ -13,8 +13,8 @@ const MEMORY: u32 = 1024;
 /// Number of last lines of the console and the report that are shown after a failure.
 const TAIL: usize = 30;
 
-/// Boots the kernel `image` with the file system `archive`, waits until it powers off, and returns its
-/// report. The kernel's console goes to a file next to `archive`.
+/// Boots the kernel `image` with the file system `archive`, waits until it powers off, and returns
+/// its report. The kernel's console goes to a file next to `archive`.
 pub(super) fn boot(image: &Path, archive: &Path) -> Result<String> {
     let (console, report) = (archive.with_extension("console"), archive.with_extension("report"));
     // `timeout` stops the guest even if xtask is killed; with --foreground, Ctrl-C reaches it too.

@@ -1,4 +1,5 @@
-//! Builds the file system of a guest: the init script, programs with their libraries, and kernel modules.
+//! Builds the file system of a guest: the init script, programs with their libraries, and kernel
+//! modules.
 
 use std::{
     fs::{self, File},

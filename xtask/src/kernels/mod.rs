@@ -1,13 +1,13 @@
-//! `cargo xtask test-kernels`: runs tracer and its kernel tests under other kernels, each in an emulated
-//! machine.
+//! `cargo xtask test-kernels`: runs tracer and its kernel tests under other kernels, each in an
+//! emulated machine.
 //!
 //! ```text
 //!   Debian's package ─► kernel, modules ─┐
-//!   tracer, kernel tests, libraries ─────┴─► initramfs ─► QEMU ─► report on a serial port ─► one row of the table
+//!   tracer, kernel tests, libraries ─────┴─► initramfs ─► QEMU ─► report on serial port ─► row of the table
 //! ```
 //!
-//! The guest has two serial ports, no disk and no network device. It is emulated, not virtualised, so that
-//! it needs no privileges and runs inside other virtual machines.
+//! The guest has two serial ports, no disk and no network device. It is emulated, not virtualised,
+//! so that it needs no privileges and runs inside other virtual machines.
 
 mod guest;
 mod initramfs;

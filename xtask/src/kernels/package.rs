@@ -15,8 +15,8 @@ use crate::{
     process::{execute, step},
 };
 
-/// How the names of Debian's kernels for virtual machines start and end. These kernels boot quickly and
-/// have the drivers that a guest needs.
+/// How the names of Debian's kernels for virtual machines start and end. These kernels boot quickly
+/// and have the drivers that a guest needs.
 const KERNEL: (&str, &str) = ("linux-image-", "-cloud-amd64");
 
 /// The package of the newest kernel whose version starts with `version`.
@@ -46,7 +46,8 @@ fn numbers(name: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Downloads and unpacks `package` unless that was done before, and returns the folder of its files.
+/// Downloads and unpacks `package` unless that was done before, and returns the folder of its
+/// files.
 pub(super) fn unpack(apt: &mut Apt, package: &str, folder: &Path) -> Result<PathBuf> {
     let files = folder.join(package);
     if files.is_dir() {

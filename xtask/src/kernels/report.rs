@@ -72,8 +72,8 @@ impl Outcome {
         expect(status == 0 && self.programs > 0, || format!("exited with {status}"))
     }
 
-    /// The demo always has the same traffic: a page, two cached images, and a handshake that is never
-    /// completed.
+    /// The demo always has the same traffic: a page, two cached images, and a handshake that is
+    /// never completed.
     fn read_demo(&mut self, text: &str, status: i32) -> Result<(), String> {
         expect(status == 0, || format!("exited with {status}"))?;
         let records: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

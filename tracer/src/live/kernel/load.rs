@@ -104,7 +104,7 @@ impl Kernel {
     /// The XDP program `name`, loaded if it is not yet.
     ///
     /// # Errors
-    /// There is none, or the kernel refuses it: in words.
+    /// There is none, or the kernel refuses it: the reason, for the user.
     pub fn xdp(&mut self, name: &str) -> Result<&mut Xdp> {
         let program: &mut Xdp = self.program(name)?.try_into().context("not an XDP program")?;
         if program.fd().is_err() {
@@ -116,7 +116,7 @@ impl Kernel {
     /// The TC program `name`, loaded if it is not yet.
     ///
     /// # Errors
-    /// There is none, or the kernel refuses it: in words.
+    /// There is none, or the kernel refuses it: the reason, for the user.
     pub fn classifier(&mut self, name: &str) -> Result<&mut SchedClassifier> {
         let program: &mut SchedClassifier = self.program(name)?.try_into().context("not a TC program")?;
         if program.fd().is_err() {

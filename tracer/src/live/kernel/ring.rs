@@ -21,7 +21,7 @@ const BATCH: usize = 4096;
 const BATCHING_DELAY: Duration = Duration::from_millis(1);
 
 /// The most bytes of events that a host produces in a second: 4 million events. A ring that could
-/// fill up within [`BATCHING_DELAY`] at this rate is read at once.
+/// be half full after [`BATCHING_DELAY`] at this rate is read at once.
 const MAX_BYTES_PER_SECOND: u64 = 1 << 30;
 
 /// The ring buffer that the kernel programs write to.

@@ -20,7 +20,7 @@ use tracer_common::{
 /// One frame, observed with empty tables.
 pub(crate) struct Row {
     /// Description of the frame.
-    pub(crate) says: String,
+    pub(crate) name: String,
     /// Its link type.
     pub(crate) link: LinkType,
     /// Whether tunnels are decapsulated for this row.
@@ -68,18 +68,18 @@ impl Facts {
 }
 
 impl Row {
-    fn new(says: impl Into<String>, frame: Vec<u8>, outcome: Result<(), Skip>) -> Self {
-        Self { says: says.into(), link: LinkType::Ethernet, tunnel: false, frame, outcome, facts: None }
+    fn new(name: impl Into<String>, frame: Vec<u8>, outcome: Result<(), Skip>) -> Self {
+        Self { name: name.into(), link: LinkType::Ethernet, tunnel: false, frame, outcome, facts: None }
     }
 
     /// A row for a frame that is analysed.
-    fn taken(says: impl Into<String>, frame: Vec<u8>) -> Self {
-        Self::new(says, frame, Ok(()))
+    fn matched(name: impl Into<String>, frame: Vec<u8>) -> Self {
+        Self::new(name, frame, Ok(()))
     }
 
     /// A row for a frame that is skipped.
-    fn passed(says: impl Into<String>, frame: Vec<u8>, reason: Skip) -> Self {
-        Self::new(says, frame, Err(reason))
+    fn skipped(name: impl Into<String>, frame: Vec<u8>, reason: Skip) -> Self {
+        Self::new(name, frame, Err(reason))
     }
 
     fn raw_ip(mut self) -> Self {
@@ -87,7 +87,7 @@ impl Row {
         self
     }
 
-    fn telling(mut self, facts: Facts) -> Self {
+    fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = Some(facts);
         self
     }

@@ -15,7 +15,7 @@ pub(crate) struct Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Conversation {
     /// Description of the conversation.
-    pub(crate) says: String,
+    pub(crate) name: String,
     /// The frames.
     pub(crate) steps: Vec<Step>,
     /// Expected number of complete heads, of the client and of the server, if known.
@@ -98,7 +98,7 @@ impl Talk {
     }
 
     /// The finished conversation.
-    pub(crate) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
-        Conversation { says: says.into(), steps: self.steps, heads: heads.into() }
+    pub(crate) fn done(self, heads: impl Into<Option<[usize; 2]>>, name: impl Into<String>) -> Conversation {
+        Conversation { name: name.into(), steps: self.steps, heads: heads.into() }
     }
 }

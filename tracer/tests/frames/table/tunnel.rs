@@ -13,17 +13,17 @@ pub(super) fn rows() -> Vec<Row> {
 }
 
 /// A row whose segment of 7 bytes is found within these encapsulations, outermost first.
-fn found(says: &str, frame: Vec<u8>, layers: &[tracer_common::wire::Encapsulation]) -> Row {
+fn found(name: &str, frame: Vec<u8>, layers: &[tracer_common::wire::Encapsulation]) -> Row {
     let encapsulation = layers
         .iter()
         .try_fold(Encapsulations::default(), |outer, layer| outer.with(*layer))
-        .unwrap_or_else(|| panic!("{says}: too many layers"));
+        .unwrap_or_else(|| panic!("{name}: too many layers"));
     let facts = Facts { encapsulation, ..straight() };
-    Row { tunnel: true, ..Row::taken(says, frame).telling(facts) }
+    Row { tunnel: true, ..Row::matched(name, frame).with_facts(facts) }
 }
 
-fn not_found(says: &str, frame: Vec<u8>, reason: Skip) -> Row {
-    Row { tunnel: true, ..Row::passed(says, frame, reason) }
+fn not_found(name: &str, frame: Vec<u8>, reason: Skip) -> Row {
+    Row { tunnel: true, ..Row::skipped(name, frame, reason) }
 }
 
 fn segment() -> Tcp {

@@ -83,8 +83,8 @@ impl<'a> Pair<'a> {
         let frame = &step.frame;
         let outcome = self.host.observe(frame, frame.len(), self.link, INTERFACE, program.hook, self.time);
         let of_host: Vec<Bytes> = std::iter::from_fn(|| self.host.next_event()).collect();
-        let told = self.kernel.next_events();
-        let (of_host, of_kernel) = (comparable(&of_host), comparable(&told));
+        let emitted = self.kernel.next_events();
+        let (of_host, of_kernel) = (comparable(&of_host), comparable(&emitted));
         assert!(
             of_host == of_kernel,
             "{place}: {outcome:?}, {} bytes\nhost:   {of_host:#?}\nkernel: {of_kernel:#?}\n{:02x?}",
@@ -93,7 +93,7 @@ impl<'a> Pair<'a> {
         );
         seen.frames += 1;
         seen.events += of_kernel.len();
-        told
+        emitted
     }
 
     /// Runs a program on the frame. Returns none if the kernel refuses the frame's length.

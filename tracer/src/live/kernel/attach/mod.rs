@@ -143,13 +143,13 @@ impl Attacher {
     /// The interfaces cannot be listed.
     pub async fn follow(&mut self) -> Result<Vec<Change>> {
         let interfaces = interfaces::list().await?;
-        let there: BTreeMap<_, _> =
+        let existing: BTreeMap<_, _> =
             interfaces.iter().map(|interface| (interface.index, &interface.name)).collect();
-        self.refused.retain(|index| there.contains_key(index));
-        let gone = self.attached.extract_if(.., |index, _| !there.contains_key(index));
+        self.refused.retain(|index| existing.contains_key(index));
+        let gone = self.attached.extract_if(.., |index, _| !existing.contains_key(index));
         let mut changes: Vec<_> = gone.map(|(_, attached)| Change::Gone(attached.name)).collect();
         for (index, attached) in &mut self.attached {
-            if let Some(name) = there.get(index) {
+            if let Some(name) = existing.get(index) {
                 attached.rename(name);
             }
         }
@@ -246,14 +246,14 @@ impl Attached {
 }
 
 impl InterfaceSet {
-    async fn resolve(asked: &Interfaces, there: &[Interface]) -> Result<Self> {
-        Ok(match asked {
+    async fn resolve(requested: &Interfaces, existing: &[Interface]) -> Result<Self> {
+        Ok(match requested {
             Interfaces::Any => Self::Any,
             Interfaces::Named(names) => {
                 let unknown =
-                    names.iter().find(|name| !there.iter().any(|interface| interface.name == **name));
+                    names.iter().find(|name| !existing.iter().any(|interface| interface.name == **name));
                 if let Some(name) = unknown {
-                    let known: Vec<_> = there.iter().map(|interface| interface.name.as_str()).collect();
+                    let known: Vec<_> = existing.iter().map(|interface| interface.name.as_str()).collect();
                     bail!("there is no interface {name}; there are {} (or \"any\")", known.join(", "));
                 }
                 Self::Names(names.clone())
@@ -261,7 +261,9 @@ impl InterfaceSet {
             Interfaces::DefaultRoute => {
                 let routed = interfaces::with_default_route().await.context("which interfaces to trace")?;
                 let is_default = |i: &&Interface| i.link == Link::Loopback || routed.contains(&i.index);
-                Self::Names(there.iter().filter(is_default).map(|interface| interface.name.clone()).collect())
+                Self::Names(
+                    existing.iter().filter(is_default).map(|interface| interface.name.clone()).collect(),
+                )
             }
         })
     }

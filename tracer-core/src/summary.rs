@@ -93,7 +93,7 @@ pub fn summary(
         exchanges: totals.exchanges,
         buffers_dropped: totals.buffers_dropped,
         records_written: None,
-        records_lost: None,
+        records_lost: 0,
         attachments,
     }
 }
@@ -117,7 +117,7 @@ pub fn text(summary: &Summary) -> String {
     let lost =
         listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
     let records = match (summary.records_written, summary.records_lost) {
-        (Some(written), Some(lost @ 1..)) => format!("\nrecords: {written} written, {lost} lost"),
+        (Some(written), lost @ 1..) => format!("\nrecords: {written} written, {lost} lost"),
         _ => String::new(),
     };
     let buffers = match summary.buffers_dropped {

@@ -41,6 +41,12 @@ pub fn parse() -> Command {
         .unwrap_or_else(|invalid| Arguments::command().error(ErrorKind::ValueValidation, invalid).exit())
 }
 
+/// The definition of the command line.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// What `tracer trace` with these arguments does.
 ///
 /// # Errors

@@ -327,7 +327,7 @@ impl Pipeline {
         let counts = self.output.as_ref().map(|output| output.state().counts);
         Ok(Summary {
             records_written: counts.map(|counts| counts.written),
-            records_lost: counts.map(|counts| counts.lost),
+            records_lost: counts.map_or(0, |counts| counts.lost),
             ..summary::summary(duration, counted, received, totals, attachments)
         })
     }

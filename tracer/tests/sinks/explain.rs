@@ -102,6 +102,7 @@ fn half_open() -> Vec<Record> {
         reason: CloseReason::HalfOpenTimeout,
         initiator: None,
         duration_ns: 3_012_000_000,
+        handshake: Opened { syn_ack_retransmits: 2, ..Opened::default() },
         syn_received_ns: None,
         client: SideTotals { packets: 1, ..SideTotals::default() },
         server: SideTotals { packets: 3, retransmits: 2, ..SideTotals::default() },

@@ -163,7 +163,7 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
   frames       1000 seen, 900 followed, 100 skipped (not_tcp 90, other_port 10)
   connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 LOST
   exchanges    12
-  events       120 received, 3 LOST (ring_full 3)
+  events       120 received, 3 LOST (http_ring_full 3)
   buffers      3 DROPPED
   records      30 written, 2 LOST
 ";

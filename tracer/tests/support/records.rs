@@ -8,7 +8,7 @@ use tracer_common::wire::Encapsulations;
 use tracer_core::{
     record::{
         Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange, Flood,
-        FloodEnded, ListenQueue, Listener, NamespaceCounters, Outcome, Purpose, Record, RequestHead,
+        FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record, RequestHead,
         ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
     },
     render::{Actors, Explain, Format, Sink},
@@ -42,9 +42,9 @@ pub(crate) fn summary() -> Record {
         frames: 1000,
         segments: 900,
         aggregated: 0,
-        skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
+        skipped: Counts(vec![("not_tcp", 90), ("truncated", 0), ("other_port", 10)]),
         events_received: 120,
-        events_lost: Counts(vec![("ring_full", 3)]),
+        events_lost: Counts(vec![("http_ring_full", 3)]),
         opened: 5,
         closed: 4,
         open: 1,
@@ -54,7 +54,7 @@ pub(crate) fn summary() -> Record {
         exchanges: 12,
         buffers_dropped: 3,
         records_written: Some(30),
-        records_lost: Some(2),
+        records_lost: 2,
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
     };
     Record { timestamp: Timestamp(START), connection: None, body: Body::Summary(Box::new(summary)) }
@@ -147,6 +147,7 @@ pub(crate) fn closed() -> Closed {
         reason: CloseReason::Fin,
         initiator: Some(Side::Server),
         duration_ns: 1_234_000_000,
+        handshake: Opened { syn_ack_ns: Some(70_000), ack_ns: Some(60_000), ..Opened::default() },
         syn_received_ns: Some(60_000),
         client: SideTotals { bytes: 509, packets: 9, ..SideTotals::default() },
         server: SideTotals { bytes: 41480, packets: 8, ..SideTotals::default() },

@@ -203,7 +203,7 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
         (both(|side| side.out_of_order), " out of order"),
         (both(|side| side.duplicate_acks), " duplicate acks"),
         (both(|side| side.zero_windows), " zero windows"),
-        (both(|side| side.checksum_errors.unwrap_or(0)), " wrong checksums"),
+        (both(|side| side.checksum_errors), " wrong checksums"),
         (both(|side| side.gap_bytes), " B never seen"),
         (closed.events_lost, " EVENTS LOST"),
     ] {
@@ -269,7 +269,7 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
         write!(out, "\n  buffers      {} DROPPED", summary.buffers_dropped)?;
     }
     match (summary.records_written, summary.records_lost) {
-        (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),
+        (Some(written), lost @ 1..) => write!(out, "\n  records      {written} written, {lost} LOST"),
         _ => Ok(()),
     }
 }

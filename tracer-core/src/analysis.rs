@@ -112,12 +112,12 @@ impl Analysis {
     ///
     /// # Errors
     /// No record can be written any more.
-    pub fn on_targets(
+    pub fn on_servers(
         &mut self,
         now: u64,
         targets: impl IntoIterator<Item = (TargetKey, Target)>,
     ) -> Result<(), Stop> {
-        self.listeners.on_targets(now, targets);
+        self.listeners.on_servers(now, targets);
         while let Some(record) = self.listeners.next_record() {
             self.telling.tell_one(record)?;
         }

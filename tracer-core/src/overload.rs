@@ -1,58 +1,58 @@
-//! When losses begin and when they are over: one alarm for each, however many there are in between.
+//! Overload: one alarm when loss begins and one when it is over, however many losses are in between.
 //!
-//! Pure: losses and the time are arguments.
+//! Sans-IO: losses and the time are arguments.
 
 use crate::record::{Degraded, DegradedReason, DegradedState, ShedClass};
 
-/// How long nothing must be lost before it is over, in ns: bursts that follow each other closely are one.
+/// An overload is over after this long without loss, in ns, so that bursts in close succession are one.
 const QUIET: u64 = 2_000_000_000;
 
-/// What was lost of one kind so far, and why if anything is lost now.
+/// The loss of one class so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Of what.
+    /// The class.
     pub shed: ShedClass,
-    /// How many since the start.
+    /// Lost since the start.
     pub total: u64,
-    /// Why.
+    /// Why something is lost now, if it is.
     pub reason: DegradedReason,
-    /// Whether there is room again.
+    /// Whether the buffer has space again.
     pub has_room: bool,
 }
 
-/// What is being lost.
+/// The overloads of all classes.
 #[derive(Debug, Default)]
 pub struct Overload {
-    courses: [Course; ShedClass::ALL.len()],
+    episodes: [Episode; ShedClass::ALL.len()],
 }
 
-/// One kind of loss in the course of time.
+/// The loss of one class.
 #[derive(Clone, Copy, Debug, Default)]
-struct Course {
-    /// What had been lost when it was looked at last.
+struct Episode {
+    /// Lost until the last check.
     total: u64,
-    /// Since when it goes on.
+    /// The overload in progress.
     entered: Option<Entered>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entered {
     reason: DegradedReason,
-    /// What had been lost before.
+    /// Lost before it began.
     before: u64,
     since: u64,
     last: u64,
 }
 
 impl Overload {
-    /// Takes in what was lost until `now`, in ns of any clock, and says what changes by that.
+    /// Takes in the loss until `now`, in ns of any clock; returns whether an overload begins or ends.
     pub fn on_loss(&mut self, loss: Loss, now: u64) -> Option<Degraded> {
-        let course = self.courses.get_mut(loss.shed as usize)?;
-        let before = std::mem::replace(&mut course.total, loss.total);
+        let episode = self.episodes.get_mut(loss.shed as usize)?;
+        let before = std::mem::replace(&mut episode.total, loss.total);
         let is_more = loss.total > before;
-        match &mut course.entered {
+        match &mut episode.entered {
             None if is_more => {
-                course.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
+                episode.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
                 Some(Degraded {
                     state: DegradedState::Entered,
                     shed: loss.shed,
@@ -66,19 +66,19 @@ impl Overload {
                 None
             }
             Some(entered) if loss.has_room && now.saturating_sub(entered.last) >= QUIET => {
-                course.leave(loss.shed)
+                episode.leave(loss.shed)
             }
             None | Some(_) => None,
         }
     }
 
-    /// The observation ends: what goes on is over.
+    /// The observation ends, and with it every overload in progress.
     pub fn finish(&mut self) -> impl Iterator<Item = Degraded> {
-        ShedClass::ALL.into_iter().zip(&mut self.courses).filter_map(|(shed, course)| course.leave(shed))
+        ShedClass::ALL.into_iter().zip(&mut self.episodes).filter_map(|(shed, episode)| episode.leave(shed))
     }
 }
 
-impl Course {
+impl Episode {
     fn leave(&mut self, shed: ShedClass) -> Option<Degraded> {
         let entered = self.entered.take()?;
         Some(Degraded {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_that_follow_each_other_are_one_alarm_and_its_end() {
+    fn losses_in_close_succession_are_one_overload() {
         let mut overload = Overload::default();
         assert_eq!(overload.on_loss(loss(0), 0), None);
         assert_eq!(overload.on_loss(loss(5), SECOND), entered(5));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_over_before_there_is_room() {
+    fn an_overload_is_not_over_before_there_is_space() {
         let mut overload = Overload::default();
         let full = |total| Loss { has_room: false, ..loss(total) };
         assert_eq!(overload.on_loss(full(1), 0), entered(1));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_for_itself_and_the_end_ends_all() {
+    fn each_class_is_independent_and_the_end_ends_all() {
         let mut overload = Overload::default();
         assert!(overload.on_loss(loss(3), 0).is_some());
         let records =

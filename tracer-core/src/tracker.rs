@@ -1,7 +1,7 @@
 //! Events in, records out: the table of connections.
 //!
-//! Sans-IO: no clock, no sockets, no kernel. The caller passes events and the time, and takes records, lookups in the
-//! kernel's table, and removals from it.
+//! Sans-IO: no clock, no sockets, no kernel. The caller passes events and the time, and takes records,
+//! lookups in the kernel's table, and removals from it.
 
 mod deadlines;
 mod options;
@@ -86,11 +86,11 @@ pub struct Tracker {
     out: Bodies,
 }
 
-/// The most bytes that a connection allocates besides its slot: its messages while one is in progress, with what the
-/// allocator adds, its anomalies, and a lookup of another connection that is not known.
+/// The most bytes that a connection allocates besides its slot: its messages while one is in progress, with
+/// what the allocator adds, its anomalies, and a lookup of another connection that is not known.
 const MAX_HEAP: usize = size_of::<Conversation>() + 16 + Connection::MAX_HEAP + size_of::<FlowKey>();
-/// Bytes of each slot in other collections: two deadlines, its entries in the index and in the free list, a lookup, a
-/// removal.
+/// Bytes of each slot in other collections: two deadlines, its entries in the index and in the free list, a
+/// lookup, a removal.
 const INDEX: usize = 2 * size_of::<Deadline>()
     + 4 * size_of::<SlotIndex>()
     + size_of::<FlowKey>()
@@ -182,7 +182,8 @@ impl Tracker {
         }
         match event {
             Event::Segment(segment) => {
-                // The events of messages come before that of the segment that carries them, and lack the encapsulation.
+                // The events of messages come before that of the segment that carries them, and lack the
+                // encapsulation.
                 let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
                 if seen == 1 || tracked.connection.lacks_handshake(segment) {
                     tracked.encapsulation = Encapsulations(segment.encapsulation);
@@ -236,7 +237,8 @@ impl Tracker {
     /// Finds the connection of an event, or starts one; `None` if the event is of no connection to follow.
     fn find_or_start(&mut self, event: &Event<'_>) -> Option<SlotIndex> {
         let header = event.header();
-        // From the counters, because its own event may be lost. An entry that replaces an evicted one has no SYN.
+        // From the counters, because its own event may be lost. An entry that replaces an evicted one has no
+        // SYN.
         let has_syn = matches!(event, Event::Segment(segment) if unreported::has_syn(&segment.halves));
         let is_http = matches!(event, Event::Http(..));
         let has = |bits| has_cause(event, bits);
@@ -300,9 +302,9 @@ impl Tracker {
         slot
     }
 
-    /// Whether the lower endpoint is the client. The client is the endpoint that sent the SYN, else the one without the
-    /// traced port, else the one with the higher port (ephemeral ports are the highest: RFC 6335, 6), else the one seen
-    /// first.
+    /// Whether the lower endpoint is the client. The client is the endpoint that sent the SYN, else the one
+    /// without the traced port, else the one with the higher port (ephemeral ports are the highest: RFC 6335,
+    /// 6), else the one seen first.
     fn client_is_low(&self, event: &Event<'_>) -> bool {
         let header = event.header();
         let from_low = header.from_low != 0;

@@ -20,7 +20,8 @@ pub(super) struct HeldMessages {
 }
 
 impl HeldMessages {
-    /// Reports what is held if it is more than one segment can carry: the events of segments must have been lost.
+    /// Reports what is held if it is more than one segment can carry: the events of segments must have been
+    /// lost.
     pub(super) fn limit(&mut self, out: &mut Bodies) {
         if self.records.len() >= MAX_HELD {
             out.append(&mut self.records);

@@ -82,7 +82,8 @@ impl ReportOptions {
 }
 
 impl Connection {
-    /// The most bytes that one allocates besides its messages and its gaps, with what the allocator adds to each piece.
+    /// The most bytes that one allocates besides its messages and its gaps, with what the allocator adds to
+    /// each piece.
     pub const MAX_HEAP: usize = Session::MAX_HEAP;
 
     /// A connection first seen at `time`.
@@ -140,8 +141,8 @@ impl Connection {
         !self.has_syn() && unreported::is_unreported(event)
     }
 
-    /// The kernel lost its state of the connection, and counts from zero again under another identifier, with an event at
-    /// `time`.
+    /// The kernel lost its state of the connection, and counts from zero again under another identifier, with
+    /// an event at `time`.
     pub(crate) fn restart(&mut self, flow: u64, time: u64, out: &mut Bodies) {
         self.flow = flow;
         self.session.restart();
@@ -251,8 +252,8 @@ impl Connection {
         }
     }
 
-    /// Reports a change of state, and that the connection is open. `is_confirmed`: the segment at `time` completes the
-    /// handshake; if not, an unreported one did.
+    /// Reports a change of state, and that the connection is open. `is_confirmed`: the segment at `time`
+    /// completes the handshake; if not, an unreported one did.
     fn report_progress(&mut self, update: &Update, is_confirmed: bool, time: u64, out: &mut Bodies) {
         if self.options.events.has(EventName::State)
             && let Some(change) = &update.state_change

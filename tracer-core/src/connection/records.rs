@@ -30,8 +30,8 @@ impl Connection {
         }
     }
 
-    /// How long the server was in SYN-RECEIVED, as seen on the wire: until the ACK, or at least until the last segment.
-    /// `None` if the SYN-ACK or the ACK was not seen.
+    /// How long the server was in SYN-RECEIVED, as seen on the wire: until the ACK, or at least until the
+    /// last segment. `None` if the SYN-ACK or the ACK was not seen.
     fn syn_received_ns(&self) -> Option<u64> {
         if self.opened { self.handshake.ack_ns() } else { self.handshake.since_syn_ack(self.last) }
     }
@@ -56,8 +56,8 @@ impl Connection {
         }
     }
 
-    /// Why it is over although it was not seen to close: the last acknowledgment of a FIN was missed, or nothing but RSTs was
-    /// seen.
+    /// Why it is over although it was not seen to close: the last acknowledgment of a FIN was missed, or
+    /// nothing but RSTs was seen.
     #[must_use]
     pub fn ended(&self) -> Option<CloseReason> {
         let directions = self.session.directions();

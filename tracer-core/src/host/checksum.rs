@@ -9,16 +9,16 @@ const PROTOCOL: u64 = 6;
 
 /// Whether the checksum of a segment is wrong.
 ///
-/// It is not where that cannot be told: where the segment is not wholly there, or where the checksum was still to be
-/// filled in when the frame was captured, because the network card does that (checksum offload). The field then holds
-/// nothing, or only the sum of the pseudo-header, which leaves out the length where the card cuts the segment up too.
+/// It is not if that is unknown: if the segment is incomplete, or if the network card had yet to fill in the
+/// checksum when the frame was captured (checksum offload). The field then is zero, or the sum of the
+/// pseudo-header, which lacks the length if the card segments too.
 pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
     let Some(start) = (segment.options_offset as usize).checked_sub(MIN_HEADER) else { return false };
     let end = segment.payload_offset as usize + segment.payload_len as usize;
     let Some(bytes) = frame.get(start..end).filter(|_| !segment.first_fragment) else { return false };
     let Some(&[high, low]) = bytes.get(16..18) else { return false };
     let field = u16::from_be_bytes([high, low]);
-    // What maps an IPv4 address into IPv6 is 0xffff, which is zero in ones' complement.
+    // The prefix of an IPv4-mapped address is 0xffff, which is zero in ones' complement.
     let addresses = [segment.source, segment.destination];
     let addresses = native_sum(addresses.as_flattened().iter().copied());
     let without_len = u64::from(u16::from_be(fold(addresses))) + PROTOCOL;
@@ -27,8 +27,8 @@ pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
     !unfilled && fold(pseudo_header + sum(bytes)) != u16::MAX
 }
 
-/// The 16 bit words of `bytes` added up in ones' complement, the last one filled up with zero. Two at a time, and in the
-/// order of bytes that the processor likes: RFC 1071, 2 (B) and (C).
+/// The ones' complement sum of the 16-bit words of `bytes`, padded with zero. Two words at a time, and in
+/// native byte order: RFC 1071, 2 (B) and (C).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks();
     let mut last = [0; 4];
@@ -39,15 +39,15 @@ fn sum(bytes: &[u8]) -> u64 {
     u64::from(u16::from_be(fold(sum)))
 }
 
-/// Words as they lie in memory, added up.
+/// The sum of words in native byte order.
 fn native_sum(words: impl Iterator<Item = u32>) -> u64 {
     words.map(u64::from).sum()
 }
 
-/// The sum in ones' complement of 16 bits.
+/// Folds a sum to 16 bits in ones' complement.
 fn fold(sum: u64) -> u16 {
     let halves = |sum: u64, bits: u32| (sum >> bits) + (sum & ((1 << bits) - 1));
-    // Of 64 bits 33 are left, of those 17 and one more, and then 16: the last carry makes no other.
+    // 64 bits become 33, then 18, then 17, and the last carry causes no other.
     let sum = halves(halves(halves(sum, 32), 16), 16);
     // It fits now.
     halves(sum, 16) as u16
@@ -86,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_bit_of_a_segment_shows() {
+    fn any_changed_bit_of_a_segment_is_detected() {
         for packet in packets() {
             assert!(!is_wrong_in(&packet, |_| ()), "as it was sent: {packet:?}");
             let start = field(&packet) - 16;
-            // The data offset says where the payload begins: another one is another segment.
+            // Another data offset makes another segment.
             for index in (start..packet.len()).filter(|index| *index != start + 12) {
                 let mut changed = packet.clone();
                 changed[index] ^= 0x10;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_that_was_not_filled_in_yet_is_no_error() {
+    fn an_offloaded_checksum_is_no_error() {
         for packet in packets() {
             let at = field(&packet);
             let payload_len = packet.len() - at - 4;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_is_not_wholly_there_is_no_error() {
+    fn an_incomplete_segment_is_no_error() {
         let [_, mut packet, _] = packets();
         let at = field(&packet);
         packet[at] ^= 1;

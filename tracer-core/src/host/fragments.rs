@@ -1,22 +1,23 @@
-//! IP fragments, put together (RFC 791, 3.2; RFC 8200, 4.5) within bounds: the kernel programs cannot, captures allow it.
+//! Reassembles IP fragments (RFC 791, 3.2; RFC 8200, 4.5) within limits, in captures only: the kernel
+//! programs cannot.
 //!
-//! Where fragments overlap, what lies before stays, then what came first; IPv6 packets with overlapping fragments are given up
-//! (RFC 5722, 4).
+//! Of overlapping fragments, the one with the lower offset counts, then the one that came first. IPv6 packets
+//! with overlapping fragments are dropped (RFC 5722, 4).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tracer_common::frame::FrameBytes as _;
 
-/// The most packets in the making; the oldest makes room. Linux holds 4 MiB of fragments, which is as much.
+/// The most incomplete packets; beyond them the oldest is dropped.
 const MAX_PACKETS: usize = 1024;
 
-/// The most bytes of all of them.
+/// The most bytes of all fragments, as in Linux.
 const MAX_BYTES: usize = 4 << 20;
 
-/// How long the rest of a packet is waited for, in ns (RFC 8200, 4.5).
-const PATIENCE: u64 = 60_000_000_000;
+/// An incomplete packet expires after this time, in ns (RFC 8200, 4.5).
+const TIMEOUT: u64 = 60_000_000_000;
 
-/// The most bytes of a packet: what its header can say (RFC 791, 3.1).
+/// The most bytes of a packet: the maximum of its length field (RFC 791, 3.1).
 const MAX_PACKET: usize = 65_535;
 
 /// Bytes of the fixed header of IPv6.
@@ -28,7 +29,7 @@ struct Identity {
     /// Both addresses.
     addresses: Vec<u8>,
     identification: u32,
-    /// IPv4 only: identifications are counted for each.
+    /// IPv4 only: each protocol has identifications of its own.
     protocol: u8,
     /// The tunnels around it.
     within: u32,
@@ -37,54 +38,54 @@ struct Identity {
 /// One fragment.
 struct Fragment<'a> {
     identity: Identity,
-    /// Of a packet without fragments: what comes before the payload.
+    /// The headers before the payload, as in an unfragmented packet.
     header: Vec<u8>,
-    /// In bytes.
+    /// Offset in bytes.
     offset: usize,
     last: bool,
     payload: &'a [u8],
 }
 
-/// A packet in the making.
+/// An incomplete packet.
 #[derive(Debug, Default)]
 struct Packet {
-    /// Of the first fragment.
+    /// The headers of the first fragment.
     header: Option<Vec<u8>>,
-    /// By offset, and in the order of arrival.
+    /// Payloads by offset, then in the order of arrival.
     pieces: BTreeMap<(usize, usize), Vec<u8>>,
-    /// Bytes of payload, once the last fragment has come.
+    /// Bytes of payload, once the last fragment has arrived.
     len: Option<usize>,
-    /// When the first of them came, in ns.
+    /// When the first of its fragments arrived, in ns.
     since: u64,
     bytes: usize,
 }
 
-/// The packets in the making.
+/// The incomplete packets.
 #[derive(Debug, Default)]
 pub(super) struct Fragments {
     packets: HashMap<Identity, Packet>,
-    /// In the order in which they were begun; may name packets that are gone.
-    begun: VecDeque<(u64, Identity)>,
+    /// In the order of their first fragments; may contain packets that are gone.
+    by_age: VecDeque<(u64, Identity)>,
     bytes: usize,
 }
 
 impl Fragments {
-    /// Takes in the fragment that `packet` is, from its IP header on, seen at `time` (ns) within these tunnels; the whole
-    /// packet if nothing is missing any more.
+    /// Takes in a fragment, from its IP header, seen at `time` (ns) within these tunnels. Returns the whole
+    /// packet if nothing is missing.
     pub(super) fn take(&mut self, packet: &[u8], within: u32, time: u64) -> Option<Vec<u8>> {
         let fragment = Fragment::parse(packet, within)?;
-        self.make_room(time);
+        self.evict(time);
         let identity = fragment.identity.clone();
-        let making = self.packets.entry(identity.clone()).or_insert_with(|| {
-            self.begun.push_back((time, identity.clone()));
+        let packet = self.packets.entry(identity.clone()).or_insert_with(|| {
+            self.by_age.push_back((time, identity.clone()));
             Packet { since: time, ..Packet::default() }
         });
-        let before = making.bytes;
-        let outcome = making.take(fragment);
-        self.bytes += making.bytes - before;
+        let before = packet.bytes;
+        let outcome = packet.take(fragment);
+        self.bytes += packet.bytes - before;
         match outcome {
             Outcome::Incomplete => None,
-            Outcome::GivenUp => {
+            Outcome::Invalid => {
                 self.drop(&identity);
                 None
             }
@@ -101,17 +102,17 @@ impl Fragments {
         }
     }
 
-    /// Gives up what is too old or too much.
-    fn make_room(&mut self, now: u64) {
-        while let Some((since, identity)) = self.begun.front() {
+    /// Drops the oldest packets until all limits are kept.
+    fn evict(&mut self, now: u64) {
+        while let Some((since, identity)) = self.by_age.front() {
             let held = self.packets.get(identity).is_some_and(|packet| packet.since == *since);
-            let due = now.saturating_sub(*since) > PATIENCE
+            let due = now.saturating_sub(*since) > TIMEOUT
                 || self.packets.len() >= MAX_PACKETS
                 || self.bytes > MAX_BYTES;
             if held && !due {
                 break;
             }
-            if let Some((_, identity)) = self.begun.pop_front()
+            if let Some((_, identity)) = self.by_age.pop_front()
                 && held
             {
                 self.drop(&identity);
@@ -120,13 +121,13 @@ impl Fragments {
     }
 }
 
-/// What becomes of a packet with one more fragment.
+/// The state of a packet after one more fragment.
 enum Outcome {
     /// More is missing.
     Incomplete,
-    /// It contradicts itself.
-    GivenUp,
-    /// Header and payload.
+    /// The fragments contradict each other.
+    Invalid,
+    /// Headers and payload.
     Whole(Vec<u8>),
 }
 
@@ -135,16 +136,16 @@ impl Packet {
         let end = fragment.offset + fragment.payload.len();
         let known = self.len.unwrap_or(MAX_PACKET);
         if end > known || fragment.last && self.len.is_some_and(|len| len != end) {
-            return Outcome::GivenUp;
+            return Outcome::Invalid;
         }
-        // The same again says nothing new.
-        let again = self.pieces.range((fragment.offset, 0)..=(fragment.offset, usize::MAX));
-        if again.map(|(_, piece)| piece).any(|piece| piece == fragment.payload) {
+        // A repetition is ignored.
+        let same = self.pieces.range((fragment.offset, 0)..=(fragment.offset, usize::MAX));
+        if same.map(|(_, piece)| piece).any(|piece| piece == fragment.payload) {
             return Outcome::Incomplete;
         }
         let is_ipv6 = fragment.header.first().is_some_and(|first| first >> 4 == 6);
         if is_ipv6 && self.overlaps(fragment.offset, end) {
-            return Outcome::GivenUp;
+            return Outcome::Invalid;
         }
         if fragment.last {
             self.len = Some(end);
@@ -207,14 +208,14 @@ impl<'a> Fragment<'a> {
             last: field & 0x2000 == 0,
             payload: packet.get(header_len..total)?,
         }
-        .sensible()
+        .validated()
     }
 
     fn parse6(packet: &'a [u8], within: u32) -> Option<Self> {
         const FRAGMENT: u8 = 44;
         let fixed: [u8; HEADER6] = packet.read(0)?;
         let total = HEADER6 + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
-        // Where the number of the next header is, and where that header is.
+        // The offset of the next header's number, and of that header.
         let (mut number_at, mut at) = (6, HEADER6);
         while *packet.get(number_at)? != FRAGMENT {
             let [_, units] = packet.read(at)?;
@@ -236,11 +237,11 @@ impl<'a> Fragment<'a> {
             last: field & 1 == 0,
             payload: packet.get(at + 8..total)?,
         }
-        .sensible()
+        .validated()
     }
 
-    /// Only the last one may have a length that the next offset cannot express, and none is empty.
-    fn sensible(self) -> Option<Self> {
+    /// Only the last fragment may have a length that is no multiple of eight, and none is empty.
+    fn validated(self) -> Option<Self> {
         let fits = self.last || self.payload.len().is_multiple_of(8);
         (fits && !self.payload.is_empty()).then_some(self)
     }
@@ -250,7 +251,7 @@ impl<'a> Fragment<'a> {
 mod tests {
     use super::*;
 
-    /// Eight times eight bytes, each eight of another kind.
+    /// Eight groups of eight equal bytes.
     fn payload() -> Vec<u8> {
         (0..64).map(|at| at / 8).collect()
     }
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_make_the_packet_in_any_order_and_with_repetitions() {
+    fn a_packet_is_reassembled_in_any_order_and_with_repetitions() {
         let payload = payload();
         let pieces = [(0, 16), (16, 40), (40, 64)];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_of_other_identifications_and_tunnels_are_kept_apart() {
+    fn packets_with_other_identifications_or_tunnels_are_separate() {
         let payload = payload();
         let mut fragments = Fragments::default();
         let (first, last) = (fragment4(1, 0, true, &payload[..32]), fragment4(1, 32, false, &payload[32..]));
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn of_overlapping_fragments_what_lies_before_and_came_first_stays() {
+    fn of_overlapping_fragments_the_lower_and_then_the_first_one_counts() {
         let mut fragments = Fragments::default();
         assert_eq!(take(&mut fragments, &fragment4(1, 0, true, &[1; 16])), None);
         assert_eq!(take(&mut fragments, &fragment4(1, 8, true, &[2; 16])), None);
@@ -338,38 +339,38 @@ mod tests {
         let mut fragments = Fragments::default();
         assert_eq!(take(&mut fragments, &fragment6(0, true, &[1; 16])), None);
         assert_eq!(take(&mut fragments, &fragment6(8, false, &[2; 16])), None);
-        assert!(fragments.packets.is_empty(), "IPv6 is given up");
+        assert!(fragments.packets.is_empty(), "IPv6 is dropped");
     }
 
     #[test]
-    fn fragments_that_contradict_themselves_make_nothing() {
+    fn invalid_fragments_make_no_packet() {
         let mut fragments = Fragments::default();
-        for (says, packet) in [
+        for (what, packet) in [
             ("not a multiple of eight", fragment4(1, 0, true, &[0; 9])),
             ("empty", fragment4(1, 8, false, &[])),
-            ("cut off", fragment4(1, 8, false, &[0; 8])[..24].to_vec()),
+            ("truncated", fragment4(1, 8, false, &[0; 8])[..24].to_vec()),
             ("no header", vec![0x45; 8]),
             ("no fragment header", fragment6(0, true, &[0; 8])[..44].to_vec()),
             ("neither version", vec![0x50; 40]),
         ] {
-            assert_eq!(take(&mut fragments, &packet), None, "{says}");
-            assert!(fragments.packets.is_empty(), "{says}");
+            assert_eq!(take(&mut fragments, &packet), None, "{what}");
+            assert!(fragments.packets.is_empty(), "{what}");
         }
         assert_eq!(take(&mut fragments, &fragment4(1, 8, false, &[0; 8])), None);
-        assert_eq!(take(&mut fragments, &fragment4(1, 16, true, &[0; 8])), None, "behind the end");
+        assert_eq!(take(&mut fragments, &fragment4(1, 16, true, &[0; 8])), None, "after the end");
         assert!(fragments.packets.is_empty());
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_time_number_and_bytes() {
+    fn incomplete_packets_are_limited_in_time_number_and_bytes() {
         let mut fragments = Fragments::default();
         fragments.take(&fragment4(1, 0, true, &[0; 8]), 0, 1);
-        fragments.take(&fragment4(2, 0, true, &[0; 8]), 0, PATIENCE + 2);
+        fragments.take(&fragment4(2, 0, true, &[0; 8]), 0, TIMEOUT + 2);
         assert_eq!(fragments.packets.len(), 1, "the first is too old");
         for tunnel in 0..2 * MAX_PACKETS as u32 {
-            fragments.take(&fragment4(1, 0, true, &[0; 8]), tunnel, PATIENCE + 2);
+            fragments.take(&fragment4(1, 0, true, &[0; 8]), tunnel, TIMEOUT + 2);
         }
-        assert!(fragments.packets.len() <= MAX_PACKETS && fragments.begun.len() <= MAX_PACKETS + 1);
+        assert!(fragments.packets.len() <= MAX_PACKETS && fragments.by_age.len() <= MAX_PACKETS + 1);
         let held: usize = fragments.packets.values().map(|packet| packet.bytes).sum();
         assert_eq!(fragments.bytes, held);
     }

@@ -12,18 +12,18 @@ use tracer_common::{
 };
 
 use super::{
-    Packet, Selection, Told, checksum,
+    EventQueue, Packet, Selection, checksum,
     reassembly::{self, Reassembly},
 };
 
-/// The bytes captured of a frame, and where its messages are told.
+/// The captured bytes of a frame, and the queue for the events of its messages.
 pub(super) struct HostFrame<'a> {
     packet: Packet<'a>,
-    /// What is asked for: tunnels, fragments.
+    /// The selection: tunnels, fragments.
     selection: &'a Selection,
     /// The events.
-    told: &'a Told,
-    /// Where payload out of order is held; `None`: it is scanned as it comes.
+    output: &'a EventQueue,
+    /// Holds payload that is out of order; `None`: payload is scanned as it arrives.
     reassembly: Option<&'a RefCell<Reassembly>>,
     fragment: Cell<Option<(usize, Encapsulations)>>,
     within: Cell<Encapsulations>,
@@ -33,19 +33,19 @@ impl<'a> HostFrame<'a> {
     pub(super) fn new(
         packet: Packet<'a>,
         selection: &'a Selection,
-        told: &'a Told,
+        output: &'a EventQueue,
         reassembly: Option<&'a RefCell<Reassembly>>,
     ) -> Self {
-        Self { packet, selection, told, reassembly, fragment: Cell::new(None), within: Cell::default() }
+        Self { packet, selection, output, reassembly, fragment: Cell::new(None), within: Cell::default() }
     }
 
-    /// What it is carried in, once it is parsed.
+    /// The encapsulation, once the frame is parsed.
     pub(super) fn within(&self) -> &Cell<Encapsulations> {
         &self.within
     }
 
-    /// The fragment that was found on the way and is to wait for others: where its IP header starts, and what it is
-    /// carried in.
+    /// The fragment that was found and must wait for others: the offset of its IP header, and its
+    /// encapsulation.
     pub(super) fn fragment(&self) -> Option<(usize, Encapsulations)> {
         self.fragment.get()
     }
@@ -68,23 +68,22 @@ impl FrameBytes for HostFrame<'_> {
 impl Frame for HostFrame<'_> {
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         self.within.set(self.packet.within);
-        let straight = parse_segment(self, link, segment);
-        // The first of them may be too short for a TCP header.
-        let fragmented = segment.first_fragment || straight == Err(Skip::Fragment);
-        if self.selection.reassemble && fragmented
-            || self.selection.decapsulate && straight.is_err_and(leads_on)
+        let fast = parse_segment(self, link, segment);
+        // The first fragment may be too short for a TCP header.
+        let fragmented = segment.first_fragment || fast == Err(Skip::Fragment);
+        if self.selection.reassemble && fragmented || self.selection.decapsulate && fast.is_err_and(leads_on)
         {
             return self.walk(link, segment);
         }
-        straight
+        fast
     }
 
-    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
+    fn scan(&self, half: &mut Half, peer: &Half, buffer: &mut Room) {
         match self.reassembly {
             Some(reassembly) => {
-                reassembly.borrow_mut().on_segment(self.packet.bytes, self.told, half, peer, room);
+                reassembly.borrow_mut().on_segment(self.packet.bytes, self.output, half, peer, buffer);
             }
-            None => reassembly::scan(self.packet.bytes, self.told, half, peer, room),
+            None => reassembly::scan(self.packet.bytes, self.output, half, peer, buffer),
         }
     }
 
@@ -94,7 +93,7 @@ impl Frame for HostFrame<'_> {
 }
 
 impl HostFrame<'_> {
-    /// Walks to the segment, or to a fragment that others are to be waited for.
+    /// Walks to the segment, or to a fragment that must wait for others.
     fn walk(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         segment.first_fragment = false;
         let within = walk(link, self.packet.within, segment, |walk, segment| {
@@ -114,7 +113,7 @@ impl HostFrame<'_> {
         Ok(())
     }
 
-    /// Whether a fragment was captured to its end. Of one that was not, at least the headers can be read.
+    /// Whether a fragment was captured in full. Otherwise at least its headers can be read.
     fn has_fragment(&self, start: usize) -> bool {
         let Some(header) = self.packet.bytes.read::<6>(start) else { return false };
         let field = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
@@ -123,11 +122,11 @@ impl HostFrame<'_> {
     }
 }
 
-impl HttpSink for Told {
+impl HttpSink for EventQueue {
     fn tell(&self, event: &HttpEvent) -> bool {
         match event.bytes.get(..usize::from(event.facts.len)) {
             Some(bytes) => {
-                self.tell(&Event::Http(event.facts, bytes));
+                self.emit(&Event::Http(event.facts, bytes));
                 true
             }
             None => false,

@@ -1,14 +1,14 @@
-//! The path of a frame as in the kernel, run in userspace: for captures, and for tests that compare the two.
+//! The kernel's frame path in userspace: for captures, and for tests that compare the two.
 //!
-//! [`HostObserver`] is the host's side of [`tracer_common::observe`]: the same parser, the same flow logic and the same
+//! [`HostObserver`] implements [`tracer_common::observe`] on the host: the same parser, flow logic and
 //! message scanner, with hash maps for BPF maps and a queue for the ring buffer. It has no clock of its own.
 
 mod checksum;
 mod fragments;
 mod frame;
 mod reassembly;
+mod servers;
 mod tables;
-mod targets;
 #[cfg(test)]
 mod tests;
 mod vantage;
@@ -29,40 +29,41 @@ use tracer_common::{
 };
 
 use self::{
-    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, tables::HostTables, targets::Targets,
+    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, servers::HostServers, tables::HostTables,
     vantage::HostVantage,
 };
 use crate::{analysis::Flows, record::Events};
 
-/// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
+/// The default limit on connections: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
 
-/// How often fragments are looked for in what fragments were put together to: in a tunnel in a tunnel in a packet.
+/// The most reassemblies of one frame: of a packet, and of the packets in its tunnels.
 const MAX_REASSEMBLED: usize = 4;
 
-/// What to observe, and how much of it to keep.
+/// What to observe, and the limits of the tables.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// The traced ports.
     pub ports: Vec<RangeInclusive<u16>>,
-    /// Networks; a connection is wanted if one of its addresses is in one of them. Empty: all are wanted.
+    /// Networks; a connection is selected if one of its addresses is in one of them. Empty: all are selected.
     pub hosts: Vec<IpNet>,
-    /// The records to make: [`EventName::Segment`] takes an event for every segment, not only for those that change something.
+    /// The records to make: [`EventName::Segment`] takes an event for every segment, not only for those that
+    /// change something.
     pub events: Events,
-    /// Whether tunnels are entered: the connection is then the one inside.
+    /// Whether packets are decapsulated: the connection is then the inner one.
     pub decapsulate: bool,
-    /// Whether IP fragments are put together, and payload that arrives out of order is held for the message scanner; the
-    /// kernel keeps no payload.
+    /// Whether IP fragments are reassembled, and payload that arrives out of order is held for the message
+    /// scanner. The kernel keeps no payload.
     pub reassemble: bool,
     /// Whether TCP checksums are verified; the kernel programs do not.
     pub verify: bool,
-    /// Connections kept at most; those that come when there is no room are counted as [`Skip::TableFull`].
+    /// The most connections; those beyond it are counted as [`Skip::TableFull`].
     pub max_connections: usize,
-    /// Half-open handshakes and other attempts kept at most; the one not seen for the longest makes room.
+    /// The most half-open handshakes and other attempts; the least recently seen one is evicted.
     pub max_unconfirmed: usize,
-    /// New attempts at one server that are told one by one in each window: see [`tracer_common::target`].
+    /// New attempts at one server that are emitted one by one in each window: see [`tracer_common::target`].
     pub told_attempts: u32,
-    /// What addresses of clients are hashed with.
+    /// The seed with which client addresses are hashed.
     pub seed: [u32; 2],
 }
 
@@ -77,22 +78,22 @@ impl Default for Selection {
             verify: false,
             max_connections: DEFAULT_MAX_FLOWS,
             max_unconfirmed: DEFAULT_MAX_FLOWS,
-            // A capture is there to be looked into.
+            // A capture is analysed in full.
             told_attempts: u32::MAX,
             seed: [0; 2],
         }
     }
 }
 
-/// Observes frames as the kernel programs do, and queues the events that they would put into the ring buffer.
+/// Observes frames as the kernel programs do, and queues the events that they would write to the ring buffer.
 #[derive(Debug)]
 pub struct HostObserver {
     selection: Selection,
     tables: HostTables,
-    targets: RefCell<Targets>,
+    servers: RefCell<HostServers>,
     fragments: Fragments,
-    room: Box<Room>,
-    told: Told,
+    scan_buffer: Box<Room>,
+    output: EventQueue,
     reassembly: Option<RefCell<Reassembly>>,
 }
 
@@ -105,19 +106,19 @@ impl HostObserver {
         Self {
             selection,
             tables,
-            targets: RefCell::default(),
+            servers: RefCell::default(),
             fragments: Fragments::default(),
-            room: Box::new(Room::BLANK),
-            told: Told::new(),
+            scan_buffer: Box::new(Room::BLANK),
+            output: EventQueue::new(),
             reassembly,
         }
     }
 
-    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not 0;
-    /// `time` is in ns of any clock, not 0, and never goes back.
+    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not
+    /// 0; `time` is in ns of any clock, not 0, and never goes back.
     ///
     /// # Errors
-    /// Why the frame was passed over; it is counted too.
+    /// Why the frame was skipped; it is counted too.
     pub fn observe(
         &mut self,
         frame: &[u8],
@@ -141,13 +142,13 @@ impl HostObserver {
             packet = Packet { bytes: &whole, wire_len: whole.len(), link: LinkType::RawIp, within };
         }
         match outcome {
-            Ok(()) => self.told.count(Counter::Matched as usize),
-            Err(reason) => self.told.count(reason as usize),
+            Ok(()) => self.output.count(Counter::Matched as usize),
+            Err(reason) => self.output.count(reason as usize),
         }
         outcome
     }
 
-    /// What became of it, and the fragment that it is.
+    /// The outcome, and the fragment that the packet is.
     fn observe_packet(
         &mut self,
         packet: Packet<'_>,
@@ -155,23 +156,24 @@ impl HostObserver {
         hook: Hook,
         time: u64,
     ) -> (Result<(), Skip>, Option<(usize, Encapsulations)>) {
-        let frame = HostFrame::new(packet, &self.selection, &self.told, self.reassembly.as_ref());
-        let (selection, told, targets) = (&self.selection, &self.told, &self.targets);
-        let vantage = HostVantage { selection, interface, hook, time, within: frame.within(), told, targets };
-        let room = &mut *self.room;
-        let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(room));
+        let frame = HostFrame::new(packet, &self.selection, &self.output, self.reassembly.as_ref());
+        let (selection, output, servers) = (&self.selection, &self.output, &self.servers);
+        let vantage =
+            HostVantage { selection, interface, hook, time, within: frame.within(), output, servers };
+        let buffer = &mut *self.scan_buffer;
+        let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(buffer));
         (outcome, frame.fragment())
     }
 
-    /// Scans what is held and will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
-    /// itself is told, because it may be the last one of its connection.
+    /// Scans the held payload that will not be retransmitted, because the frame acknowledges it or resets its
+    /// connection. Before the frame itself is observed, because it may be the last one of its connection.
     fn release(&mut self, packet: Packet<'_>, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         if !reassembly.is_holding() {
             return;
         }
         let mut segment = Segment::default();
-        let frame = HostFrame::new(packet, &self.selection, &self.told, None);
+        let frame = HostFrame::new(packet, &self.selection, &self.output, None);
         if frame.parse(packet.link, &mut segment).is_err() {
             return;
         }
@@ -185,45 +187,53 @@ impl HostObserver {
                 && segment.flags.has(TcpFlags::ACK)
                 && half.offset_of(segment.ack) > half.http.position;
             if reset || acknowledged {
-                reassembly.release(&(key, direction), time, true, &self.told, half, peer, &mut self.room);
+                reassembly.release(
+                    &(key, direction),
+                    time,
+                    true,
+                    &self.output,
+                    half,
+                    peer,
+                    &mut self.scan_buffer,
+                );
             }
         }
     }
 
-    /// The observation ends at `time`: scans what is held, whatever is missing before it.
+    /// The observation ends at `time`: scans the held payload beyond every gap.
     pub fn finish(&mut self, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
-        for (id, direction) in reassembly.directions() {
-            let (key, from_low) = direction;
+        for (id, stream) in reassembly.streams() {
+            let (key, from_low) = stream;
             let Some(flow) = self.tables.get_mut(&key).filter(|flow| flow.id == id) else { continue };
             let (half, peer) = flow.split(from_low);
-            reassembly.release(&direction, time, true, &self.told, half, peer, &mut self.room);
+            reassembly.release(&stream, time, true, &self.output, half, peer, &mut self.scan_buffer);
         }
     }
 
-    /// The oldest event not taken yet, as the ring buffer would carry it: see [`Event::from_bytes`].
+    /// The next event, as the ring buffer would contain it: see [`Event::from_bytes`].
     pub fn next_event(&mut self) -> Option<Bytes> {
-        self.told.events.get_mut().pop_front()
+        self.output.events.get_mut().pop_front()
     }
 
-    /// What was counted so far: indexed by [`Skip`] and [`Counter`].
+    /// The counters, indexed by [`Skip`] and [`Counter`].
     #[must_use]
     pub fn counters(&self) -> [u64; Counter::COUNT] {
-        array::from_fn(|index| self.told.counters.get(index).map_or(0, Cell::get))
+        array::from_fn(|index| self.output.counters.get(index).map_or(0, Cell::get))
     }
 
-    /// What was counted for each server asked for connections.
-    pub fn targets(&mut self) -> impl Iterator<Item = (TargetKey, Target)> {
-        self.targets.get_mut().all()
+    /// The counters of each server.
+    pub fn servers(&mut self) -> impl Iterator<Item = (TargetKey, Target)> {
+        self.servers.get_mut().all()
     }
 
-    /// The connection, if it is kept.
+    /// The state of a connection, if it is in the tables.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<FlowState> {
         self.tables.get(key).copied()
     }
 
-    /// Gives up the incarnation `flow` of a connection, if it is kept.
+    /// Removes the incarnation `flow` of a connection, if it is in the tables.
     pub fn forget(&mut self, key: &FlowKey, flow: u64) {
         self.tables.forget_incarnation(key, flow);
         if let Some(reassembly) = &mut self.reassembly {
@@ -231,38 +241,39 @@ impl HostObserver {
         }
     }
 
-    /// How many connections are kept: confirmed ones, and attempts.
+    /// The number of connections in the tables: confirmed ones, and attempts.
     #[must_use]
     pub fn kept(&self) -> (usize, usize) {
         self.tables.len()
     }
 }
 
-/// A frame, or a packet that fragments were put together to.
+/// A frame, or a packet that was reassembled from fragments.
 #[derive(Clone, Copy)]
 struct Packet<'a> {
     bytes: &'a [u8],
     /// Bytes on the wire; a capture may hold fewer.
     wire_len: usize,
     link: LinkType,
-    /// The tunnels that the fragments were found in.
+    /// The tunnels in which the fragments were found.
     within: Encapsulations,
 }
 
-/// What comes out: shared by the frame, whose scanner tells HTTP events, and the vantage, which tells segments.
+/// The events and counters: shared by the frame, whose scanner emits HTTP events, and the vantage, which
+/// emits segments.
 #[derive(Debug)]
-struct Told {
+struct EventQueue {
     events: RefCell<VecDeque<Bytes>>,
-    /// For the next events: many share one piece of memory.
-    room: RefCell<BytesMut>,
+    /// Memory for the next events, which many of them share.
+    memory: RefCell<BytesMut>,
     counters: [Cell<u64>; Counter::COUNT],
 }
 
-impl Told {
+impl EventQueue {
     fn new() -> Self {
         Self {
             events: RefCell::default(),
-            room: RefCell::default(),
+            memory: RefCell::default(),
             counters: array::from_fn(|_| Cell::new(0)),
         }
     }
@@ -273,12 +284,12 @@ impl Told {
         }
     }
 
-    fn tell(&self, event: &Event<'_>) {
-        let mut room = self.room.borrow_mut();
+    fn emit(&self, event: &Event<'_>) {
+        let mut memory = self.memory.borrow_mut();
         for piece in event.pieces() {
-            room.extend_from_slice(piece);
+            memory.extend_from_slice(piece);
         }
-        self.events.borrow_mut().push_back(room.split().freeze());
+        self.events.borrow_mut().push_back(memory.split().freeze());
         self.count(match event {
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,
@@ -293,7 +304,7 @@ impl Flows for HostObserver {
 
     fn remove(&mut self, removals: &[Removal]) -> Result<u64> {
         removals.iter().for_each(|removal| self.forget(&removal.key, removal.flow));
-        // Here no event is lost, so that nothing has to be looked up.
+        // No event is lost on the host, so that no lookup recovers one.
         Ok(0)
     }
 }

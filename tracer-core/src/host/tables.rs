@@ -1,4 +1,4 @@
-//! The connection tables as hash maps, bounded like the kernel's.
+//! The connection tables as hash maps with the limits of the kernel's.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use tracer_common::{
     observe::{Table, Tables},
 };
 
-/// Connections, and attempts at one. Boxed: a connection stays where it is when it moves over or a table grows.
+/// Connections, and attempts. Boxed, so that an entry is not copied when it moves or a table grows.
 #[derive(Debug)]
 pub(super) struct HostTables {
     confirmed: HashMap<FlowKey, Box<FlowState>, DefaultHashBuilder>,
     max_confirmed: usize,
-    /// The one not used for the longest makes room.
+    /// The least recently used one is evicted.
     unconfirmed: LruCache<FlowKey, Box<FlowState>>,
 }
 
@@ -23,12 +23,12 @@ impl HostTables {
         Self { confirmed: HashMap::default(), max_confirmed, unconfirmed: LruCache::new(max_unconfirmed) }
     }
 
-    /// The connection, without it counting as used.
+    /// The connection; does not count as use.
     pub(super) fn get(&self, key: &FlowKey) -> Option<&FlowState> {
         self.confirmed.get(key).or_else(|| self.unconfirmed.peek(key)).map(Box::as_ref)
     }
 
-    /// The connection, to be changed, without it counting as used.
+    /// The connection, mutably; does not count as use.
     pub(super) fn get_mut(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
         let Self { confirmed, unconfirmed, .. } = self;
         confirmed.get_mut(key).or_else(|| unconfirmed.peek_mut(key)).map(Box::as_mut)
@@ -44,7 +44,7 @@ impl HostTables {
         }
     }
 
-    /// How many there are: confirmed ones, and attempts.
+    /// The number of confirmed connections, and of attempts.
     pub(super) fn len(&self) -> (usize, usize) {
         (self.confirmed.len(), self.unconfirmed.len())
     }
@@ -52,7 +52,7 @@ impl HostTables {
 
 impl Tables for HostTables {
     fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)> {
-        // The second one only if need be: to be looked at is to be used.
+        // The second table only if necessary, because a lookup counts as use.
         let Self { confirmed, unconfirmed, .. } = self;
         match first {
             Table::Confirmed => match confirmed.get_mut(key) {
@@ -68,7 +68,7 @@ impl Tables for HostTables {
 
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
         self.unconfirmed.insert(*key, Box::new(FlowState::BLANK));
-        // It is not there if there is no room at all.
+        // Absent if the capacity is zero.
         self.unconfirmed.peek_mut(key).map(Box::as_mut)
     }
 
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attempt_not_seen_for_the_longest_makes_room() {
+    fn the_least_recently_used_attempt_is_evicted() {
         let mut tables = HostTables::new(2, 3);
         for number in 1..=3 {
             assert!(tables.create(&key(number)).is_some(), "attempt {number}");
@@ -112,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn connections_never_make_room() {
+    fn connections_are_never_evicted() {
         let mut tables = HostTables::new(1, 3);
         for number in 1..=2 {
             assert!(tables.create(&key(number)).is_some(), "attempt {number}");
         }
-        assert!(tables.confirm(&key(1)), "the first has room");
-        assert!(!tables.confirm(&key(2)), "the second has none");
+        assert!(tables.confirm(&key(1)), "the first fits");
+        assert!(!tables.confirm(&key(2)), "the second does not");
         assert_eq!(tables.len(), (1, 1));
         tables.forget(&key(1));
         assert!(tables.confirm(&key(2)), "the first is gone");
@@ -127,12 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn no_room_at_all_is_no_room() {
+    fn a_table_without_capacity_creates_nothing() {
         assert!(HostTables::new(0, 0).create(&key(1)).is_none());
     }
 
     #[test]
-    fn an_attempt_that_starts_again_starts_blank() {
+    fn an_attempt_that_restarts_is_blank() {
         let mut tables = HostTables::new(1, 1);
         if let Some(flow) = tables.create(&key(1)) {
             flow.id = 7;

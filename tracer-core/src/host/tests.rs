@@ -1,4 +1,4 @@
-//! Connections whose segments are cut, reordered and repeated at random: the same exchanges come out.
+//! Connections whose segments are cut, reordered and repeated at random have the same exchanges.
 
 use tracer_common::event::{Event, Hook};
 use tracer_common::wire::{LinkType, TcpFlags};
@@ -12,7 +12,7 @@ use crate::{
 const CLIENT_ISN: u32 = 0xffff_ff00;
 const SERVER_ISN: u32 = 77;
 
-/// Numbers that look random (Knuth's MMIX generator).
+/// A pseudo-random number generator (Knuth's MMIX).
 struct Random(u64);
 
 impl Random {
@@ -22,7 +22,7 @@ impl Random {
     }
 }
 
-/// A segment: who sends it, from which stream offset, what.
+/// A segment: whether the client sends it, its stream offset, its payload.
 type Piece<'a> = (bool, u32, &'a [u8]);
 
 /// An IPv4 packet without checksums.
@@ -44,11 +44,11 @@ fn packet(from_client: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> V
     bytes
 }
 
-/// The exchanges seen when the pieces go by in this order after a handshake.
+/// The exchanges of these segments, in this order, after a handshake.
 fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     let mut observer = HostObserver::new(Selection { reassemble, ..Selection::default() });
     let mut conversation = Conversation::default();
-    let mut said = Bodies::new();
+    let mut out = Bodies::new();
     let mut time = 0;
     let mut observe = |observer: &mut HostObserver, packet: &[u8]| {
         time += 1;
@@ -60,7 +60,7 @@ fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     observe(&mut observer, &packet(false, SERVER_ISN - 1, CLIENT_ISN, handshake, b""));
     observe(&mut observer, &packet(true, CLIENT_ISN, SERVER_ISN, TcpFlags::ACK, b""));
     for &(from_client, at, bytes) in pieces {
-        // Nothing is acknowledged: all may still come.
+        // Nothing is acknowledged, so that every gap may still be filled.
         let (seq, ack) = if from_client { (CLIENT_ISN, SERVER_ISN) } else { (SERVER_ISN, CLIENT_ISN) };
         observe(&mut observer, &packet(from_client, seq.wrapping_add(at), ack, TcpFlags::ACK, bytes));
     }
@@ -68,31 +68,31 @@ fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     assert!(observer.reassembly.as_mut().is_none_or(|held| !held.get_mut().is_holding()));
     while let Some(bytes) = observer.next_event() {
         if let Ok(Event::Http(facts, head)) = Event::from_bytes(&bytes) {
-            conversation.on_event(&facts, head, &mut said);
+            conversation.on_event(&facts, head, &mut out);
         }
     }
-    conversation.finish(ConnectionEnd::NotObserved, 1000, &mut said);
-    let mut told = Vec::new();
-    for (_, body) in said {
+    conversation.finish(ConnectionEnd::NotObserved, 1000, &mut out);
+    let mut exchanges = Vec::new();
+    for (_, body) in out {
         if let Body::Exchange(mut exchange) = body {
             exchange.request_ns = None;
             exchange.response_ns = None;
             exchange.time_to_first_byte_ns = None;
             exchange.duration_ns = None;
-            told.push(format!("{exchange:?}"));
+            exchanges.push(format!("{exchange:?}"));
         }
     }
-    told
+    exchanges
 }
 
-/// What client and server send.
+/// The streams of client and server.
 const REQUESTS: &str = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
     5;x=y\r\nhello\r\n0\r\nT: u\r\n\r\n\r\nHEAD /3 HTTP/1.1\nHost: a\n\nPUT /4 HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 4\r\n\r\nbodyGET /5\r\n";
 const RESPONSES: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789HTTP/1.1 100 Continue\r\n\r\n\
     HTTP/1.1 201\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n\
     HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.0 200 OK\r\n\r\nuntil the end";
 
-/// The stream in pieces of up to `most` bytes, each from the end of the one before.
+/// The stream in consecutive pieces of up to `most` bytes.
 fn cut<'a>(random: &mut Random, from_client: bool, stream: &'a str, most: usize) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let mut at = 0;
@@ -105,7 +105,7 @@ fn cut<'a>(random: &mut Random, from_client: bool, stream: &'a str, most: usize)
 }
 
 #[test]
-fn however_streams_are_cut_the_exchanges_are_the_same() {
+fn exchanges_are_the_same_however_streams_are_cut() {
     let whole = [(true, 0, REQUESTS.as_bytes()), (false, 0, RESPONSES.as_bytes())];
     let expected = exchanges(false, &whole);
     assert_eq!(expected.len(), 5);
@@ -121,7 +121,7 @@ fn however_streams_are_cut_the_exchanges_are_the_same() {
 }
 
 #[test]
-fn in_whatever_order_and_however_often_segments_come_the_exchanges_are_the_same() {
+fn exchanges_are_the_same_in_whatever_order_segments_arrive() {
     let expected = exchanges(false, &[(true, 0, REQUESTS.as_bytes()), (false, 0, RESPONSES.as_bytes())]);
     let mut random = Random(2);
     for round in 0..300 {
@@ -133,7 +133,7 @@ fn in_whatever_order_and_however_often_segments_come_the_exchanges_are_the_same(
                 let most = 2 + random.below(80);
                 side.extend(cut(&mut random, from_client, stream, most));
             }
-            // A single byte just before what comes next is a keep-alive probe to any observer.
+            // Any observer takes a single byte before the next one for a keep-alive.
             side.retain(|(_, _, bytes)| bytes.len() > 1);
             side.extend(
                 cut(&mut random, from_client, stream, 80).into_iter().filter(|piece| piece.2.len() > 1),

@@ -1,4 +1,4 @@
-//! Where a captured frame was seen, and what is asked for.
+//! The vantage of a captured frame: where it was seen, and the selection.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,27 +13,27 @@ use tracer_common::{
 };
 
 use super::{
-    Selection, Told,
-    targets::{Plain, Targets},
+    EventQueue, Selection,
+    servers::{HostServers, NonAtomic},
 };
 use crate::record::EventName;
 
-/// One frame's place and time.
+/// Where and when one frame was seen.
 pub(super) struct HostVantage<'a> {
-    /// What is asked for.
+    /// The selection.
     pub(super) selection: &'a Selection,
     /// Index of the interface.
     pub(super) interface: u32,
     /// The hook.
     pub(super) hook: Hook,
-    /// In ns.
+    /// Time in ns.
     pub(super) time: u64,
-    /// What the frame is carried in, once it is parsed.
+    /// The encapsulation of the frame, once it is parsed.
     pub(super) within: &'a Cell<Encapsulations>,
-    /// The events.
-    pub(super) told: &'a Told,
-    /// The servers asked.
-    pub(super) targets: &'a RefCell<Targets>,
+    /// The events and counters.
+    pub(super) output: &'a EventQueue,
+    /// The counters of the servers.
+    pub(super) servers: &'a RefCell<HostServers>,
 }
 
 impl Vantage for HostVantage<'_> {
@@ -75,20 +75,22 @@ impl Vantage for HostVantage<'_> {
     }
 
     fn count(&self, counter: Counter) {
-        self.told.count(counter as usize);
+        self.output.count(counter as usize);
     }
 
     fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
         let Selection { told_attempts, seed, .. } = *self.selection;
         let around = Circumstances { now: self.time, told_attempts, seed };
-        self.targets.borrow_mut().with(target::target_of(causes, segment, receiver), |target| {
-            target::note::<Plain>(target, around, causes, segment, sender, receiver)
+        self.servers.borrow_mut().with(target::target_of(causes, segment, receiver), |target| {
+            target::note::<NonAtomic>(target, around, causes, segment, sender, receiver)
         })
     }
 
     fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
         if let Some(key) = target::confirmed_by(segment, flow, from_low) {
-            self.targets.borrow_mut().with(key, |target| target::confirmed::<Plain>(target, flow, self.time));
+            self.servers
+                .borrow_mut()
+                .with(key, |target| target::confirmed::<NonAtomic>(target, flow, self.time));
         }
     }
 
@@ -96,7 +98,7 @@ impl Vantage for HostVantage<'_> {
         let mut event = SegmentEvent::BLANK;
         fill(&mut event);
         event.encapsulation = self.within.get().0;
-        self.told.tell(&Event::Segment(event));
+        self.output.emit(&Event::Segment(event));
         true
     }
 }

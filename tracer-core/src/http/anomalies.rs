@@ -1,77 +1,77 @@
-//! What is odd about a head.
+//! The anomalies of a head.
 
 use super::{
     fields::Fields,
-    lines::{Lines, RequestLine, is_blank},
+    lines::{Lines, RequestLine, is_whitespace},
 };
 use crate::record::{Anomalies, Anomaly};
 
-/// What is odd about the head of a request. `whole`: all of it is there.
+/// The anomalies of the head of a request. `whole`: it is complete.
 pub(super) fn of_request(
     lines: Lines<'_>,
     line: &RequestLine<'_>,
     fields: Fields<'_>,
     whole: bool,
 ) -> Anomalies {
-    if !lines.started {
+    if !lines.has_start_line {
         return Anomalies::default();
     }
-    let mut odd = of_head(lines, fields.odd);
+    let mut anomalies = of_head(lines, fields.anomalies);
     match line.version {
-        None => odd.insert(Anomaly::Http09),
-        Some(version) if !is_known(version) => odd.insert(Anomaly::UnknownVersion),
+        None => anomalies.insert(Anomaly::Http09),
+        Some(version) if !is_known(version) => anomalies.insert(Anomaly::UnknownVersion),
         Some(_) => {}
     }
     if fields.hosts == 0 && whole && line.version == Some(b"HTTP/1.1") {
-        odd.insert(Anomaly::MissingHost);
+        anomalies.insert(Anomaly::MissingHost);
     }
-    odd
+    anomalies
 }
 
-/// What is odd about the head of a response.
+/// The anomalies of the head of a response.
 pub(super) fn of_response(bytes: &[u8], status: Option<u16>) -> Anomalies {
     let lines = Lines::of(bytes);
-    if !lines.started {
+    if !lines.has_start_line {
         return Anomalies::default();
     }
-    let mut odd = of_head(lines, Fields::of(lines).odd);
-    let mut words = lines.start.split(is_blank);
+    let mut anomalies = of_head(lines, Fields::of(lines).anomalies);
+    let mut words = lines.start.split(is_whitespace);
     if !words.next().is_some_and(is_known) {
-        odd.insert(Anomaly::UnknownVersion);
+        anomalies.insert(Anomaly::UnknownVersion);
     }
     let code_is_last = words.skip_while(|word| word.is_empty()).nth(1).is_none();
     if status.is_none_or(|status| status < 100) {
-        odd.insert(Anomaly::InvalidStatus);
+        anomalies.insert(Anomaly::InvalidStatus);
     } else if code_is_last {
-        odd.insert(Anomaly::MissingReason);
+        anomalies.insert(Anomaly::MissingReason);
     }
-    odd
+    anomalies
 }
 
 fn is_known(version: &[u8]) -> bool {
     matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
 }
 
-fn of_head(lines: Lines<'_>, mut odd: Anomalies) -> Anomalies {
-    if lines.bare {
-        odd.insert(Anomaly::BareLf);
+fn of_head(lines: Lines<'_>, mut anomalies: Anomalies) -> Anomalies {
+    if lines.bare_lf {
+        anomalies.insert(Anomaly::BareLf);
     }
     if lines.has_extra_space() {
-        odd.insert(Anomaly::ExtraSpace);
+        anomalies.insert(Anomaly::ExtraSpace);
     }
-    odd
+    anomalies
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::head::parse_request, *};
 
-    fn words(odd: Anomalies) -> Vec<&'static str> {
-        odd.iter().map(|one| one.as_str()).collect()
+    fn names(anomalies: Anomalies) -> Vec<&'static str> {
+        anomalies.iter().map(|one| one.as_str()).collect()
     }
 
     #[test]
-    fn requests_have_a_word_for_everything_odd() {
+    fn every_anomaly_of_a_request_has_a_name() {
         for (head, expected) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nA-b: c\td\r\n\r\n", &[][..]),
             ("GET / HTTP/1.0\r\n\r\n", &[]),
@@ -98,12 +98,12 @@ mod tests {
             ("GET / HTTP/1.0\r\nContent-Length:\r\n 1\r\n\r\n", &["obs_fold"]),
             ("GET / HTTP/1.0\r\nTransfer-Encoding: gzip, xchunked\r\n\r\n", &["unknown_coding"]),
         ] {
-            assert_eq!(words(parse_request(head.as_bytes(), true, None).1), expected, "{head}");
+            assert_eq!(names(parse_request(head.as_bytes(), true, None).1), expected, "{head}");
         }
     }
 
     #[test]
-    fn responses_have_a_word_for_everything_odd() {
+    fn every_anomaly_of_a_response_has_a_name() {
         for (head, status, expected) in [
             ("HTTP/1.1 200 OK\r\n\r\n", Some(200), &[][..]),
             ("HTTP/1.1 200 \r\n\r\n", Some(200), &[]),
@@ -116,7 +116,7 @@ mod tests {
             ("HTTP/1.1 000 OK\r\n\r\n", Some(0), &["invalid_status"]),
             ("HTTP/1.1 2", None, &[]),
         ] {
-            assert_eq!(words(of_response(head.as_bytes(), status)), expected, "{head}");
+            assert_eq!(names(of_response(head.as_bytes(), status)), expected, "{head}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fragments of a head, put together.
+//! Assembles a head from its fragments.
 
 use std::borrow::Cow;
 
@@ -7,49 +7,50 @@ use tracer_common::{
     http::{FRAGMENT, MAX_HEAD},
 };
 
-/// Bytes of a head that are kept: what the kernel tells of one, and a fragment more because it counts in fragments.
-const MAX_KEPT: usize = MAX_HEAD as usize + FRAGMENT;
+/// The most bytes kept of a head: what the kernel emits of one, and a fragment more because it counts in
+/// fragments.
+const MAX_BYTES: usize = MAX_HEAD as usize + FRAGMENT;
 
-/// The head that one direction is sending, if it is told in pieces: most are not.
+/// The head in progress in one direction, if it comes in several events, as few do.
 #[derive(Debug, Default)]
-pub(super) struct Assembly(Option<Box<Pieces>>);
+pub(super) struct Assembly(Option<Box<PartialHead>>);
 
-/// What there is of a head.
+/// A head in progress.
 #[derive(Debug, Default)]
-struct Pieces {
+struct PartialHead {
     /// Its number in its direction, from 1.
     number: u32,
     /// The exchange, as far as the kernel knows it.
     exchange: u32,
     bytes: Vec<u8>,
-    /// Stream offset behind `bytes`.
+    /// Stream offset after `bytes`.
     end: u64,
     /// When its first byte was seen.
     first: Option<u64>,
-    /// A fragment is missing: what comes after it is of no use.
-    holed: bool,
-    /// Events were lost since it began: its end may be among them.
+    /// A fragment is missing: those after it are not kept.
+    has_gap: bool,
+    /// Events were lost since it started: its end may be among them.
     missed: bool,
 }
 
-/// A head, as much of it as was told.
+/// A head, as much of it as was received.
 #[derive(Debug, Default)]
 pub(super) struct Head<'a> {
-    /// Its bytes from the start on.
+    /// Its bytes from the start.
     pub(super) bytes: Cow<'a, [u8]>,
     /// When its first byte was seen.
     pub(super) first: Option<u64>,
-    /// All of it is there.
+    /// It is complete.
     pub(super) whole: bool,
-    /// Events were lost since it began.
+    /// Events were lost since it started.
     pub(super) missed: bool,
-    /// The exchange that it belongs to: for requests always right once the request line is complete.
+    /// The exchange that it belongs to: always correct for requests with a complete request line.
     pub(super) exchange: u32,
 }
 
 impl<'a> Head<'a> {
-    /// The head that one event tells all of, as most are; the others have to be put together.
-    pub(super) fn at_once(facts: &HttpFacts, bytes: &'a [u8]) -> Option<Self> {
+    /// The head of an event that contains all of it, as most do.
+    pub(super) fn from_event(facts: &HttpFacts, bytes: &'a [u8]) -> Option<Self> {
         const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END;
         const BROKEN: u16 = mark::NOT_HTTP | mark::LOST_SYNC;
         let is_whole = facts.marks & (WHOLE | BROKEN) == WHOLE && bytes.len() == facts.head_len as usize;
@@ -64,83 +65,84 @@ impl<'a> Head<'a> {
 }
 
 impl Assembly {
-    /// Takes in the bytes of an event.
+    /// Adds the bytes of an event.
     pub(super) fn push(&mut self, facts: &HttpFacts, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         let starts = facts.marks & mark::HEAD_START != 0;
-        let known = self.0.take_if(|pieces| !starts && pieces.number == facts.head);
-        let pieces = self.0.insert(known.unwrap_or_else(|| {
-            Box::new(Pieces {
+        let known = self.0.take_if(|partial| !starts && partial.number == facts.head);
+        let partial = self.0.insert(known.unwrap_or_else(|| {
+            Box::new(PartialHead {
                 number: facts.head,
                 end: facts.offset,
                 first: starts.then_some(facts.header.time),
-                holed: !starts,
-                ..Pieces::default()
+                has_gap: !starts,
+                ..PartialHead::default()
             })
         }));
-        pieces.exchange = facts.exchange;
-        pieces.holed |= facts.offset != pieces.end || pieces.bytes.len() + bytes.len() > MAX_KEPT;
-        if !pieces.holed {
-            pieces.bytes.extend_from_slice(bytes);
-            pieces.end = facts.offset.saturating_add(bytes.len() as u64);
+        partial.exchange = facts.exchange;
+        partial.has_gap |= facts.offset != partial.end || partial.bytes.len() + bytes.len() > MAX_BYTES;
+        if !partial.has_gap {
+            partial.bytes.extend_from_slice(bytes);
+            partial.end = facts.offset.saturating_add(bytes.len() as u64);
         }
     }
 
-    /// The head that `facts` says is complete.
+    /// Takes the head, which is complete according to `facts`.
     pub(super) fn take(&mut self, facts: &HttpFacts) -> Head<'static> {
-        let is_all = |pieces: &Pieces| !pieces.holed && pieces.bytes.len() == facts.head_len as usize;
-        let pieces = self.0.take_if(|pieces| pieces.number == facts.head);
+        let is_all =
+            |partial: &PartialHead| !partial.has_gap && partial.bytes.len() == facts.head_len as usize;
+        let partial = self.0.take_if(|partial| partial.number == facts.head);
         self.clear();
-        let whole = pieces.as_deref().map_or(facts.head_len == 0, is_all);
-        Head { whole, ..pieces.map_or_else(Head::default, |pieces| pieces.into()) }
+        let whole = partial.as_deref().map_or(facts.head_len == 0, is_all);
+        Head { whole, ..partial.map_or_else(Head::default, |partial| partial.into()) }
     }
 
-    /// The head as far as it got.
-    pub(super) fn give_up(&mut self) -> Head<'static> {
-        self.0.take().map_or_else(Head::default, |pieces| pieces.into())
+    /// Takes the incomplete head.
+    pub(super) fn take_partial(&mut self) -> Head<'static> {
+        self.0.take().map_or_else(Head::default, |partial| partial.into())
     }
 
     /// Bytes kept.
     pub(super) fn buffered(&self) -> usize {
-        self.0.as_ref().map_or(0, |pieces| size_of::<Pieces>() + pieces.bytes.capacity())
+        self.0.as_ref().map_or(0, |partial| size_of::<PartialHead>() + partial.bytes.capacity())
     }
 
-    /// Gives up the bytes: there is no room.
-    pub(super) fn give_up_bytes(&mut self) {
-        if let Some(pieces) = &mut self.0 {
-            pieces.holed = true;
-            pieces.bytes = Vec::new();
+    /// Drops the bytes, to free memory.
+    pub(super) fn drop_bytes(&mut self) {
+        if let Some(partial) = &mut self.0 {
+            partial.has_gap = true;
+            partial.bytes = Vec::new();
         }
     }
 
     /// Events were lost.
     pub(super) fn on_lost(&mut self) {
-        if let Some(pieces) = &mut self.0 {
-            pieces.missed = true;
+        if let Some(partial) = &mut self.0 {
+            partial.missed = true;
         }
     }
 
-    /// Forgets the head.
+    /// Drops the head.
     pub(super) fn clear(&mut self) {
         self.0 = None;
     }
 
-    /// The exchange that the head belongs to, as far as the kernel knows it; 0 where there is none.
+    /// The exchange that the head belongs to, as far as the kernel knows it; 0 if there is no head.
     pub(super) fn exchange(&self) -> u32 {
-        self.0.as_ref().map_or(0, |pieces| pieces.exchange)
+        self.0.as_ref().map_or(0, |partial| partial.exchange)
     }
 
-    /// Whether a head has begun and not ended.
+    /// Whether a head is in progress.
     pub(super) const fn in_progress(&self) -> bool {
         self.0.is_some()
     }
 }
 
-impl From<Box<Pieces>> for Head<'static> {
-    fn from(pieces: Box<Pieces>) -> Self {
-        let Pieces { exchange, bytes, first, missed, .. } = *pieces;
+impl From<Box<PartialHead>> for Head<'static> {
+    fn from(partial: Box<PartialHead>) -> Self {
+        let PartialHead { exchange, bytes, first, missed, .. } = *partial;
         Self { bytes: bytes.into(), first, whole: false, missed, exchange }
     }
 }

@@ -1,23 +1,23 @@
-//! One exchange while it is under way, and what is told of it in the end.
+//! One exchange in progress, and its record.
 
 use tracer_common::event::Framing;
 
 use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
 
-/// Interim responses that are listed of one exchange: a server may send any number of them.
+/// The most interim responses listed of one exchange: a server may send any number.
 const MAX_INTERIM: usize = 16;
 
-/// How far a message got.
+/// How far a message has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Progress {
     /// More of it may come.
     #[default]
     Open,
-    /// All of it was seen, or it is certain that all of it was sent.
+    /// All of it was seen, or must have been sent.
     Complete,
     /// The connection ended first.
-    Cut,
-    /// What became of it was not seen.
+    Truncated,
+    /// Its end was not seen.
     Unknown,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Progress {
 pub(super) enum StreamEnd {
     /// With a FIN at stream offset `end`.
     Fin {
-        /// Offset behind the last byte.
+        /// Offset after the last byte.
         end: u64,
         /// Not all of the stream was seen.
         gap: bool,
@@ -35,18 +35,18 @@ pub(super) enum StreamEnd {
     },
     /// With a RST.
     Reset,
-    /// Not that anybody saw.
+    /// Unknown, because it was not observed.
     Unobserved,
 }
 
 /// A request or a final response.
 #[derive(Debug, Default)]
 pub(super) struct Message {
-    /// How far it got.
+    /// How far it has got.
     pub(super) progress: Progress,
-    /// Something of it was seen.
-    pub(super) begun: bool,
-    /// Something of its direction was not seen: that nothing came proves nothing.
+    /// Part of it was seen.
+    pub(super) started: bool,
+    /// Part of its direction was not seen: it may have been missed.
     pub(super) missed: bool,
     /// When its first byte was seen.
     pub(super) first: Option<u64>,
@@ -58,7 +58,7 @@ pub(super) struct Message {
     /// Stream offset of the content.
     content_at: u64,
     /// Content-Length, with [`Framing::Length`].
-    stated: u64,
+    content_length: u64,
 }
 
 impl Message {
@@ -68,32 +68,32 @@ impl Message {
         first: Option<u64>,
         framing: Option<Framing>,
         content_at: u64,
-        stated: u64,
+        content_length: u64,
     ) {
-        self.begun = true;
-        // What was missed before it does not matter any more.
+        self.started = true;
+        // What was missed before it is irrelevant now.
         self.missed = false;
         self.first = first;
         self.framing = framing;
         self.content_at = content_at;
-        self.stated = stated;
+        self.content_length = content_length;
     }
 
     /// All of it was seen.
     pub(super) fn complete(&mut self, size: Option<u64>, last: Option<u64>) {
         self.progress = Progress::Complete;
-        self.begun = true;
+        self.started = true;
         self.size = size;
         self.last = last;
     }
 
-    /// The end was not seen, but a later message was: then it is certain that it was sent.
-    pub(super) fn passed(&mut self) {
-        self.complete((self.framing == Some(Framing::Length)).then_some(self.stated), None);
+    /// Its end was not seen, but must have been sent.
+    pub(super) fn complete_unseen(&mut self) {
+        self.complete((self.framing == Some(Framing::Length)).then_some(self.content_length), None);
     }
 
-    /// Nothing more will be seen of it.
-    pub(super) fn give_up(&mut self) {
+    /// Its end will not be seen.
+    pub(super) fn mark_unknown(&mut self) {
         if self.progress == Progress::Open {
             self.progress = Progress::Unknown;
         }
@@ -104,7 +104,7 @@ impl Message {
         self.framing == Some(Framing::Close)
     }
 
-    /// The stream is over; true when the message was found complete without its last byte being told.
+    /// The stream has ended; returns true if the message is complete although its last byte was not seen.
     pub(super) fn on_stream_end(&mut self, how: StreamEnd) -> bool {
         if self.progress != Progress::Open {
             return false;
@@ -116,29 +116,29 @@ impl Message {
                 return false;
             }
             if self.framing == Some(Framing::Length) {
-                // The offsets tell, whatever was missed.
-                if self.content_at.saturating_add(self.stated) <= end {
-                    self.passed();
+                // The offsets decide, whatever was missed.
+                if self.content_at.saturating_add(self.content_length) <= end {
+                    self.complete_unseen();
                     return true;
                 }
-                self.progress = Progress::Cut;
+                self.progress = Progress::Truncated;
                 return false;
             }
         }
         self.progress =
-            if self.missed || how == StreamEnd::Unobserved { Progress::Unknown } else { Progress::Cut };
+            if self.missed || how == StreamEnd::Unobserved { Progress::Unknown } else { Progress::Truncated };
         false
     }
 }
 
-/// An exchange under way.
+/// An exchange in progress.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Its number in the records, from 1.
     pub(super) index: u32,
-    /// Its number for the kernel, from 0; `None` for a response without a request.
+    /// Its number in the kernel, from 0; `None` for a response without a request.
     pub(super) number: Option<u32>,
-    /// What the head of the request says.
+    /// The head of the request.
     pub(super) head: RequestHead,
     /// The request.
     pub(super) request: Message,
@@ -146,26 +146,26 @@ pub(super) struct Pending {
     pub(super) response: Message,
     /// Its status code.
     pub(super) status: Option<u16>,
-    /// How much is known.
+    /// The confidence.
     pub(super) confidence: Confidence,
-    /// What is odd about its messages.
+    /// The anomalies of its messages.
     pub(super) anomalies: Anomalies,
     interim: Vec<u16>,
 }
 
 impl Pending {
-    /// Nothing of it was told yet.
+    /// A new exchange.
     pub(super) fn new(index: u32, number: Option<u32>) -> Self {
         Self { index, number, ..Self::default() }
     }
 
-    /// The part of it that the client, or the server, sends.
-    pub(super) const fn side(&mut self, client: bool) -> &mut Message {
+    /// The message of the client, or of the server.
+    pub(super) const fn message(&mut self, client: bool) -> &mut Message {
         if client { &mut self.request } else { &mut self.response }
     }
 
-    /// Less is known than one may think.
-    pub(super) fn weaken(&mut self, confidence: Confidence) {
+    /// Lowers the confidence to `confidence`, if it is higher.
+    pub(super) fn lower_confidence(&mut self, confidence: Confidence) {
         if confidence != Confidence::Exact && self.confidence != Confidence::Inferred {
             self.confidence = confidence;
         }
@@ -178,24 +178,24 @@ impl Pending {
         }
     }
 
-    /// Whether nothing more is expected of it.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether both messages have ended.
+    pub(super) fn is_finished(&self) -> bool {
         self.request.progress != Progress::Open && self.response.progress != Progress::Open
     }
 
-    /// How it ended. An early response that is complete counts, even if the request never became so.
+    /// The outcome. A complete response counts, even if its request is not complete.
     fn outcome(&self) -> Outcome {
         match (self.response.progress, self.request.progress) {
             (Progress::Complete, _) => Outcome::Complete,
-            (Progress::Cut, _) if self.response.begun => Outcome::ResponseTruncated,
-            (Progress::Cut, Progress::Complete) => Outcome::NoResponse,
-            (Progress::Cut, Progress::Cut) => Outcome::RequestAborted,
-            (Progress::Cut, Progress::Open | Progress::Unknown) => Outcome::NotObserved,
+            (Progress::Truncated, _) if self.response.started => Outcome::ResponseTruncated,
+            (Progress::Truncated, Progress::Complete) => Outcome::NoResponse,
+            (Progress::Truncated, Progress::Truncated) => Outcome::RequestAborted,
+            (Progress::Truncated, Progress::Open | Progress::Unknown) => Outcome::NotObserved,
             (Progress::Open | Progress::Unknown, _) => Outcome::NotObserved,
         }
     }
 
-    /// What is told of it.
+    /// The record of it.
     pub(super) fn into_record(self) -> Exchange {
         let (request, response) = (&self.request, &self.response);
         Exchange {
@@ -217,12 +217,12 @@ impl Pending {
     }
 }
 
-/// The time between two moments; 0 where the second one was earlier.
+/// The time between two moments; 0 if the second one was earlier.
 fn between(from: Option<u64>, to: Option<u64>) -> Option<u64> {
     Some(to?.saturating_sub(from?))
 }
 
-/// The word of the records for a framing.
+/// The framing as in the records.
 pub(super) const fn response_framing(framing: Framing) -> ResponseFraming {
     match framing {
         Framing::None => ResponseFraming::None,

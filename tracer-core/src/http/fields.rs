@@ -1,27 +1,28 @@
-//! The fields of a head: what they say about framing and routing, and what is odd about them. One pass over the bytes, for
-//! every head goes through here.
+//! The fields of a head that matter for framing and routing, and their anomalies. One pass over the bytes,
+//! because every head is parsed here.
 
 use memchr::memchr;
 
-use super::lines::{Lines, is_blank};
+use super::lines::{Lines, is_whitespace};
 use crate::record::{Anomalies, Anomaly};
 
-/// Transfer codings that are registered (RFC 9112, 7).
+/// The registered transfer codings (RFC 9112, 7).
 const CODINGS: [&[u8]; 7] =
     [b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"];
 
-/// What the fields say.
+/// The fields of a head.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    /// Fields with the name Host.
+    /// Number of Host fields.
     pub(super) hosts: usize,
-    /// The value of the first of them; none where it goes on in the next line, for it may be cut within a password.
+    /// The value of the first Host field; `None` if it is folded, because it may be cut within a password.
     pub(super) host: Option<&'a [u8]>,
-    /// What is odd.
-    pub(super) odd: Anomalies,
+    /// The anomalies.
+    pub(super) anomalies: Anomalies,
     lengths: Lengths<'a>,
+    /// There is a Transfer-Encoding field.
     encoded: bool,
-    /// The line before was the first Host.
+    /// The previous line was the first Host field.
     after_host: bool,
 }
 
@@ -29,30 +30,30 @@ pub(super) struct Fields<'a> {
 #[derive(Debug, Default)]
 struct Lengths<'a> {
     first: Option<&'a [u8]>,
-    /// There is another one.
+    /// There is more than one.
     repeated: bool,
-    /// With another number.
+    /// They differ.
     differs: bool,
-    /// One has something else than digits.
+    /// One is not all digits.
     invalid: bool,
     /// One is empty.
     empty: bool,
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the field section: the lines that have an end.
+    /// Parses the complete lines of the field section.
     pub(super) fn of(lines: Lines<'a>) -> Self {
         let mut fields = Self::default();
         for (line, bare) in lines.fields() {
             if bare {
-                fields.odd.insert(Anomaly::BareLf);
+                fields.anomalies.insert(Anomaly::BareLf);
             }
             if line.is_empty() {
                 break;
             }
             fields.on_line(line);
         }
-        fields.judge();
+        fields.check_section();
         fields
     }
 
@@ -61,36 +62,36 @@ impl<'a> Fields<'a> {
         let name = line.iter().take_while(|byte| TOKEN_CHARACTERS[usize::from(**byte)]).count();
         match line.split_at(name) {
             (name @ [_, ..], [b':', value @ ..]) => self.on_field(name, value),
-            _ if line.first().is_some_and(is_blank) => {
-                // The value above goes on (RFC 9112, 5.2).
-                self.odd.insert(Anomaly::ObsFold);
+            _ if line.first().is_some_and(is_whitespace) => {
+                // Obsolete line folding (RFC 9112, 5.2).
+                self.anomalies.insert(Anomaly::ObsFold);
                 if after_host {
                     self.host = None;
                 }
             }
-            _ => self.on_odd_line(line),
+            _ => self.on_malformed_line(line),
         }
     }
 
     /// A line that does not start with a name and a colon.
-    fn on_odd_line(&mut self, line: &'a [u8]) {
+    fn on_malformed_line(&mut self, line: &'a [u8]) {
         let Some((name, [_, value @ ..])) = memchr(b':', line).map(|at| line.split_at(at)) else {
-            self.odd.insert(Anomaly::InvalidField);
+            self.anomalies.insert(Anomaly::InvalidField);
             return;
         };
         let trimmed = name.trim_ascii_end();
         if trimmed.len() < name.len() {
-            self.odd.insert(Anomaly::SpaceBeforeColon);
+            self.anomalies.insert(Anomaly::SpaceBeforeColon);
         }
         if trimmed.is_empty() || !trimmed.iter().all(|byte| TOKEN_CHARACTERS[usize::from(*byte)]) {
-            self.odd.insert(Anomaly::InvalidField);
+            self.anomalies.insert(Anomaly::InvalidField);
         }
         self.on_field(trimmed, value);
     }
 
     #[inline]
     fn on_field(&mut self, name: &[u8], value: &'a [u8]) {
-        // Of most, the length alone says that they are none of these.
+        // The length alone excludes most fields.
         if matches!(name.len(), 4 | 14 | 17) {
             self.on_known_field(name, value);
         }
@@ -113,30 +114,30 @@ impl<'a> Fields<'a> {
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.encoded = true;
                 if !value.split(|byte| *byte == b',').all(is_known_coding) {
-                    self.odd.insert(Anomaly::UnknownCoding);
+                    self.anomalies.insert(Anomaly::UnknownCoding);
                 }
             }
             _ => {}
         }
     }
 
-    /// What only the whole section shows.
-    fn judge(&mut self) {
+    /// Finds the anomalies of the whole section.
+    fn check_section(&mut self) {
         if self.hosts > 1 {
-            self.odd.insert(Anomaly::DuplicateHost);
+            self.anomalies.insert(Anomaly::DuplicateHost);
         }
         let Lengths { first: Some(_), repeated, differs, invalid, empty } = self.lengths else { return };
         if self.encoded {
-            self.odd.insert(Anomaly::LengthAndEncoding);
+            self.anomalies.insert(Anomaly::LengthAndEncoding);
         }
-        // A value may be in the next line, and is judged by the scanner then.
-        let folded = self.odd.contains(Anomaly::ObsFold);
+        // The value may be in the next line; the scanner checks it then.
+        let folded = self.anomalies.contains(Anomaly::ObsFold);
         if invalid || empty && !folded {
-            self.odd.insert(Anomaly::InvalidLength);
+            self.anomalies.insert(Anomaly::InvalidLength);
         } else if differs {
-            self.odd.insert(Anomaly::ConflictingLength);
+            self.anomalies.insert(Anomaly::ConflictingLength);
         } else if repeated {
-            self.odd.insert(Anomaly::DuplicateLength);
+            self.anomalies.insert(Anomaly::DuplicateLength);
         }
     }
 }
@@ -166,7 +167,7 @@ fn significant(digits: &[u8]) -> &[u8] {
     digits.get(zeros..).unwrap_or_default()
 }
 
-/// Whether a byte is a token character, by the byte: every character of every field name is looked up.
+/// Whether each byte is a token character. A table, because every character of every field name is looked up.
 static TOKEN_CHARACTERS: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -177,7 +178,7 @@ static TOKEN_CHARACTERS: [bool; 256] = {
     table
 };
 
-/// Whether `byte` is one of RFC 9110's tchar (5.6.2).
+/// Whether `byte` is a tchar (RFC 9110, 5.6.2).
 const fn is_token_character(byte: u8) -> bool {
     byte.is_ascii_graphic()
         && !matches!(

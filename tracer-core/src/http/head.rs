@@ -1,24 +1,25 @@
-//! Heads: bytes in, what the records tell of them out.
+//! Parses heads into what the records contain.
 //!
-//! The kernel's scanner has framed the head already. Of the fields only Host is told, and nothing of the others leaves
+//! The kernel's scanner has framed the head already. Of the fields only Host is reported; no other leaves
 //! this module.
 
 use super::{
     anomalies,
+    authority::host,
     fields::Fields,
-    lines::{Lines, RequestLine, is_blank},
+    lines::{Lines, RequestLine, is_whitespace},
     redaction::{Redaction, without_user_information},
-    target::{Target, host},
+    request_target::RequestTarget,
 };
 use crate::record::{Anomalies, RequestHead, Text};
 
-/// Methods by which a request is known before its line is complete (RFC 9110, 9.3; RFC 5789).
+/// Methods that identify a request before its line is complete (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
-/// What the head of a request says, after `redaction`, and what is odd about it. `whole`: the bytes are all of it.
+/// Parses and redacts the head of a request, and finds its anomalies. `whole`: it is complete.
 ///
-/// All that is told of a request goes through here.
+/// Everything that is reported of a request comes from here.
 pub(super) fn parse_request(
     bytes: &[u8],
     whole: bool,
@@ -34,7 +35,7 @@ pub(super) fn parse_request(
             None => target,
         }
     });
-    let parts = Target::parse(line.method, target.as_deref().unwrap_or_default());
+    let parts = RequestTarget::parse(line.method, target.as_deref().unwrap_or_default());
     let head = RequestHead {
         method: (!line.method.is_empty()).then(|| Text::from_wire(line.method)),
         target: target.as_deref().map(Text::from_wire),
@@ -48,34 +49,34 @@ pub(super) fn parse_request(
     (head, anomalies::of_request(lines, &line, fields, whole))
 }
 
-/// Whether the start of a head that has no end belongs to a request: its line is complete, or it looks like one.
+/// Whether an incomplete head is of a request: its line is complete, or starts like one.
 pub(super) fn is_request(bytes: &[u8]) -> bool {
     let lines = Lines::of(bytes);
-    let looks = |line: &RequestLine<'_>| {
+    let starts_like_one = |line: &RequestLine<'_>| {
         let target = lines.start.get(line.method.len()..).unwrap_or_default().trim_ascii_start();
         METHODS.contains(&line.method) && (target.starts_with(b"/") || target.starts_with(b"http://"))
     };
-    RequestLine::of(lines).is_some_and(|line| lines.started || looks(&line))
+    RequestLine::of(lines).is_some_and(|line| lines.has_start_line || starts_like_one(&line))
 }
 
-/// The HTTP version that the head of a response states.
+/// The HTTP version in the head of a response.
 pub(super) fn response_version(bytes: &[u8]) -> Option<Text> {
-    version(Lines::of(bytes).start.split(is_blank).next()?)
+    version(Lines::of(bytes).start.split(is_whitespace).next()?)
 }
 
-/// The status code in a head whose end was not seen.
+/// The status code in an incomplete head.
 pub(super) fn response_status(bytes: &[u8]) -> Option<u16> {
     let lines = Lines::of(bytes);
-    let mut words = lines.start.split(is_blank).skip(1).skip_while(|word| word.is_empty());
+    let mut words = lines.start.split(is_whitespace).skip(1).skip_while(|word| word.is_empty());
     let (code, rest) = words.next()?.split_at_checked(3)?;
-    let whole = lines.started || !rest.is_empty() || words.next().is_some();
+    let whole = lines.has_start_line || !rest.is_empty() || words.next().is_some();
     if !whole || rest.first().is_some_and(u8::is_ascii_digit) || !code.iter().all(u8::is_ascii_digit) {
         return None;
     }
     str::from_utf8(code).ok()?.parse().ok()
 }
 
-/// The two versions that the records know.
+/// The version, if it is one of the two that records contain.
 fn version(text: &[u8]) -> Option<Text> {
     match text {
         b"HTTP/1.0" | b"HTTP/1.1" => text.get(5..).map(Text::from_wire),
@@ -88,7 +89,7 @@ mod tests {
     use super::{is_request, parse_request, response_status, response_version};
 
     /// Method, target, domain and version of a request.
-    fn told(head: &[u8], whole: bool) -> [String; 4] {
+    fn parsed(head: &[u8], whole: bool) -> [String; 4] {
         let (head, _) = parse_request(head, whole, None);
         [head.method, head.target, head.domain, head.version]
             .map(|text| text.map_or("-".into(), |text| text.as_str().into()))
@@ -121,12 +122,12 @@ mod tests {
             ("", ["-", "-", "-", "-"]),
             (&many, ["GET", "/many", "a", "1.1"]),
         ] {
-            assert_eq!(told(head.as_bytes(), true), expected, "{}", &head[..head.len().min(80)]);
+            assert_eq!(parsed(head.as_bytes(), true), expected, "{}", &head[..head.len().min(80)]);
         }
     }
 
     #[test]
-    fn of_a_cut_head_the_complete_lines_count() {
+    fn the_complete_lines_of_a_truncated_head_count() {
         for (head, expected) in [
             ("GET / HTTP/1.1\r\nHost: a\r\nX-Y", ["GET", "/", "a", "1.1"]),
             ("GET / HTTP/1.1\r\nHost: exam", ["GET", "/", "-", "1.1"]),
@@ -135,12 +136,12 @@ mod tests {
             ("GET /a", ["GET", "-", "-", "-"]),
             ("GET", ["-", "-", "-", "-"]),
         ] {
-            assert_eq!(told(head.as_bytes(), false), expected, "{head}");
+            assert_eq!(parsed(head.as_bytes(), false), expected, "{head}");
         }
     }
 
     #[test]
-    fn status_lines_tell_version_and_status() {
+    fn status_lines_have_version_and_status() {
         for (head, version, status) in [
             (&b"HTTP/1.1 200 OK\r\n\r\n"[..], Some("1.1"), Some(200)),
             (b"HTTP/1.0  404\n", Some("1.0"), Some(404)),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_request_is_one_before_its_line_is_complete() {
+    fn an_incomplete_request_line_is_recognised_by_its_start() {
         for (head, expected) in [
             (&b"GET /a"[..], true),
             (b"POST http://a", true),

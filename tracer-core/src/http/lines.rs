@@ -1,16 +1,16 @@
-//! The lines of a head, read leniently: what is odd about them is the business of their receiver.
+//! The lines of a head, parsed leniently: the caller finds their anomalies.
 
 use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memrchr2};
 
 /// The lines of a head, complete or not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lines<'a> {
-    /// The start line, without its end.
+    /// The start line, without its line terminator.
     pub(super) start: &'a [u8],
-    /// The start line has an end.
-    pub(super) started: bool,
-    /// That is a bare line feed, behind something.
-    pub(super) bare: bool,
+    /// Whether the start line has a line terminator.
+    pub(super) has_start_line: bool,
+    /// Whether that is a bare line feed after a non-empty line.
+    pub(super) bare_lf: bool,
     rest: &'a [u8],
 }
 
@@ -19,15 +19,15 @@ impl<'a> Lines<'a> {
     pub(super) fn of(bytes: &'a [u8]) -> Self {
         match split_line(bytes) {
             Some((start, rest)) => {
-                let bare = is_bare(start) && !start.is_empty();
-                Self { start: trim_end(start), started: true, bare, rest }
+                let bare_lf = is_bare(start) && !start.is_empty();
+                Self { start: trim_end(start), has_start_line: true, bare_lf, rest }
             }
-            None => Self { start: bytes, started: false, bare: false, rest: &[] },
+            None => Self { start: bytes, has_start_line: false, bare_lf: false, rest: &[] },
         }
     }
 
-    /// The lines of the field section that have an end, without it, and whether it was a bare line feed; up to the empty
-    /// line, or beyond it where there is more.
+    /// The complete lines of the field section without their terminators, and whether that is a bare line
+    /// feed. They may continue after the empty line.
     pub(super) fn fields(self) -> impl Iterator<Item = (&'a [u8], bool)> {
         let mut from = 0;
         memchr_iter(b'\n', self.rest).filter_map(move |end| {
@@ -37,8 +37,8 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// Whether the words of the start line are not separated by one space each, with nothing around them; a reason phrase
-    /// may hold what it likes, or nothing.
+    /// Whether the words of the start line are separated by anything but one space, or have whitespace around
+    /// them. A reason phrase may contain anything.
     pub(super) fn has_extra_space(self) -> bool {
         let line = self.start;
         let is_response = line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
@@ -58,21 +58,21 @@ impl<'a> Lines<'a> {
 /// Method, target and version of a request line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {
-    /// Up to the first blank.
+    /// Up to the first whitespace.
     pub(super) method: &'a [u8],
-    /// All between method and version; `None` when the line was cut within it.
+    /// Everything between method and version; `None` if the line was cut within it.
     pub(super) target: Option<&'a [u8]>,
-    /// From "HTTP/" on; HTTP/0.9 has none.
+    /// The version with "HTTP/"; HTTP/0.9 has none.
     pub(super) version: Option<&'a [u8]>,
 }
 
 impl<'a> RequestLine<'a> {
-    /// Takes a request line apart; `None` where there is not even a method.
+    /// Parses a request line; `None` if it has no complete method.
     pub(super) fn of(lines: Lines<'a>) -> Option<Self> {
         let line = lines.start;
         let first = memchr2(b' ', b'\t', line)?;
         let (method, rest) = line.split_at(first);
-        if !lines.started {
+        if !lines.has_start_line {
             return Some(Self { method, target: complete_word(rest), version: None });
         }
         let rest = rest.trim_ascii();
@@ -86,24 +86,24 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-/// The first word, if a blank follows it.
+/// The first word, if whitespace follows it.
 fn complete_word(text: &[u8]) -> Option<&[u8]> {
     let text = text.trim_ascii_start();
-    let end = text.iter().position(is_blank)?;
+    let end = text.iter().position(is_whitespace)?;
     text.get(..end)
 }
 
-/// Whether a word is "HTTP/" and what may be a version.
+/// Whether a word starts with "HTTP/".
 fn is_version(word: &[u8]) -> bool {
     word.split_at_checked(5).is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"HTTP/"))
 }
 
 /// Whether a byte is whitespace within a line.
-pub(super) const fn is_blank(byte: &u8) -> bool {
+pub(super) const fn is_whitespace(byte: &u8) -> bool {
     matches!(*byte, b' ' | b'\t')
 }
 
-/// What is before and after the first `separator`.
+/// The parts before and after the first `separator`.
 pub(super) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr(separator, bytes)?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
@@ -113,12 +113,12 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     split_once(bytes, b'\n')
 }
 
-/// Whether a line, its line feed taken away, has no carriage return at its end.
+/// Whether a line without its line feed does not end with a carriage return.
 fn is_bare(line: &[u8]) -> bool {
     !line.ends_with(b"\r")
 }
 
-/// Without the carriage return of its end.
+/// A line without the carriage return at its end.
 fn trim_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -1,14 +1,15 @@
 //! HTTP/1.x: from the kernel's [`HttpFacts`] of one connection to requests, responses and exchanges.
 //!
-//! The kernel's scanner has decided where heads and messages start and end, and which response answers which request;
-//! see [`tracer_common::http`]. Left to do here: put the fragments of heads together (`assembly`), parse them (`head`,
-//! `target`), find the exchange of each message (`pairing`), and keep each (`exchange`, in a `queue`) until it can be
-//! told, in the order of the requests.
+//! The kernel's scanner decides where heads and messages start and end, and which response answers which
+//! request; see [`tracer_common::http`]. This module assembles the fragments of heads (`assembly`), parses
+//! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), and keeps
+//! each exchange (`exchange`, in a `queue`) until it can be reported, in the order of the requests.
 //!
 //! No clock, no I/O: time comes with the events.
 
 mod anomalies;
 mod assembly;
+mod authority;
 mod exchange;
 mod fields;
 mod head;
@@ -16,7 +17,7 @@ mod lines;
 mod pairing;
 mod queue;
 mod redaction;
-mod target;
+mod request_target;
 #[cfg(test)]
 mod tests;
 
@@ -30,37 +31,37 @@ use self::{
     assembly::{Assembly, Head},
     exchange::StreamEnd,
     pairing::has,
-    queue::{Numbers, Queue},
+    queue::{ExchangeQueue, Numbers},
 };
 use crate::record::Bodies;
 
-/// Why nothing more will come.
+/// Why a conversation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// Both sides closed. What [`Conversation::on_fin`] said counts; a direction without a FIN was not observed.
+    /// Both sides closed, as passed to [`Conversation::on_fin`]. A direction without a FIN was not observed.
     Closed,
     /// A RST.
     Reset,
-    /// The connection went silent, or is not followed any more.
+    /// The connection expired or was evicted.
     NotObserved,
-    /// The connection may go on; it is the observation that ends. A request whose head is under way is none yet.
+    /// The observation ended; the connection may continue. An incomplete head of a request does not count.
     ObservationOver,
 }
 
-/// All HTTP of one connection.
+/// The HTTP messages of one connection.
 #[derive(Debug, Default)]
 pub struct Conversation {
-    low: Direction,
-    high: Direction,
+    low: MessageStream,
+    high: MessageStream,
     client_is_low: Option<bool>,
-    queue: Queue,
-    /// Nobody asks for requests and responses.
+    queue: ExchangeQueue,
+    /// Report exchanges only, not each request and response.
     exchanges_only: bool,
-    /// What request targets lose; `None`: nothing but user information.
+    /// How request targets are redacted; `None`: user information only.
     redaction: Option<Arc<Redaction>>,
 }
 
-/// What is left of a conversation while no message is under way, as most of the time.
+/// What is kept of a conversation while no message is in progress, as most of the time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Idle {
     client_is_low: Option<bool>,
@@ -70,18 +71,18 @@ pub struct Idle {
 impl Idle {
     /// Events were lost.
     pub(crate) const fn on_lost(&mut self) {
-        // Before there was a message, nothing says that one of those is missing.
+        // Before the first message, the lost events need not be of messages.
         if self.exchanges() > 0 {
             self.numbers.on_lost();
         }
     }
 
-    /// The kernel lost its state of the connection, and numbers messages anew.
+    /// The kernel lost its state of the connection, and numbers messages from zero again.
     pub(crate) const fn restart(&mut self) {
         self.numbers.restart();
     }
 
-    /// How many exchanges were told.
+    /// The number of exchanges reported.
     #[must_use]
     pub const fn exchanges(&self) -> u32 {
         self.numbers.exchanges()
@@ -93,11 +94,11 @@ impl Idle {
     }
 }
 
-/// What one side is sending.
+/// The messages of one endpoint.
 #[derive(Debug, Default)]
-struct Direction {
+struct MessageStream {
     assembly: Assembly,
-    /// The message whose end is awaited.
+    /// The message in progress.
     current: Option<Current>,
     /// Its FIN.
     fin: Option<StreamEnd>,
@@ -106,39 +107,39 @@ struct Direction {
 /// A message whose head is complete.
 #[derive(Clone, Copy, Debug)]
 struct Current {
-    /// Number of its head in its direction.
+    /// Number of its head in its stream.
     head: u32,
     /// The exchange it belongs to.
     index: u32,
 }
 
-impl Direction {
+impl MessageStream {
     const fn is_idle(&self) -> bool {
         !self.assembly.in_progress() && self.current.is_none() && self.fin.is_none()
     }
 }
 
 impl Conversation {
-    /// Goes on where one was `quiet`; with `exchanges_only` there is nothing but exchanges to tell.
+    /// Continues after `idle`; with `exchanges_only`, it reports no requests and responses.
     #[must_use]
     pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
-        let queue = Queue::after(idle.numbers);
+        let queue = ExchangeQueue::after(idle.numbers);
         Self { queue, client_is_low: idle.client_is_low, exchanges_only, redaction, ..Self::default() }
     }
 
-    /// What is left of it if no message is under way, and neither side has closed.
+    /// What to keep of it, if no message is in progress and neither side has closed.
     #[must_use]
     pub fn idle(&self) -> Option<Idle> {
         (self.low.is_idle() && self.high.is_idle() && self.queue.is_empty()).then(|| self.rest())
     }
 
-    /// What is left of it once both sides have closed.
+    /// What to keep of it once it is finished.
     #[must_use]
     pub const fn rest(&self) -> Idle {
         Idle { client_is_low: self.client_is_low, numbers: self.queue.numbers }
     }
 
-    /// Takes in what the kernel tells, with `bytes` of a head.
+    /// Takes in an event, with `bytes` of a head.
     pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
         let from_low = facts.header.from_low == 1;
         let response = has(facts, mark::RESPONSE);
@@ -149,14 +150,14 @@ impl Conversation {
             self.client_is_low = Some(from_low != response);
         }
         self.on_next_head(facts, from_low);
-        let at_once = Head::at_once(facts, bytes);
-        if at_once.is_some() {
-            self.direction(from_low).assembly.clear();
+        let head = Head::from_event(facts, bytes);
+        if head.is_some() {
+            self.stream(from_low).assembly.clear();
         } else {
-            self.direction(from_low).assembly.push(facts, bytes);
+            self.stream(from_low).assembly.push(facts, bytes);
         }
         if has(facts, mark::NOT_HTTP) {
-            self.direction(from_low).assembly.clear();
+            self.stream(from_low).assembly.clear();
         }
         if has(facts, mark::BAD_CHUNK) {
             self.on_bad_chunk(from_low);
@@ -165,7 +166,7 @@ impl Conversation {
             self.on_lost_sync(from_low);
         }
         if has(facts, mark::HEAD_END) {
-            let head = at_once.unwrap_or_else(|| self.direction(from_low).assembly.take(facts));
+            let head = head.unwrap_or_else(|| self.stream(from_low).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client_is_low == Some(from_low != response) {
                 self.on_head(facts, &head, from_low, out);
@@ -174,50 +175,51 @@ impl Conversation {
         if has(facts, mark::MESSAGE_END) {
             self.on_message_end(facts, from_low);
         }
-        self.tell_over(facts.header.time, out);
+        self.report_finished(facts.header.time, out);
     }
 
-    /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
+    /// Events of an endpoint were lost before the next event: the messages expected from it may be among
+    /// them.
     pub fn on_lost(&mut self, from_low: bool) {
         self.queue.numbers.on_lost();
-        self.direction(from_low).assembly.on_lost();
+        self.stream(from_low).assembly.on_lost();
         let Some(client) = self.is_client(from_low) else { return };
-        self.queue.each(client, |message| {
+        self.queue.for_each(client, |message| {
             message.missed = true;
             false
         });
     }
 
-    /// The direction has ended with a FIN at stream offset `end`; `gap_bytes` before it were not seen.
+    /// An endpoint sent a FIN at stream offset `end`; `gap_bytes` before it were not seen.
     ///
-    /// May be called again when gaps were filled.
+    /// It may be called again when gaps were filled.
     pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64, out: &mut Bodies) {
         let how = StreamEnd::Fin { end, gap: gap_bytes > 0, time };
-        self.direction(from_low).fin = Some(how);
+        self.stream(from_low).fin = Some(how);
         if gap_bytes == 0 {
-            self.on_head_cut(from_low);
+            self.on_head_truncated(from_low);
             self.on_stream_end(from_low, how);
         } else if let Some(client) = self.is_client(from_low) {
-            // What is missing may still come.
-            self.queue.each(client, |message| {
+            // The missing bytes may still come.
+            self.queue.for_each(client, |message| {
                 message.missed = true;
                 message.ends_with_fin() && message.on_stream_end(how)
             });
         }
-        self.tell_over(time, out);
+        self.report_finished(time, out);
     }
 
-    /// The connection is over: what is under way is told now, oldest first.
+    /// The connection is over: reports what is in progress, oldest first.
     pub fn finish(&mut self, why: ConnectionEnd, time: u64, out: &mut Bodies) {
-        // First of all, because a request may turn up.
+        // Heads first, because one may be of a request.
         for from_low in [true, false] {
             if why == ConnectionEnd::ObservationOver {
                 self.drop_unanswered_head(from_low);
             }
-            self.on_head_cut(from_low);
+            self.on_head_truncated(from_low);
         }
         for from_low in [true, false] {
-            let how = match (why, self.direction(from_low).fin) {
+            let how = match (why, self.stream(from_low).fin) {
                 (ConnectionEnd::Closed, Some(fin)) => fin,
                 (ConnectionEnd::Reset, _) => StreamEnd::Reset,
                 (ConnectionEnd::Closed, None)
@@ -225,42 +227,43 @@ impl Conversation {
             };
             self.on_stream_end(from_low, how);
         }
-        self.tell_over(time, out);
+        self.report_finished(time, out);
     }
 
-    /// Bytes kept of heads and exchanges under way.
+    /// Bytes of incomplete heads and exchanges in progress.
     pub(crate) fn buffered(&self) -> usize {
         self.low.assembly.buffered() + self.high.assembly.buffered() + self.queue.buffered()
     }
 
-    /// Gives up the heads and the exchanges under way, and tells of these what is known: there is no room.
+    /// Drops incomplete heads, and reports the exchanges in progress as far as they are known.
     pub(crate) fn drop_buffers(&mut self, time: u64, out: &mut Bodies) {
-        self.low.assembly.give_up_bytes();
-        self.high.assembly.give_up_bytes();
-        self.queue.give_up_all();
-        self.tell_over(time, out);
+        self.low.assembly.drop_bytes();
+        self.high.assembly.drop_bytes();
+        self.queue.mark_all_unknown();
+        self.report_finished(time, out);
     }
 
-    /// The kernel lost its state of the connection, and numbers messages anew: what is under way will not be told.
+    /// The kernel lost its state of the connection, and numbers messages from zero again: those in progress
+    /// will not end.
     pub(crate) fn restart(&mut self, time: u64, out: &mut Bodies) {
         self.drop_buffers(time, out);
         for from_low in [true, false] {
-            let direction = self.direction(from_low);
-            direction.assembly.clear();
-            direction.current = None;
+            let stream = self.stream(from_low);
+            stream.assembly.clear();
+            stream.current = None;
         }
         self.queue.numbers.restart();
     }
 
-    /// Which side sends the requests, once a message said so.
+    /// Whether the lower endpoint sends the requests, once a message showed it.
     #[must_use]
     pub const fn client_is_low(&self) -> Option<bool> {
         self.client_is_low
     }
 
-    /// How many exchanges were told.
+    /// The number of exchanges reported.
     #[must_use]
     pub fn exchanges(&self) -> u32 {
-        self.queue.told()
+        self.queue.reported()
     }
 }

@@ -1,4 +1,4 @@
-//! Which exchange an event is about, and what it changes there.
+//! Assigns events to exchanges.
 
 use tracer_common::{
     event::{Framing, HttpFacts, mark},
@@ -6,7 +6,7 @@ use tracer_common::{
 };
 
 use super::{
-    Conversation, Current, Direction, anomalies,
+    Conversation, Current, MessageStream, anomalies,
     assembly::Head,
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
@@ -14,35 +14,35 @@ use super::{
 use crate::record::{Anomalies, Anomaly, Bodies, Body, Confidence, Request, Response};
 
 impl Conversation {
-    /// What one side sends.
-    pub(super) const fn direction(&mut self, from_low: bool) -> &mut Direction {
+    /// The messages of an endpoint.
+    pub(super) const fn stream(&mut self, from_low: bool) -> &mut MessageStream {
         if from_low { &mut self.low } else { &mut self.high }
     }
 
-    /// Whether that side is the client, if either is.
+    /// Whether that endpoint is the client, if that is known.
     pub(super) fn is_client(&self, from_low: bool) -> Option<bool> {
         Some(self.client_is_low? == from_low)
     }
 
-    /// Tells the exchanges that are over, as far as all before them are.
-    pub(super) fn tell_over(&mut self, time: u64, out: &mut Bodies) {
+    /// Reports the finished exchanges, in order.
+    pub(super) fn report_finished(&mut self, time: u64, out: &mut Bodies) {
         while let Some(pending) = self.queue.pop() {
             out.push((time, Body::Exchange(Box::new(pending.into_record()))));
         }
     }
 
-    /// A new head proves that the message before it is over, if its end was not told.
+    /// A new head proves that the message before it has ended, if its end was not seen.
     pub(super) fn on_next_head(&mut self, facts: &HttpFacts, from_low: bool) {
-        let direction = self.direction(from_low);
-        let Some(current) = direction.current.take_if(|current| current.head != facts.head) else { return };
+        let stream = self.stream(from_low);
+        let Some(current) = stream.current.take_if(|current| current.head != facts.head) else { return };
         let Some(client) = self.is_client(from_low) else { return };
         let Some(pending) = self.queue.get(current.index) else { return };
         if has(facts, mark::RESYNCED) {
-            pending.side(client).give_up();
+            pending.message(client).mark_unknown();
         } else {
-            pending.side(client).passed();
+            pending.message(client).complete_unseen();
         }
-        pending.weaken(Confidence::Inferred);
+        pending.lower_confidence(Confidence::Inferred);
     }
 
     /// A head is complete.
@@ -52,51 +52,52 @@ impl Conversation {
         } else {
             self.on_request_head(facts, head, out)
         };
-        self.direction(from_low).current = index.map(|index| Current { head: facts.head, index });
+        self.stream(from_low).current = index.map(|index| Current { head: facts.head, index });
     }
 
     fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
         let pending = self.queue.by_number(facts.exchange)?;
-        let (told, mut odd) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
-        pending.head = told;
-        pending.weaken(confidence(facts, head));
+        let (parsed, mut anomalies) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
+        pending.head = parsed;
+        pending.lower_confidence(confidence(facts, head));
         if has(facts, mark::EMPTY_LINE) {
-            odd.insert(Anomaly::LeadingEmptyLine);
+            anomalies.insert(Anomaly::LeadingEmptyLine);
         }
-        pending.anomalies.extend(odd);
+        pending.anomalies.extend(anomalies);
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
-            // A request cannot be delimited so (RFC 9112, 6.3): where it ends, only its server decides.
-            pending.request.give_up();
-            pending.weaken(Confidence::Inferred);
+            // A request cannot end with the connection (RFC 9112, 6.3): only its server decides where it
+            // ends.
+            pending.request.mark_unknown();
+            pending.lower_confidence(Confidence::Inferred);
         }
         let index = pending.index;
         if !self.exchanges_only {
             let (head, confidence) = (pending.head.clone(), pending.confidence);
-            let request = Request { index, head, confidence, anomalies: odd };
+            let request = Request { index, head, confidence, anomalies };
             out.push((facts.header.time, Body::Request(request.into())));
         }
-        self.queue.give_up_before(index, true);
+        self.queue.mark_unknown_before(index, true);
         Some(index)
     }
 
-    /// Returns the exchange of a final response.
+    /// A complete head of a response; returns the exchange of a final one.
     fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
         let client_is_low = self.client_is_low?;
-        let request_begun = self.direction(client_is_low).assembly.in_progress();
+        let request_started = self.stream(client_is_low).assembly.in_progress();
         let pending = if has(facts, mark::UNSOLICITED) {
             self.queue.unsolicited()
         } else {
             self.queue.by_number(facts.exchange)?
         };
-        pending.weaken(confidence(facts, head));
-        let odd = response_anomalies(facts, head);
-        pending.anomalies.extend(odd);
-        if !pending.request.begun && !request_begun {
-            // Its request was not told, and will not be.
-            pending.request.give_up();
-            pending.weaken(Confidence::Inferred);
+        pending.lower_confidence(confidence(facts, head));
+        let anomalies = response_anomalies(facts, head);
+        pending.anomalies.extend(anomalies);
+        if !pending.request.started && !request_started {
+            // Its request was not seen, and will not be.
+            pending.request.mark_unknown();
+            pending.lower_confidence(Confidence::Inferred);
             pending.head.version = head::response_version(&head.bytes);
         }
         let framing = Framing::from_byte(facts.framing);
@@ -117,42 +118,42 @@ impl Conversation {
                 status: status(facts),
                 framing: framing.map(response_framing),
                 confidence: pending.confidence,
-                anomalies: odd,
+                anomalies,
             };
             out.push((facts.header.time, Body::Response(response.into())));
         }
-        self.queue.give_up_before(index, false);
+        self.queue.mark_unknown_before(index, false);
         (!interim).then_some(index)
     }
 
     /// The last byte of a message was seen.
     pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from_low: bool) {
         let Some(client) = self.is_client(from_low) else { return };
-        let direction = self.direction(from_low);
+        let stream = self.stream(from_low);
         // The end of a head may have been lost.
-        direction.assembly.clear();
-        let current = direction.current.take();
+        stream.assembly.clear();
+        let current = stream.current.take();
         let pending = match current {
             Some(current) => self.queue.get(current.index),
             None if has(facts, mark::HEAD_END) || client == has(facts, mark::RESPONSE) => None,
             None => self.on_end_without_head(facts, client),
         };
         if let Some(pending) = pending {
-            pending.side(client).complete(Some(facts.content), Some(facts.header.time));
+            pending.message(client).complete(Some(facts.content), Some(facts.header.time));
         }
     }
 
-    /// The head was lost on its way to userspace: what the kernel says of it with the end still holds.
+    /// The event of the head was lost: the facts with the end of the message still hold.
     fn on_end_without_head(&mut self, facts: &HttpFacts, client: bool) -> Option<&mut Pending> {
         let index = if client {
             self.queue.by_number(facts.exchange)?.index
         } else {
-            // Whether a request was seen for it is not told here, so only a pending one can be meant.
-            self.queue.existing(facts.exchange).filter(|pending| !pending.response.begun)?.index
+            // These facts do not say whether there was a request, so that it must be one in progress.
+            self.queue.existing(facts.exchange).filter(|pending| !pending.response.started)?.index
         };
-        self.queue.give_up_before(index, client);
+        self.queue.mark_unknown_before(index, client);
         let pending = self.queue.get(index)?;
-        pending.weaken(Confidence::Inferred);
+        pending.lower_confidence(Confidence::Inferred);
         if !client {
             pending.status = status(facts);
             pending.response.on_head(None, Framing::from_byte(facts.framing), facts.offset, facts.content);
@@ -160,56 +161,58 @@ impl Conversation {
         Some(pending)
     }
 
-    /// The message being sent has a chunk that is not one.
+    /// The message in progress has a malformed chunk.
     pub(super) fn on_bad_chunk(&mut self, from_low: bool) {
-        let Some(current) = self.direction(from_low).current else { return };
+        let Some(current) = self.stream(from_low).current else { return };
         if let Some(pending) = self.queue.get(current.index) {
             pending.anomalies.insert(Anomaly::InvalidChunk);
         }
     }
 
-    /// Bytes of the direction were missed, so that messages may have passed unseen.
+    /// Bytes of the endpoint were missed, so that messages may be missing.
     pub(super) fn on_lost_sync(&mut self, from_low: bool) {
-        self.direction(from_low).current = None;
-        self.on_head_cut(from_low);
+        self.stream(from_low).current = None;
+        self.on_head_truncated(from_low);
         let Some(client) = self.is_client(from_low) else { return };
-        self.queue.each(client, |message| {
+        self.queue.for_each(client, |message| {
             message.missed = true;
-            let lost = message.begun && message.progress == Progress::Open;
+            let lost = message.started && message.progress == Progress::Open;
             if lost {
-                message.give_up();
+                message.mark_unknown();
             }
             lost
         });
     }
 
-    /// Nothing more will come from one side.
+    /// The stream of an endpoint has ended.
     pub(super) fn on_stream_end(&mut self, from_low: bool, how: StreamEnd) {
-        self.direction(from_low).current = None;
+        self.stream(from_low).current = None;
         let Some(client) = self.is_client(from_low) else { return };
-        self.queue.each(client, |message| message.on_stream_end(how));
+        self.queue.for_each(client, |message| message.on_stream_end(how));
     }
 
-    /// A head will not be completed: what its start line says is known all the same.
-    pub(super) fn on_head_cut(&mut self, from_low: bool) {
-        let head = self.direction(from_low).assembly.give_up();
+    /// A head will not be completed, but its start line is known.
+    pub(super) fn on_head_truncated(&mut self, from_low: bool) {
+        let head = self.stream(from_low).assembly.take_partial();
         match self.is_client(from_low) {
-            Some(false) => self.on_response_head_cut(&head),
-            // Only requests start without a mark that says so.
-            Some(true) | None if head::is_request(&head.bytes) => self.on_request_head_cut(&head, from_low),
+            Some(false) => self.on_response_head_truncated(&head),
+            // The head has no mark that it is a response.
+            Some(true) | None if head::is_request(&head.bytes) => {
+                self.on_request_head_truncated(&head, from_low);
+            }
             Some(true) | None => {}
         }
     }
 
-    /// Forgets the head of a request that is under way and has no response yet.
+    /// Drops the incomplete head of a request without a response.
     pub(super) fn drop_unanswered_head(&mut self, from_low: bool) {
-        let number = self.direction(from_low).assembly.exchange();
+        let number = self.stream(from_low).assembly.exchange();
         if self.is_client(from_low) != Some(false) && self.queue.existing(number).is_none() {
-            self.direction(from_low).assembly.clear();
+            self.stream(from_low).assembly.clear();
         }
     }
 
-    fn on_request_head_cut(&mut self, head: &Head<'_>, from_low: bool) {
+    fn on_request_head_truncated(&mut self, head: &Head<'_>, from_low: bool) {
         self.client_is_low = Some(from_low);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
         (pending.head, pending.anomalies) =
@@ -218,8 +221,8 @@ impl Conversation {
         pending.request.missed = head.missed;
     }
 
-    fn on_response_head_cut(&mut self, head: &Head<'_>) {
-        // Where events were lost it may as well answer a later request.
+    fn on_response_head_truncated(&mut self, head: &Head<'_>) {
+        // If events were lost, it may answer a later request.
         let Some(pending) = self.queue.first_unanswered().filter(|pending| !pending.response.missed) else {
             return;
         };
@@ -240,24 +243,24 @@ pub(crate) fn status(facts: &HttpFacts) -> Option<u16> {
     Some(facts.status).filter(|status| *status != NO_STATUS)
 }
 
-/// What is odd about a response.
+/// The anomalies of a response.
 fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> Anomalies {
-    let mut odd = anomalies::of_response(&head.bytes, status(facts));
+    let mut anomalies = anomalies::of_response(&head.bytes, status(facts));
     if has(facts, mark::EMPTY_LINE) {
-        odd.insert(Anomaly::LeadingEmptyLine);
+        anomalies.insert(Anomaly::LeadingEmptyLine);
     }
     if has(facts, mark::UNSOLICITED) && !has(facts, mark::RESYNCED) {
-        odd.insert(Anomaly::ResponseBeforeRequest);
+        anomalies.insert(Anomaly::ResponseBeforeRequest);
     }
-    odd
+    anomalies
 }
 
-/// Stream offset behind a complete head.
+/// Stream offset after a complete head.
 fn content_at(facts: &HttpFacts) -> u64 {
     facts.offset.saturating_add(u64::from(facts.len))
 }
 
-/// How much a head tells.
+/// The confidence in a head.
 fn confidence(facts: &HttpFacts, head: &Head<'_>) -> Confidence {
     if !head.whole && !has(facts, mark::TRUNCATED) {
         Confidence::Inferred

@@ -1,4 +1,4 @@
-//! What of a request target is told: never user information, and path and query only as far as was asked for.
+//! Redaction of request targets: always of user information, and of path and query as configured.
 
 use std::borrow::Cow;
 
@@ -6,18 +6,21 @@ use hmac::{Hmac, Mac as _};
 use memchr::memchr2;
 use sha2::Sha256;
 
-use super::lines::split_once;
+use super::{
+    authority::{after_scheme, has_valid_port},
+    lines::split_once,
+};
 
-/// What stands for user information, as the OpenTelemetry semantic conventions have it (`url.full`).
+/// Replaces user information, as in the OpenTelemetry semantic conventions (`url.full`).
 const REDACTED: &[u8] = b"REDACTED@";
 
-/// Bytes of a hash that are told: with four billion different paths, two are likely to share one.
+/// Bytes of a hash in records: among four billion different paths, two are likely to share one.
 const HASH_BYTES: usize = 8;
 
-/// Which parts of a request target are told as a hash.
+/// Which parts of a request target are replaced by a hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redact {
-    /// None.
+    /// No part.
     #[default]
     None,
     /// The query.
@@ -26,7 +29,8 @@ pub enum Redact {
     Path,
 }
 
-/// How request targets are told. The hash is keyed (HMAC-SHA-256): without the key nobody finds a path by trying.
+/// How request targets are redacted. The hash is keyed (HMAC-SHA-256), so that a path cannot be guessed
+/// without the key.
 #[derive(Clone)]
 pub struct Redaction {
     level: Redact,
@@ -35,13 +39,13 @@ pub struct Redaction {
 
 impl std::fmt::Debug for Redaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The key is nobody's business.
+        // The key is secret.
         f.debug_struct("Redaction").field("level", &self.level).finish_non_exhaustive()
     }
 }
 
 impl Redaction {
-    /// Hashes what `level` says, with a key of any length.
+    /// Hashes the parts that `level` selects, with a key of any length.
     ///
     /// # Panics
     /// Never: HMAC takes a key of any length (RFC 2104, 2).
@@ -51,7 +55,7 @@ impl Redaction {
         Self { level, hash }
     }
 
-    /// `path` as it is told. The root and the asterisk say nothing of anybody.
+    /// Writes the redacted path. The root and the asterisk reveal nothing.
     fn path(&self, path: &[u8], out: &mut Vec<u8>) {
         if self.level != Redact::Path || matches!(path, b"" | b"/" | b"*") {
             out.extend_from_slice(path);
@@ -61,7 +65,7 @@ impl Redaction {
         self.write_hash(path, out);
     }
 
-    /// `query` as it is told.
+    /// Writes the redacted query.
     fn query(&self, query: &[u8], out: &mut Vec<u8>) {
         if self.level == Redact::None || query.is_empty() {
             out.extend_from_slice(query);
@@ -79,14 +83,14 @@ impl Redaction {
         }
     }
 
-    /// The target with its path and query as they are told; `authority`: it is nothing but an authority.
+    /// The target with its path and query redacted; `authority`: it is only an authority.
     pub(super) fn apply<'a>(&self, target: Cow<'a, [u8]>, authority: bool) -> Cow<'a, [u8]> {
         if self.level == Redact::None || authority {
             return target;
         }
         let (before, rest) = target.split_at(path_at(&target));
         let mut out = before.to_vec();
-        // A fragment is not sent by anybody who knows HTTP; if there is one, it goes with what is before it.
+        // HTTP sends no fragment; if there is one, it belongs to what is before it.
         match split_once(rest, b'?') {
             Some((path, query)) => {
                 self.path(path, &mut out);
@@ -99,30 +103,31 @@ impl Redaction {
     }
 }
 
-/// Where the path of a target starts: behind scheme and authority, if it has them.
+/// Where the path of a target starts: after scheme and authority, if it has them.
 fn path_at(target: &[u8]) -> usize {
-    let Some(rest) = super::target::after_scheme(target) else { return 0 };
+    let Some(rest) = after_scheme(target) else { return 0 };
     let authority = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     target.len() - rest.len() + authority
 }
 
-/// Whether a byte ends a piece of a target that may have user information in it.
+/// Whether a byte ends a part of a target that may contain user information.
 const fn is_separator(byte: &u8) -> bool {
     matches!(*byte, b'/' | b'\\' | b'?' | b'#' | b'&' | b'=' | b';' | b',' | b' ' | b'\t')
 }
 
-/// A request target without user information (RFC 3986, 3.2.1), wherever it stands in it and however malformed the rest is.
+/// A request target without user information (RFC 3986, 3.2.1), also if it is malformed.
 ///
-/// It is looked for where an authority is, at the start of a target that is no path and behind two slashes, and wherever
-/// there is a colon before an at sign. Where the text behind the colon of an authority is no port, it may be a password
-/// with a slash in it, or the start of one: nothing up to the last at sign is told then.
+/// User information is found in an authority (at the start of a target that is no path, and after two
+/// slashes), and wherever a colon comes before an at sign. If the text after the colon of an authority is no
+/// port, it may be a password with a slash in it, or the start of one: then everything up to the last at sign
+/// is removed.
 pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
     if memchr2(b'@', b':', target).is_none() {
         return target.into();
     }
     let mut out = Vec::with_capacity(target.len());
     let mut rest = target;
-    let mut is_authority = !target.starts_with(b"/") && super::target::after_scheme(target).is_none();
+    let mut is_authority = !target.starts_with(b"/") && after_scheme(target).is_none();
     loop {
         let end = rest.iter().position(is_separator).unwrap_or(rest.len());
         let (piece, after) = rest.split_at(end);
@@ -133,13 +138,13 @@ pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
                 out.extend_from_slice(REDACTED);
                 out.extend_from_slice(piece.get(at + 1..).unwrap_or_default());
             }
-            None if is_authority && !has_port_at_most(piece) => {
+            None if is_authority && !has_valid_port(piece) => {
                 out.extend_from_slice(REDACTED);
                 taken = rest.iter().rposition(|byte| *byte == b'@').map_or(end, |at| at + 1);
             }
             Some(_) | None => out.extend_from_slice(piece),
         }
-        // Behind what was passed over, an authority goes on.
+        // The authority continues after what was removed.
         is_authority = taken > end;
         rest = rest.get(taken..).unwrap_or_default();
         if is_authority {
@@ -156,27 +161,16 @@ pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Whether an authority without an at sign has nothing but digits behind its colon, if there is one.
-pub(super) fn has_port_at_most(authority: &[u8]) -> bool {
-    if authority.starts_with(b"[") && !authority.contains(&b']') {
-        // An address of IPv6 that does not end.
-        return authority.iter().skip(1).all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
-    }
-    let name_end = authority.iter().position(|byte| *byte == b']').filter(|_| authority.starts_with(b"["));
-    let rest = authority.get(name_end.map_or(0, |end| end + 1)..).unwrap_or_default();
-    split_once(rest, b':').is_none_or(|(_, port)| port.iter().all(u8::is_ascii_digit))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Redact, Redaction, without_user_information};
 
-    fn shown(target: &str) -> String {
+    fn without(target: &str) -> String {
         String::from_utf8_lossy(&without_user_information(target.as_bytes())).into_owned()
     }
 
     #[test]
-    fn user_information_is_taken_out_wherever_it_stands() {
+    fn user_information_is_removed_wherever_it_is() {
         for (target, expected) in [
             ("/", "/"),
             ("*", "*"),
@@ -210,18 +204,18 @@ mod tests {
             ("http://@", "http://REDACTED@"),
             ("", ""),
         ] {
-            assert_eq!(shown(target), expected, "{target}");
+            assert_eq!(without(target), expected, "{target}");
         }
     }
 
-    /// `target` as it is told at this level.
-    fn told(level: Redact, key: &str, target: &str) -> String {
+    /// `target` redacted at this level.
+    fn redacted(level: Redact, key: &str, target: &str) -> String {
         let redaction = Redaction::new(level, key.as_bytes());
         String::from_utf8_lossy(&redaction.apply(target.as_bytes().into(), false)).into_owned()
     }
 
     #[test]
-    fn each_level_hashes_what_it_says_and_nothing_else() {
+    fn each_level_hashes_its_parts_and_nothing_else() {
         for (level, target, expected) in [
             (Redact::None, "/a?b=c", "/a?b=c".to_owned()),
             (Redact::Query, "/a", "/a".to_owned()),
@@ -230,25 +224,32 @@ mod tests {
             (Redact::Path, "*", "*".to_owned()),
             (Redact::Path, "http://example.org/", "http://example.org/".to_owned()),
         ] {
-            assert_eq!(told(level, "key", target), expected, "{level:?} {target}");
+            assert_eq!(redacted(level, "key", target), expected, "{level:?} {target}");
         }
         for target in ["/a?b=c", "http://example.org/a?b=c", "/a?b=c?d", "?b=c"] {
             for level in [Redact::Query, Redact::Path] {
-                let told = told(level, "key", target);
-                assert!(!told.contains("b=c"), "{level:?} {target}: {told}");
-                assert_eq!(told.contains("/a"), target.contains("/a") && level == Redact::Query, "{told}");
+                let redacted = redacted(level, "key", target);
+                assert!(!redacted.contains("b=c"), "{level:?} {target}: {redacted}");
+                assert_eq!(
+                    redacted.contains("/a"),
+                    target.contains("/a") && level == Redact::Query,
+                    "{redacted}"
+                );
             }
         }
-        assert_eq!(told(Redact::Path, "key", "http://example.org/a").len(), "http://example.org/".len() + 16);
+        assert_eq!(
+            redacted(Redact::Path, "key", "http://example.org/a").len(),
+            "http://example.org/".len() + 16
+        );
     }
 
     #[test]
-    fn a_hash_is_the_same_for_the_same_text_and_key_only() {
-        let told = |key, target| told(Redact::Path, key, target);
-        assert_eq!(told("key", "/a"), told("key", "/a"));
-        assert_ne!(told("key", "/a"), told("key", "/b"));
-        assert_ne!(told("key", "/a"), told("another", "/a"));
-        // RFC 4231, test case 2: what others compute, so that it stays the same in later versions.
+    fn a_hash_is_the_same_only_for_the_same_text_and_key() {
+        let hashed = |key, target| redacted(Redact::Path, key, target);
+        assert_eq!(hashed("key", "/a"), hashed("key", "/a"));
+        assert_ne!(hashed("key", "/a"), hashed("key", "/b"));
+        assert_ne!(hashed("key", "/a"), hashed("another", "/a"));
+        // RFC 4231, test case 2: a published value, so that hashes stay the same in later versions.
         let mut hash = Vec::new();
         Redaction::new(Redact::Path, b"Jefe").write_hash(b"what do ya want for nothing?", &mut hash);
         assert_eq!(hash, b"5bdcc146bf60754e");

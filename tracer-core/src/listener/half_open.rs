@@ -1,29 +1,30 @@
-//! How many attempts are half-open, in little memory: a number for each second.
+//! The number of half-open attempts, in little memory: one number per second.
 
 use std::collections::VecDeque;
 
 const SECOND: u64 = 1_000_000_000;
-/// No server waits longer, in seconds; a replay has no timeout unless asked for, but memory has an end.
+/// The longest timeout, in seconds. A replay has none by default, but memory is limited.
 const LONGEST: u64 = 3600;
 
 /// Attempts that entered SYN-RECEIVED and did not leave it, by the second.
 #[derive(Debug)]
-pub(super) struct HalfOpen {
-    /// The number of a second, and how many more entered than left in it; those without a change are left out.
+pub(super) struct HalfOpenCount {
+    /// The number of a second, and how many more entered than left in it; seconds without a change are
+    /// omitted.
     seconds: VecDeque<(u64, i64)>,
-    /// After so many seconds, the server gives up.
+    /// An attempt expires at the server after this many seconds.
     timeout: u64,
     now: i64,
-    /// The most there were since the last call of [`HalfOpen::take_peak`].
+    /// The maximum since the last call of [`HalfOpenCount::take_peak`].
     peak: u64,
 }
 
-impl HalfOpen {
+impl HalfOpenCount {
     pub(super) fn new(timeout_s: u64) -> Self {
         Self { seconds: VecDeque::new(), timeout: timeout_s.clamp(1, LONGEST), now: 0, peak: 0 }
     }
 
-    /// So many more entered than left, up to `now`, in ns.
+    /// Adds how many more entered than left until `now`, in ns.
     pub(super) fn change(&mut self, now: u64, more: i64) {
         let second = now / SECOND;
         self.expire(second);
@@ -47,13 +48,13 @@ impl HalfOpen {
         }
     }
 
-    /// How many there are. Not exact while attempts leave in another second than that in which they entered, for that one is
-    /// forgotten first.
+    /// The number of half-open attempts. It is not exact while attempts leave in another second than the one
+    /// in which they entered, because that one expires first.
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.now).unwrap_or(0)
     }
 
-    /// The most there were since the last time, or are.
+    /// The maximum since the last call.
     pub(super) fn take_peak(&mut self) -> u64 {
         let now = self.count();
         std::mem::replace(&mut self.peak, now).max(now)
@@ -65,8 +66,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_half_open_until_they_leave_or_the_server_gives_up() {
-        let mut half_open = HalfOpen::new(3);
+    fn attempts_are_half_open_until_they_leave_or_expire() {
+        let mut half_open = HalfOpenCount::new(3);
         for (second, more, count) in
             [(10, 5, 5), (10, 2, 7), (11, -3, 4), (13, 0, 4), (14, 0, 0), (15, 0, 0), (16, 1, 1)]
         {

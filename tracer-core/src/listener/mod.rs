@@ -1,23 +1,24 @@
-//! The servers that are asked for connections: how many attempts there are, what becomes of them, and what that looks like.
+//! Servers: their handshake statistics, and SYN floods.
 //!
 //! ```text
-//!   counts of each server ─► watch ─► figures of the last seconds ─► verdict ─► syn_flood.started, syn_flood.ended
+//!   counters of each server ─► monitor ─► interval of the last seconds ─► verdict ─► syn_flood.started, syn_flood.ended
 //!                              │                                               └► tcp.listener
 //!                              └► half_open, sources
 //! ```
 //!
-//! Sans-IO like the tracker: the caller brings the counts and the time several times a second. A flood is not known by the
-//! rate of SYNs, which may be that of many honest clients, nor by the share of attempts that fail, for honest ones may
-//! succeed at the same time; but by attempts that pile up, while nobody behind them shows life.
+//! Sans-IO like the tracker: the caller passes the counters and the time several times a second. The rate of
+//! SYNs does not prove a flood, because it may come from many real clients; nor does the share of failed
+//! attempts, because real clients may succeed at the same time. In a flood, half-open attempts accumulate and
+//! the sources do not retransmit.
 
-mod figures;
 mod half_open;
+mod interval;
+mod monitor;
 mod scan;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod verdict;
-mod watch;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,15 +28,15 @@ use std::{
 use hashbrown::DefaultHashBuilder;
 use tracer_common::target::{Target, TargetKey};
 
-use self::watch::{News, Watch};
+use self::monitor::{FloodChange, ServerMonitor};
 use crate::record::{Body, Listener, Record, Timestamp};
 
-/// How often the ports of one host are looked at together, in ns.
+/// How often the ports of each host are checked for a scan, in ns.
 const SCAN_INTERVAL: u64 = 1_000_000_000;
 
-/// All servers that the observer counts for; no more than it does.
+/// All servers that the observer counts for.
 pub struct Listeners {
-    watches: HashMap<TargetKey, Watch, DefaultHashBuilder>,
+    monitors: HashMap<TargetKey, ServerMonitor, DefaultHashBuilder>,
     half_open_timeout: Duration,
     epoch_offset: i64,
     scanned_at: u64,
@@ -43,11 +44,11 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// None asked yet. A server gives a handshake up after `half_open_timeout`.
+    /// No servers yet. A handshake expires at its server after `half_open_timeout`.
     #[must_use]
     pub fn new(half_open_timeout: Duration) -> Self {
         Self {
-            watches: HashMap::default(),
+            monitors: HashMap::default(),
             half_open_timeout,
             epoch_offset: 0,
             scanned_at: 0,
@@ -60,25 +61,26 @@ impl Listeners {
         self.epoch_offset = epoch_offset_ns;
     }
 
-    /// Takes in what is counted for all servers at `now`, in ns.
-    pub fn on_targets(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
+    /// Takes in the counters of all servers at `now`, in ns.
+    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
         for (key, target) in targets {
-            let watch =
-                self.watches.entry(key).or_insert_with(|| Watch::new(key, self.half_open_timeout, now));
-            let news = watch.on_counts(now, &target);
-            let body = match news {
-                Some(News::Started(flood)) => Body::FloodStarted(Box::new(flood)),
-                Some(News::Ended(flood)) => Body::FloodEnded(Box::new(flood)),
+            let monitor = self
+                .monitors
+                .entry(key)
+                .or_insert_with(|| ServerMonitor::new(key, self.half_open_timeout, now));
+            let body = match monitor.on_counters(now, &target) {
+                Some(FloodChange::Started(flood)) => Body::FloodStarted(Box::new(flood)),
+                Some(FloodChange::Ended(flood)) => Body::FloodEnded(Box::new(flood)),
                 None => continue,
             };
             let timestamp = Timestamp(now.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: None, body });
         }
-        // Those that made room for others.
-        self.watches.retain(|_, watch| watch.was_read_at(now));
+        // The observer evicted the others.
+        self.monitors.retain(|_, monitor| monitor.was_read_at(now));
         if now.saturating_sub(self.scanned_at) >= SCAN_INTERVAL {
             self.scanned_at = now;
-            scan::mark(&mut self.watches, now);
+            scan::mark(&mut self.monitors, now);
         }
     }
 
@@ -87,16 +89,17 @@ impl Listeners {
         self.records.pop_front()
     }
 
-    /// Whether any is under a flood.
+    /// Whether any server is flooded.
     #[must_use]
     pub fn are_flooded(&self) -> bool {
-        self.watches.values().any(Watch::is_flooded)
+        self.monitors.values().any(ServerMonitor::is_flooded)
     }
 
-    /// Those that were asked in the last seconds before `now`, or have attempts half-open, in the order of their addresses.
+    /// The servers with attempts in the last seconds before `now`, or with half-open attempts, in the order
+    /// of their addresses.
     pub fn all(&mut self, now: u64) -> Vec<Listener> {
         let mut all: Vec<Listener> =
-            self.watches.values_mut().filter_map(|watch| watch.listener(now)).collect();
+            self.monitors.values_mut().filter_map(|monitor| monitor.listener(now)).collect();
         all.sort_by_key(|listener| listener.now.server());
         all
     }

@@ -1,4 +1,4 @@
-//! Many ports of one host, tried out by few.
+//! Port scans: many ports of one host, tried by few clients.
 
 use std::collections::{HashMap, hash_map::Values};
 
@@ -9,58 +9,62 @@ use tracer_common::{
 };
 
 use super::{
+    monitor::ServerMonitor,
     sources::{estimate, merge},
-    watch::Watch,
 };
 
-/// So many ports of one host, at least.
+/// A scan tries at least this many ports of one host.
 const PORTS: u64 = 10;
-/// Tried out: asked for no more than so many connections in some seconds.
+/// A port is only tried if it has at most this many attempts in some seconds.
 const TRIES: u64 = 8;
-/// One client for so many ports, or more.
+/// A scan has at least this many ports per client.
 const PORTS_OF_A_CLIENT: u64 = 5;
 
-/// What there is of a host's ports that are tried out.
+/// The ports of a host that are only tried.
 #[derive(Clone, Copy)]
 struct Host {
     ports: u64,
-    /// Those that gave nobody a connection.
-    fruitless: u64,
+    /// Ports without a completed handshake.
+    unsuccessful: u64,
     clients: Sketch,
 }
 
 impl Host {
-    const NONE: Self = Self { ports: 0, fruitless: 0, clients: [0; REGISTERS] };
+    const NONE: Self = Self { ports: 0, unsuccessful: 0, clients: [0; REGISTERS] };
 
     fn is_scanned(&self) -> bool {
         self.ports >= PORTS
-            && self.fruitless * 2 >= self.ports
+            && self.unsuccessful * 2 >= self.ports
             && estimate(&self.clients) * PORTS_OF_A_CLIENT <= self.ports
     }
 }
 
-type Watches = HashMap<TargetKey, Watch, DefaultHashBuilder>;
+type Monitors = HashMap<TargetKey, ServerMonitor, DefaultHashBuilder>;
 
-/// Marks the ports that are tried out.
-pub(super) fn mark(watches: &mut Watches, now: u64) {
-    let hosts = if watches.len() as u64 >= PORTS { hosts(watches.values(), now) } else { HashMap::default() };
-    for watch in watches.values_mut() {
-        let host = hosts.get(&watch.key().address);
-        watch.is_scanned = is_tried(watch, now) && host.is_some_and(Host::is_scanned);
+/// Marks the ports that are scanned.
+pub(super) fn mark(monitors: &mut Monitors, now: u64) {
+    let hosts =
+        if monitors.len() as u64 >= PORTS { hosts(monitors.values(), now) } else { HashMap::default() };
+    for monitor in monitors.values_mut() {
+        let host = hosts.get(&monitor.key().address);
+        monitor.is_scanned = is_only_tried(monitor, now) && host.is_some_and(Host::is_scanned);
     }
 }
 
-fn hosts(watches: Values<'_, TargetKey, Watch>, now: u64) -> HashMap<[u32; 4], Host, DefaultHashBuilder> {
+fn hosts(
+    monitors: Values<'_, TargetKey, ServerMonitor>,
+    now: u64,
+) -> HashMap<[u32; 4], Host, DefaultHashBuilder> {
     let mut hosts: HashMap<_, _, DefaultHashBuilder> = HashMap::default();
-    for watch in watches.filter(|watch| is_tried(watch, now)) {
-        let host = hosts.entry(watch.key().address).or_insert(Host::NONE);
+    for monitor in monitors.filter(|monitor| is_only_tried(monitor, now)) {
+        let host = hosts.entry(monitor.key().address).or_insert(Host::NONE);
         host.ports += 1;
-        host.fruitless += u64::from(watch.lately(now).get(Count::Completed) == 0);
-        merge(&mut host.clients, &watch.addresses());
+        host.unsuccessful += u64::from(monitor.lately(now).get(Count::Completed) == 0);
+        merge(&mut host.clients, &monitor.addresses());
     }
     hosts
 }
 
-fn is_tried(watch: &Watch, now: u64) -> bool {
-    (1..=TRIES).contains(&watch.lately(now).get(Count::Attempts))
+fn is_only_tried(monitor: &ServerMonitor, now: u64) -> bool {
+    (1..=TRIES).contains(&monitor.lately(now).get(Count::Attempts))
 }

@@ -1,23 +1,23 @@
-//! How many different addresses a sketch stands for.
+//! Distinct client addresses, estimated from a HyperLogLog sketch.
 
 use tracer_common::sketch::{REGISTERS, Sketch};
 
-/// The sketch of the addresses of both.
+/// Merges the addresses of another sketch into one.
 pub(super) fn merge(into: &mut Sketch, other: &Sketch) {
     for (register, other) in into.iter_mut().zip(other) {
         *register = (*register).max(*other);
     }
 }
 
-/// About how many addresses were taken in (Flajolet and others, 2007, figure 3; with 64 bits, no correction for large
-/// numbers is needed).
+/// The estimated number of addresses (Flajolet and others, 2007, figure 3; with 64 bits, large numbers need
+/// no correction).
 pub(super) fn estimate(sketch: &Sketch) -> u64 {
     const M: f64 = REGISTERS as f64;
     const ALPHA: f64 = 0.7213 / (1.0 + 1.079 / M);
     let sum: f64 = sketch.iter().map(|rank| (-f64::from(*rank)).exp2()).sum();
     let raw = ALPHA * M * M / sum;
     let empty = sketch.iter().filter(|rank| **rank == 0).count();
-    // Few addresses leave registers empty, and how many is then the better measure (linear counting).
+    // With few addresses, the number of empty registers is the better measure (linear counting).
     let best = if raw <= 2.5 * M && empty > 0 { M * (M / empty as f64).ln() } else { raw };
     best.round() as u64
 }
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_is_near_the_number_of_addresses() {
+    fn the_estimate_is_close_to_the_number_of_addresses() {
         assert_eq!(estimate(&of(0..0)), 0);
         assert_eq!(estimate(&of(0..1)), 1);
         for number in [10, 100, 700, 10_000, 300_000] {

@@ -1,4 +1,4 @@
-//! Scripted counts, ten times a second, and what they look like.
+//! Scripted counters, ten times a second, and their verdicts.
 
 use tracer_common::{
     sketch,
@@ -14,10 +14,10 @@ const SERVER: [u32; 4] = [1, 2, 3, 4];
 /// What happens at a server in a second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
-    /// New attempts, and the addresses they come from: 0 for another one each time.
+    /// New attempts, and the number of their addresses: 0 for another one each time.
     attempts: u64,
     clients: u32,
-    /// How long until an attempt is asked again, answered, confirmed, refused or reset, in ticks; 0: never.
+    /// Ticks until an attempt is retransmitted, answered, completed, refused or reset; 0: never.
     repeated: usize,
     answered: usize,
     completed: usize,
@@ -25,15 +25,15 @@ struct Rates {
     reset: usize,
 }
 
-/// A server, and what it was asked for.
+/// Servers, and attempts at them.
 struct Script {
     listeners: Listeners,
     targets: Vec<(TargetKey, Target)>,
     now: u64,
     /// Attempts at each tick, by what happens to them.
     past: Vec<(Rates, u64)>,
-    fresh: u32,
-    told: Vec<(u64, Body)>,
+    next_client: u32,
+    records: Vec<(u64, Body)>,
 }
 
 impl Script {
@@ -44,27 +44,27 @@ impl Script {
             targets: (0..ports).map(|port| (key(80 + port), Target::BLANK)).collect(),
             now: 1_000_000_000_000,
             past: Vec::new(),
-            fresh: 0,
-            told: Vec::new(),
+            next_client: 0,
+            records: Vec::new(),
         }
     }
 
-    /// Goes on for some ticks with all these at once, at the port with this index.
+    /// Runs some ticks with all these rates at once, at the port with this index.
     fn run(&mut self, port: usize, ticks: usize, rates: &[Rates]) {
         for _ in 0..ticks {
             self.now += TICK;
             for rates in rates {
-                self.ask(port, *rates);
+                self.attempt(port, *rates);
             }
             self.follow(port);
-            self.listeners.on_targets(self.now, self.targets.clone());
+            self.listeners.on_servers(self.now, self.targets.clone());
             while let Some(record) = self.listeners.next_record() {
-                self.told.push((self.now, record.body));
+                self.records.push((self.now, record.body));
             }
         }
     }
 
-    fn ask(&mut self, port: usize, rates: Rates) {
+    fn attempt(&mut self, port: usize, rates: Rates) {
         let attempts = rates.attempts / 10;
         self.add(port, Count::Attempts, attempts);
         let target = &mut self.targets[port].1;
@@ -74,14 +74,14 @@ impl Script {
             target.sources = [0; sketch::REGISTERS];
         }
         for attempt in 0..attempts as u32 {
-            self.fresh += 1;
-            let client = if rates.clients == 0 { 1000 + self.fresh } else { attempt % rates.clients };
+            self.next_client += 1;
+            let client = if rates.clients == 0 { 1000 + self.next_client } else { attempt % rates.clients };
             sketch::add(&mut self.targets[port].1.sources, &[0, 0, 1, client], [7, 7]);
         }
         self.past.push((rates, self.now));
     }
 
-    /// What becomes of attempts that are so many ticks old.
+    /// Counts what becomes of earlier attempts.
     fn follow(&mut self, port: usize) {
         for (rates, at) in self.past.clone() {
             let age = ((self.now - at) / TICK) as usize + 1;
@@ -98,7 +98,7 @@ impl Script {
                 }
             }
             if rates.completed == age {
-                // Within the same tick, it takes a millisecond.
+                // A handshake within one tick takes a millisecond.
                 let time = (age as u64 - 1) * TICK + 1_000_000;
                 self.add(port, Count::HandshakeNs, attempts * time);
             }
@@ -121,73 +121,68 @@ impl Script {
 
 const FLOOD: Rates =
     Rates { attempts: 20_000, clients: 0, repeated: 0, answered: 1, completed: 0, refused: 0, reset: 0 };
-const HONEST: Rates = Rates { attempts: 15_000, clients: 3, completed: 1, ..FLOOD };
+const REAL: Rates = Rates { attempts: 15_000, clients: 3, completed: 1, ..FLOOD };
 
 #[test]
-fn honest_attempts_are_no_flood_whatever_becomes_of_them() {
+fn real_clients_are_no_flood_whatever_becomes_of_their_attempts() {
     let slow = Rates { attempts: 2000, clients: 500, ..FLOOD };
     for (name, rates, verdict) in [
-        ("a busy client", HONEST, Verdict::Busy),
-        ("a few visitors", Rates { attempts: 50, ..HONEST }, Verdict::Ok),
+        ("a busy client", REAL, Verdict::Busy),
+        ("a few visitors", Rates { attempts: 50, ..REAL }, Verdict::Ok),
         (
-            "a server that is down and says so",
-            Rates { refused: 1, completed: 0, answered: 0, ..HONEST },
+            "a server that is down and refuses",
+            Rates { refused: 1, completed: 0, answered: 0, ..REAL },
             Verdict::Refusing,
         ),
         ("a server that is down and silent", Rates { repeated: 11, answered: 0, ..slow }, Verdict::Silent),
         ("slow clients", Rates { completed: 7, ..slow }, Verdict::SlowClients),
         (
-            "clients so slow that they ask again",
+            "clients so slow that they retransmit",
             Rates { completed: 25, repeated: 11, ..slow },
             Verdict::SlowClients,
         ),
-        ("many clients that begin at once", Rates { attempts: 15_000, completed: 3, ..slow }, Verdict::Busy),
+        ("many clients that start at once", Rates { attempts: 15_000, completed: 3, ..slow }, Verdict::Busy),
     ] {
         let mut script = Script::new(1);
         script.run(0, 100, &[rates]);
         assert_eq!(script.verdict(0), verdict, "{name}");
-        // Nor when they stop, and begin again.
+        // Also when they stop and start again.
         script.run(0, 30, &[]);
         script.run(0, 60, &[rates]);
-        assert!(script.told.is_empty(), "{name}: {:?}", script.told);
+        assert!(script.records.is_empty(), "{name}: {:?}", script.records);
     }
 }
 
 #[test]
-fn a_flood_is_told_within_two_seconds_and_its_end_within_ten() {
+fn a_flood_is_reported_within_two_seconds_and_its_end_within_ten() {
     let botnet = Rates { clients: 40, ..FLOOD };
     for (name, flood, around, spoofed) in [
         ("alone", FLOOD, vec![], true),
-        ("among honest ones", Rates { attempts: 2000, ..FLOOD }, vec![HONEST], true),
-        (
-            "among honest ones from far away",
-            FLOOD,
-            vec![Rates { attempts: 10_000, completed: 2, ..HONEST }],
-            true,
-        ),
-        ("of some hosts", botnet, vec![], false),
-        ("that is not answered", Rates { answered: 0, ..FLOOD }, vec![], true),
-        ("before slow clients", FLOOD, vec![Rates { attempts: 200, completed: 8, ..HONEST }], true),
+        ("among real clients", Rates { attempts: 2000, ..FLOOD }, vec![REAL], true),
+        ("among distant real clients", FLOOD, vec![Rates { attempts: 10_000, completed: 2, ..REAL }], true),
+        ("of a few hosts", botnet, vec![], false),
+        ("without SYN-ACKs", Rates { answered: 0, ..FLOOD }, vec![], true),
+        ("among slow clients", FLOOD, vec![Rates { attempts: 200, completed: 8, ..REAL }], true),
     ] {
         let mut script = Script::new(1);
         script.run(0, 100, &around);
-        assert!(script.told.is_empty(), "{name}: {:?}", script.told);
+        assert!(script.records.is_empty(), "{name}: {:?}", script.records);
         let began = script.now;
         let both = [vec![flood], around.clone()].concat();
         script.run(0, 200, &both);
-        let [(at, Body::FloodStarted(started))] = &script.told[..] else {
-            panic!("{name}: {:?}", script.told)
+        let [(at, Body::FloodStarted(started))] = &script.records[..] else {
+            panic!("{name}: {:?}", script.records)
         };
         assert!(at - began <= 2_000_000_000, "{name}: after {} ms", (at - began) / 1_000_000);
         assert_eq!(started.spoofed, spoofed, "{name}: {started:?}");
         assert_eq!(script.verdict(0), Verdict::SynFlood, "{name}");
         let stopped = script.now;
         script.run(0, 200, &around);
-        let [_, (at, Body::FloodEnded(ended))] = &script.told[..] else {
-            panic!("{name}: {:?}", script.told)
+        let [_, (at, Body::FloodEnded(ended))] = &script.records[..] else {
+            panic!("{name}: {:?}", script.records)
         };
         assert!(at - stopped <= 10_000_000_000, "{name}: after {} ms", (at - stopped) / 1_000_000);
-        // From the alarm on, 18 s or more of 20.
+        // From the alarm on: at least 18 s of 20.
         let least = flood.attempts * 18;
         assert!(ended.attempts >= least, "{name}: {ended:?}");
         assert_eq!(ended.half_open_peak > 0, flood.answered > 0, "{name}: {ended:?}");
@@ -201,11 +196,11 @@ fn a_flood_that_pauses_is_one_flood() {
         script.run(0, 20, &[FLOOD]);
         script.run(0, 20, &[]);
     }
-    assert_eq!(script.told.len(), 1, "{:?}", script.told);
+    assert_eq!(script.records.len(), 1, "{:?}", script.records);
 }
 
 #[test]
-fn ports_that_few_try_out_are_scanned_and_the_one_in_use_is_not() {
+fn ports_tried_by_few_clients_are_scanned_and_the_one_in_use_is_not() {
     let mut script = Script::new(20);
     let scan = Rates { attempts: 10, clients: 1, ..Rates::default() };
     for port in 0..19 {
@@ -213,14 +208,14 @@ fn ports_that_few_try_out_are_scanned_and_the_one_in_use_is_not() {
         script.run(port, 1, &[Rates { refused: usize::from(port > 2), ..scan }]);
     }
     script.past.clear();
-    script.run(19, 20, &[Rates { attempts: 100, ..HONEST }]);
+    script.run(19, 20, &[Rates { attempts: 100, ..REAL }]);
     assert_eq!(script.verdict(5), Verdict::PortScan);
     assert_eq!(script.verdict(19), Verdict::Ok);
-    assert!(script.told.is_empty(), "{:?}", script.told);
+    assert!(script.records.is_empty(), "{:?}", script.records);
 }
 
 #[test]
-fn many_services_of_a_host_are_no_scan() {
+fn many_services_of_one_host_are_no_scan() {
     let mut script = Script::new(20);
     for port in 0..20 {
         script.past.clear();
@@ -235,21 +230,21 @@ fn many_services_of_a_host_are_no_scan() {
 }
 
 #[test]
-fn counts_that_begin_anew_are_added_to_those_before() {
+fn counters_that_were_reset_are_added_to_the_earlier_ones() {
     let mut script = Script::new(1);
-    script.run(0, 30, &[HONEST]);
+    script.run(0, 30, &[REAL]);
     script.targets[0].1 = Target::BLANK;
-    script.run(0, 30, &[HONEST]);
+    script.run(0, 30, &[REAL]);
     let all = script.listeners.all(script.now);
     assert_eq!(all[0].attempts, 60 * 1500);
-    assert!(script.told.is_empty(), "{:?}", script.told);
+    assert!(script.records.is_empty(), "{:?}", script.records);
 }
 
 #[test]
-fn what_the_observer_gave_up_is_given_up_here() {
+fn a_server_that_the_observer_evicted_is_removed() {
     let mut script = Script::new(3);
-    script.run(0, 1, &[HONEST]);
+    script.run(0, 1, &[REAL]);
     script.targets.truncate(1);
     script.run(0, 1, &[]);
-    assert_eq!(script.listeners.watches.len(), 1);
+    assert_eq!(script.listeners.monitors.len(), 1);
 }

@@ -1,37 +1,37 @@
-//! What the figures of the last seconds look like. No state but the hysteresis of the alarm.
+//! The verdict on the last seconds of a server. Its only state is the hysteresis of the alarm.
 
 use tracer_common::target::Count;
 
-use super::figures::Figures;
+use super::interval::Interval;
 use crate::record::Verdict;
 
-/// So many unfinished attempts more than a moment ago are pressure: what the smallest listen queues hold.
+/// An increase of unfinished attempts by this many is pressure: as many as the smallest listen queues hold.
 const PRESSURE: u64 = 150;
-/// Attempts that are asked again are of somebody who is there: one in so many of the unfinished ones is enough for all of
-/// them, because a client asks again only after a second (RFC 6298, 2), and then at ever longer intervals.
+/// A retransmitted SYN is of a real client. One in this many unfinished attempts is enough, because a client
+/// retransmits after a second (RFC 6298, 2), and then at ever longer intervals.
 const ALIVE: u64 = 4;
-/// How long there must be pressure before it is an alarm, in ns. Whoever is there has asked again by then.
+/// Pressure must last this long before an alarm, in ns. A real client has retransmitted by then.
 const HOLD: u64 = 1_500_000_000;
-/// How long there must be none before the alarm is over, in ns.
+/// Pressure must be absent this long before the alarm is over, in ns.
 const RELEASE: u64 = 4_000_000_000;
-/// So many attempts in a second are many.
+/// A server with this many attempts per second is busy.
 const BUSY: u64 = 1000;
-/// A handshake that takes so long, in ns, is slow.
+/// A handshake of this length, in ns, is slow.
 const SLOW_NS: u64 = 500_000_000;
 
-/// Whether there is a flood, with hysteresis.
+/// The flood alarm, with hysteresis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Alarm {
-    /// There is one.
+    /// There is a flood.
     pub(super) is_on: bool,
-    /// Since when the figures say the other thing, in ns.
+    /// Since when the intervals indicate the opposite, in ns.
     since: Option<u64>,
 }
 
 impl Alarm {
-    /// Looks at the figures of the last moment before `now`, in ns, and of the moment before that. The time at which it began to be what it is from now on,
-    /// if it changed.
-    pub(super) fn update(&mut self, now: u64, recent: &Figures, before: &Figures) -> Option<u64> {
+    /// Takes in the last interval before `now`, in ns, and the interval before it. Returns when the new
+    /// condition began, if the alarm changes.
+    pub(super) fn update(&mut self, now: u64, recent: &Interval, before: &Interval) -> Option<u64> {
         let excess = recent.excess(before);
         let (turns, after) =
             if self.is_on { (is_over(excess), RELEASE) } else { (is_pressing(excess, recent), HOLD) };
@@ -48,7 +48,7 @@ impl Alarm {
     }
 }
 
-fn is_pressing(excess: u64, recent: &Figures) -> bool {
+fn is_pressing(excess: u64, recent: &Interval) -> bool {
     excess >= PRESSURE && recent.counts.get(Count::SynRepeats).saturating_mul(ALIVE) < excess
 }
 
@@ -56,9 +56,9 @@ const fn is_over(excess: u64) -> bool {
     excess < PRESSURE / 2
 }
 
-/// What it looks like when it is neither a flood nor a scan. `lately` is some seconds long; `matured` is the part of them that
-/// was over a second ago.
-pub(super) fn of(lately: &Figures, matured_attempts: u64) -> Verdict {
+/// The verdict if there is neither a flood nor a scan. `matured_attempts` are those of `lately` that are
+/// older than a second.
+pub(super) fn of(lately: &Interval, matured_attempts: u64) -> Verdict {
     let get = |count| lately.counts.get(count);
     let (attempts, repeats, completed) =
         (get(Count::Attempts), get(Count::SynRepeats), get(Count::Completed));
@@ -83,7 +83,8 @@ fn is_slow(attempts: u64, repeats: u64, completed: u64, handshake_ns: u64, matur
         || completed * 2 < matured_attempts
 }
 
-/// Whether addresses look spoofed: so many for so many attempts that were never finished, and hardly any that asks again.
+/// Whether the sources look spoofed: many distinct addresses for the unfinished attempts, and almost no SYN
+/// retransmissions.
 pub(super) fn look_spoofed(sources: u64, unfinished: u64, repeats: u64) -> bool {
     const MOST_OF_ONE: u64 = 4;
     const FEW: u64 = 16;

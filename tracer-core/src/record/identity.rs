@@ -30,7 +30,7 @@ impl fmt::Display for ConnectionId {
 ///
 /// No text of it is kept: a record has its own copy, and of most connections there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct ConnectionIdentity {
     /// Unique for each connection.
     pub id: ConnectionId,
     /// What its first segment was carried in, the outermost first.
@@ -47,7 +47,7 @@ pub struct Connection {
     pub server_port: u16,
 }
 
-impl Connection {
+impl ConnectionIdentity {
     /// The client's end.
     #[must_use]
     pub const fn client(&self) -> SocketAddr {
@@ -76,7 +76,7 @@ impl Connection {
     }
 }
 
-impl Serialize for Connection {
+impl Serialize for ConnectionIdentity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("connection.id", &self.id)?;

@@ -21,7 +21,7 @@ pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotal
 pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
-pub use identity::{Connection, ConnectionId};
+pub use identity::{ConnectionId, ConnectionIdentity};
 pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
@@ -67,7 +67,7 @@ pub struct Record {
     /// When it happened.
     pub timestamp: Timestamp,
     /// The connection it is about; none for what is about the observation itself.
-    pub connection: Option<Connection>,
+    pub connection: Option<ConnectionIdentity>,
     /// What happened.
     pub body: Body,
 }

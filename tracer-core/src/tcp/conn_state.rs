@@ -1,7 +1,8 @@
 //! Zeek's `conn_state`: a summary of how a connection went.
 //!
-//! Zeek derives it from endpoint states that are coarser than those of RFC 9293 and change with every flag, in the window
-//! or not: see `src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc` and `scripts/base/protocols/conn/main.zeek`.
+//! Zeek derives it from endpoint states that are coarser than those of RFC 9293 and change with every flag,
+//! in the window or not: see `src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc` and
+//! `scripts/base/protocols/conn/main.zeek`.
 
 use tracer_common::wire::TcpFlags;
 

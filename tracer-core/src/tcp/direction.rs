@@ -270,8 +270,8 @@ impl Direction {
         })
     }
 
-    /// Whether a RST of the other side with this sequence number is valid: it must lie in the window that this side
-    /// announced (RFC 9293, 3.5.3; RFC 5961, 3).
+    /// Whether a RST of the other side with this sequence number is valid: it must lie in the window that
+    /// this side announced (RFC 9293, 3.5.3; RFC 5961, 3).
     pub(super) fn accepts_reset(&self, seq: Seq) -> bool {
         if self.flags() & half::ACKED == 0 {
             return true;

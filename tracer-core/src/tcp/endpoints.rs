@@ -39,7 +39,8 @@ impl Endpoints {
         *state = state.next(fact);
     }
 
-    /// Takes in evidence of both sides, of several segments if events were lost, in an order in which it can have happened.
+    /// Takes in evidence of both sides, of several segments if events were lost, in an order in which it can
+    /// have happened.
     pub(super) fn on_evidence(&mut self, evidence: [Evidence; 2]) {
         for Evidence { side, flags, sent_syn_ack, .. } in evidence {
             self.on_start(side, flags, sent_syn_ack);

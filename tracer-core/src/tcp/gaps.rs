@@ -1,7 +1,7 @@
 //! The sequence gaps of a byte stream: bytes that were not seen.
 
-/// The most gaps kept of one direction; beyond them the oldest counts as never filled. SACK blocks describe at most four,
-/// so that this many mean a broken observation.
+/// The most gaps kept of one direction; beyond them the oldest counts as never filled. SACK blocks describe
+/// at most four, so that this many mean a broken observation.
 const MAX_GAPS: usize = 64;
 
 /// A part of the stream that was not seen, in stream offsets.

@@ -1,5 +1,6 @@
-//! Zeek's `history` of a connection: what happened, an entry each, in order; upper case from the originator, lower case
-//! from the responder. See `scripts/base/protocols/conn/main.zeek` and `src/analyzer/protocol/tcp/TCP_Endpoint.cc`.
+//! Zeek's `history` of a connection: what happened, an entry each, in order; upper case from the originator,
+//! lower case from the responder. See `scripts/base/protocols/conn/main.zeek` and
+//! `src/analyzer/protocol/tcp/TCP_Endpoint.cc`.
 //!
 //! A segment with a bad checksum counts like any other, as with Zeek's option `-C`.
 
@@ -106,7 +107,8 @@ const fn rank(kind: u8) -> u8 {
 }
 
 impl History {
-    /// Adds the entries for SYN, FIN and RST of a segment. `seq` is the number of its payload, `end` the one after it.
+    /// Adds the entries for SYN, FIN and RST of a segment. `seq` is the number of its payload, `end` the one
+    /// after it.
     pub(super) fn on_flags(
         &mut self,
         entries: &mut Entries,
@@ -201,7 +203,8 @@ impl History {
         }
     }
 
-    /// The history as text; it starts with `^` if the first segment came from the side taken for the responder.
+    /// The history as text; it starts with `^` if the first segment came from the side taken for the
+    /// responder.
     pub(super) fn text(&self, client_is_low: bool) -> String {
         let flipped = self.first_from_low.is_some_and(|low| low != client_is_low).then_some('^');
         let entries = self
@@ -270,7 +273,8 @@ mod tests {
         }
     }
 
-    /// A history of events, each with a time and its entries with theirs; lower case is from the higher endpoint.
+    /// A history of events, each with a time and its entries with theirs; lower case is from the higher
+    /// endpoint.
     fn history(events: &[(u64, &[(u8, u64)])]) -> History {
         let mut history = History { first_from_low: Some(true), ..History::default() };
         for (time, entries) in events {

@@ -1,8 +1,8 @@
 //! TCP as a passive observer sees it (RFC 9293): facts from events, and nothing of the application protocol.
 //!
 //! [`Session`] joins what each direction sent (`direction`, `gaps`, `stats`), the states of both endpoints
-//! (`endpoints`, `state`), and Zeek's view (`zeek`, `conn_state`, `history`). [`Handshake`] measures the handshake.
-//! [`unreported`] rebuilds the segments of a handshake from counters.
+//! (`endpoints`, `state`), and Zeek's view (`zeek`, `conn_state`, `history`). [`Handshake`] measures the
+//! handshake. [`unreported`] rebuilds the segments of a handshake from counters.
 //!
 //! Plain synchronous code: time is an argument.
 

@@ -127,8 +127,8 @@ impl Session {
         [self.on_lost(true, halves[0].lost), self.on_lost(false, halves[1].lost)]
     }
 
-    /// Applies the counters of both directions: advances the endpoints by what is new, which may be more than `event` shows
-    /// if events were lost before it.
+    /// Applies the counters of both directions: advances the endpoints by what is new, which may be more than
+    /// `event` shows if events were lost before it.
     fn apply(
         &mut self,
         halves: &[HalfCounters; 2],

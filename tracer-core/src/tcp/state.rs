@@ -1,8 +1,8 @@
 //! The state of an endpoint (RFC 9293, 3.3.2), from what an observer sees it send and acknowledge.
 //!
-//! Before working on this file read RFC 9293, 3.3.2 and figure 5. An endpoint knows a segment when it arrives; an observer
-//! knows only that it was sent. So a state changes here on proof: the endpoint's own segment, or the other side's
-//! acknowledgment of one.
+//! Before working on this file read RFC 9293, 3.3.2 and figure 5. An endpoint knows a segment when it
+//! arrives; an observer knows only that it was sent. So a state changes here on proof: the endpoint's own
+//! segment, or the other side's acknowledgment of one.
 
 use crate::record::TcpState;
 
@@ -69,36 +69,39 @@ impl TcpState {
             (LastAck, FinAcked) => Closed,
             // A reset closes the connection at once, on both sides (3.5.3).
             (_, Reset) => Closed,
-            // A SYN, or an acknowledgment of one, means nothing new once the handshake has passed that point.
+            // A SYN means nothing new to an endpoint that has sent one.
             (
-                SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | Partial,
+                SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
+                | Partial,
                 SentSyn,
             )
             | (
                 SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | Partial,
                 SentSynAck,
-            )
-            | (
+            ) => self,
+            // The acknowledgment of a SYN means nothing new outside the handshake.
+            (
                 Listen | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
                 | TimeWait | Closed | Partial,
                 AckedSyn,
             )
             | (
-                Listen | SynSent | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck | TimeWait
-                | Closed | Partial,
+                Listen | SynSent | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
+                | TimeWait | Closed | Partial,
                 SynAcked,
-            )
-            // A segment of an endpoint that is known to be open means nothing new.
-            | (
+            ) => self,
+            // A segment means nothing new of an endpoint that was seen before.
+            (
                 SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck
                 | TimeWait | Closed | Partial,
                 SentMidstream,
-            )
-            // A FIN, or an acknowledgment of one, means nothing new after the first.
-            | (FinWait1 | FinWait2 | Closing | LastAck | TimeWait | Closed, SentFin)
+            ) => self,
+            // A FIN, or its acknowledgment, means nothing new after the first, or without a FIN.
+            (FinWait1 | FinWait2 | Closing | LastAck | TimeWait | Closed, SentFin)
             | (CloseWait | Closing | LastAck | TimeWait | Closed, AckedFin)
             | (
-                Listen | SynSent | SynReceived | Established | FinWait2 | CloseWait | TimeWait | Closed | Partial,
+                Listen | SynSent | SynReceived | Established | FinWait2 | CloseWait | TimeWait | Closed
+                | Partial,
                 FinAcked,
             ) => self,
         }
@@ -117,29 +120,46 @@ mod tests {
         },
     };
 
+    const STATES: [TcpState; 12] = [
+        Listen,
+        SynSent,
+        SynReceived,
+        Established,
+        FinWait1,
+        FinWait2,
+        CloseWait,
+        Closing,
+        LastAck,
+        TimeWait,
+        Closed,
+        Partial,
+    ];
+    const FACTS: [Fact; 9] =
+        [SentSyn, SentSynAck, AckedSyn, SynAcked, SentMidstream, SentFin, AckedFin, FinAcked, Reset];
+    /// A row for each state and a column for each fact; "-": the state does not change.
+    const TABLE: &str = "
+        LISTEN        SYN-SENT  SYN-RECEIVED  -            -            PARTIAL  FIN-WAIT-1  CLOSE-WAIT  -           CLOSED
+        SYN-SENT      -         SYN-RECEIVED  ESTABLISHED  -            -        FIN-WAIT-1  CLOSE-WAIT  -           CLOSED
+        SYN-RECEIVED  -         -             -            ESTABLISHED  -        FIN-WAIT-1  CLOSE-WAIT  -           CLOSED
+        ESTABLISHED   -         -             -            -            -        FIN-WAIT-1  CLOSE-WAIT  -           CLOSED
+        FIN-WAIT-1    -         -             -            -            -        -           CLOSING     FIN-WAIT-2  CLOSED
+        FIN-WAIT-2    -         -             -            -            -        -           TIME-WAIT   -           CLOSED
+        CLOSE-WAIT    -         -             -            -            -        LAST-ACK    -           -           CLOSED
+        CLOSING       -         -             -            -            -        -           -           TIME-WAIT   CLOSED
+        LAST-ACK      -         -             -            -            -        -           -           CLOSED      CLOSED
+        TIME-WAIT     SYN-SENT  SYN-RECEIVED  -            -            -        -           -           -           CLOSED
+        CLOSED        SYN-SENT  SYN-RECEIVED  -            -            -        -           -           -           -
+        PARTIAL       -         -             -            -            -        FIN-WAIT-1  CLOSE-WAIT  -           CLOSED";
+
     #[test]
     fn every_fact_leads_from_every_state_to_the_state_of_the_table() {
-        const FACTS: [Fact; 9] =
-            [SentSyn, SentSynAck, AckedSyn, SynAcked, SentMidstream, SentFin, AckedFin, FinAcked, Reset];
-        #[rustfmt::skip]
-        let table: [(TcpState, [TcpState; 9]); 12] = [
-            // From         SentSyn      SentSynAck   AckedSyn     SynAcked     SentMidstream SentFin   AckedFin   FinAcked    Reset
-            (Listen,      [SynSent,     SynReceived, Listen,      Listen,      Partial,     FinWait1, CloseWait, Listen,      Closed]),
-            (SynSent,     [SynSent,     SynReceived, Established, SynSent,     SynSent,     FinWait1, CloseWait, SynSent,     Closed]),
-            (SynReceived, [SynReceived, SynReceived, SynReceived, Established, SynReceived, FinWait1, CloseWait, SynReceived, Closed]),
-            (Established, [Established, Established, Established, Established, Established, FinWait1, CloseWait, Established, Closed]),
-            (FinWait1,    [FinWait1,    FinWait1,    FinWait1,    FinWait1,    FinWait1,    FinWait1, Closing,   FinWait2,    Closed]),
-            (FinWait2,    [FinWait2,    FinWait2,    FinWait2,    FinWait2,    FinWait2,    FinWait2, TimeWait,  FinWait2,    Closed]),
-            (CloseWait,   [CloseWait,   CloseWait,   CloseWait,   CloseWait,   CloseWait,   LastAck,  CloseWait, CloseWait,   Closed]),
-            (Closing,     [Closing,     Closing,     Closing,     Closing,     Closing,     Closing,  Closing,   TimeWait,    Closed]),
-            (LastAck,     [LastAck,     LastAck,     LastAck,     LastAck,     LastAck,     LastAck,  LastAck,   Closed,      Closed]),
-            (TimeWait,    [SynSent,     SynReceived, TimeWait,    TimeWait,    TimeWait,    TimeWait, TimeWait,  TimeWait,    Closed]),
-            (Closed,      [SynSent,     SynReceived, Closed,      Closed,      Closed,      Closed,   Closed,    Closed,      Closed]),
-            (Partial,     [Partial,     Partial,     Partial,     Partial,     Partial,     FinWait1, CloseWait, Partial,     Closed]),
-        ];
-        for (state, expected) in table {
-            assert_eq!(FACTS.map(|fact| state.next(fact)), expected, "from {state:?}");
-        }
+        let rows = STATES.map(|state| {
+            let next = FACTS.map(|fact| state.next(fact));
+            let next = next.map(|next| if next == state { "-" } else { next.as_str() });
+            [&[state.as_str()], &next[..]].concat()
+        });
+        let table: Vec<Vec<_>> = TABLE.lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
+        assert_eq!(rows, *table);
     }
 
     fn walk(facts: &[Fact]) -> Vec<&'static str> {

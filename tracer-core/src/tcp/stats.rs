@@ -10,8 +10,8 @@ use tracer_common::{
 use super::gaps::Fill;
 use crate::record::SideTotals;
 
-/// A segment that fills a gap sooner than this is out of order; later, it is a retransmission. Wireshark uses the same
-/// 3 ms, or the round-trip time of the handshake if that is longer.
+/// A segment that fills a gap sooner than this is out of order; later, it is a retransmission. Wireshark uses
+/// the same 3 ms, or the round-trip time of the handshake if that is longer.
 const MAX_REORDERING: Duration = Duration::from_millis(3);
 
 /// What a segment is in the stream of its sender.
@@ -45,8 +45,8 @@ pub(super) struct TcpStats {
 }
 
 impl TcpStats {
-    /// Counts and classifies a segment whose payload starts at stream offset `start`. `peer` has the counters of the other
-    /// side when it was sent; `round_trip_ns` is that of the handshake.
+    /// Counts and classifies a segment whose payload starts at stream offset `start`. `peer` has the counters
+    /// of the other side when it was sent; `round_trip_ns` is that of the handshake.
     pub(super) fn on_segment(
         &mut self,
         event: &SegmentEvent,

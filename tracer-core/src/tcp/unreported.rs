@@ -1,7 +1,8 @@
-//! Handshakes whose segments were not reported, because attempts came too fast or because the events were lost.
+//! Handshakes whose segments were not reported, because attempts came too fast or because the events were
+//! lost.
 //!
-//! The segments are rebuilt from the counters of the first event or of the kernel's table, so that the connection opens as
-//! if each had been reported.
+//! The segments are rebuilt from the counters of the first event or of the kernel's table, so that the
+//! connection opens as if each had been reported.
 
 use smallvec::SmallVec;
 use tracer_common::{
@@ -11,7 +12,8 @@ use tracer_common::{
     wire::{MAX_OPTIONS, TcpFlags},
 };
 
-/// The most retransmissions of a SYN or a SYN-ACK that are rebuilt; Linux retransmits each six times by default.
+/// The most retransmissions of a SYN or a SYN-ACK that are rebuilt; Linux retransmits each six times by
+/// default.
 const MAX_RETRANSMITS: u64 = 16;
 
 /// Whether the handshake before an event was not reported.

@@ -27,7 +27,8 @@ pub(super) struct Sender {
 }
 
 impl Zeek {
-    /// Takes in the control bits of `event`, and before them those of `new` ([`half`] flags) whose own event was lost.
+    /// Takes in the control bits of `event`, and before them those of `new` ([`half`] flags) whose own event
+    /// was lost.
     pub(super) fn on_flags(
         &mut self,
         entries: &mut Entries,
@@ -71,8 +72,9 @@ impl Zeek {
         }
     }
 
-    /// Takes in what history says of a segment besides its control bits. `zero_windows` and `acked_gaps` are new with it:
-    /// its sender's segments with a window of zero, and the gaps of the other side that it acknowledges.
+    /// Takes in what history says of a segment besides its control bits. `zero_windows` and `acked_gaps` are
+    /// new with it: its sender's segments with a window of zero, and the gaps of the other side that it
+    /// acknowledges.
     pub(super) fn on_segment(
         &mut self,
         entries: &mut Entries,

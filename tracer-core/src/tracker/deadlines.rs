@@ -85,7 +85,8 @@ impl Tracker {
             return;
         }
         match tracked.connection.phase() {
-            // Not every segment is reported, and events may have been lost: only the kernel knows whether it is silent.
+            // Not every segment is reported, and events may have been lost: only the kernel knows whether it
+            // is silent.
             Phase::Open | Phase::HalfOpen => self.pending_lookups.push_back(tracked.connection.key),
             Phase::Closed => {
                 let at = tracked.connection.closed_at;

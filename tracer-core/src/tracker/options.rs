@@ -10,8 +10,8 @@ use crate::{
 /// The limits of a tracker, and the records it makes.
 #[derive(Clone, Debug)]
 pub struct TrackerOptions {
-    /// The most connections, and the most half-open handshakes: each has its own limit, so that a flood of SYNs evicts no
-    /// connection.
+    /// The most connections, and the most half-open handshakes: each has its own limit, so that a flood of
+    /// SYNs evicts no connection.
     pub max_connections: usize,
     /// A half-open handshake expires this long after its last SYN or SYN-ACK.
     pub half_open_timeout: Duration,

@@ -41,12 +41,12 @@ impl Tracked {
     }
 
     /// The identity that all its records carry: `run` identifies this run, `interface` is the name.
-    pub(super) fn identity(&self, run: u32, interface: Option<Arc<str>>) -> record::Connection {
+    pub(super) fn identity(&self, run: u32, interface: Option<Arc<str>>) -> record::ConnectionIdentity {
         let key = self.connection.key;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
         let (client, server) = if self.connection.client_is_low() { (low, high) } else { (high, low) };
-        record::Connection {
+        record::ConnectionIdentity {
             id: ConnectionId { run, number: self.number },
             encapsulation: self.encapsulation,
             interface,

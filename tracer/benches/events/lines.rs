@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Duration};
 
 use anyhow::Result;
 use serde::Serialize;
-use tracer_core::record::{Body, Connection, Record};
+use tracer_core::record::{Body, ConnectionIdentity, Record};
 
 use crate::{now, stream::Events, track};
 
@@ -14,7 +14,7 @@ struct Line<'a> {
     #[serde(rename = "event.name")]
     name: &'static str,
     #[serde(flatten)]
-    connection: &'a Option<Connection>,
+    connection: &'a Option<ConnectionIdentity>,
     #[serde(flatten)]
     body: &'a Body,
 }

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 use tracer_core::{
     record::{
-        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedReason,
-        DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
-        Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
+        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded,
+        DegradedReason, DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record,
+        Request, RequestHead, Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text,
+        Verdict,
     },
     render::Format,
 };
@@ -53,7 +54,7 @@ fn purposes() -> Vec<Purpose> {
     })
 }
 
-fn of_connection(connection: Connection) -> Record {
+fn of_connection(connection: ConnectionIdentity) -> Record {
     Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) }
 }
 
@@ -246,9 +247,9 @@ fn every_body_is_in_the_schema_with_everything_and_with_nothing_known() {
         check(name, &line(told(body)));
     }
     check("summary", &line(summary()));
-    check("no interface", &line(of_connection(Connection { interface: None, ..connection() })));
+    check("no interface", &line(of_connection(ConnectionIdentity { interface: None, ..connection() })));
     let address = |text: &str| text.parse().expect("an address");
-    let ipv6 = Connection {
+    let ipv6 = ConnectionIdentity {
         client_address: address("2001:db8::2"),
         server_address: address("::ffff:10.0.0.1"),
         ..connection()
@@ -277,7 +278,7 @@ fn a_line_is_flat_and_begins_with_the_time_and_the_name() {
 fn hostile_text_reaches_no_line_unescaped() {
     let hostile = "/\u{1b}[2J\n\r\u{7f}\u{85}\u{202e}\"\\";
     let names = connection();
-    let with_name = Connection { interface: Some(hostile.into()), ..names };
+    let with_name = ConnectionIdentity { interface: Some(hostile.into()), ..names };
     for format in Format::ALL {
         let purpose = Purpose::Request(Text::from_wire(b"\x1b[1m"), Text::from_wire(hostile.as_bytes()));
         let records = [

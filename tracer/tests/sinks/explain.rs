@@ -14,8 +14,8 @@ use TcpState::{
 };
 use tracer_core::{
     record::{
-        Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Exchange, Opened, Outcome, Purpose,
-        Record, Side, SideTotals, TcpState, Text,
+        Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened, Outcome,
+        Purpose, Record, Side, SideTotals, TcpState, Text,
     },
     render::Format,
 };
@@ -183,7 +183,8 @@ fn what_goes_wrong_on_the_way_is_explained() {
 
 #[test]
 fn connections_that_interleave_keep_their_numbers() {
-    let other = Connection { id: ConnectionId { run: 1, number: 2 }, client_port: 45679, ..connection() };
+    let other =
+        ConnectionIdentity { id: ConnectionId { run: 1, number: 2 }, client_port: 45679, ..connection() };
     let of_other = |record: Record| Record { connection: Some(other.clone()), ..record };
     let refuses =
         segment(Server, 9, "RST, ACK", (0, Some(1), 0), &[Refuses], (TcpState::Closed, TcpState::Closed));

@@ -2,9 +2,9 @@
 
 use tracer_core::{
     record::{
-        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedReason,
-        DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response,
-        ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
+        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded,
+        DegradedReason, DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request,
+        Response, ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
     },
     render::Format,
 };
@@ -130,7 +130,7 @@ fn heads_states_and_segments_have_their_lines() {
 
 #[test]
 fn an_ipv6_address_is_in_brackets() {
-    let connection = Connection {
+    let connection = ConnectionIdentity {
         client_address: "2001:db8::2".parse().expect("an address"),
         server_address: "2001:db8::1".parse().expect("an address"),
         ..connection()

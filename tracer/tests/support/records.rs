@@ -7,8 +7,8 @@ use std::rc::Rc;
 use tracer_common::wire::Encapsulations;
 use tracer_core::{
     record::{
-        Body, CloseReason, Closed, ConnState, Connection, ConnectionId, Counts, Exchange, Flood, FloodEnded,
-        ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record, RequestHead,
+        Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange, Flood,
+        FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record, RequestHead,
         ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
     },
     render::{Actors, Explain, Format, Sink},
@@ -18,8 +18,8 @@ use tracer_core::{
 pub(crate) const START: u64 = 1_735_689_600_000_000_000;
 
 /// A connection of `10.0.0.2:45678` to `10.0.0.1:80` on veth0.
-pub(crate) fn connection() -> Connection {
-    Connection {
+pub(crate) fn connection() -> ConnectionIdentity {
+    ConnectionIdentity {
         id: ConnectionId { run: 0xc0ff_ee00, number: 1 },
         encapsulation: Encapsulations::default(),
         interface: Some("veth0".into()),

@@ -1,13 +1,13 @@
-//! What went by unseen, and what is told of it all the same.
+//! Missed bytes and lost events.
 
 use super::*;
 
 #[test]
-fn a_response_that_went_by_unseen_is_not_missing() {
+fn a_missed_response_is_not_reported_as_absent() {
     let mut wire = Wire::connected();
     wire.client(get("/1")).unseen(false, 60).fin(false, 60).client_fin().finish(ConnectionEnd::Closed);
     assert_eq!(wire.exchanges(), ["1 GET /1 - - 0/- not_observed exact"]);
-    // The gap shows with the next segment; then a reset.
+    // The next segment reveals the gap; then a reset.
     let mut wire = Wire::connected();
     wire.client(get("/1")).unseen(false, 60).server("rest of it").client(get("/2")).server("more");
     wire.finish(ConnectionEnd::Reset);
@@ -18,7 +18,7 @@ fn a_response_that_went_by_unseen_is_not_missing() {
 }
 
 #[test]
-fn after_missed_bytes_exchanges_are_found_again() {
+fn exchanges_are_found_again_after_missed_bytes() {
     let mut wire = Wire::connected();
     wire.client(get("/1")).server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
     wire.unseen(false, 50).client(get("/2")).server(OK).client(get("/3")).server(NOT_FOUND);
@@ -33,7 +33,7 @@ fn after_missed_bytes_exchanges_are_found_again() {
 }
 
 #[test]
-fn a_request_that_went_by_unseen_leaves_its_response() {
+fn a_missed_request_leaves_its_response() {
     let mut wire = Wire::connected();
     wire.client(get("/1")).server(OK).unseen(true, 70).server(NOT_FOUND).client(get("/3")).server(OK);
     assert_eq!(
@@ -51,7 +51,7 @@ fn a_lost_fragment_leaves_the_lines_before_it() {
     let mut wire = Wire::connected();
     wire.losing(|facts| facts.offset == 20).client("GET /cut HTTP/1.1\r\nA");
     wire.client(": b\r\n").client("Host: a\r\n\r\n").server(OK);
-    let (_, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
+    let (_, Body::Exchange(exchange)) = wire.records().pop().unwrap() else { panic!("an exchange") };
     assert_eq!(exchange.request.target.as_ref().unwrap().as_str(), "/cut");
     assert_eq!((exchange.request.truncated, &exchange.request.domain), (true, &None));
     assert_eq!(exchange.request_ns, Some(20));
@@ -87,26 +87,26 @@ fn pairing_survives_lost_events() {
     let first = "1 GET /1 200 content-length 0/2 complete exact";
     let last = "3 GET /3 304 none 0/0 complete exact";
     // The request.
-    let told = run(|facts| is(facts, true, 1, mark::HEAD_END));
-    assert_eq!(told, [first, "2 - - 404 none -/0 complete inferred", last]);
+    let reported = run(|facts| is(facts, true, 1, mark::HEAD_END));
+    assert_eq!(reported, [first, "2 - - 404 none -/0 complete inferred", last]);
     // The response.
-    let told = run(|facts| is(facts, false, 1, mark::HEAD_END));
-    assert_eq!(told, [first, "2 GET /2 - - 0/- not_observed exact", last]);
+    let reported = run(|facts| is(facts, false, 1, mark::HEAD_END));
+    assert_eq!(reported, [first, "2 GET /2 - - 0/- not_observed exact", last]);
     // Both.
-    let told = run(|facts| is(facts, true, 1, !0) || is(facts, false, 1, !0));
-    assert_eq!(told, [first, "2 - - - - -/- not_observed inferred", last]);
+    let reported = run(|facts| is(facts, true, 1, !0) || is(facts, false, 1, !0));
+    assert_eq!(reported, [first, "2 - - - - -/- not_observed inferred", last]);
     // The end of the first response: the second one proves that it was complete.
-    let told = run(|facts| is(facts, false, 0, mark::MESSAGE_END));
-    assert_eq!(told[0], "1 GET /1 200 content-length 0/2 complete inferred");
-    assert_eq!(told[2], last);
+    let reported = run(|facts| is(facts, false, 0, mark::MESSAGE_END));
+    assert_eq!(reported[0], "1 GET /1 200 content-length 0/2 complete inferred");
+    assert_eq!(reported[2], last);
     // The head of the first response.
-    let told = run(|facts| is(facts, false, 0, mark::HEAD_END));
-    assert_eq!(told[0], "1 GET /1 200 content-length 0/2 complete inferred");
-    assert_eq!(told[2], last);
-    // All that is told of responses: nothing is made up.
-    let told = run(|facts| facts.header.from_low == 0);
-    assert_eq!(told.len(), 3);
-    assert!(told.iter().all(|words| words.ends_with("not_observed exact")), "{told:?}");
+    let reported = run(|facts| is(facts, false, 0, mark::HEAD_END));
+    assert_eq!(reported[0], "1 GET /1 200 content-length 0/2 complete inferred");
+    assert_eq!(reported[2], last);
+    // All events of responses: none is invented.
+    let reported = run(|facts| facts.header.from_low == 0);
+    assert_eq!(reported.len(), 3);
+    assert!(reported.iter().all(|words| words.ends_with("not_observed exact")), "{reported:?}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn the_end_of_the_last_response_may_be_lost_before_the_fin() {
 }
 
 #[test]
-fn whatever_is_lost_what_is_told_is_true() {
+fn records_are_true_whatever_is_lost() {
     for seed in 0..1000u64 {
         let mut state = seed;
         let mut random = move |below: u64| {

@@ -21,7 +21,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NOT_MODIFIED: &str = "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n";
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// The same is said, times included, however the bytes are cut into segments.
+/// Checks the exchanges, and that the records are the same, times included, however the bytes are cut into
+/// segments.
 #[track_caller]
 fn expect(script: impl Fn(&mut Wire), exchanges: &[&str]) {
     let mut whole = Wire::connected();
@@ -29,11 +30,11 @@ fn expect(script: impl Fn(&mut Wire), exchanges: &[&str]) {
     assert_eq!(whole.exchanges(), exchanges);
     let mut again = Wire::connected();
     script(&mut again);
-    let said = again.said();
+    let records = again.records();
     for size in [1, 2, 3, 5, 7, 16, 17, 64, 100, 1000] {
         let mut cut = Wire::connected().in_segments_of(size);
         script(&mut cut);
-        assert_eq!(cut.said(), said, "in segments of {size}");
+        assert_eq!(cut.records(), records, "in segments of {size}");
     }
 }
 
@@ -57,7 +58,7 @@ fn a_persistent_connection_carries_one_exchange_after_another() {
 }
 
 #[test]
-fn pipelined_requests_are_told_in_their_order() {
+fn pipelined_requests_are_reported_in_order() {
     expect(
         |wire| {
             wire.client([get("/1"), get("/2"), get("/3")].concat())
@@ -72,15 +73,15 @@ fn pipelined_requests_are_told_in_their_order() {
 }
 
 #[test]
-fn request_and_response_are_told_when_their_heads_are_complete() {
+fn request_and_response_are_reported_when_their_heads_are_complete() {
     let mut wire = Wire::connected();
     wire.client("POST /f HTTP/1.0\r\nContent-Length: 4\r\n\r\nab");
-    let [(time, body)] = wire.said().try_into().unwrap();
+    let [(time, body)] = wire.records().try_into().unwrap();
     let Body::Request(request) = body else { panic!("a request") };
     assert_eq!((time, request.index, request.head.truncated), (1010, 1, false));
     assert_eq!(request.head.version.unwrap().as_str(), "1.0");
     wire.client("cd").server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
-    let [(time, body)] = wire.said().try_into().unwrap();
+    let [(time, body)] = wire.records().try_into().unwrap();
     let Body::Response(response) = body else { panic!("a response") };
     assert_eq!((time, response.index, response.status), (1030, 1, Some(200)));
     assert_eq!(wire.conversation().exchanges(), 0);
@@ -94,7 +95,7 @@ fn times_are_measured_between_first_and_last_bytes() {
     let mut wire = Wire::connected();
     wire.client("POST / HTTP/1.1\r\n").client("Content-Length: 4\r\n\r\n").client("abcd");
     wire.server("HTTP/1.1 200 OK\r\n").server("Content-Length: 4\r\n\r\n").server("ab").server("cd");
-    let (time, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
+    let (time, Body::Exchange(exchange)) = wire.records().pop().unwrap() else { panic!("an exchange") };
     assert_eq!(time, 1070);
     assert_eq!(exchange.request_ns, Some(20));
     assert_eq!(exchange.time_to_first_byte_ns, Some(10));
@@ -113,15 +114,15 @@ fn a_status_code_below_100_is_final() {
 }
 
 #[test]
-fn a_head_under_way_is_a_request_only_once_the_connection_ends() {
-    for (end, told) in [
+fn an_incomplete_head_is_a_request_only_once_the_connection_ends() {
+    for (end, reported) in [
         (ConnectionEnd::Closed, &["1 GET /a - - -/- not_observed exact"][..]),
         (ConnectionEnd::Reset, &["1 GET /a - - -/- request_aborted exact"]),
         (ConnectionEnd::ObservationOver, &[]),
     ] {
         let mut wire = Wire::connected();
         wire.client("GET /a HTTP/1.1\r\nHost: exa").finish(end);
-        assert_eq!(wire.exchanges(), told, "{end:?}");
+        assert_eq!(wire.exchanges(), reported, "{end:?}");
     }
 }
 
@@ -222,7 +223,7 @@ fn a_reset_truncates_a_response() {
 }
 
 #[test]
-fn a_fin_truncates_a_response_that_said_its_length() {
+fn a_fin_truncates_a_response_with_a_length() {
     expect(
         |wire| {
             wire.client(get("/")).server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc").close();
@@ -232,7 +233,7 @@ fn a_fin_truncates_a_response_that_said_its_length() {
 }
 
 #[test]
-fn a_connection_that_goes_on_unobserved_proves_nothing() {
+fn a_connection_that_continues_unobserved_proves_nothing() {
     for response in [UNTIL_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nabc"] {
         let mut wire = Wire::connected();
         wire.client(get("/")).server(response).finish(ConnectionEnd::NotObserved);
@@ -312,7 +313,7 @@ fn a_response_may_come_before_the_head_of_its_request_is_complete() {
 }
 
 #[test]
-fn a_response_without_a_request_is_told_as_inferred() {
+fn a_response_without_a_request_is_inferred() {
     expect(
         |wire| {
             wire.client(get("/")).server(OK).server("HTTP/1.1 408 x\r\nContent-Length: 0\r\n\r\n").close();
@@ -322,7 +323,7 @@ fn a_response_without_a_request_is_told_as_inferred() {
 }
 
 #[test]
-fn a_connection_picked_up_in_its_middle_starts_with_what_is_seen() {
+fn a_midstream_connection_starts_with_what_is_seen() {
     let mut wire = Wire::midstream();
     wire.server(OK).client(get("/next")).server(NOT_FOUND).client(get("/last")).server(OK).close();
     assert_eq!(
@@ -337,7 +338,7 @@ fn a_connection_picked_up_in_its_middle_starts_with_what_is_seen() {
 }
 
 #[test]
-fn an_aborted_request_is_told_with_what_was_sent() {
+fn an_aborted_request_is_reported_with_what_was_sent() {
     for (request, words) in [
         ("POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "1 POST /a - - -/- request_aborted exact"),
         ("GET /a HTTP/1.1\r\nHost: exam", "1 GET /a - - -/- request_aborted exact"),
@@ -376,7 +377,7 @@ fn an_aborted_request_is_told_with_what_was_sent() {
 }
 
 #[test]
-fn a_request_without_an_answer_is_told_when_the_server_closes() {
+fn a_request_without_a_response_is_reported_when_the_server_closes() {
     expect(
         |wire| {
             wire.client([get("/1"), get("/2")].concat()).server(OK).server_fin();
@@ -392,25 +393,25 @@ fn a_request_without_an_answer_is_told_when_the_server_closes() {
 }
 
 #[test]
-fn a_head_too_long_is_told_from_its_start() {
+fn a_head_that_is_too_long_is_reported_from_its_start() {
     let filler = format!("X-Filler: {}\r\n", "x".repeat(500)).repeat(40);
     assert!(filler.len() > MAX_HEAD as usize);
     for size in [usize::MAX, 1000, 1] {
         let mut wire = Wire::connected().in_segments_of(size);
         wire.client(format!("GET /long HTTP/1.1\r\nHost: a\r\n{filler}\r\n")).server(OK);
-        let (_, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
+        let (_, Body::Exchange(exchange)) = wire.records().pop().unwrap() else { panic!("an exchange") };
         assert_eq!(exchange.request.target.unwrap().as_str(), "/long");
         assert_eq!(exchange.request.domain.unwrap().as_str(), "a");
         assert!(exchange.request.truncated);
     }
     let mut wire = Wire::connected();
     wire.client(format!("GET /long HTTP/1.1\r\n{filler}Host: a\r\n\r\n")).server(OK);
-    let (_, Body::Exchange(exchange)) = wire.said().pop().unwrap() else { panic!("an exchange") };
+    let (_, Body::Exchange(exchange)) = wire.records().pop().unwrap() else { panic!("an exchange") };
     assert_eq!((exchange.request.truncated, exchange.request.domain), (true, None));
 }
 
 #[test]
-fn hostile_bytes_in_a_target_are_made_harmless() {
+fn hostile_bytes_in_a_target_are_escaped() {
     let mut wire = Wire::connected();
     wire.client(b"GET /\x1b[31m\xff\x07?\x80 HTTP/1.1\r\nHost: a\x1bb\r\n\r\n").server(OK);
     assert_eq!(wire.exchanges(), ["1 GET /\\x1b[31m\\xff\\x07?\\x80 200 content-length 0/2 complete exact"]);
@@ -434,7 +435,7 @@ fn other_protocols_are_not_exchanges() {
 }
 
 #[test]
-fn a_request_with_contradicting_lengths_does_not_wait_for_its_end() {
+fn a_request_with_conflicting_lengths_does_not_wait_for_its_end() {
     expect(
         |wire| {
             wire.client("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
@@ -445,7 +446,7 @@ fn a_request_with_contradicting_lengths_does_not_wait_for_its_end() {
 }
 
 #[test]
-fn beyond_the_bound_the_oldest_request_is_given_up() {
+fn beyond_the_limit_the_oldest_request_is_reported_as_it_is() {
     let mut wire = Wire::connected();
     for number in 0..=MAX_PENDING {
         wire.client(get(&format!("/{number}")));
@@ -458,15 +459,15 @@ fn beyond_the_bound_the_oldest_request_is_given_up() {
 }
 
 #[test]
-fn nothing_is_told_of_a_connection_without_http() {
+fn a_connection_without_http_has_no_records() {
     let mut wire = Wire::connected();
     wire.close();
-    assert!(wire.said().is_empty());
+    assert!(wire.records().is_empty());
     assert_eq!(wire.conversation().client_is_low(), None);
 }
 
 #[test]
-fn events_that_make_no_sense_do_no_harm() {
+fn inconsistent_events_do_no_harm() {
     let mut state = 7u64;
     let mut random = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -476,7 +477,7 @@ fn events_that_make_no_sense_do_no_harm() {
         [b"", b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\r\n", b"\xff x \n"];
     for _ in 0..300 {
         let mut conversation = Conversation::default();
-        let mut said = Bodies::new();
+        let mut out = Bodies::new();
         for time in 0..200 {
             let bytes = lines[random(5) as usize];
             let mut facts = HttpFacts {
@@ -495,20 +496,20 @@ fn events_that_make_no_sense_do_no_harm() {
             facts.header.time = random(1000);
             match random(20) {
                 0 => conversation.on_lost(random(2) == 0),
-                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time, &mut said),
-                2 => conversation.drop_buffers(time, &mut said),
-                _ => conversation.on_event(&facts, bytes, &mut said),
+                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time, &mut out),
+                2 => conversation.drop_buffers(time, &mut out),
+                _ => conversation.on_event(&facts, bytes, &mut out),
             }
         }
         conversation.finish(
             [ConnectionEnd::Closed, ConnectionEnd::Reset, ConnectionEnd::NotObserved][random(3) as usize],
             9999,
-            &mut said,
+            &mut out,
         );
         let mut next_index = 1;
-        for (_, body) in said {
+        for (_, body) in out {
             if let Body::Exchange(exchange) = body {
-                assert_eq!(exchange.index, next_index, "every exchange is told once, in order");
+                assert_eq!(exchange.index, next_index, "every exchange is reported once, in order");
                 next_index += 1;
             }
         }

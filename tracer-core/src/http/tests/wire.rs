@@ -13,7 +13,7 @@ use tracer_common::{
 use super::super::{ConnectionEnd, Conversation};
 use crate::record::{Bodies, Body};
 
-/// Where the streams start: close to the wrap.
+/// The first sequence number of both streams: close to the wrap.
 const BASE: u32 = 0xffff_fff0;
 
 #[derive(Default)]
@@ -32,14 +32,14 @@ pub(super) struct Wire {
     room: Box<Room>,
     ring: Ring,
     conversation: Conversation,
-    /// What it said since that was asked for.
-    said: Bodies,
+    /// The records since the last call of [`Wire::records`].
+    records: Bodies,
     time: u64,
     /// Bytes sent so far, by the server and by the client.
     sent: [u32; 2],
     /// Bytes of a segment.
     size: usize,
-    /// Says which events are lost on their way to userspace.
+    /// Selects the events that are lost.
     lose: Box<dyn FnMut(&HttpFacts) -> bool>,
     lost: [bool; 2],
 }
@@ -61,7 +61,7 @@ impl Wire {
             room: Box::new(Room::BLANK),
             ring: Ring::default(),
             conversation: Conversation::default(),
-            said: Bodies::new(),
+            records: Bodies::new(),
             time: 1000,
             sent: [0; 2],
             size: usize::MAX,
@@ -76,7 +76,7 @@ impl Wire {
         self
     }
 
-    /// Loses the events that `lose` says.
+    /// Loses the events that `lose` selects.
     pub(super) fn losing(&mut self, lose: impl FnMut(&HttpFacts) -> bool + 'static) -> &mut Self {
         self.lose = Box::new(lose);
         self
@@ -90,7 +90,7 @@ impl Wire {
         self.send(false, bytes.as_ref())
     }
 
-    /// Bytes that go by unseen.
+    /// Sends bytes that are not observed.
     pub(super) fn unseen(&mut self, from_client: bool, bytes: u32) -> &mut Self {
         self.sent[usize::from(from_client)] += bytes;
         self
@@ -116,17 +116,17 @@ impl Wire {
 
     pub(super) fn fin(&mut self, from: bool, gap_bytes: u64) -> &mut Self {
         self.time += 10;
-        self.tell_lost(from);
+        self.report_lost(from);
         let end = u64::from(self.sent[usize::from(from)]);
-        self.conversation.on_fin(from, end, gap_bytes, self.time, &mut self.said);
+        self.conversation.on_fin(from, end, gap_bytes, self.time, &mut self.records);
         self
     }
 
     pub(super) fn finish(&mut self, why: ConnectionEnd) -> &mut Self {
         self.time += 10;
-        self.tell_lost(true);
-        self.tell_lost(false);
-        self.conversation.finish(why, self.time, &mut self.said);
+        self.report_lost(true);
+        self.report_lost(false);
+        self.conversation.finish(why, self.time, &mut self.records);
         self
     }
 
@@ -135,23 +135,23 @@ impl Wire {
         self.server_fin().client_fin().finish(ConnectionEnd::Closed)
     }
 
-    /// There is no room for what is kept.
+    /// Drops the buffers, as if memory were full.
     pub(super) fn drop_buffers(&mut self) {
-        self.conversation.drop_buffers(0, &mut self.said);
+        self.conversation.drop_buffers(0, &mut self.records);
     }
 
     pub(super) fn conversation(&self) -> &Conversation {
         &self.conversation
     }
 
-    /// All that was said since the last call.
-    pub(super) fn said(&mut self) -> Bodies {
-        take(&mut self.said)
+    /// The records since the last call.
+    pub(super) fn records(&mut self) -> Bodies {
+        take(&mut self.records)
     }
 
-    /// The exchanges among what was said since the last call, each in a line.
+    /// The exchanges among the records since the last call, each in a line.
     pub(super) fn exchanges(&mut self) -> Vec<String> {
-        self.said()
+        self.records()
             .into_iter()
             .filter_map(|(_, body)| {
                 let Body::Exchange(exchange) = body else { return None };
@@ -160,7 +160,7 @@ impl Wire {
             .collect()
     }
 
-    fn tell_lost(&mut self, from: bool) {
+    fn report_lost(&mut self, from: bool) {
         if take(&mut self.lost[usize::from(from)]) {
             self.conversation.on_lost(from);
         }
@@ -192,13 +192,14 @@ impl Wire {
                 self.lost[usize::from(from)] = true;
                 continue;
             }
-            self.tell_lost(from);
-            self.conversation.on_event(&facts, &bytes, &mut self.said);
+            self.report_lost(from);
+            self.conversation.on_event(&facts, &bytes, &mut self.records);
         }
     }
 }
 
-/// Index, method, target, statuses, framing, sizes of both contents, outcome and confidence; "-" for what is absent.
+/// Index, method, target, statuses, framing, sizes of both contents, outcome and confidence; "-" for what is
+/// absent.
 fn words(exchange: &serde_json::Value) -> String {
     let word = |name: &str| match exchange.get(name) {
         Some(serde_json::Value::String(text)) => text.clone(),

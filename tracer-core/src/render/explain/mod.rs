@@ -14,7 +14,7 @@ use std::io;
 use self::story::{Stories, Story};
 use super::text::{interface_name, phrase};
 use super::{Sink, units};
-use crate::record::{Body, Connection, Record, SegmentSeen, Side, Timestamp};
+use crate::record::{Body, ConnectionIdentity, Record, SegmentSeen, Side, Timestamp};
 
 mod flood;
 mod note;
@@ -82,7 +82,7 @@ impl Explain {
     }
 
     /// The header of a connection that appears for the first time, and what else is to be said then.
-    fn header(&mut self, number: u64, connection: &Connection) -> fmt::Result {
+    fn header(&mut self, number: u64, connection: &ConnectionIdentity) -> fmt::Result {
         let Actors { client, server } = self.actors;
         if self.is_first {
             self.is_first = false;
@@ -103,7 +103,7 @@ impl Explain {
     }
 
     /// All lines for one record of a connection.
-    fn tell(&mut self, connection: &Connection, record: &Record) -> fmt::Result {
+    fn tell(&mut self, connection: &ConnectionIdentity, record: &Record) -> fmt::Result {
         let opening = self.stories.open(connection.id);
         if let Some(forgotten) = opening.forgotten {
             let limit = story::MAX_STORIES;

@@ -3,7 +3,7 @@
 use serde::Serialize as _;
 
 use super::members::Members;
-use crate::record::Connection;
+use crate::record::ConnectionIdentity;
 
 /// How many are kept: several times more than are busy at once on most hosts, so that few share a place; at half a kilobyte each.
 const PLACES: usize = 4096;
@@ -15,7 +15,7 @@ const LEN: usize = 384;
 pub(super) struct Connections(Vec<Option<Rendered>>);
 
 struct Rendered {
-    connection: Connection,
+    connection: ConnectionIdentity,
     members: Vec<u8>,
 }
 
@@ -30,7 +30,7 @@ impl Connections {
     ///
     /// # Errors
     /// It has no such members: never.
-    pub(super) fn members(&mut self, connection: &Connection) -> serde_json::Result<&[u8]> {
+    pub(super) fn members(&mut self, connection: &ConnectionIdentity) -> serde_json::Result<&[u8]> {
         let place = connection.id.number as usize % PLACES;
         let Some(place) = self.0.get_mut(place) else { return Ok(&[]) };
         let is_new = place.is_none();
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn each_connection_gets_its_own_members_however_many_there_are() {
-        let connection = |number: u64, client_port: u16| Connection {
+        let connection = |number: u64, client_port: u16| ConnectionIdentity {
             id: ConnectionId { run: 7, number },
             encapsulation: Encapsulations::default(),
             interface: None,
@@ -69,7 +69,7 @@ mod tests {
             server_port: 80,
         };
         let mut connections = Connections::default();
-        let mut check = |connection: &Connection| {
+        let mut check = |connection: &ConnectionIdentity| {
             let expected = serde_json::to_string(connection).expect("JSON");
             let members = connections.members(connection).expect("members");
             assert_eq!(members, [",", &expected[1..expected.len() - 1]].concat().as_bytes());

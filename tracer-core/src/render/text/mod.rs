@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use super::{Sink, units};
-use crate::record::{Body, Connection, Record, Text};
+use crate::record::{Body, ConnectionIdentity, Record, Text};
 
 mod listener;
 pub mod phrase;
@@ -60,7 +60,7 @@ fn line(out: &mut String, record: &Record) -> fmt::Result {
 }
 
 /// `10.0.0.2:45678 → 10.0.0.1:80`, IPv6 addresses in brackets.
-struct Ends<'a>(&'a Connection);
+struct Ends<'a>(&'a ConnectionIdentity);
 
 impl fmt::Display for Ends<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,9 +4,9 @@ use std::fmt::{Result, Write};
 
 use super::{interface_name, listener};
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedReason, DegradedState,
-    Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side,
-    SideTotals, StateChange, Summary, TcpState,
+    Body, CloseReason, Closed, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason,
+    DegradedState, Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen,
+    Side, SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -48,7 +48,7 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
 }
 
 /// `, carried in gre, erspan`; nothing where it is not.
-pub fn carried(out: &mut dyn Write, connection: &Connection) -> Result {
+pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
     for (number, layer) in connection.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
     }

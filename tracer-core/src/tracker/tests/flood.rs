@@ -10,7 +10,8 @@ fn bodies(script: &str, flooded: bool) -> Vec<Body> {
     }
     wire.run(script).run("+1000").finish();
     let mut records = wire.records();
-    // The event of a request that completes the handshake comes first, and the records before it come with it.
+    // The event of a request that completes the handshake comes first, and the records before it come with
+    // it.
     records.sort_by_key(|record| (record.timestamp, record.body.name() == EventName::Request));
     records.into_iter().map(|record| record.body).collect()
 }

@@ -83,8 +83,8 @@ fn the_kernel_may_lose_its_entry_of_a_connection() {
 fn a_connection_whose_entry_was_lost_is_followed_until_it_is_idle() {
     let mut wire = Wire::new(options());
     wire.run(">S <SA >A >G <O >G").words();
-    // Which request a response answers is unknown now. A response first would be of another connection, because the kernel
-    // evicts none whose handshake is complete.
+    // Which request a response answers is unknown now. A response first would be of another connection,
+    // because the kernel evicts none whose handshake is complete.
     wire.clear_maps().run(">A <O >G <O >A +400000 +400000");
     let mut words = wire.words();
     words.retain(|words| words != "request" && words != "response");

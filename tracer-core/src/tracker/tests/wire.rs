@@ -313,7 +313,8 @@ impl Wire {
         self
     }
 
-    /// Runs the steps of a script, but keeps the connections that the tracker removes from the kernel's tables.
+    /// Runs the steps of a script, but keeps the connections that the tracker removes from the kernel's
+    /// tables.
     pub(super) fn run_without_removals(&mut self, script: &str) -> &mut Self {
         let maps = self.maps.clone();
         self.run(script);

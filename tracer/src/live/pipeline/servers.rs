@@ -49,7 +49,7 @@ impl Pipeline {
         self.servers.wait = if targets.len() > MANY { RARELY - 1 } else { 0 };
         // Alarms: there is always room for them.
         self.insist(true);
-        let told = self.analysis.on_targets(clock::now(), targets);
+        let told = self.analysis.on_servers(clock::now(), targets);
         self.insist(false);
         told
     }

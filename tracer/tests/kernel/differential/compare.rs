@@ -110,7 +110,7 @@ impl<'a> Pair<'a> {
     /// Checks that the counters and tables of both are equal. Returns the counters.
     pub(crate) fn finish(mut self, place: &str) -> [u64; Counter::COUNT] {
         assert_eq!(self.host.counters(), self.kernel.counters(), "{place}: counters, host and kernel");
-        let (of_host, of_kernel) = (counted(self.host.targets()), counted(self.kernel.targets()));
+        let (of_host, of_kernel) = (counted(self.host.servers()), counted(self.kernel.targets()));
         assert_eq!(of_host, of_kernel, "{place}: servers, host and kernel");
         assert_eq!(self.host.kept(), self.kernel.kept(), "{place}: connections kept, host and kernel");
         self.host.counters()

@@ -1,14 +1,14 @@
-//! What was counted within a time.
+//! The counters of a server within an interval.
 
 use std::array;
 
 use tracer_common::target::{Count, Target};
 
-/// Every count, added up over all that the observer has ever counted.
+/// All counters of a server, since the start of the observation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts([u64; Count::COUNT]);
+pub(super) struct ServerTotals([u64; Count::COUNT]);
 
-/// The counts in their order.
+/// The counters, in order.
 const ORDER: [Count; Count::COUNT] = [
     Count::Attempts,
     Count::SynRepeats,
@@ -21,7 +21,7 @@ const ORDER: [Count; Count::COUNT] = [
     Count::HandshakeNs,
 ];
 
-impl Counts {
+impl ServerTotals {
     pub(super) fn of(target: &Target) -> Self {
         Self(ORDER.map(|count| target.get(count)))
     }
@@ -30,7 +30,7 @@ impl Counts {
         self.0[count as usize]
     }
 
-    /// What came after `earlier`.
+    /// The increase since `earlier`.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         Self(array::from_fn(|index| self.0[index].saturating_sub(earlier.0[index])))
     }
@@ -39,56 +39,57 @@ impl Counts {
         Self(array::from_fn(|index| self.0[index].saturating_add(more.0[index])))
     }
 
-    /// Whether any count is lower than in `earlier`: they were begun anew.
-    pub(super) fn are_anew(&self, earlier: &Self) -> bool {
+    /// Whether any counter is lower than in `earlier`: they were reset.
+    pub(super) fn were_reset(&self, earlier: &Self) -> bool {
         self.0.iter().zip(&earlier.0).any(|(now, before)| now < before)
     }
 
-    /// Attempts that are over: confirmed, refused or reset.
+    /// Attempts that are over: completed, refused or reset.
     pub(super) fn done(&self) -> u64 {
         self.get(Count::Completed) + self.get(Count::Refused) + self.get(Count::Reset)
     }
 }
 
-/// What was counted in `span_ns`.
+/// The increase of the counters in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Figures {
-    /// The counts.
-    pub(super) counts: Counts,
-    /// Of how long, in ns; not 0.
+pub(super) struct Interval {
+    /// The increase.
+    pub(super) counts: ServerTotals,
+    /// Length in ns; not 0.
     pub(super) span_ns: u64,
 }
 
-impl Figures {
-    /// In a second.
+impl Interval {
+    /// A counter per second.
     pub(super) fn rate(&self, count: Count) -> u64 {
         per_second(self.counts.get(count), self.span_ns)
     }
 
-    /// Of a thousand new attempts, so many were confirmed.
+    /// Completed handshakes per attempt, in permille.
     pub(super) fn completion_permille(&self) -> u64 {
         let (done, attempts) = (self.counts.get(Count::Completed), self.counts.get(Count::Attempts));
         done.saturating_mul(1000).checked_div(attempts).map_or(1000, |permille| permille.min(1000))
     }
 
-    /// How many more attempts are unfinished than before, beyond those that the confirmed ones explain: by Little's law, as
-    /// many are under way at a time as the time that they take lies in the span. `before` is as long a time before.
+    /// The increase of unfinished attempts beyond what the handshake latency explains. By Little's law, the
+    /// attempts in progress are the sum of the handshake times divided by the length of the interval.
+    /// `before` is the interval before this one.
     pub(super) fn excess(&self, before: &Self) -> u64 {
         let unfinished = self.counts.get(Count::Attempts).saturating_sub(self.counts.done());
-        let under_way = self.under_way();
-        let more = under_way.saturating_sub(before.under_way());
-        unfinished.saturating_sub(more.saturating_mul(SLACK)).saturating_sub(under_way / NOISE)
+        let in_progress = self.in_progress();
+        let more = in_progress.saturating_sub(before.in_progress());
+        unfinished.saturating_sub(more.saturating_mul(SLACK)).saturating_sub(in_progress / NOISE)
     }
 
-    fn under_way(&self) -> u64 {
+    fn in_progress(&self) -> u64 {
         self.counts.get(Count::HandshakeNs) / self.span_ns.max(1)
     }
 }
 
-/// So many times what is explained counts as explained: when honest attempts begin, the first confirmations come later than
-/// the attempts.
+/// What the latency explains is multiplied by this: when a client starts, its first handshakes complete later
+/// than its attempts.
 const SLACK: u64 = 3;
-/// One in so many of those under way may be more than before by chance.
+/// One in this many of the attempts in progress may be random variation.
 const NOISE: u64 = 2;
 
 fn per_second(number: u64, span_ns: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! One server: its counts over the last seconds, and the alarm.
+//! One server: its counters over the last seconds, and the flood alarm.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,85 +9,85 @@ use tracer_common::{
 };
 
 use super::{
-    figures::{Counts, Figures},
-    half_open::HalfOpen,
+    half_open::HalfOpenCount,
+    interval::{Interval, ServerTotals},
     sources::{estimate, merge},
     verdict::{self, Alarm},
 };
 use crate::record::{Flood, FloodEnded, Listener, Verdict};
 
-/// How often the counts are noted, in ns.
+/// How often the counters are sampled, in ns.
 const STEP: u64 = 250_000_000;
-/// The moment over which pressure is measured, in ns.
+/// The interval over which pressure is measured, in ns.
 const RECENT: u64 = 1_500_000_000;
-/// The seconds over which the rest is, in ns.
+/// The interval over which the rest is measured, in ns.
 pub(super) const LATELY: u64 = 8_000_000_000;
-/// Attempts of the last second may still be answered, in ns.
+/// Younger attempts may still be answered, in ns.
 const MATURED: u64 = 1_000_000_000;
 
-/// What there is to tell at once.
+/// The start or the end of a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum FloodChange {
     /// A flood has started.
     Started(Flood),
-    /// It is over.
+    /// The flood is over.
     Ended(FloodEnded),
 }
 
 /// One server.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ServerMonitor {
     key: TargetKey,
-    /// What the observer's entry says, and what those before it said, which it gave up.
-    last: Counts,
-    before: Counts,
-    /// Counts at earlier times.
-    history: VecDeque<Note>,
+    /// The counters of the observer's entry, and those of earlier entries, which it evicted.
+    last: ServerTotals,
+    evicted: ServerTotals,
+    /// Samples of the totals.
+    samples: VecDeque<Sample>,
     read_at: u64,
-    half_open: HalfOpen,
+    half_open: HalfOpenCount,
     epoch: u64,
-    /// The addresses of this epoch, and of the one before.
+    /// The client addresses of this epoch, and of the one before.
     sources: Sketch,
     earlier_sources: Sketch,
     alarm: Alarm,
-    flood: Option<Box<Current>>,
-    /// It is one of many ports that are tried out.
+    flood: Option<Box<CurrentFlood>>,
+    /// Whether it is one of many ports in a scan.
     pub(super) is_scanned: bool,
 }
 
-/// The counts from one time to another, in ns.
+/// The totals from one time to another, in ns.
 #[derive(Clone, Copy, Debug)]
-struct Note {
+struct Sample {
     at: u64,
     until: u64,
-    counts: Counts,
+    totals: ServerTotals,
 }
 
-/// A flood that goes on.
+/// A flood in progress.
 #[derive(Debug)]
-struct Current {
-    /// Since when, in ns, and what was counted before.
+struct CurrentFlood {
+    /// When it began, in ns, and the totals before it.
     since: u64,
-    before: Counts,
+    before: ServerTotals,
     sources: Sketch,
     half_open_peak: u64,
 }
 
-impl Watch {
+impl ServerMonitor {
     pub(super) fn new(key: TargetKey, half_open_timeout: Duration, now: u64) -> Self {
-        // Seen for the first time: all that is counted is new.
-        let history = VecDeque::from([Note {
+        // Everything counted before the first reading is new.
+        let samples = VecDeque::from([Sample {
             at: now.saturating_sub(STEP),
             until: now.saturating_sub(STEP),
-            counts: Counts::default(),
+            totals: ServerTotals::default(),
         }]);
         Self {
             key,
-            last: Counts::default(),
-            before: Counts::default(),
-            history,
+            last: ServerTotals::default(),
+            evicted: ServerTotals::default(),
+            samples,
             read_at: now,
-            half_open: HalfOpen::new(half_open_timeout.as_secs()),
+            half_open: HalfOpenCount::new(half_open_timeout.as_secs()),
             epoch: 0,
             sources: [0; REGISTERS],
             earlier_sources: [0; REGISTERS],
@@ -105,35 +105,35 @@ impl Watch {
         self.flood.is_some()
     }
 
-    /// Whether it was there when the counts were read last, at `now`.
+    /// Whether its counters were read at `now`, the last time.
     pub(super) fn was_read_at(&self, now: u64) -> bool {
         self.read_at == now
     }
 
-    /// Takes in its counts at `now`, in ns.
-    pub(super) fn on_counts(&mut self, now: u64, target: &Target) -> Option<News> {
+    /// Takes in its counters at `now`, in ns.
+    pub(super) fn on_counters(&mut self, now: u64, target: &Target) -> Option<FloodChange> {
         self.read_at = now;
         let old = self.total();
-        let counts = Counts::of(target);
-        if counts.are_anew(&self.last) {
-            self.before = old;
+        let counters = ServerTotals::of(target);
+        if counters.were_reset(&self.last) {
+            self.evicted = old;
         }
-        self.last = counts;
+        self.last = counters;
         let new = self.total().since(&old);
         let left = new.get(Count::Completed) + new.get(Count::Reset);
         self.half_open.change(now, new.get(Count::Answered).cast_signed() - left.cast_signed());
-        self.gather(target);
-        self.note(now);
-        self.judge(now)
+        self.merge_sources(target);
+        self.sample(now);
+        self.update_alarm(now)
     }
 
-    fn total(&self) -> Counts {
-        self.before.plus(&self.last)
+    fn total(&self) -> ServerTotals {
+        self.evicted.plus(&self.last)
     }
 
-    fn gather(&mut self, target: &Target) {
+    fn merge_sources(&mut self, target: &Target) {
         if target.epoch != self.epoch {
-            // What came between the last reading and its end is not known any more.
+            // The addresses between the last reading and the end of its epoch are unknown.
             let is_next = target.epoch == self.epoch.wrapping_add(1);
             self.earlier_sources = if is_next { self.sources } else { [0; REGISTERS] };
             self.epoch = target.epoch;
@@ -144,59 +144,59 @@ impl Watch {
         }
     }
 
-    fn note(&mut self, now: u64) {
-        let counts = self.total();
-        match self.history.back_mut() {
-            Some(last) if last.counts == counts => last.until = now,
+    fn sample(&mut self, now: u64) {
+        let totals = self.total();
+        match self.samples.back_mut() {
+            Some(last) if last.totals == totals => last.until = now,
             Some(last) if now.saturating_sub(last.at) < STEP => {}
-            _ => self.history.push_back(Note { at: now, until: now, counts }),
+            _ => self.samples.push_back(Sample { at: now, until: now, totals }),
         }
-        while let Some(second) = self.history.get(1)
+        while let Some(second) = self.samples.get(1)
             && now.saturating_sub(second.at) > LATELY
         {
-            self.history.pop_front();
+            self.samples.pop_front();
         }
     }
 
-    /// What was counted in the `ago` ns before `until`, or since the first time.
-    fn figures(&self, until: u64, ago: u64) -> Figures {
-        let (start, before) = self.counts_at(until.saturating_sub(ago));
-        let (end, after) = if until >= self.read_at { (until, self.total()) } else { self.counts_at(until) };
-        Figures { counts: after.since(&before), span_ns: end.saturating_sub(start).max(1) }
+    /// The interval of `ago` ns before `until`, or since the first sample.
+    fn interval(&self, until: u64, ago: u64) -> Interval {
+        let (start, before) = self.totals_at(until.saturating_sub(ago));
+        let (end, after) = if until >= self.read_at { (until, self.total()) } else { self.totals_at(until) };
+        Interval { counts: after.since(&before), span_ns: end.saturating_sub(start).max(1) }
     }
 
-    /// What was counted at a time, or the last time before it at which that was looked at; and that time.
-    fn counts_at(&self, time: u64) -> (u64, Counts) {
-        let noted = self.history.iter().rev().find(|note| note.at <= time);
-        match noted.or(self.history.front()) {
-            Some(note) => (note.until.min(time).max(note.at), note.counts),
+    /// The last sample at or before a time, and its time.
+    fn totals_at(&self, time: u64) -> (u64, ServerTotals) {
+        let sample = self.samples.iter().rev().find(|sample| sample.at <= time);
+        match sample.or(self.samples.front()) {
+            Some(sample) => (sample.until.min(time).max(sample.at), sample.totals),
             None => (time, self.total()),
         }
     }
 
-    /// What was counted in the last seconds before `now`, in ns.
-    pub(super) fn lately(&self, now: u64) -> Counts {
-        self.figures(now, LATELY).counts
+    /// The increase in the last seconds before `now`, in ns.
+    pub(super) fn lately(&self, now: u64) -> ServerTotals {
+        self.interval(now, LATELY).counts
     }
 
-    fn judge(&mut self, now: u64) -> Option<News> {
-        let recent = self.figures(now, RECENT);
+    fn update_alarm(&mut self, now: u64) -> Option<FloodChange> {
+        let recent = self.interval(now, RECENT);
         if let Some(flood) = &mut self.flood {
             flood.half_open_peak = flood.half_open_peak.max(self.half_open.take_peak());
         }
-        let before = self.figures(now.saturating_sub(RECENT), RECENT);
+        let before = self.interval(now.saturating_sub(RECENT), RECENT);
         let turned_at = self.alarm.update(now, &recent, &before)?;
         if self.alarm.is_on {
-            let before = self.total().since(&self.figures(now, now.saturating_sub(turned_at)).counts);
+            let before = self.total().since(&self.interval(now, now.saturating_sub(turned_at)).counts);
             let mut sources = self.sources;
             merge(&mut sources, &self.earlier_sources);
             let half_open_peak = self.half_open.count();
-            self.flood = Some(Box::new(Current { since: turned_at, before, sources, half_open_peak }));
-            return Some(News::Started(self.pressure(now)));
+            self.flood = Some(Box::new(CurrentFlood { since: turned_at, before, sources, half_open_peak }));
+            return Some(FloodChange::Started(self.pressure(now)));
         }
         let ended = self.ended(now, turned_at);
         self.flood = None;
-        ended.map(News::Ended)
+        ended.map(FloodChange::Ended)
     }
 
     fn ended(&self, now: u64, at: u64) -> Option<FloodEnded> {
@@ -211,7 +211,7 @@ impl Watch {
         })
     }
 
-    /// About how many addresses ask: since the flood began, or else for 9 to 17 s.
+    /// The client addresses since the flood began, or else of the last 9 to 17 s.
     pub(super) fn addresses(&self) -> Sketch {
         let mut sources = self.sources;
         merge(&mut sources, self.flood.as_ref().map_or(&self.earlier_sources, |flood| &flood.sources));
@@ -219,7 +219,7 @@ impl Watch {
     }
 
     fn pressure(&self, now: u64) -> Flood {
-        let recent = self.figures(now, RECENT);
+        let recent = self.interval(now, RECENT);
         let sources = estimate(&self.addresses());
         let spoofed = self.flood.as_ref().is_some_and(|flood| {
             let counts = self.total().since(&flood.before);
@@ -239,8 +239,8 @@ impl Watch {
     }
 
     fn verdict(&self, now: u64) -> Verdict {
-        let lately = self.figures(now, LATELY);
-        let matured = lately.counts.since(&self.figures(now, MATURED).counts);
+        let lately = self.interval(now, LATELY);
+        let matured = lately.counts.since(&self.interval(now, MATURED).counts);
         if self.alarm.is_on {
             Verdict::SynFlood
         } else if self.is_scanned {
@@ -250,7 +250,7 @@ impl Watch {
         }
     }
 
-    /// What there is to say of it at `now`; nothing if nobody asks any more.
+    /// Its record at `now`; `None` if it is idle.
     pub(super) fn listener(&mut self, now: u64) -> Option<Listener> {
         self.half_open.change(now, 0);
         let verdict = self.verdict(now);

@@ -6,7 +6,8 @@ use tracer_common::{
     flow::Removal,
     wire::LinkType,
 };
-use tracer_core::{host::{HostObserver, Selection}, record::{EventName, Events, Record}, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
+use tracer::output::Format;
+use tracer_core::{host::{HostObserver, Selection}, record::{EventName, Events, Record}, render::{Actors, Render}, tracker::{Limits, Tracker}};
 
 /// Connections kept at most: so few that every input may reach the bound.
 pub const MAX_CONNECTIONS: usize = 4;
@@ -23,11 +24,13 @@ pub fn pieces(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// The path of frames: observer, tracker, sinks, all with little room.
+/// The path of frames: observer, tracker, renderers, all with little room.
 pub struct Path {
     observer: HostObserver,
     tracker: Tracker,
-    sinks: [Box<dyn Sink>; 3],
+    renderers: [Box<dyn Render>; 3],
+    /// What is done with the bytes of each.
+    check: fn(Format, &[u8]),
     /// Frames so far.
     frames: u64,
     /// Events so far.
@@ -43,13 +46,14 @@ pub const fn every_event() -> Events {
 
 impl Default for Path {
     fn default() -> Self {
-        Self::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(std::io::sink()))))
+        Self::checked_by(|_, _| {})
     }
 }
 
 impl Path {
-    /// A path that ends in these sinks.
-    pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
+    /// A path that ends in `check`, for the bytes of each record in every format.
+    pub fn checked_by(check: fn(Format, &[u8])) -> Self {
+        let renderers = Format::ALL.map(|format| format.renderer(Actors::default()));
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
             events: every_event(),
@@ -58,7 +62,7 @@ impl Path {
             ..Selection::default()
         });
         let limits = Limits { max_connections: MAX_CONNECTIONS, events: every_event(), ..Limits::default() };
-        Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
+        Self { observer, tracker: Tracker::new(limits), renderers, check, frames: 0, events: 0, now: 1 }
     }
 
     /// A frame, some time after the one before; `told` gets the events and the records.
@@ -121,8 +125,10 @@ impl Path {
 
     fn records(&mut self, told: &mut Told) {
         while let Some(record) = self.tracker.next_record() {
-            for sink in &mut self.sinks {
-                sink.write(record.clone()).expect("nothing takes everything");
+            for (format, renderer) in Format::ALL.into_iter().zip(&mut self.renderers) {
+                let mut bytes = Vec::new();
+                renderer.render(&record, &mut bytes).expect("every record has its lines");
+                (self.check)(format, &bytes);
             }
             told.record(record);
         }

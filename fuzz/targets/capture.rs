@@ -4,8 +4,8 @@
 use std::{io::Cursor, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
-use tracer::{replay::{capture::{Capture, Interrupt}, self}, config::{Limits, Output, ReplayConfig}};
-use tracer_core::{http::Redact, render::Format};
+use tracer::{replay::{capture::{Capture, Interrupt}, self}, config::{Limits, Records, ReplayConfig}, output::{Destination, Format, OutputConfig}};
+use tracer_core::http::Redact;
 
 /// Bytes of the shortest header of a frame: a simple packet block, without its frame.
 const MIN_HEADER: u64 = 16;
@@ -30,10 +30,9 @@ fn config() -> ReplayConfig {
             output_bytes: 1 << 20,
         },
         close_linger: timeout,
-        output: Output {
-            format: Format::Json,
+        records: Records {
             events: "connection,exchange,state,segment,request,response".parse().expect("events"),
-            file: Some("/dev/null".into()),
+            outputs: vec![OutputConfig { format: Format::Json, destination: Destination::File("/dev/null".into()) }],
             redact: Redact::Path,
             redact_key: None,
         },

@@ -7,7 +7,7 @@ use tracer_common::{
     event::{Event, SegmentEvent},
     flow::HalfCounters,
 };
-use tracer_core::tracker::{Limits, Tracker};
+use tracer_core::{render::{Json, Render as _}, tracker::{Limits, Tracker}};
 use tracer_fuzz::{MAX_CONNECTIONS, every_event, pieces};
 
 /// What counters of bytes and nanoseconds reach in two years and by many petabytes: that sums of more overflow is no
@@ -46,7 +46,8 @@ fn plausible(event: Event<'_>) -> Event<'_> {
 fuzz_target!(|input: &[u8]| {
     let mut tracker =
         Tracker::new(Limits { max_connections: MAX_CONNECTIONS, events: every_event(), ..Limits::default() });
-    let mut sink = tracer_core::render::new(tracer_core::render::Format::Json, Box::new(std::io::sink()));
+    let mut renderer = Json::default();
+    let mut line = Vec::new();
     let (mut records, mut now) = (0, 0);
     for (say, bytes) in pieces(input) {
         if let Ok(event) = Event::from_bytes(bytes) {
@@ -67,7 +68,8 @@ fuzz_target!(|input: &[u8]| {
         let most = MAX_CONNECTIONS as u64;
         assert!(totals.open <= most && totals.half_open <= most, "{totals:?}");
         while let Some(record) = tracker.next_record() {
-            sink.write(record).expect("nothing takes everything");
+            line.clear();
+            renderer.render(&record, &mut line).expect("every record has its line");
             records += 1;
         }
     }

@@ -19,6 +19,7 @@ use crate::{
         },
         privilege::{Capabilities, Capability, TRACING},
     },
+    output::Needs,
 };
 
 /// What would not be measured, whatever the host.
@@ -152,7 +153,7 @@ fn privileges(report: &mut Report, capabilities: &Capabilities) {
 /// What `tracer trace` gives up, and what this host puts in force.
 fn after_attaching(report: &mut Report, config: &Attach) {
     report.head("After attaching");
-    match confine::Plan::new(&Confine::default(), &config.interfaces, None) {
+    match confine::Plan::new(&Confine::default(), &config.interfaces, Needs::default()) {
         Ok(plan) => report.line(Mark::Good, &format!("runs {plan}; --user names another user")),
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }

@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 use tracer::{
     config::{Confine, Interfaces},
     live::confine::Plan,
+    output::Needs,
 };
 
 /// Tells the test below that it is the child, and where its output file is.
@@ -25,7 +26,8 @@ fn confine_and_try(output: &Path) {
     let beside = output.with_file_name("beside");
     let outside = output.parent().expect("a folder").with_extension("outside");
     append(output).expect("the output can be opened");
-    let plan = Plan::new(&Confine::default(), &Interfaces::DefaultRoute, Some(output)).expect("a plan");
+    let needs = Needs { files: vec![output.to_owned()] };
+    let plan = Plan::new(&Confine::default(), &Interfaces::DefaultRoute, needs).expect("a plan");
     let confined = plan.enforce().expect("it can be enforced");
     println!("\nconfined: {confined}");
     let tell = |what: &str, outcome: io::Result<()>| {

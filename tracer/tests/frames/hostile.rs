@@ -1,11 +1,9 @@
-//! Hostile bytes, from frames to the lines of every sink: what must hold whatever is on the wire.
+//! Hostile bytes, from frames to the lines of every format: what must hold whatever is on the wire.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tracer::output::Format;
 use tracer_common::{
     event::{Event, Hook},
     wire::LinkType,
@@ -14,7 +12,7 @@ use tracer_core::{
     host::{HostObserver, Selection},
     http::{Redact, Redaction},
     record::{Body, EventName, Events, Record},
-    render::{self, Format, Sink},
+    render::{Actors, Render},
     tracker::{Limits, Tracker},
 };
 
@@ -28,31 +26,16 @@ use crate::{
     },
 };
 
-/// Conversations of random segments that every sink writes.
+/// Conversations of random segments that every format renders.
 const RANDOM: u64 = 400;
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
-
-/// Memory that is written to.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("one thread").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// All that `tracer` says of frames: every kind of record, in every format.
 struct Telling {
     observer: HostObserver,
     tracker: Tracker,
-    sinks: Vec<(Written, Box<dyn Sink>)>,
+    outputs: Vec<(Vec<u8>, Box<dyn Render>)>,
     records: usize,
     now: u64,
 }
@@ -60,10 +43,7 @@ struct Telling {
 impl Telling {
     fn new(redact: Redact) -> Self {
         let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
-        let sinks = Format::ALL.map(|format| {
-            let written = Written::default();
-            (written.clone(), render::new(format, Box::new(written)))
-        });
+        let outputs = Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default())));
         Self {
             observer: HostObserver::new(Selection {
                 events: Events::of(&[EventName::Segment]),
@@ -77,7 +57,7 @@ impl Telling {
                 redaction,
                 ..Limits::default()
             }),
-            sinks: sinks.into(),
+            outputs: outputs.into(),
             records: 0,
             now: 0,
         }
@@ -100,8 +80,8 @@ impl Telling {
 
     fn write(&mut self, record: &Record) {
         self.records += 1;
-        for (_, sink) in &mut self.sinks {
-            sink.write(record.clone()).expect("memory takes everything");
+        for (written, renderer) in &mut self.outputs {
+            renderer.render(record, written).expect("every record has its lines");
         }
     }
 
@@ -114,7 +94,7 @@ impl Telling {
         self.tracker.finish(self.now);
         self.tell();
         let [text, json, explained] = [0, 1, 2].map(|index| {
-            let bytes = self.sinks[index].0.0.lock().expect("one thread").clone();
+            let bytes = self.outputs[index].0.clone();
             let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{says}: {error}"));
             let bad = text.chars().find(|character| *character != '\n' && !is_harmless(*character));
             assert_eq!(bad, None, "{says}: {text}");
@@ -208,7 +188,7 @@ fn of_contradicting_retransmissions_the_first_bytes_are_told() {
 fn a_million_pipelined_requests_are_told_and_not_kept() {
     const IN_A_SEGMENT: usize = 80;
     let mut telling = Telling::new(Redact::None);
-    telling.sinks.clear();
+    telling.outputs.clear();
     let mut talk = Talk::connected(CLIENT_PORT, [1, 1]);
     let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(IN_A_SEGMENT);
     let (mut exchanges, mut waiting) = (0_usize, 0);

@@ -1,13 +1,11 @@
 //! The JSON lines against their schema.
 
 use serde_json::{Map, Value, json};
-use tracer_core::{
-    record::{
-        Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded,
-        DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
-        Response, ResponseFraming, Side, StateChange, Step, TcpState, Text, Verdict,
-    },
-    render::Format,
+use tracer::output::Format;
+use tracer_core::record::{
+    Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
+    Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead, Response,
+    ResponseFraming, Side, StateChange, Step, TcpState, Text, Verdict,
 };
 
 use super::support::records::{

@@ -1,12 +1,10 @@
 //! Lines for a terminal.
 
-use tracer_core::{
-    record::{
-        Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded,
-        DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response,
-        ResponseFraming, Side, SideTotals, StateChange, Step, TcpState,
-    },
-    render::Format,
+use tracer::output::Format;
+use tracer_core::record::{
+    Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedState,
+    Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming, Side,
+    SideTotals, StateChange, Step, TcpState,
 };
 
 use super::support::records::{
@@ -147,7 +145,7 @@ fn what_is_given_up_is_told_when_it_begins_and_when_it_is_over() {
     };
     assert_eq!(
         phrase(DegradedState::Entered, Step::Segments, Cause::ReaderBehind, None),
-        "DEGRADED: rows of segments are given up, the ring buffer fills faster than it is read: 12 lost so far \
+        "DEGRADED: rows of segments are dropped, the ring buffer fills faster than it is read: 12 lost so far \
          (give it more with --ring-bytes)"
     );
     assert_eq!(
@@ -160,12 +158,12 @@ fn what_is_given_up_is_told_when_it_begins_and_when_it_is_over() {
 fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
     let expected = "\
 00:00:00.000000 summary after 10 s at veth0 ingress xdp native, veth0 egress tcx
-  frames       1000 seen, 900 followed, 100 skipped (not_tcp 90, other_port 10)
-  connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 LOST
+  frames       1000 seen, 900 analysed, 100 skipped (not_tcp 90, other_port 10)
+  connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 lost
   exchanges    12
-  events       120 received, 3 LOST (ring_full 3)
-  buffers      3 GIVEN UP
-  records      30 written, 2 LOST
+  events       120 received, 3 lost (ring_full 3)
+  buffers      those of 3 connections dropped
+  records      30 written, 2 lost
 ";
     assert_eq!(written(&[summary()], Format::Text), expected);
 }

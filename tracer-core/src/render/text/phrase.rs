@@ -6,7 +6,7 @@ use super::{interface_name, listener};
 use crate::record::{
     Body, Cause, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedState, Exchange,
     Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals,
-    StateChange, Summary, TcpState,
+    StateChange, Step, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -214,13 +214,13 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
     Ok(())
 }
 
-/// `DEGRADED: rows of segments are given up, the ring buffer is full: 12 lost so far`.
+/// `DEGRADED: rows of segments are dropped, the ring buffer is full: 12 lost so far`.
 pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
     let Degraded { state, step, cause, lost, duration_ns } = degraded;
-    let (step, cause) = (step.words(), cause.words());
+    let (step, cause) = (step_words(*step), cause_words(*cause));
     match state {
         DegradedState::Entered => {
-            write!(out, "DEGRADED: {step} are given up, {cause}: {lost} lost so far")?;
+            write!(out, "DEGRADED: {step} are dropped, {cause}: {lost} lost so far")?;
             if matches!(degraded.cause, Cause::ReaderBehind | Cause::RingFull) {
                 write!(out, " (give it more with --ring-bytes)")?;
             }
@@ -230,6 +230,27 @@ pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
             write!(out, "no longer degraded: {lost} {step} were lost, {cause}")?;
             duration_ns.map_or(Ok(()), |ns| write!(out, " for {}", duration(ns)))
         }
+    }
+}
+
+/// What is dropped.
+const fn step_words(step: Step) -> &'static str {
+    match step {
+        Step::Segments => "rows of segments",
+        Step::Anomalies => "events of anomalies",
+        Step::Control => "events of connections and messages",
+        Step::Records => "records",
+    }
+}
+
+/// Why it is dropped.
+const fn cause_words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::ReaderBehind => "the ring buffer fills faster than it is read",
+        Cause::RingFull => "the ring buffer is full",
+        Cause::OutputBlocked => "the reader of the output is too slow",
+        Cause::OutputFull => "the disk is full",
+        Cause::OutputFailed => "the output cannot be written",
     }
 }
 
@@ -243,30 +264,25 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     if !points.is_empty() {
         write!(out, " at {points}")?;
     }
-    write!(out, "\n  frames       {frames} seen, {segments} followed, {} skipped", summary.skipped.total())?;
+    write!(out, "\n  frames       {frames} seen, {segments} analysed, {} skipped", summary.skipped.total())?;
     counts(out, &summary.skipped)?;
     if *summarised > 0 {
-        write!(out, "\n  handshakes   {summarised} segments summarised")?;
+        write!(out, "\n  handshakes   {summarised} segments aggregated")?;
     }
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
     write!(out, ", {evicted} evicted")?;
     if summary.connections_lost > 0 {
-        write!(out, ", {} LOST", summary.connections_lost)?;
+        write!(out, ", {} lost", summary.connections_lost)?;
     }
     write!(out, "\n  exchanges    {exchanges}")?;
     let lost = summary.events_lost.total();
-    write!(
-        out,
-        "\n  events       {} received, {lost} {}",
-        summary.events_received,
-        if lost > 0 { "LOST" } else { "lost" }
-    )?;
+    write!(out, "\n  events       {} received, {lost} lost", summary.events_received)?;
     counts(out, &summary.events_lost)?;
     if summary.buffers_given_up > 0 {
-        write!(out, "\n  buffers      {} GIVEN UP", summary.buffers_given_up)?;
+        write!(out, "\n  buffers      those of {} dropped", count(summary.buffers_given_up, "connection"))?;
     }
     match (summary.records_written, summary.records_lost) {
-        (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),
+        (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} lost"),
         _ => Ok(()),
     }
 }

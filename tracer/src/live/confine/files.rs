@@ -21,9 +21,10 @@ const KNOWN: ABI = ABI::V7;
 /// What may be read: the state of the network and of this process, and how many processors there are.
 const READABLE: [&str; 2] = ["/proc", "/sys/devices/system/cpu"];
 
-/// Leaves this thread what it reads, and the folder of `output` to write files in. Says which interface is in force.
-pub(super) fn restrict(output: Option<&Path>) -> Result<String> {
-    let (folders, file) = output.map(writable).unwrap_or_default();
+/// Leaves this thread what it reads, and the folders of `outputs` to write files in. Says which interface is in force.
+pub(super) fn restrict(outputs: &[PathBuf]) -> Result<String> {
+    let (folders, files): (Vec<_>, Vec<_>) = outputs.iter().map(|output| writable(output)).unzip();
+    let (folders, files) = (folders.concat(), files.into_iter().flatten());
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(KNOWN)))
@@ -31,7 +32,7 @@ pub(super) fn restrict(output: Option<&Path>) -> Result<String> {
         .and_then(Ruleset::create)
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(READABLE, read())))
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(folders, write() | AccessFs::MakeReg)))
-        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(file, write())))
+        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(files, write())))
         .context("the kernel refuses")?;
     let status = ruleset.restrict_self().context("the kernel refuses")?;
     match (status.ruleset, status.landlock) {

@@ -14,10 +14,7 @@ mod capabilities;
 mod files;
 mod identity;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::fmt;
 
 use anyhow::{Context as _, Result};
 use nix::sys::prctl;
@@ -29,6 +26,7 @@ use crate::{
         kernel::support,
         privilege::{Capability, TRACING},
     },
+    output::Needs,
 };
 
 pub use self::identity::DEFAULT_USER;
@@ -40,7 +38,8 @@ pub struct Plan {
     kept: Kept,
     /// Whether interfaces that come later are attached to.
     attaches_later: bool,
-    output: Option<PathBuf>,
+    /// What the outputs need.
+    needs: Needs,
 }
 
 /// What is in force. As text it is the line for the user.
@@ -58,11 +57,11 @@ const FREE_MAPS: (u8, u8) = (5, 19);
 const TC_LINKS: (u8, u8) = (6, 6);
 
 impl Plan {
-    /// What `asked`, the interfaces and this kernel come to; `output` is the file that SIGHUP opens anew.
+    /// What `asked`, the interfaces and this kernel come to; `needs` is what the outputs need.
     ///
     /// # Errors
     /// There is no such user, or this one may not become it: what was found and what to type.
-    pub fn new(asked: &Confine, interfaces: &Interfaces, output: Option<&Path>) -> Result<Self> {
+    pub fn new(asked: &Confine, interfaces: &Interfaces, needs: Needs) -> Result<Self> {
         let attaches_later = asked.keep_privileges || *interfaces == Interfaces::Any;
         let mut kept = Kept::default();
         if attaches_later {
@@ -75,7 +74,7 @@ impl Plan {
             kept.add(&[Capability::CAP_NET_ADMIN], "to remove TC filters at the end")?;
         }
         let identity = Identity::resolve(asked.user.as_deref())?;
-        Ok(Self { identity, kept, attaches_later, output: output.map(Path::to_owned) })
+        Ok(Self { identity, kept, attaches_later, needs })
     }
 
     /// Whether interfaces that come later can be attached to.
@@ -94,11 +93,11 @@ impl Plan {
             Ok(()) => confined.in_force.push("no_new_privs".to_owned()),
             Err(error) => confined.missing.push(format!("no_new_privs ({error})")),
         }
-        let files_are_confined = confined.note("Landlock", files::restrict(self.output.as_deref()));
+        let files_are_confined = confined.note("Landlock", files::restrict(&self.needs.files));
         capabilities::clear_bounding()?;
         self.identity.assume()?;
         capabilities::suspend()?;
-        self.keep_the_output(files_are_confined, &mut confined)?;
+        self.keep_the_outputs(files_are_confined, &mut confined)?;
         self.kept.enforce()?;
         // Others who run as the same user may not look into this process.
         prctl::set_dumpable(false).context("cannot forbid core dumps")?;
@@ -109,20 +108,18 @@ impl Plan {
         Ok(confined)
     }
 
-    /// SIGHUP opens the output file anew, perhaps where only root may write. CAP_DAC_OVERRIDE does that; it stays only where
-    /// Landlock holds it to the folder of the file.
-    fn keep_the_output(&mut self, files_are_confined: bool, confined: &mut Confined) -> Result<()> {
-        let Some(path) = &self.output else { return Ok(()) };
-        if files::may_open_anew(path) {
-            return Ok(());
+    /// SIGHUP opens the output files again, perhaps where only root may write. CAP_DAC_OVERRIDE does that; it stays only where
+    /// Landlock restricts it to the folders of the files.
+    fn keep_the_outputs(&mut self, files_are_confined: bool, confined: &mut Confined) -> Result<()> {
+        for path in self.needs.files.iter().filter(|path| !files::may_open_anew(path)) {
+            if files_are_confined {
+                return self.kept.add_permitted(Capability::CAP_DAC_OVERRIDE, "to open the output file anew");
+            }
+            confined.missing.push(format!(
+                "opening {} anew: give the folder to this user, or name another with --user",
+                path.display()
+            ));
         }
-        if files_are_confined {
-            return self.kept.add_permitted(Capability::CAP_DAC_OVERRIDE, "to open the output file anew");
-        }
-        confined.missing.push(format!(
-            "opening {} anew: give the folder to this user, or name another with --user",
-            path.display()
-        ));
         Ok(())
     }
 }
@@ -153,7 +150,7 @@ impl fmt::Display for Confined {
 #[must_use]
 pub fn trial() -> Vec<(&'static str, Result<String>)> {
     let tried = std::thread::spawn(|| {
-        vec![("Landlock", files::restrict(None)), ("seccomp", calls::restrict_this_thread(Scope::Observe))]
+        vec![("Landlock", files::restrict(&[])), ("seccomp", calls::restrict_this_thread(Scope::Observe))]
     });
     tried.join().unwrap_or_default()
 }

@@ -87,9 +87,9 @@ impl Analysis {
     pub fn look_up(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64, most: usize) -> Result<()> {
         self.remove(flows)?;
         for _ in 0..most {
-            let Some(key) = self.tracker.next_question() else { break };
+            let Some(key) = self.tracker.next_lookup() else { break };
             let flow = flows.find(&key)?;
-            self.tracker.on_flow(&key, flow.as_ref(), now());
+            self.tracker.on_lookup(&key, flow.as_ref(), now());
             // A connection that is over must not be found by the next lookup.
             self.remove(flows)?;
         }
@@ -134,7 +134,7 @@ impl Analysis {
     /// `flows` cannot be read.
     pub fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<()> {
         // Quiet segments make no events, and the last events of a connection may have been lost.
-        self.tracker.question_all();
+        self.tracker.look_up_all();
         self.look_up(flows, &now, usize::MAX)?;
         self.tracker.finish(now());
         Ok(())
@@ -152,7 +152,7 @@ mod tests {
     use tracer_common::{event::SegmentEvent, flow::cause};
 
     use super::*;
-    use crate::tracker::Limits;
+    use crate::tracker::TrackerOptions;
 
     /// How often it was asked.
     #[derive(Default)]
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn a_turn_does_a_bounded_number_of_lookups_and_the_end_does_all_of_them() {
         let mut analysis = Analysis::new(
-            Tracker::new(Limits::default()),
-            Listeners::new(Limits::default().half_open_timeout),
+            Tracker::new(TrackerOptions::default()),
+            Listeners::new(TrackerOptions::default().half_open_timeout),
             Events::default(),
         );
         for number in 1..=10 {
@@ -181,7 +181,7 @@ mod tests {
             event.header.key.low_port = number;
             analysis.tracker.on_event(&Event::Segment(event));
         }
-        analysis.tracker.question_all();
+        analysis.tracker.look_up_all();
         let mut asked = Asked::default();
         for answered in [4, 8, 10, 10] {
             assert!(analysis.look_up(&mut asked, || 1, 4).is_ok());

@@ -15,7 +15,7 @@ pub struct Counted {
     /// Frames passed over, by reason.
     pub skipped: Counts,
     /// Segments of handshakes counted at their server only.
-    pub summarised: u64,
+    pub aggregated: u64,
     /// Connections never told, because all their events were lost.
     pub connections_lost: u64,
     /// Events told.
@@ -39,7 +39,7 @@ impl Counted {
         Self {
             matched: of(Counter::Matched),
             skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
-            summarised: of(Counter::Summarised),
+            aggregated: of(Counter::Summarised),
             connections_lost: of(Counter::ConnectionsLost),
             told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
             lost: Counts(vec![
@@ -79,7 +79,7 @@ pub fn summary(
         frames: counted.frames(),
         segments: counted.matched,
         skipped: counted.skipped,
-        summarised: counted.summarised,
+        aggregated: counted.aggregated,
         events_received: received.events,
         events_lost,
         opened: totals.opened,
@@ -89,7 +89,7 @@ pub fn summary(
         evicted: totals.evicted,
         connections_lost: counted.connections_lost.saturating_sub(received.looked_up),
         exchanges: totals.exchanges,
-        buffers_given_up: totals.buffers_given_up,
+        buffers_dropped: totals.buffers_dropped,
         records_written: None,
         records_lost: None,
         attachments,
@@ -106,7 +106,7 @@ mod tests {
         let counted = Counted {
             matched: 7,
             skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
-            summarised: 0,
+            aggregated: 0,
             connections_lost: 0,
             told: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
         assert_eq!(counted.told, 0b1100 << Skip::COUNT);
         assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
-        assert_eq!(counted.summarised, 0b1_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.aggregated, 0b1_0000_0000 << Skip::COUNT);
         assert_eq!(counted.connections_lost, 0b10_0000_0000 << Skip::COUNT);
     }
 }

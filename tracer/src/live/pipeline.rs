@@ -124,7 +124,7 @@ impl Pipeline {
         let watch = Watch::new()?;
         let (kernel, sources) = Kernel::load(&config.kernel)?;
         let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
-        let tracker = Tracker::new(tracker::Limits {
+        let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
@@ -132,7 +132,7 @@ impl Pipeline {
             ports: config.kernel.ports.iter().collect(),
             events: config.records.events,
             redaction: redaction(&config.records)?,
-            ..tracker::Limits::default()
+            ..tracker::TrackerOptions::default()
         });
         let mut pipeline = Self {
             attacher,

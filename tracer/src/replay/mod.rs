@@ -56,7 +56,7 @@ impl Replay {
     fn start(config: &ReplayConfig, interrupt: Interrupt) -> Result<Self> {
         let mut outputs = Outputs::open(&config.records.outputs, Policy::Block, config.count)?;
         outputs.start()?;
-        let tracker = Tracker::new(tracker::Limits {
+        let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,

@@ -1,4 +1,4 @@
-//! Records written by hand, and what a renderer makes of them.
+//! Hand-written records, and the output of renderers for them.
 
 use tracer::output::Format;
 use tracer_common::wire::Encapsulations;
@@ -11,7 +11,7 @@ use tracer_core::{
     render::{Actors, Render},
 };
 
-/// When the connections of the tests begin: 2025-01-01 00:00:00 UTC.
+/// Start of the tests' connections: 2025-01-01 00:00:00 UTC, in ns since the Unix epoch.
 pub(crate) const START: u64 = 1_735_689_600_000_000_000;
 
 /// A connection of `10.0.0.2:45678` to `10.0.0.1:80` on veth0.
@@ -27,18 +27,18 @@ pub(crate) fn connection() -> Connection {
     }
 }
 
-/// A record of [`connection`], `after_us` its start.
+/// A record of [`connection`], `after_us` µs after its start.
 pub(crate) fn record(after_us: u64, body: Body) -> Record {
     Record { timestamp: Timestamp(START + after_us * 1000), connection: Some(connection()), body }
 }
 
-/// A record of no connection.
+/// A summary, which belongs to no connection.
 pub(crate) fn summary() -> Record {
     let summary = Summary {
         duration_ns: 10_000_000_000,
         frames: 1000,
         segments: 900,
-        summarised: 0,
+        aggregated: 0,
         skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
         events_received: 120,
         events_lost: Counts(vec![("ring_full", 3)]),
@@ -49,7 +49,7 @@ pub(crate) fn summary() -> Record {
         evicted: 0,
         connections_lost: 7,
         exchanges: 12,
-        buffers_given_up: 3,
+        buffers_dropped: 3,
         records_written: Some(30),
         records_lost: Some(2),
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
@@ -63,7 +63,7 @@ pub(crate) fn get(target: &str) -> RequestHead {
     RequestHead { method: text("GET"), target: text(target), path: text(target), ..RequestHead::default() }
 }
 
-/// `GET target`, answered in 3.2 ms.
+/// `GET target` with a response in 3.2 ms.
 pub(crate) fn exchange(index: u32, target: &str, status: u16, size: u64) -> Exchange {
     Exchange {
         index,
@@ -81,7 +81,7 @@ pub(crate) fn exchange(index: u32, target: &str, status: u16, size: u64) -> Exch
     }
 }
 
-/// Pressure on a server.
+/// A SYN flood on a server.
 pub(crate) fn flood() -> Flood {
     Flood {
         address: "10.0.0.1".parse().expect("an address"),
@@ -90,8 +90,8 @@ pub(crate) fn flood() -> Flood {
         syn_rate: 200_000,
         completion_permille: 3,
         sources: 190_000,
-        forged: true,
-        summarised: 400_000,
+        spoofed: true,
+        aggregated: 400_000,
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn flood_ended() -> FloodEnded {
     }
 }
 
-/// How it stands with a server.
+/// Handshake statistics of a server.
 pub(crate) fn listener() -> Listener {
     Listener {
         now: Flood {
@@ -114,7 +114,7 @@ pub(crate) fn listener() -> Listener {
             syn_rate: 15_000,
             completion_permille: 1000,
             sources: 4,
-            forged: false,
+            spoofed: false,
             ..flood()
         },
         verdict: Verdict::Busy,
@@ -127,9 +127,9 @@ pub(crate) fn listener() -> Listener {
         reset: 0,
         queue: Some(ListenQueue { length: 1, limit: 511 }),
         namespace: Some(NamespaceCounters {
-            overflows: 5,
-            drops: 6,
-            cookies_sent: 7,
+            listen_overflows: 5,
+            listen_drops: 6,
+            syn_cookies_sent: 7,
             ..NamespaceCounters::default()
         }),
     }
@@ -152,8 +152,8 @@ pub(crate) fn closed() -> Closed {
     }
 }
 
-/// A segment `after_us` the start of its connection, with `flags`, `(seq, ack, len)`, `purposes` and the states of
-/// client and server after it.
+/// A segment `after_us` µs after the start of its connection, with `flags`, `(seq, ack, len)`,
+/// `purposes` and the states of client and server after it.
 pub(crate) fn segment(
     sender: Side,
     after_us: u64,
@@ -177,7 +177,7 @@ pub(crate) fn segment(
     record(after_us, Body::Segment(Box::new(seen)))
 }
 
-/// What `renderer` makes of `records`.
+/// The output of `renderer` for `records`.
 fn rendered(records: &[Record], mut renderer: Box<dyn Render>) -> String {
     let mut bytes = Vec::new();
     for record in records {
@@ -187,12 +187,12 @@ fn rendered(records: &[Record], mut renderer: Box<dyn Render>) -> String {
     String::from_utf8(bytes).expect("renderers write UTF-8")
 }
 
-/// What `records` look like in `format`.
+/// The output for `records` in `format`.
 pub(crate) fn written(records: &[Record], format: Format) -> String {
     rendered(records, format.renderer(Actors::default()))
 }
 
-/// `records` explained, with a browser as the client.
+/// The explanation of `records`, with a browser as the client.
 pub(crate) fn explained(records: &[Record]) -> String {
     rendered(records, Format::Explain.renderer(Actors::BROWSER))
 }

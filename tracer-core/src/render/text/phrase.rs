@@ -4,9 +4,9 @@ use std::fmt::{Result, Write};
 
 use super::{interface_name, listener};
 use crate::record::{
-    Body, Cause, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedState, Exchange,
-    Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals,
-    StateChange, Step, Summary, TcpState,
+    Body, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedReason, DegradedState,
+    Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, ShedClass, Side,
+    SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -214,49 +214,52 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
     Ok(())
 }
 
-/// `DEGRADED: rows of segments are dropped, the ring buffer is full: 12 lost so far`.
+/// `DEGRADED: shedding rows of segments, because the ring buffer is full: 12 lost so far`.
 pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
-    let Degraded { state, step, cause, lost, duration_ns } = degraded;
-    let (step, cause) = (step_words(*step), cause_words(*cause));
+    let Degraded { state, shed, reason, lost, duration_ns } = degraded;
+    let (shed, reason) = (shed_words(*shed), reason_words(*reason));
     match state {
         DegradedState::Entered => {
-            write!(out, "DEGRADED: {step} are dropped, {cause}: {lost} lost so far")?;
-            if matches!(degraded.cause, Cause::ReaderBehind | Cause::RingFull) {
+            write!(out, "DEGRADED: shedding {shed}, because {reason}: {lost} lost so far")?;
+            if matches!(degraded.reason, DegradedReason::ReaderBehind | DegradedReason::RingFull) {
                 write!(out, " (give it more with --ring-bytes)")?;
             }
             Ok(())
         }
         DegradedState::Left => {
-            write!(out, "no longer degraded: {lost} {step} were lost, {cause}")?;
-            duration_ns.map_or(Ok(()), |ns| write!(out, " for {}", duration(ns)))
+            write!(out, "no longer degraded: {lost} {shed} were lost")?;
+            if let Some(ns) = duration_ns {
+                write!(out, " in {}", duration(*ns))?;
+            }
+            write!(out, ", because {reason}")
         }
     }
 }
 
-/// What is dropped.
-const fn step_words(step: Step) -> &'static str {
-    match step {
-        Step::Segments => "rows of segments",
-        Step::Anomalies => "events of anomalies",
-        Step::Control => "events of connections and messages",
-        Step::Records => "records",
+/// What is shed.
+const fn shed_words(shed: ShedClass) -> &'static str {
+    match shed {
+        ShedClass::Segments => "rows of segments",
+        ShedClass::Anomalies => "events of anomalies",
+        ShedClass::Control => "events of connections and messages",
+        ShedClass::Records => "records",
     }
 }
 
-/// Why it is dropped.
-const fn cause_words(cause: Cause) -> &'static str {
-    match cause {
-        Cause::ReaderBehind => "the ring buffer fills faster than it is read",
-        Cause::RingFull => "the ring buffer is full",
-        Cause::OutputBlocked => "the reader of the output is too slow",
-        Cause::OutputFull => "the disk is full",
-        Cause::OutputFailed => "the output cannot be written",
+/// Why it is shed.
+const fn reason_words(reason: DegradedReason) -> &'static str {
+    match reason {
+        DegradedReason::ReaderBehind => "the ring buffer fills faster than it is read",
+        DegradedReason::RingFull => "the ring buffer is full",
+        DegradedReason::OutputBlocked => "the output consumer is too slow or blocked",
+        DegradedReason::OutputFull => "the disk is full",
+        DegradedReason::OutputFailed => "the output cannot be written",
     }
 }
 
 /// A short block.
 pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
-    let Summary { frames, segments, summarised, opened, closed, open, half_open, evicted, exchanges, .. } =
+    let Summary { frames, segments, aggregated, opened, closed, open, half_open, evicted, exchanges, .. } =
         summary;
     let points = summary.attachments.iter().map(|point| interface_name(point).to_string());
     let points = points.collect::<Vec<_>>().join(", ");
@@ -266,8 +269,8 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     }
     write!(out, "\n  frames       {frames} seen, {segments} analysed, {} skipped", summary.skipped.total())?;
     counts(out, &summary.skipped)?;
-    if *summarised > 0 {
-        write!(out, "\n  handshakes   {summarised} segments aggregated")?;
+    if *aggregated > 0 {
+        write!(out, "\n  handshakes   {aggregated} segments aggregated")?;
     }
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
     write!(out, ", {evicted} evicted")?;
@@ -278,8 +281,8 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     let lost = summary.events_lost.total();
     write!(out, "\n  events       {} received, {lost} lost", summary.events_received)?;
     counts(out, &summary.events_lost)?;
-    if summary.buffers_given_up > 0 {
-        write!(out, "\n  buffers      those of {} dropped", count(summary.buffers_given_up, "connection"))?;
+    if summary.buffers_dropped > 0 {
+        write!(out, "\n  buffers      those of {} dropped", count(summary.buffers_dropped, "connection"))?;
     }
     match (summary.records_written, summary.records_lost) {
         (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} lost"),

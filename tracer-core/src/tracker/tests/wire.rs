@@ -1,17 +1,17 @@
 //! One connection as a script, run through the kernel's flow logic on the host and into a [`Tracker`].
 //!
-//! A script is a row of steps. Each takes 1 ms.
+//! A script is a list of steps. Each takes 1 ms.
 //!
 //! ```text
-//! >S <SA >A        the client (>) sends a SYN, the server (<) a SYN-ACK, …: letters of the control bits S A F R P
+//! >S <SA >A        the client (>) sends a SYN, the server (<) a SYN-ACK, …: the control bits S A F R P
 //! >A100            … with 100 bytes of payload
 //! >G <O            … with a request that has no content, and a response that has none
-//! >A100@200        … that begins at offset 200 of the stream instead of behind what was sent
+//! >A100@200        … that starts at stream offset 200 instead of after what was sent
 //! >A^50            … that acknowledges up to offset 50 instead of everything sent
 //! >A=0             … with this window
-//! -<A100           … which the observer does not see
-//! !<A              … which the observer sees, but cannot tell of: the ring is full
-//! #<A              … whose checksum is wrong
+//! -<A100           … that the observer does not see
+//! !<A              … that the observer sees, but cannot emit: the ring is full
+//! #<A              … with a bad checksum
 //! +500             nothing for 500 ms
 //! ```
 
@@ -34,24 +34,24 @@ use tracer_common::{
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
-use super::super::{Limits, Tracker};
+use super::super::{Tracker, TrackerOptions};
 use crate::record::{Body, Closed, EventName, Opened, Record};
 
 /// How long a step takes, in ns.
 const STEP: u64 = 1_000_000;
-/// Where the streams begin: close to the wrap of the sequence numbers.
+/// The initial sequence numbers: close to the wrap.
 const BASE: [u32; 2] = [0xffff_ff80, 0xffff_fff0];
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-/// A segment that was never a frame.
-struct Carried {
+/// A segment without a frame.
+struct BareSegment {
     segment: Segment,
     payload: Vec<u8>,
     damaged: bool,
 }
 
-impl FrameBytes for Carried {
+impl FrameBytes for BareSegment {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.payload.as_slice().read(offset)
     }
@@ -65,14 +65,14 @@ impl FrameBytes for Carried {
     }
 }
 
-impl Frame for Carried {
+impl Frame for BareSegment {
     fn parse(&self, _link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         *segment = self.segment;
         Ok(())
     }
 
     fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
-        // The events go by way of the room, for the ring is the vantage's.
+        // The events go to a ring of their own, because the other one belongs to the vantage.
         let ring = Ring::default();
         let mut scan = Scan::new(self, &ring, half, peer, room);
         let finished = (0..MAX_STEPS).any(|_| scan.step().is_break());
@@ -86,7 +86,7 @@ impl Frame for Carried {
 }
 
 thread_local! {
-    /// What the scanner said about the segment in hand.
+    /// The HTTP events of the current segment.
     static HTTP: RefCell<Vec<(HttpFacts, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
     /// Whether the ring is full.
     static FULL: RefCell<bool> = const { RefCell::new(false) };
@@ -139,35 +139,35 @@ impl Tables for Maps {
     }
 }
 
-/// The place where the segments are seen.
-struct Place {
+/// The point where the segments are observed.
+struct Observer {
     time: u64,
     hook: Hook,
     every_segment: bool,
-    told: RefCell<Vec<SegmentEvent>>,
+    emitted: RefCell<Vec<SegmentEvent>>,
     /// The only server.
     target: RefCell<Target>,
     told_attempts: u32,
-    /// Connections that were lost with all their events.
+    /// Connections whose events were all lost.
     lost: Cell<u64>,
 }
 
-impl Place {
+impl Observer {
     fn around(&self) -> Circumstances {
         Circumstances { now: self.time, told_attempts: self.told_attempts, seed: [0; 2] }
     }
 }
 
-/// There is one thread.
-struct Plain;
+/// Adds without atomics, because there is one thread.
+struct NonAtomic;
 
-impl target::Add for Plain {
+impl target::Add for NonAtomic {
     fn add(number: &mut u64, more: u64) {
         *number += more;
     }
 }
 
-impl Vantage for Place {
+impl Vantage for Observer {
     fn interface(&self) -> u32 {
         1
     }
@@ -193,7 +193,7 @@ impl Vantage for Place {
     }
 
     fn decapsulates(&self) -> bool {
-        // There are no headers that could be glanced at.
+        // There are no headers for the pre-filter.
         true
     }
     fn every_segment(&self) -> bool {
@@ -206,12 +206,12 @@ impl Vantage for Place {
 
     fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
         let target = &mut self.target.borrow_mut();
-        target::note::<Plain>(target, self.around(), causes, segment, sender, receiver)
+        target::note::<NonAtomic>(target, self.around(), causes, segment, sender, receiver)
     }
 
     fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
         if target::confirmed_by(segment, flow, from_low).is_some() {
-            target::confirmed::<Plain>(&mut self.target.borrow_mut(), flow, self.time);
+            target::confirmed::<NonAtomic>(&mut self.target.borrow_mut(), flow, self.time);
         }
     }
 
@@ -221,44 +221,44 @@ impl Vantage for Place {
         }
         let mut event = SegmentEvent::BLANK;
         fill(&mut event);
-        self.told.borrow_mut().push(event);
+        self.emitted.borrow_mut().push(event);
         true
     }
 }
 
-/// What one side has sent, and how far that was seen to arrive: both counted from its SYN.
+/// What one side has sent, counted from its SYN.
 #[derive(Clone, Copy, Default)]
 struct Sent {
     next: u32,
 }
 
-/// Segments between two hosts, and who watches them.
+/// Segments between two hosts, and their observer.
 pub(super) struct Wire {
     pub(super) tracker: Tracker,
     maps: Maps,
     room: Box<Room>,
-    place: Place,
+    observer: Observer,
     /// The client's and the server's.
     sent: [Sent; 2],
     pub(super) ports: [u16; 2],
     /// Last byte of the addresses.
     pub(super) hosts: [u8; 2],
-    said: Vec<Record>,
-    stands_still: bool,
+    records: Vec<Record>,
+    clock_stopped: bool,
 }
 
 impl Wire {
-    pub(super) fn new(limits: Limits) -> Self {
-        let segments = limits.events.has(EventName::Segment);
+    pub(super) fn new(options: TrackerOptions) -> Self {
+        let segments = options.events.has(EventName::Segment);
         Self {
-            tracker: Tracker::new(limits),
+            tracker: Tracker::new(options),
             maps: Maps::default(),
             room: Box::new(Room::BLANK),
-            place: Place {
+            observer: Observer {
                 time: STEP,
                 hook: Hook::Xdp,
                 every_segment: segments,
-                told: RefCell::default(),
+                emitted: RefCell::default(),
                 target: RefCell::new(Target::BLANK),
                 told_attempts: u32::MAX,
                 lost: Cell::default(),
@@ -266,42 +266,42 @@ impl Wire {
             sent: [Sent { next: 0 }; 2],
             ports: [40_000, 80],
             hosts: [2, 1],
-            said: Vec::new(),
-            stands_still: false,
+            records: Vec::new(),
+            clock_stopped: false,
         }
     }
 
-    /// The next steps start another connection, in the eyes of those who send.
-    pub(super) fn afresh(&mut self) -> &mut Self {
+    /// The next steps are of another connection with the same ports.
+    pub(super) fn restart(&mut self) -> &mut Self {
         self.sent = [Sent { next: 0x100_0000 }; 2];
         self
     }
 
-    /// What is seen comes from a capture.
+    /// The segments come from a capture.
     pub(super) fn captured(&mut self) -> &mut Self {
-        self.place.hook = Hook::Capture;
+        self.observer.hook = Hook::Capture;
         self
     }
 
-    /// New attempts are not told from now on.
+    /// New attempts are not reported from now on.
     pub(super) fn flooded(&mut self) -> &mut Self {
-        self.place.told_attempts = 0;
+        self.observer.told_attempts = 0;
         self
     }
 
-    /// What was counted for the server.
+    /// A counter of the server.
     pub(super) fn counted(&self, count: Count) -> u64 {
-        self.place.target.borrow().get(count)
+        self.observer.target.borrow().get(count)
     }
 
-    /// Connections that were lost with all their events.
+    /// Connections whose events were all lost.
     pub(super) fn connections_lost(&self) -> u64 {
-        self.place.lost.get()
+        self.observer.lost.get()
     }
 
-    /// Segments have the same time from now on.
-    pub(super) fn stand_still(&mut self) -> &mut Self {
-        self.stands_still = true;
+    /// All segments have the same time from now on.
+    pub(super) fn stop_clock(&mut self) -> &mut Self {
+        self.clock_stopped = true;
         self
     }
 
@@ -313,8 +313,8 @@ impl Wire {
         self
     }
 
-    /// The same, but what the kernel's tables are to forget on the way is still there afterwards.
-    pub(super) fn run_without_forgetting(&mut self, script: &str) -> &mut Self {
+    /// Runs the steps of a script, but keeps the connections that the tracker removes from the kernel's tables.
+    pub(super) fn run_without_removals(&mut self, script: &str) -> &mut Self {
         let maps = self.maps.clone();
         self.run(script);
         self.maps = maps;
@@ -322,9 +322,9 @@ impl Wire {
     }
 
     fn step(&mut self, step: &str) {
-        self.place.time += if self.stands_still { 0 } else { STEP };
+        self.observer.time += if self.clock_stopped { 0 } else { STEP };
         if let Some(wait) = step.strip_prefix('+') {
-            self.place.time += wait.parse::<u64>().expect("milliseconds") * STEP;
+            self.observer.time += wait.parse::<u64>().expect("milliseconds") * STEP;
             self.tick();
             return;
         }
@@ -332,37 +332,36 @@ impl Wire {
         let (unseen, step) = step.strip_prefix('-').map_or((false, step), |step| (true, step));
         let (damaged, step) = step.strip_prefix('#').map_or((false, step), |step| (true, step));
         let from = usize::from(step.starts_with('<'));
-        let carried = Carried { damaged, ..self.segment(from, &step[1..]) };
+        let segment = BareSegment { damaged, ..self.segment(from, &step[1..]) };
         if !unseen {
             FULL.with_borrow_mut(|is_full| *is_full = full);
-            self.show(&carried);
+            self.show(&segment);
         }
     }
 
-    /// The segment that the words of a step describe.
-    fn segment(&mut self, from: usize, words: &str) -> Carried {
+    /// The segment that a step describes.
+    fn segment(&mut self, from: usize, step: &str) -> BareSegment {
         let number = |sign: char| {
-            let (_, rest) = words.split_once(sign)?;
+            let (_, rest) = step.split_once(sign)?;
             let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
             Some(rest[..end].parse::<i64>().expect("a number") as u32)
         };
-        let letters: &str = words.split(['@', '^', '=']).next().expect("control bits");
-        let (letters, len) =
-            letters.split_at(letters.find(|c: char| c.is_ascii_digit()).unwrap_or(letters.len()));
+        let bits: &str = step.split(['@', '^', '=']).next().expect("control bits");
+        let (bits, len) = bits.split_at(bits.find(|c: char| c.is_ascii_digit()).unwrap_or(bits.len()));
         let mut flags = TcpFlags(0);
         let mut payload = vec![b'x'; if len.is_empty() { 0 } else { len.parse().expect("a length") }];
-        for letter in letters.chars() {
-            flags.0 |= match letter {
+        for bit in bits.chars() {
+            flags.0 |= match bit {
                 'S' => TcpFlags::SYN,
                 'A' => TcpFlags::ACK,
                 'F' => TcpFlags::FIN,
                 'R' => TcpFlags::RST,
                 'P' => TcpFlags::PSH,
                 'G' | 'O' => {
-                    payload = if letter == 'G' { REQUEST } else { RESPONSE }.to_vec();
+                    payload = if bit == 'G' { REQUEST } else { RESPONSE }.to_vec();
                     TcpFlags::ACK
                 }
-                _ => panic!("no control bit {letter} in {words}"),
+                _ => panic!("no control bit {bit} in {step}"),
             };
         }
         // The numbers of a script count from the byte after the SYN.
@@ -388,39 +387,40 @@ impl Wire {
             payload_len: payload.len() as u32,
             ..Segment::default()
         };
-        Carried { segment, payload, damaged: false }
+        BareSegment { segment, payload, damaged: false }
     }
 
-    /// Shows a segment to the observer, and what it says of it to the tracker.
-    fn show(&mut self, carried: &Carried) {
+    /// Shows a segment to the observer, and its events to the tracker.
+    fn show(&mut self, segment: &BareSegment) {
         let room = &mut *self.room;
-        observe(carried, LinkType::Ethernet, &self.place, &mut self.maps, || Some(room)).expect("a segment");
+        observe(segment, LinkType::Ethernet, &self.observer, &mut self.maps, || Some(room))
+            .expect("a segment");
         for (facts, bytes) in HTTP.with_borrow_mut(take) {
             self.tracker.on_event(&Event::Http(facts, &bytes));
         }
-        for event in self.place.told.borrow_mut().drain(..) {
+        for event in self.observer.emitted.borrow_mut().drain(..) {
             self.tracker.on_event(&Event::Segment(event));
         }
-        self.settle();
+        self.drain();
     }
 
     fn tick(&mut self) {
-        self.tracker.on_tick(self.place.time);
-        self.settle();
+        self.tracker.on_tick(self.observer.time);
+        self.drain();
     }
 
-    /// What the pipeline does for the tracker.
-    fn settle(&mut self) {
-        self.forget_what_is_over();
-        while let Some(key) = self.tracker.next_question() {
+    /// Does what the pipeline does for the tracker.
+    fn drain(&mut self) {
+        self.apply_removals();
+        while let Some(key) = self.tracker.next_lookup() {
             let flow = self.maps.connections.get(&key).or_else(|| self.maps.half_open.get(&key)).copied();
-            self.tracker.on_flow(&key, flow.as_ref(), self.place.time);
-            self.forget_what_is_over();
+            self.tracker.on_lookup(&key, flow.as_ref(), self.observer.time);
+            self.apply_removals();
         }
-        self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
+        self.records.extend(std::iter::from_fn(|| self.tracker.next_record()));
     }
 
-    fn forget_what_is_over(&mut self) {
+    fn apply_removals(&mut self) {
         while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {
             for map in [&mut self.maps.connections, &mut self.maps.half_open] {
                 if map.get(&key).is_some_and(|known| known.id == flow) {
@@ -430,42 +430,42 @@ impl Wire {
         }
     }
 
-    /// The kernel has seen the ports of every connection used again; the tracker has not been told yet.
-    pub(super) fn use_ports_again(&mut self) -> &mut Self {
+    /// The kernel has seen the ports of every connection reused; the tracker has no event of it yet.
+    pub(super) fn reuse_ports(&mut self) -> &mut Self {
         self.maps.connections.values_mut().for_each(|flow| flow.id += 1);
         self
     }
 
     /// The kernel's tables lose everything.
-    pub(super) fn forget(&mut self) -> &mut Self {
+    pub(super) fn clear_maps(&mut self) -> &mut Self {
         self.maps = Maps::default();
         self
     }
 
-    /// Asks the kernel's tables about everything, as is done after losses and at the end.
-    pub(super) fn question_all(&mut self) -> &mut Self {
-        self.tracker.question_all();
-        self.maps.connections.keys().for_each(|key| self.tracker.question_unknown(*key));
-        self.settle();
+    /// Looks up everything in the kernel's tables, as after losses and at the end.
+    pub(super) fn look_up_all(&mut self) -> &mut Self {
+        self.tracker.look_up_all();
+        self.maps.connections.keys().for_each(|key| self.tracker.look_up_unknown(*key));
+        self.drain();
         self
     }
 
     /// The observation ends.
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.question_all();
-        self.tracker.finish(self.place.time);
-        self.settle();
+        self.look_up_all();
+        self.tracker.finish(self.observer.time);
+        self.drain();
         self
     }
 
-    /// How many connections the kernel's tables hold.
+    /// The number of connections in the kernel's tables.
     pub(super) fn kept(&self) -> usize {
         self.maps.connections.len() + self.maps.half_open.len()
     }
 
     /// The records since the last call.
     pub(super) fn records(&mut self) -> Vec<Record> {
-        take(&mut self.said)
+        take(&mut self.records)
     }
 
     /// The records since the last call, each in a few words.
@@ -513,7 +513,7 @@ fn opened_words(opened: &Opened) -> String {
     words
 }
 
-/// State, reason, who began it, history, completeness, bytes and packets of both sides; what else was counted.
+/// State, reason, initiator, history, completeness, bytes and packets of both sides, and other counters.
 fn closed_words(closed: &Closed) -> String {
     let mut words = format!(
         "{:?} {:?}{} {} {} client {}B/{} server {}B/{}",

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use anyhow::Result;
 use tracer_core::{
     overload::Loss,
-    record::{Body, Cause, Degraded, Record, Step, Timestamp},
+    record::{Body, Degraded, DegradedReason, Record, ShedClass, Timestamp},
     render::text::phrase,
 };
 
@@ -31,9 +31,9 @@ impl Pipeline {
             return Ok(());
         }
         let Self { sources, analysis, .. } = self;
-        analysis.tracker.question_all();
+        analysis.tracker.look_up_all();
         sources.tables.connections().try_for_each(|key| {
-            analysis.tracker.question_unknown(key?);
+            analysis.tracker.look_up_unknown(key?);
             Ok(())
         })
     }
@@ -48,20 +48,20 @@ impl Pipeline {
     /// What was lost so far, the least valuable first.
     fn losses(&self) -> Result<Vec<Loss>> {
         let [segments, anomalies, control] = self.sources.counters.lost()?;
-        let of_ring = |step, total, cause| Loss { step, total, cause, has_room: true };
+        let of_ring = |shed, total, reason| Loss { shed, total, reason, has_room: true };
         let mut losses = vec![
-            of_ring(Step::Segments, segments, Cause::ReaderBehind),
-            of_ring(Step::Anomalies, anomalies, Cause::ReaderBehind),
-            of_ring(Step::Control, control, Cause::RingFull),
+            of_ring(ShedClass::Segments, segments, DegradedReason::ReaderBehind),
+            of_ring(ShedClass::Anomalies, anomalies, DegradedReason::ReaderBehind),
+            of_ring(ShedClass::Control, control, DegradedReason::RingFull),
         ];
         let output = self.outputs.state();
-        let cause = match output.failing {
-            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Cause::OutputFull,
-            Some(_) => Cause::OutputFailed,
-            None => Cause::OutputBlocked,
+        let reason = match output.failing {
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => DegradedReason::OutputFull,
+            Some(_) => DegradedReason::OutputFailed,
+            None => DegradedReason::OutputBlocked,
         };
         let has_room = output.has_room && output.failing.is_none();
-        losses.push(Loss { step: Step::Records, total: output.counts.lost, cause, has_room });
+        losses.push(Loss { shed: ShedClass::Records, total: output.counts.lost, reason, has_room });
         Ok(losses)
     }
 

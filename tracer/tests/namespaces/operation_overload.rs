@@ -28,8 +28,7 @@ const WHILE_BLOCKED: usize = 2000;
 /// Connections after that.
 const AFTERWARDS: usize = 10;
 /// Options with the smallest queue of records, and three records per connection.
-const ARGUMENTS: [&str; 6] =
-    ["-o", "json", "--output-bytes", "1M", "--events", "connection,exchange"];
+const ARGUMENTS: [&str; 6] = ["-o", "json", "--output-bytes", "1M", "--events", "connection,exchange"];
 /// How long tracer may take to end while nobody reads.
 const END: Duration = Duration::from_secs(4);
 

@@ -12,12 +12,10 @@ use Side::{Client, Server};
 use TcpState::{
     CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, Partial, SynReceived, SynSent, TimeWait,
 };
-use tracer_core::{
-    record::{
-        Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened, Outcome,
-        Purpose, Record, Side, SideTotals, TcpState, Text,
-    },
-    render::Format,
+use tracer::output::Format;
+use tracer_core::record::{
+    Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened, Outcome,
+    Purpose, Record, Side, SideTotals, TcpState, Text,
 };
 
 /// Both ends are open.

@@ -25,6 +25,8 @@ pub struct Object<'a> {
     pub arch: &'a str,
     /// Whether the kernel is big-endian.
     pub big_endian: bool,
+    /// Whether it has the programs that only benchmarks load.
+    pub bench: bool,
 }
 
 impl Object<'_> {
@@ -60,6 +62,7 @@ impl Object<'_> {
                 self.target(),
                 "-Zbuild-std=core",
             ])
+            .args(if self.bench { ["--features", "bench"].as_slice() } else { &[] })
             .arg("--target-dir")
             .arg(self.cargo_target_dir())
             .current_dir(self.workspace)
@@ -99,12 +102,14 @@ impl Object<'_> {
     }
 }
 
-/// Whether a variable is there for the build that this one is a part of, and not for this one: a wrapper that lints,
+/// Whether a variable is there for the build that this one is a part of, and not for this one: incremental builds, which
+/// optimize less; a wrapper that lints,
 /// or one that compiles nothing because an editor only wants to know the crates; the choice of rustup's proxies; and
 /// what cargo tells a build script, some of which build scripts of this build watch, so that it would be made anew
 /// by turns for a build script and for xtask.
 fn is_of_outer_build(variable: &str) -> bool {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
+        "CARGO_INCREMENTAL",
         "HOST",
         "OUT_DIR",
         "PROFILE",

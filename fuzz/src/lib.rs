@@ -1,11 +1,6 @@
 //! What the fuzz targets share: the pieces of an input, and the way of frames into records.
 
-use tracer_common::{
-    counter::Counter,
-    event::{Event, Hook},
-    flow::Removal,
-    wire::LinkType,
-};
+use tracer_common::{counter::Counter, event::{Event, Hook}, flow::Removal, wire::LinkType};
 use tracer_core::{host::{HostObserver, Selection}, record::Record, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
 
 /// Connections kept at most: so few that every input may reach the bound.
@@ -94,7 +89,7 @@ impl Path {
         let counters = self.observer.counters();
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
         assert_eq!(outcomes, self.frames, "each frame has one outcome");
-        let events = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
+        let events: u64 = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum();
         assert_eq!(events, self.events, "each event is counted");
         let totals = self.tracker.totals();
         assert_eq!((totals.open, totals.half_open), (0, 0), "all is over");
@@ -141,7 +136,7 @@ impl Told {
     fn events(&mut self, event: &Event<'_>) {
         if let Event::Http(facts, _) = event {
             self.marks |= facts.marks;
-            self.heads += u64::from(facts.marks & tracer_common::event::mark::HEAD_START != 0);
+            self.heads += u64::from(facts.marks & tracer_common::event::Marks::HEAD_START != 0);
         }
     }
 

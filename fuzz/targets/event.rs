@@ -3,10 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tracer_common::{
-    event::{Event, SegmentEvent},
-    flow::HalfCounters,
-};
+use tracer_common::{event::{Event, SegmentEvent}, flow::HalfCounters};
 use tracer_core::tracker::{Limits, Tracker};
 use tracer_fuzz::{MAX_CONNECTIONS, pieces};
 
@@ -31,6 +28,10 @@ fn plausible(event: Event<'_>) -> Event<'_> {
         ..half
     };
     match event {
+        Event::Connection(mut event) => {
+            event.header.time &= MOST;
+            Event::Connection(event)
+        }
         Event::Segment(mut event) => {
             event.header.time &= MOST;
             Event::Segment(SegmentEvent { halves: event.halves.map(half), ..event })

@@ -3,14 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tracer_common::{event::mark, wire::LinkType};
+use tracer_common::{event::Marks, wire::LinkType};
 use tracer_fuzz::{Path, Told, pieces};
 
 /// Bytes of both streams together: within the steps that the scanner has for one segment.
 const MAX_INPUT: usize = 8 * 1024;
 
 /// What is found by its looks is looked for where segments start, so that cuts do count.
-const GUESSED: u16 = mark::LOST_SYNC | mark::RESYNCED | mark::NOT_HTTP | mark::UNSOLICITED;
+const GUESSED: u16 = Marks::LOST_SYNC | Marks::RESYNCED | Marks::NOT_HTTP | Marks::UNSOLICITED;
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;

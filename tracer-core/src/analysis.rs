@@ -12,9 +12,10 @@ use std::iter;
 
 use anyhow::{Result, anyhow};
 use tracer_common::{
+    connection::FlowState,
     event::Event,
-    flow::{FlowKey, FlowState, Removal},
-    target::{Target, TargetKey},
+    flow::{FlowKey, Removal},
+    server::{ServerCounters, ServerKey},
 };
 
 pub use self::telling::{Stop, Telling};
@@ -112,12 +113,12 @@ impl Analysis {
     ///
     /// # Errors
     /// No record can be written any more.
-    pub fn on_targets(
+    pub fn on_servers(
         &mut self,
         now: u64,
-        targets: impl IntoIterator<Item = (TargetKey, Target)>,
+        servers: impl IntoIterator<Item = (ServerKey, ServerCounters)>,
     ) -> Result<(), Stop> {
-        self.listeners.on_targets(now, targets);
+        self.listeners.on_servers(now, servers);
         while let Some(record) = self.listeners.next_record() {
             self.telling.tell_one(record)?;
         }
@@ -191,7 +192,7 @@ impl Ending {
 mod tests {
     use std::io;
 
-    use tracer_common::{event::SegmentEvent, flow::cause};
+    use tracer_common::{event::SegmentEvent, flow::SegmentFlags};
 
     use super::*;
     use crate::{record::Events, render::Sink, tracker::Limits};
@@ -231,7 +232,7 @@ mod tests {
             Telling::new(Box::new(Nothing), Events::default(), None),
         );
         for number in 1..=10 {
-            let mut event = SegmentEvent { causes: cause::SYN, ..SegmentEvent::BLANK };
+            let mut event = SegmentEvent { reasons: SegmentFlags::SYN, ..SegmentEvent::ZERO };
             event.header.key.low_port = number;
             analysis.tracker.on_event(&Event::Segment(event));
         }

@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod limits;
+mod pending;
 mod table;
 mod tracked;
 
@@ -18,9 +19,9 @@ use std::{
 
 use hashbrown::HashMap;
 use tracer_common::{
-    event::{Event, EventHeader, SegmentEvent},
-    flow::{FlowKey, FlowState, Removal, cause},
-    wire::Encapsulations,
+    connection::FlowState,
+    event::{ConnectionEvent, Event, EventHeader, SegmentEvent},
+    flow::{End, FlowKey, Removal, SegmentFlags},
 };
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
 pub use self::limits::Limits;
 use self::{
     deadlines::{Deadline, Deadlines, due},
+    pending::Pending,
     table::{Place, Table},
     tracked::Tracked,
 };
@@ -81,6 +83,7 @@ pub struct Tracker {
     /// Bytes kept of the messages of all connections.
     buffered: usize,
     said: Vec<(u64, Body)>,
+    pending: Pending,
 }
 
 /// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, its
@@ -127,6 +130,7 @@ impl Tracker {
             totals: Totals::default(),
             buffered: 0,
             said: Vec::new(),
+            pending: Pending::default(),
         }
     }
 
@@ -169,6 +173,10 @@ impl Tracker {
 
     /// Takes in one event.
     pub fn on_event(&mut self, event: &Event<'_>) {
+        if let Event::Connection(event) = event {
+            self.on_connection(event);
+            return;
+        }
         let Some(place) = self.find(event) else { return };
         let Some(tracked) = self.connections.get_mut(place) else { return };
         let before = tracked.connection.phase();
@@ -177,23 +185,22 @@ impl Tracker {
         if tracked.connection.flow != header.flow {
             // The kernel made room by dropping its entry; the connection is the same.
             tracked.connection.adopt(header.flow, header.time, &mut self.said);
+            if let Some(encapsulation) = self.pending.take(header) {
+                tracked.encapsulation = encapsulation;
+            }
         }
         match event {
             Event::Segment(segment) => {
-                // Messages are told before the segment that carries them, and do not say what that is carried in.
-                let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
-                if seen == 1 || tracked.connection.lacks_handshake(segment) {
-                    tracked.encapsulation = Encapsulations(segment.encapsulation);
-                }
                 tracked.connection.on_segment(segment, &mut self.said);
-                tracked.looked_up &= segment.causes & cause::AFTER_CLOSE != 0;
+                tracked.looked_up &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
             }
+            Event::Connection(_) => {}
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.said);
             }
         }
         // Nothing else brings messages and gaps, or ends them.
-        if has_cause(event, cause::GAP | cause::OLD_DATA) || matches!(event, Event::Http(..)) {
+        if has_reason(event, SegmentFlags::GAP | SegmentFlags::OLD_DATA) || matches!(event, Event::Http(..)) {
             self.buffered -= tracked.buffered as usize;
             tracked.note_buffered();
             self.buffered += tracked.buffered as usize;
@@ -206,6 +213,21 @@ impl Tracker {
         self.tell(place);
         if self.buffered > self.limits.buffer_bytes {
             self.give_up_buffers(header.time);
+        }
+    }
+
+    /// Takes in what is known once about a connection. It comes before the first other event of the connection.
+    fn on_connection(&mut self, event: &ConnectionEvent) {
+        let tracked =
+            self.connections.find(&event.header.key).and_then(|place| self.connections.get_mut(place));
+        match tracked {
+            // Another CPU was faster with an event of the other direction.
+            Some(tracked) if tracked.connection.flow == event.header.flow => {
+                if tracked.encapsulation.is_empty() {
+                    tracked.encapsulation = event.encapsulation;
+                }
+            }
+            _ => self.pending.push(*event),
         }
     }
 
@@ -237,7 +259,7 @@ impl Tracker {
         // Also where the SYN was not told, or lost: an entry that the kernel had to make anew has seen none.
         let asked = matches!(event, Event::Segment(segment) if untold::has_asked(&segment.halves));
         let is_http = matches!(event, Event::Http(..));
-        let has = |bits| has_cause(event, bits);
+        let has = |bits| has_reason(event, bits);
         if let Some(place) = self.connections.find(&header.key)
             && let Some(tracked) = self.connections.get_mut(place)
         {
@@ -248,14 +270,14 @@ impl Tracker {
                 Phase::Closed => true,
                 // What the kernel has seen confirmed it does not drop.
                 Phase::Open if is_http => tracked.connection.has_syn(),
-                Phase::Open => asked || has(cause::SYN_ACK),
+                Phase::Open => asked || has(SegmentFlags::SYN_ACK),
                 Phase::HalfOpen => asked,
             };
             if !starts {
                 return Some(place);
             }
             self.give_up_ports(place, asked || is_http);
-        } else if matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & cause::AFTER_CLOSE != 0)
+        } else if matches!(event, Event::Segment(SegmentEvent { reasons, .. }) if reasons.contains(SegmentFlags::AFTER_CLOSE))
         {
             // A stray segment of a connection whose record is written.
             return None;
@@ -288,7 +310,7 @@ impl Tracker {
             connection,
             number: self.totals.opened,
             interface: header.interface,
-            encapsulation: Encapsulations::default(),
+            encapsulation: self.pending.take(header).unwrap_or_default(),
             buffered: 0,
             due: 0,
             half_open_told: false,
@@ -302,12 +324,12 @@ impl Tracker {
     /// clients take theirs from the upper end (RFC 6335, 6), else who was seen first.
     fn client_is_low(&self, event: &Event<'_>) -> bool {
         let header = event.header();
-        let from_low = header.from_low != 0;
+        let from_low = header.sender() == End::Low;
         if let Event::Segment(segment) = event {
-            if segment.causes & cause::SYN != 0 {
+            if segment.reasons.contains(SegmentFlags::SYN) {
                 return from_low;
             }
-            if segment.causes & cause::SYN_ACK != 0 {
+            if segment.reasons.contains(SegmentFlags::SYN_ACK) {
                 return !from_low;
             }
         }
@@ -391,7 +413,7 @@ impl Tracker {
     /// Finds the connection that an answer is about, or starts one if all that was told of it was lost.
     fn find_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>) -> Option<Place> {
         let known = self.connections.find(key);
-        let Some(flow) = flow.filter(|flow| flow.is_confirmed() && !flow.is_told()) else { return known };
+        let Some(flow) = flow.filter(|flow| flow.is_confirmed() && !flow.is_reported()) else { return known };
         let is_same = |place: &Place| {
             self.connections.get(*place).is_some_and(|tracked| tracked.connection.flow == flow.id)
         };
@@ -454,14 +476,14 @@ impl Tracker {
             self.closed.push_back((at, key, flow));
         } else {
             // Were it to go on, it would be a new one; and what was looked up would be once more.
-            self.removals.push_back(Removal { key, flow, looked_up: u32::from(looked_up) });
+            self.removals.push_back(Removal { key, flow, recovered: u32::from(looked_up) });
         }
     }
 }
 
 /// Whether it is a segment worth telling for one of these reasons.
-fn has_cause(event: &Event<'_>, bits: u32) -> bool {
-    matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0)
+fn has_reason(event: &Event<'_>, flags: SegmentFlags) -> bool {
+    matches!(event, Event::Segment(SegmentEvent { reasons, .. }) if reasons.intersects(flags))
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ pub(crate) fn build_object(tools: &Tools) -> Result<PathBuf> {
 
 /// Lints the kernel programs as they are compiled for the kernel.
 pub(crate) fn lint_object(tools: &Tools) -> Result<()> {
-    with_object(tools, |object| execute(object.clippy().args(["--", "--deny", "warnings"])))
+    with_object(tools, |object| {
+        let object = Object { bench: true, ..*object };
+        execute(object.clippy().args(["--", "--deny", "warnings"]))
+    })
 }
 
 fn with_object<T>(tools: &Tools, work: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<T> {
@@ -64,5 +67,6 @@ fn with_object<T>(tools: &Tools, work: impl FnOnce(&Object<'_>) -> Result<T>) ->
         // xtask runs on the machine whose kernel the object is for.
         arch: env::consts::ARCH,
         big_endian: cfg!(target_endian = "big"),
+        bench: false,
     })
 }

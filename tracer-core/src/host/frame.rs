@@ -3,45 +3,38 @@
 use std::cell::{Cell, RefCell};
 
 use tracer_common::{
-    event::{Event, HttpEvent},
-    flow::Half,
+    event::Event,
     frame::{FrameBytes, WINDOW},
-    http::{HttpSink, Room},
+    http1::{HttpEvent, HttpHalf, HttpSink, ScanBuffer},
     observe::Frame,
-    wire::{Encapsulations, LinkType, Segment, Skip, leads_on, parse_segment, step, walk},
+    wire::{Encapsulations, LinkType, Segment, Skip, can_walk, parse_segment, step, walk},
 };
 
 use super::{
-    Packet, Selection, Told, checksum,
-    reassembly::{self, Reassembly},
+    Output, Packet, Selection, checksum,
+    reassembly::{Reassembly, Scanner},
 };
 
-/// The bytes captured of a frame, and where its messages are told.
+/// The captured bytes of a frame, and where its HTTP events go.
 pub(super) struct HostFrame<'a> {
     packet: Packet<'a>,
-    /// What is asked for: tunnels, fragments.
+    /// What is traced.
     selection: &'a Selection,
     /// The events.
-    told: &'a Told,
+    output: &'a Output,
     /// Where payload out of order is held; `None`: it is scanned as it comes.
     reassembly: Option<&'a RefCell<Reassembly>>,
     fragment: Cell<Option<(usize, Encapsulations)>>,
-    within: Cell<Encapsulations>,
 }
 
 impl<'a> HostFrame<'a> {
     pub(super) fn new(
         packet: Packet<'a>,
         selection: &'a Selection,
-        told: &'a Told,
+        output: &'a Output,
         reassembly: Option<&'a RefCell<Reassembly>>,
     ) -> Self {
-        Self { packet, selection, told, reassembly, fragment: Cell::new(None), within: Cell::default() }
-    }
-
-    /// What it is carried in, once it is parsed.
-    pub(super) fn within(&self) -> &Cell<Encapsulations> {
-        &self.within
+        Self { packet, selection, output, reassembly, fragment: Cell::new(None) }
     }
 
     /// The fragment that was found on the way and is to wait for others: where its IP header starts, and what it is
@@ -67,28 +60,27 @@ impl FrameBytes for HostFrame<'_> {
 
 impl Frame for HostFrame<'_> {
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        self.within.set(self.packet.within);
-        let straight = parse_segment(self, link, segment);
+        let outcome = parse_segment(self, link, segment);
+        segment.encapsulation = self.packet.within;
         // The first of them may be too short for a TCP header.
-        let fragmented = segment.first_fragment || straight == Err(Skip::Fragment);
+        let fragmented = segment.first_fragment || outcome == Err(Skip::Fragment);
         if self.selection.reassemble && fragmented
-            || self.selection.decapsulate && straight.is_err_and(leads_on)
+            || self.selection.decapsulate && outcome.is_err_and(can_walk)
         {
             return self.walk(link, segment);
         }
-        straight
+        outcome
     }
 
-    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
+    fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer) {
+        let mut scanner = Scanner { output: self.output, half, peer, buffer };
         match self.reassembly {
-            Some(reassembly) => {
-                reassembly.borrow_mut().on_segment(self.packet.bytes, self.told, half, peer, room);
-            }
-            None => reassembly::scan(self.packet.bytes, self.told, half, peer, room),
+            Some(reassembly) => reassembly.borrow_mut().on_segment(self.packet.bytes, &mut scanner),
+            None => scanner.scan(self.packet.bytes),
         }
     }
 
-    fn is_damaged(&self, segment: &Segment) -> bool {
+    fn has_bad_checksum(&self, segment: &Segment) -> bool {
         self.selection.verify && checksum::is_wrong(self.packet.bytes, segment)
     }
 }
@@ -97,7 +89,7 @@ impl HostFrame<'_> {
     /// Walks to the segment, or to a fragment that others are to be waited for.
     fn walk(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         segment.first_fragment = false;
-        let within = walk(link, self.packet.within, segment, |walk, segment| {
+        walk(link, self.packet.within, segment, |walk, segment| {
             let start = walk.offset();
             let outcome = step(self, walk, segment);
             let fragmented = match outcome {
@@ -109,9 +101,7 @@ impl HostFrame<'_> {
                 return Err(Skip::Fragment);
             }
             outcome
-        })?;
-        self.within.set(within);
-        Ok(())
+        })
     }
 
     /// Whether a fragment was captured to its end. Of one that was not, at least the headers can be read.
@@ -123,11 +113,11 @@ impl HostFrame<'_> {
     }
 }
 
-impl HttpSink for Told {
-    fn tell(&self, event: &HttpEvent) -> bool {
+impl HttpSink for Output {
+    fn emit(&self, event: &HttpEvent) -> bool {
         match event.bytes.get(..usize::from(event.facts.len)) {
             Some(bytes) => {
-                self.tell(&Event::Http(event.facts, bytes));
+                self.emit(&Event::Http(event.facts, bytes));
                 true
             }
             None => false,

@@ -7,11 +7,11 @@ mod checksum;
 mod fragments;
 mod frame;
 mod reassembly;
+pub(crate) mod servers;
 mod tables;
-mod targets;
 #[cfg(test)]
 mod tests;
-mod vantage;
+pub(crate) mod vantage;
 
 use std::{array, cell::Cell, cell::RefCell, collections::VecDeque, ops::RangeInclusive};
 
@@ -19,22 +19,27 @@ use anyhow::Result;
 use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
 use tracer_common::{
+    connection::FlowState,
     counter::Counter,
     event::{Event, Hook},
-    flow::{FlowKey, FlowState, Removal},
-    http::Room,
-    observe::{Frame as _, observe},
-    target::{Target, TargetKey},
+    flow::{FlowKey, Removal},
+    http1::ScanBuffer,
+    observe::{Frame as _, Vantage, observe},
+    server::{CountContext, ServerCounters, ServerKey},
     wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
 };
 
 use self::{
-    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, tables::HostTables, targets::Targets,
-    vantage::HostVantage,
+    fragments::Fragments,
+    frame::HostFrame,
+    reassembly::Reassembly,
+    servers::Servers,
+    tables::HostTables,
+    vantage::{HostEmit, HostPlace},
 };
 use crate::analysis::Flows;
 
-/// Connections kept at most where nothing else is asked for: as many as the kernel's tables hold.
+/// The default limit of connections: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
 
 /// How often fragments are looked for in what fragments were put together to: in a tunnel in a tunnel in a packet.
@@ -45,24 +50,24 @@ const MAX_REASSEMBLED: usize = 4;
 pub struct Selection {
     /// The traced ports.
     pub ports: Vec<RangeInclusive<u16>>,
-    /// Networks; a connection is wanted if one of its addresses is in one of them. Empty: all are wanted.
+    /// Networks; a connection is traced if one of its addresses is in one of them. Empty: all are traced.
     pub hosts: Vec<IpNet>,
-    /// Whether every segment is told, not only those that change something.
+    /// Whether every segment is reported, not only those that change something.
     pub every_segment: bool,
-    /// Whether tunnels are entered: the connection is then the one inside.
+    /// Whether tunnels are decapsulated; the connection is then the inner one.
     pub decapsulate: bool,
     /// Whether IP fragments are put together, and payload that arrives out of order is held for the message scanner; the
     /// kernel keeps no payload.
     pub reassemble: bool,
     /// Whether TCP checksums are verified; the kernel programs do not.
     pub verify: bool,
-    /// Connections kept at most; those that come when there is no room are counted as [`Skip::TableFull`].
+    /// The most connections; frames of further ones are counted as [`Skip::TableFull`].
     pub max_connections: usize,
-    /// Half-open handshakes and other attempts kept at most; the one not seen for the longest makes room.
+    /// The most half-open handshakes and other attempts; a new one evicts the least recently seen one.
     pub max_unconfirmed: usize,
-    /// New attempts at one server that are told one by one in each window: see [`tracer_common::target`].
-    pub told_attempts: u32,
-    /// What addresses of clients are hashed with.
+    /// New attempts per server and window that are reported one by one: see [`tracer_common::server`].
+    pub max_reported_attempts: u32,
+    /// Seed of the hash of client addresses.
     pub seed: [u32; 2],
 }
 
@@ -77,8 +82,8 @@ impl Default for Selection {
             verify: false,
             max_connections: DEFAULT_MAX_FLOWS,
             max_unconfirmed: DEFAULT_MAX_FLOWS,
-            // A capture is there to be looked into.
-            told_attempts: u32::MAX,
+            // A capture is to be examined in full.
+            max_reported_attempts: u32::MAX,
             seed: [0; 2],
         }
     }
@@ -89,10 +94,10 @@ impl Default for Selection {
 pub struct HostObserver {
     selection: Selection,
     tables: HostTables,
-    targets: RefCell<Targets>,
+    servers: RefCell<Servers>,
     fragments: Fragments,
-    room: Box<Room>,
-    told: Told,
+    buffer: Box<ScanBuffer>,
+    output: Output,
     reassembly: Option<RefCell<Reassembly>>,
 }
 
@@ -105,10 +110,10 @@ impl HostObserver {
         Self {
             selection,
             tables,
-            targets: RefCell::default(),
+            servers: RefCell::default(),
             fragments: Fragments::default(),
-            room: Box::new(Room::BLANK),
-            told: Told::new(),
+            buffer: Box::new(ScanBuffer::EMPTY),
+            output: Output::new(),
             reassembly,
         }
     }
@@ -141,8 +146,8 @@ impl HostObserver {
             packet = Packet { bytes: &whole, wire_len: whole.len(), link: LinkType::RawIp, within };
         }
         match outcome {
-            Ok(()) => self.told.count(Counter::Matched as usize),
-            Err(reason) => self.told.count(reason as usize),
+            Ok(()) => self.output.count(Counter::Matched as usize),
+            Err(reason) => self.output.count(reason as usize),
         }
         outcome
     }
@@ -155,66 +160,69 @@ impl HostObserver {
         hook: Hook,
         time: u64,
     ) -> (Result<(), Skip>, Option<(usize, Encapsulations)>) {
-        let frame = HostFrame::new(packet, &self.selection, &self.told, self.reassembly.as_ref());
-        let (selection, told, targets) = (&self.selection, &self.told, &self.targets);
-        let vantage = HostVantage { selection, interface, hook, time, within: frame.within(), told, targets };
-        let room = &mut *self.room;
-        let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(room));
+        let frame = HostFrame::new(packet, &self.selection, &self.output, self.reassembly.as_ref());
+        let Selection { max_reported_attempts, seed, .. } = self.selection;
+        let context = CountContext { now: time, max_reported_attempts, seed };
+        let vantage = Vantage {
+            place: HostPlace { interface, hook, time },
+            selection: &self.selection,
+            emit: HostEmit { context, output: &self.output, servers: &self.servers },
+        };
+        let buffer = &mut *self.buffer;
+        let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(buffer));
         (outcome, frame.fragment())
     }
 
-    /// Scans what is held and will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
-    /// itself is told, because it may be the last one of its connection.
+    /// Scans held payload that will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
+    /// itself is observed, because it may be the last one of its connection.
     fn release(&mut self, packet: Packet<'_>, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         if !reassembly.is_holding() {
             return;
         }
         let mut segment = Segment::default();
-        let frame = HostFrame::new(packet, &self.selection, &self.told, None);
+        let frame = HostFrame::new(packet, &self.selection, &self.output, None);
         if frame.parse(packet.link, &mut segment).is_err() {
             return;
         }
-        let mut key = FlowKey::BLANK;
-        let from_low = key.set(&segment);
+        let mut key = FlowKey::ZERO;
+        let from = key.set(&segment);
         let Some(flow) = self.tables.get_mut(&key) else { return };
-        let reset = segment.flags.has(TcpFlags::RST);
-        for direction in [!from_low, from_low] {
-            let (half, peer) = flow.split(direction);
-            let acknowledged = direction != from_low
-                && segment.flags.has(TcpFlags::ACK)
-                && half.offset_of(segment.ack) > half.http.position;
+        let reset = segment.flags.contains(TcpFlags::RST);
+        for sender in [from.other(), from] {
+            let acknowledged = sender != from
+                && segment.flags.contains(TcpFlags::ACK)
+                && sender.of(&flow.tcp).offset_of(segment.ack) > sender.of(&flow.http).position;
             if reset || acknowledged {
-                reassembly.release(&(key, direction), time, true, &self.told, half, peer, &mut self.room);
+                let direction = (key, sender);
+                reassembly.release_all(&direction, time, flow, &self.output, &mut self.buffer);
             }
         }
     }
 
-    /// The observation ends at `time`: scans what is held, whatever is missing before it.
+    /// Ends the observation at `time`: scans held payload, whatever is missing before it.
     pub fn finish(&mut self, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         for (id, direction) in reassembly.directions() {
-            let (key, from_low) = direction;
-            let Some(flow) = self.tables.get_mut(&key).filter(|flow| flow.id == id) else { continue };
-            let (half, peer) = flow.split(from_low);
-            reassembly.release(&direction, time, true, &self.told, half, peer, &mut self.room);
+            let Some(flow) = self.tables.get_mut(&direction.0).filter(|flow| flow.id == id) else { continue };
+            reassembly.release_all(&direction, time, flow, &self.output, &mut self.buffer);
         }
     }
 
     /// The oldest event not taken yet, as the ring buffer would carry it: see [`Event::from_bytes`].
     pub fn next_event(&mut self) -> Option<Bytes> {
-        self.told.events.get_mut().pop_front()
+        self.output.events.get_mut().pop_front()
     }
 
-    /// What was counted so far: indexed by [`Skip`] and [`Counter`].
+    /// The counters so far: indexed by [`Skip`] and [`Counter`].
     #[must_use]
     pub fn counters(&self) -> [u64; Counter::COUNT] {
-        array::from_fn(|index| self.told.counters.get(index).map_or(0, Cell::get))
+        array::from_fn(|index| self.output.counters.get(index).map_or(0, Cell::get))
     }
 
-    /// What was counted for each server asked for connections.
-    pub fn targets(&mut self) -> impl Iterator<Item = (TargetKey, Target)> {
-        self.targets.get_mut().all()
+    /// The counters of each server.
+    pub fn servers(&mut self) -> impl Iterator<Item = (ServerKey, ServerCounters)> {
+        self.servers.get_mut().all()
     }
 
     /// The connection, if it is kept.
@@ -223,7 +231,7 @@ impl HostObserver {
         self.tables.get(key).copied()
     }
 
-    /// Gives up the incarnation `flow` of a connection, if it is kept.
+    /// Drops the incarnation `flow` of a connection, if it is kept.
     pub fn forget(&mut self, key: &FlowKey, flow: u64) {
         self.tables.forget_incarnation(key, flow);
         if let Some(reassembly) = &mut self.reassembly {
@@ -238,7 +246,7 @@ impl HostObserver {
     }
 }
 
-/// A frame, or a packet that fragments were put together to.
+/// A frame, or a packet that was reassembled from fragments.
 #[derive(Clone, Copy)]
 struct Packet<'a> {
     bytes: &'a [u8],
@@ -249,20 +257,20 @@ struct Packet<'a> {
     within: Encapsulations,
 }
 
-/// What comes out: shared by the frame, whose scanner tells HTTP events, and the vantage, which tells segments.
+/// Events and counters. Shared, because the scanner of a frame emits too.
 #[derive(Debug)]
-struct Told {
+struct Output {
     events: RefCell<VecDeque<Bytes>>,
-    /// For the next events: many share one piece of memory.
-    room: RefCell<BytesMut>,
+    /// Memory for the next events, which many share.
+    memory: RefCell<BytesMut>,
     counters: [Cell<u64>; Counter::COUNT],
 }
 
-impl Told {
+impl Output {
     fn new() -> Self {
         Self {
             events: RefCell::default(),
-            room: RefCell::default(),
+            memory: RefCell::default(),
             counters: array::from_fn(|_| Cell::new(0)),
         }
     }
@@ -273,13 +281,14 @@ impl Told {
         }
     }
 
-    fn tell(&self, event: &Event<'_>) {
-        let mut room = self.room.borrow_mut();
+    fn emit(&self, event: &Event<'_>) {
+        let mut memory = self.memory.borrow_mut();
         for piece in event.pieces() {
-            room.extend_from_slice(piece);
+            memory.extend_from_slice(piece);
         }
-        self.events.borrow_mut().push_back(room.split().freeze());
+        self.events.borrow_mut().push_back(memory.split().freeze());
         self.count(match event {
+            Event::Connection(_) => Counter::ConnectionEvents,
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,
         } as usize);

@@ -1,17 +1,18 @@
-//! Bytes that arrive out of order, held until the message scanner can read them in the order of the stream.
+//! Payload that arrives out of order, held until the message scanner can read it in the order of the stream.
 //!
-//! What came first counts where segments overlap. A gap is given up when the receiver has acknowledged it, so that it
-//! will not be sent again, when too much is held, and at the end: the scanner then says that it has lost its place.
+//! Where segments overlap, the first one wins. A gap is skipped when the receiver has acknowledged it, so that it
+//! will not be sent again, when too much is held, and at the end: the scanner then loses sync.
 
 use std::collections::{BTreeMap, HashMap};
 
 use tracer_common::{
+    connection::FlowState,
     event::EventHeader,
-    flow::{FlowKey, Half, half},
-    http::{MAX_STEPS, Room, Scan, Steps, state},
+    flow::{End, FlowKey},
+    http1::{HttpHalf, MAX_STEPS, Payload, Scan, ScanBuffer, Steps, state},
 };
 
-use super::Told;
+use super::Output;
 
 /// Held at most of one direction, in bytes: more than a receive window is not sent beyond a gap, and few are larger.
 const MAX_HELD: usize = 4 * 1024 * 1024;
@@ -22,8 +23,11 @@ const MAX_HELD_IN_TOTAL: usize = 64 * 1024 * 1024;
 /// What a piece costs beside its bytes, in bytes, so that many small ones are bounded too.
 const PIECE_COST: usize = 128;
 
+/// Acknowledged beyond every offset: every gap is skipped.
+const EVERYTHING: u64 = u64::MAX;
+
 /// One direction of a connection.
-pub(super) type Direction = (FlowKey, bool);
+pub(super) type Direction = (FlowKey, End);
 
 /// What is held of all connections.
 #[derive(Debug, Default)]
@@ -46,7 +50,7 @@ struct Held {
 #[derive(Debug)]
 struct Piece {
     header: EventHeader,
-    fresh: u32,
+    is_new: u32,
     /// Bytes of the stream; `bytes` may be fewer where the frame was cut.
     len: u64,
     bytes: Box<[u8]>,
@@ -58,61 +62,65 @@ impl Reassembly {
         !self.held.is_empty()
     }
 
-    /// Scans the payload of `frame` that `room` describes, or holds it, and scans what it makes readable.
-    pub(super) fn on_segment(
-        &mut self,
-        frame: &[u8],
-        told: &Told,
-        half: &mut Half,
-        peer: &Half,
-        room: &mut Room,
-    ) {
-        let header = room.event.facts.header;
-        let direction = (header.key, header.from_low == 1);
+    /// Scans the payload that the scanner's buffer describes, or holds it, and scans what it makes readable.
+    pub(super) fn on_segment(&mut self, frame: &[u8], scanner: &mut Scanner<'_>) {
+        let header = scanner.buffer.event.facts.header;
+        let direction = (header.key, header.sender());
         if self.held.get(&direction).is_some_and(|held| held.flow != header.flow) {
             self.remove(&direction);
         }
-        if !self.held.contains_key(&direction) && can_read(half, room.start) {
-            scan(frame, told, half, peer, room);
+        if !self.held.contains_key(&direction) && scanner.can_read(scanner.buffer.payload.start) {
+            scanner.scan(frame);
             return;
         }
         let mut held = self.remove(&direction).unwrap_or_default();
         held.flow = header.flow;
-        held.insert(frame, room);
+        held.insert(frame, scanner.buffer);
         let full = held.cost > MAX_HELD || held.cost + self.cost > MAX_HELD_IN_TOTAL;
         self.put(direction, held);
-        self.release(&direction, header.time, full, told, half, peer, room);
+        let acked = match scanner.buffer.payload.acked {
+            _ if full => EVERYTHING,
+            Payload::NOTHING_ACKED => 0,
+            acked => acked,
+        };
+        self.release(&direction, header.time, acked, scanner);
     }
 
-    /// Scans what is held of `direction` as far as it can be read; `all`: beyond every gap.
-    #[expect(clippy::too_many_arguments, reason = "what a scan needs, and what for")]
-    pub(super) fn release(
+    /// Scans all that is held of `direction`, beyond every gap.
+    pub(super) fn release_all(
         &mut self,
         direction: &Direction,
         now: u64,
-        all: bool,
-        told: &Told,
-        half: &mut Half,
-        peer: &Half,
-        room: &mut Room,
+        flow: &mut FlowState,
+        output: &Output,
+        buffer: &mut ScanBuffer,
     ) {
+        let (half, peer) = direction.1.split(&mut flow.http);
+        let sender = direction.1.of_mut(&mut flow.tcp);
+        buffer.event.facts.header.lost = sender.counters.lost;
+        self.release(direction, now, EVERYTHING, &mut Scanner { output, half, peer, buffer });
+        sender.counters.lost = buffer.event.facts.header.lost;
+    }
+
+    /// Scans what is held of `direction`: as far as it can be read, and beyond gaps that end before stream offset `acked`.
+    fn release(&mut self, direction: &Direction, now: u64, acked: u64, scanner: &mut Scanner<'_>) {
         let Some(mut held) = self.remove(direction) else { return };
         while let Some(first) = held.pieces.first_entry() {
             let start = *first.key();
-            room.event.facts.header = first.get().header;
-            room.event.facts.header.time = now;
-            if !can_read(half, start) {
-                if !all && !is_acknowledged(half, peer) {
+            let header = &mut scanner.buffer.event.facts.header;
+            *header = EventHeader { time: now, lost: header.lost, ..first.get().header };
+            if !scanner.can_read(start) {
+                if acked <= scanner.half.position {
                     break;
                 }
-                Scan::new(&[][..], told, half, peer, room).exhausted();
+                scanner.lose_sync();
             }
             let piece = first.remove();
             held.cost -= piece.cost();
-            (room.start, room.end) = (start, start + piece.len);
-            (room.payload_offset, room.fresh) = (0, piece.fresh);
-            if half.http.wants(room.end) {
-                scan(&piece.bytes, told, half, peer, room);
+            let (end, is_new) = (start + piece.len, piece.is_new);
+            scanner.buffer.payload = Payload { start, end, acked, frame_offset: 0, is_new };
+            if scanner.half.wants(end) {
+                scanner.scan(&piece.bytes);
             }
         }
         if !held.pieces.is_empty() {
@@ -123,17 +131,15 @@ impl Reassembly {
     /// The directions of which something is held, and the incarnations they belong to; in the order of their connections.
     pub(super) fn directions(&self) -> Vec<(u64, Direction)> {
         let mut all: Vec<_> = self.held.iter().map(|(direction, held)| (held.flow, *direction)).collect();
-        all.sort_by_key(|(flow, (key, from_low))| {
-            (*flow, key.low, key.high, key.low_port, key.high_port, *from_low)
-        });
+        all.sort_by_key(|(flow, (key, from))| (*flow, key.low, key.high, key.low_port, key.high_port, *from));
         all
     }
 
     /// Forgets what is held of one incarnation of a connection.
     pub(super) fn forget(&mut self, key: &FlowKey, flow: u64) {
-        for from_low in [false, true] {
-            if self.held.get(&(*key, from_low)).is_some_and(|held| held.flow == flow) {
-                self.remove(&(*key, from_low));
+        for from in End::BOTH {
+            if self.held.get(&(*key, from)).is_some_and(|held| held.flow == flow) {
+                self.remove(&(*key, from));
             }
         }
     }
@@ -152,27 +158,28 @@ impl Reassembly {
 
 impl Held {
     /// Keeps the parts of the payload that are not there yet.
-    fn insert(&mut self, frame: &[u8], room: &Room) {
-        let payload = frame.get(room.payload_offset as usize..).unwrap_or_default();
+    fn insert(&mut self, frame: &[u8], buffer: &ScanBuffer) {
+        let Payload { start, end, frame_offset, is_new, .. } = buffer.payload;
+        let payload = frame.get(frame_offset as usize..).unwrap_or_default();
         let part = |from: u64, to: u64| {
             let index =
-                |at: u64| usize::try_from(at - room.start).map_or(payload.len(), |at| at.min(payload.len()));
+                |at: u64| usize::try_from(at - start).map_or(payload.len(), |at| at.min(payload.len()));
             payload.get(index(from)..index(to)).unwrap_or_default()
         };
-        let mut at = room.start;
-        while at < room.end {
+        let mut at = start;
+        while at < end {
             let before = self.pieces.range(..=at).next_back().map_or(0, |(start, piece)| start + piece.len);
             if before > at {
                 at = before;
                 continue;
             }
-            let end = self.pieces.range(at..).next().map_or(room.end, |(start, _)| room.end.min(*start));
-            let bytes = part(at, end).into();
-            let header = room.event.facts.header;
-            let piece = Piece { header, fresh: room.fresh, len: end - at, bytes };
+            let part_end = self.pieces.range(at..).next().map_or(end, |(start, _)| end.min(*start));
+            let bytes = part(at, part_end).into();
+            let header = buffer.event.facts.header;
+            let piece = Piece { header, is_new, len: part_end - at, bytes };
             self.cost += piece.cost();
             self.pieces.insert(at, piece);
-            at = end;
+            at = part_end;
         }
     }
 }
@@ -183,29 +190,38 @@ impl Piece {
     }
 }
 
-/// Whether the scanner can do something with bytes from stream offset `start` on.
-fn can_read(half: &Half, start: u64) -> bool {
-    matches!(half.http.state, state::LOST | state::PREAMBLE) || start <= half.http.position
+/// The scanner of one direction.
+pub(super) struct Scanner<'a> {
+    pub(super) output: &'a Output,
+    pub(super) half: &'a mut HttpHalf,
+    pub(super) peer: &'a HttpHalf,
+    pub(super) buffer: &'a mut ScanBuffer,
 }
 
-/// Whether the receiver has the byte that the scanner waits for.
-fn is_acknowledged(half: &Half, peer: &Half) -> bool {
-    peer.counters.flags & half::ACKED != 0 && half.offset_of(peer.counters.ack) > half.http.position
-}
-
-/// Runs the scanner over the payload that `room` describes.
-pub(super) fn scan(frame: &[u8], told: &Told, half: &mut Half, peer: &Half, room: &mut Room) {
-    let mut scan = Scan::new(frame, told, half, peer, room);
-    // As `bpf_loop` counts: when the last step allowed ends the work, it looks as if there were more to do.
-    let mut left = MAX_STEPS;
-    while left > 0 {
-        left -= 1;
-        if scan.step().is_break() {
-            break;
+impl Scanner<'_> {
+    /// Scans the payload of `frame` that the buffer describes.
+    pub(super) fn scan(&mut self, frame: &[u8]) {
+        let mut scan = Scan::new(frame, self.output, self.half, self.peer, self.buffer);
+        // As `bpf_loop` counts: if the last possible step ends the work, it looks as if more were left.
+        let mut left = MAX_STEPS;
+        while left > 0 {
+            left -= 1;
+            if scan.step().is_break() {
+                break;
+            }
+        }
+        if left == 0 {
+            scan.exhausted();
         }
     }
-    if left == 0 {
-        scan.exhausted();
+
+    /// Whether the scanner can do something with bytes from stream offset `start` on.
+    fn can_read(&self, start: u64) -> bool {
+        matches!(self.half.state, state::LOST | state::PREAMBLE) || start <= self.half.position
+    }
+
+    fn lose_sync(&mut self) {
+        Scan::new(&[][..], self.output, self.half, self.peer, self.buffer).exhausted();
     }
 }
 
@@ -213,10 +229,10 @@ pub(super) fn scan(frame: &[u8], told: &Told, half: &mut Half, peer: &Half, room
 mod tests {
     use super::*;
 
-    fn room(start: u64, end: u64) -> Room {
-        let mut room = Room::BLANK;
-        (room.start, room.end) = (start, end);
-        room
+    fn buffer(start: u64, end: u64) -> ScanBuffer {
+        let mut buffer = ScanBuffer::EMPTY;
+        (buffer.payload.start, buffer.payload.end) = (start, end);
+        buffer
     }
 
     #[test]
@@ -230,7 +246,7 @@ mod tests {
             (10, b"xxxx"),
             (23, b"EEE"),
         ] {
-            held.insert(bytes, &room(start, start + bytes.len() as u64));
+            held.insert(bytes, &buffer(start, start + bytes.len() as u64));
         }
         let stream: Vec<u8> = held.pieces.values().flat_map(|piece| piece.bytes.iter().copied()).collect();
         assert_eq!(stream, b"AAbbbbCCCCCCddddEE");
@@ -246,8 +262,8 @@ mod tests {
     #[test]
     fn a_cut_frame_is_held_with_its_length_on_the_wire() {
         let mut held = Held::default();
-        held.insert(b"abc", &room(10, 20));
-        held.insert(b"0123456789", &room(15, 25));
+        held.insert(b"abc", &buffer(10, 20));
+        held.insert(b"0123456789", &buffer(15, 25));
         let pieces: Vec<_> =
             held.pieces.iter().map(|(start, piece)| (*start, piece.len, &*piece.bytes)).collect();
         assert_eq!(pieces, [(10, 10, &b"abc"[..]), (20, 5, b"56789")]);

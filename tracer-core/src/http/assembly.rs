@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use tracer_common::{
-    event::{HttpFacts, mark},
-    http::{FRAGMENT, MAX_HEAD},
+    event::{HttpFacts, Marks},
+    http1::{FRAGMENT, MAX_HEAD},
 };
 
 /// Bytes of a head that are kept: what the kernel tells of one, and a fragment more because it counts in fragments.
@@ -50,8 +50,8 @@ pub(super) struct Head<'a> {
 impl<'a> Head<'a> {
     /// The head that one event tells all of, as most are; the others have to be put together.
     pub(super) fn at_once(facts: &HttpFacts, bytes: &'a [u8]) -> Option<Self> {
-        const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END;
-        const BROKEN: u16 = mark::NOT_HTTP | mark::LOST_SYNC;
+        const WHOLE: Marks = Marks::HEAD_START.union(Marks::HEAD_END);
+        const BROKEN: Marks = Marks::NOT_HTTP.union(Marks::LOST_SYNC);
         let is_whole = facts.marks & (WHOLE | BROKEN) == WHOLE && bytes.len() == facts.head_len as usize;
         (is_whole && !bytes.is_empty()).then(|| Self {
             bytes: bytes.into(),
@@ -69,7 +69,7 @@ impl Assembly {
         if bytes.is_empty() {
             return;
         }
-        let starts = facts.marks & mark::HEAD_START != 0;
+        let starts = facts.marks.contains(Marks::HEAD_START);
         let known = self.0.take_if(|pieces| !starts && pieces.number == facts.head);
         let pieces = self.0.insert(known.unwrap_or_else(|| {
             Box::new(Pieces {

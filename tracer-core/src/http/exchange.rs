@@ -1,6 +1,6 @@
 //! One exchange while it is under way, and what is told of it in the end.
 
-use tracer_common::event::Framing;
+use tracer_common::http1::Framing;
 
 use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
 

@@ -2,7 +2,7 @@
 
 use std::array;
 
-use tracer_common::target::{Count, Target};
+use tracer_common::server::{Count, ServerCounters};
 
 /// Every count, added up over all that the observer has ever counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,19 +11,19 @@ pub(super) struct Counts([u64; Count::COUNT]);
 /// The counts in their order.
 const ORDER: [Count; Count::COUNT] = [
     Count::Attempts,
-    Count::SynRepeats,
+    Count::SynRetransmits,
     Count::Answered,
-    Count::AnswerRepeats,
+    Count::SynAckRetransmits,
     Count::Completed,
     Count::Refused,
     Count::Reset,
-    Count::Summarised,
+    Count::Aggregated,
     Count::HandshakeNs,
 ];
 
 impl Counts {
-    pub(super) fn of(target: &Target) -> Self {
-        Self(ORDER.map(|count| target.get(count)))
+    pub(super) fn of(server: &ServerCounters) -> Self {
+        Self(ORDER.map(|count| server.get(count)))
     }
 
     pub(super) const fn get(&self, count: Count) -> u64 {

@@ -25,7 +25,7 @@ use std::{
 };
 
 use hashbrown::DefaultHashBuilder;
-use tracer_common::target::{Target, TargetKey};
+use tracer_common::server::{ServerCounters, ServerKey};
 
 use self::watch::{News, Watch};
 use crate::record::{Body, Listener, Record, Timestamp};
@@ -35,7 +35,7 @@ const SCAN_INTERVAL: u64 = 1_000_000_000;
 
 /// All servers that the observer counts for; no more than it does.
 pub struct Listeners {
-    watches: HashMap<TargetKey, Watch, DefaultHashBuilder>,
+    watches: HashMap<ServerKey, Watch, DefaultHashBuilder>,
     half_open_timeout: Duration,
     epoch_offset: i64,
     scanned_at: u64,
@@ -61,11 +61,11 @@ impl Listeners {
     }
 
     /// Takes in what is counted for all servers at `now`, in ns.
-    pub fn on_targets(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
-        for (key, target) in targets {
+    pub fn on_servers(&mut self, now: u64, servers: impl IntoIterator<Item = (ServerKey, ServerCounters)>) {
+        for (key, server) in servers {
             let watch =
                 self.watches.entry(key).or_insert_with(|| Watch::new(key, self.half_open_timeout, now));
-            let news = watch.on_counts(now, &target);
+            let news = watch.on_counts(now, &server);
             let body = match news {
                 Some(News::Started(flood)) => Body::FloodStarted(Box::new(flood)),
                 Some(News::Ended(flood)) => Body::FloodEnded(Box::new(flood)),

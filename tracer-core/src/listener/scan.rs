@@ -4,8 +4,8 @@ use std::collections::{HashMap, hash_map::Values};
 
 use hashbrown::DefaultHashBuilder;
 use tracer_common::{
+    server::{Count, ServerKey},
     sketch::{REGISTERS, Sketch},
-    target::{Count, TargetKey},
 };
 
 use super::{
@@ -39,7 +39,7 @@ impl Host {
     }
 }
 
-type Watches = HashMap<TargetKey, Watch, DefaultHashBuilder>;
+type Watches = HashMap<ServerKey, Watch, DefaultHashBuilder>;
 
 /// Marks the ports that are tried out.
 pub(super) fn mark(watches: &mut Watches, now: u64) {
@@ -50,7 +50,7 @@ pub(super) fn mark(watches: &mut Watches, now: u64) {
     }
 }
 
-fn hosts(watches: Values<'_, TargetKey, Watch>, now: u64) -> HashMap<[u32; 4], Host, DefaultHashBuilder> {
+fn hosts(watches: Values<'_, ServerKey, Watch>, now: u64) -> HashMap<[u32; 4], Host, DefaultHashBuilder> {
     let mut hosts: HashMap<_, _, DefaultHashBuilder> = HashMap::default();
     for watch in watches.filter(|watch| is_tried(watch, now)) {
         let host = hosts.entry(watch.key().address).or_insert(Host::NONE);

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use tracer_common::{
+    server::{Count, ServerCounters, ServerKey},
     sketch::{REGISTERS, Sketch},
-    target::{Count, Target, TargetKey},
     wire::address,
 };
 
@@ -37,7 +37,7 @@ pub(super) enum News {
 /// One server.
 #[derive(Debug)]
 pub(super) struct Watch {
-    key: TargetKey,
+    key: ServerKey,
     /// What the observer's entry says, and what those before it said, which it gave up.
     last: Counts,
     before: Counts,
@@ -74,7 +74,7 @@ struct Current {
 }
 
 impl Watch {
-    pub(super) fn new(key: TargetKey, half_open_timeout: Duration, now: u64) -> Self {
+    pub(super) fn new(key: ServerKey, half_open_timeout: Duration, now: u64) -> Self {
         // Seen for the first time: all that is counted is new.
         let history = VecDeque::from([Note {
             at: now.saturating_sub(STEP),
@@ -97,7 +97,7 @@ impl Watch {
         }
     }
 
-    pub(super) fn key(&self) -> &TargetKey {
+    pub(super) fn key(&self) -> &ServerKey {
         &self.key
     }
 
@@ -111,10 +111,10 @@ impl Watch {
     }
 
     /// Takes in its counts at `now`, in ns.
-    pub(super) fn on_counts(&mut self, now: u64, target: &Target) -> Option<News> {
+    pub(super) fn on_counts(&mut self, now: u64, server: &ServerCounters) -> Option<News> {
         self.read_at = now;
         let old = self.total();
-        let counts = Counts::of(target);
+        let counts = Counts::of(server);
         if counts.are_anew(&self.last) {
             self.before = old;
         }
@@ -122,7 +122,7 @@ impl Watch {
         let new = self.total().since(&old);
         let left = new.get(Count::Completed) + new.get(Count::Reset);
         self.half_open.change(now, new.get(Count::Answered).cast_signed() - left.cast_signed());
-        self.gather(target);
+        self.gather(server);
         self.note(now);
         self.judge(now)
     }
@@ -131,16 +131,16 @@ impl Watch {
         self.before.plus(&self.last)
     }
 
-    fn gather(&mut self, target: &Target) {
-        if target.epoch != self.epoch {
+    fn gather(&mut self, server: &ServerCounters) {
+        if server.epoch != self.epoch {
             // What came between the last reading and its end is not known any more.
-            let is_next = target.epoch == self.epoch.wrapping_add(1);
+            let is_next = server.epoch == self.epoch.wrapping_add(1);
             self.earlier_sources = if is_next { self.sources } else { [0; REGISTERS] };
-            self.epoch = target.epoch;
+            self.epoch = server.epoch;
         }
-        self.sources = target.sources;
+        self.sources = server.sources;
         if let Some(flood) = &mut self.flood {
-            merge(&mut flood.sources, &target.sources);
+            merge(&mut flood.sources, &server.sources);
         }
     }
 
@@ -224,7 +224,7 @@ impl Watch {
         let forged = self.flood.as_ref().is_some_and(|flood| {
             let counts = self.total().since(&flood.before);
             let unfinished = counts.get(Count::Attempts).saturating_sub(counts.done());
-            verdict::look_forged(sources, unfinished, counts.get(Count::SynRepeats))
+            verdict::look_forged(sources, unfinished, counts.get(Count::SynRetransmits))
         });
         Flood {
             address: address(self.key.address),
@@ -234,7 +234,7 @@ impl Watch {
             completion_permille: recent.completion_permille(),
             sources,
             forged,
-            summarised: self.total().get(Count::Summarised),
+            summarised: self.total().get(Count::Aggregated),
         }
     }
 
@@ -262,9 +262,9 @@ impl Watch {
             now: self.pressure(now),
             verdict,
             attempts: total.get(Count::Attempts),
-            syn_retransmits: total.get(Count::SynRepeats),
+            syn_retransmits: total.get(Count::SynRetransmits),
             answered: total.get(Count::Answered),
-            syn_ack_retransmits: total.get(Count::AnswerRepeats),
+            syn_ack_retransmits: total.get(Count::SynAckRetransmits),
             completed: total.get(Count::Completed),
             refused: total.get(Count::Refused),
             reset: total.get(Count::Reset),

@@ -56,7 +56,7 @@ impl Course {
     pub(super) fn on_segment(&mut self, from_low: bool, is_client: bool, flags: TcpFlags, len: u32) {
         let [low, high] = &mut self.0;
         let (sender, receiver) = if from_low { (low, high) } else { (high, low) };
-        let has = |bits| flags.has(bits);
+        let has = |bits| flags.intersects(bits);
         match sender.state {
             State::Inactive => on_first(sender, receiver, is_client, flags, len),
             State::SynSent | State::SynAckSent => {
@@ -146,7 +146,7 @@ impl Course {
 
 /// The first segment of a side.
 fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, flags: TcpFlags, len: u32) {
-    let has = |bits| flags.has(bits);
+    let has = |bits| flags.intersects(bits);
     if has(TcpFlags::SYN) && is_client {
         sender.set(if has(TcpFlags::ACK) { State::SynAckSent } else { State::SynSent });
     } else if has(TcpFlags::SYN) {
@@ -181,11 +181,11 @@ mod tests {
         let mut course = Course::default();
         for step in script.split_whitespace() {
             let (client, letters) = (step.starts_with('>'), &step[1..]);
-            let mut flags = TcpFlags(0);
+            let mut flags = TcpFlags::EMPTY;
             for (letter, bit) in
                 [('S', TcpFlags::SYN), ('A', TcpFlags::ACK), ('F', TcpFlags::FIN), ('R', TcpFlags::RST)]
             {
-                flags.0 |= if letters.contains(letter) { bit } else { 0 };
+                flags |= if letters.contains(letter) { bit } else { TcpFlags::EMPTY };
             }
             course.on_segment(client, client, flags, u32::from(letters.contains('D')));
         }

@@ -6,8 +6,9 @@ mod telling;
 use std::sync::Arc;
 
 use tracer_common::{
-    event::{Hook, HttpFacts, SegmentEvent, mark},
-    flow::{FlowKey, FlowState, cause, half},
+    connection::FlowState,
+    event::{Hook, HttpFacts, Marks, SegmentEvent},
+    flow::{self, FlowKey, HalfFlags, SegmentFlags},
 };
 
 use super::{
@@ -109,8 +110,8 @@ impl Carried {
         };
         let new = self.held.iter().skip(known);
         self.messages.extend(new.filter_map(|(_, body)| purpose(body)));
-        if facts.marks & mark::MESSAGE_END != 0 {
-            self.messages.push(if facts.marks & mark::RESPONSE != 0 {
+        if facts.marks.contains(Marks::MESSAGE_END) {
+            self.messages.push(if facts.marks.contains(Marks::RESPONSE) {
                 Purpose::ResponseComplete(http::status(facts))
             } else {
                 Purpose::RequestComplete
@@ -192,7 +193,7 @@ impl Connection {
     /// A SYN that the connection is said to have sent or answered was seen.
     #[must_use]
     pub fn has_syn(&self) -> bool {
-        self.directions.iter().any(|direction| direction.flags() & half::SYN != 0)
+        self.directions.iter().any(|direction| direction.flags().contains(HalfFlags::SYN))
     }
 
     /// The kernel lost its state of the connection and starts counting anew, under another name, with an event at `time`.
@@ -223,7 +224,7 @@ impl Connection {
     /// Takes in an HTTP event of this connection.
     pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], said: &mut Said) {
         self.last = facts.header.time;
-        let low = facts.header.from_low != 0;
+        let low = facts.header.sender() == flow::End::Low;
         self.note_lost(low, facts.header.lost);
         // What a message says comes after the segment that carried it, if segments are told.
         if self.wanted.segments {
@@ -325,11 +326,11 @@ impl Connection {
         let time = event.header.time;
         self.last = time;
         self.captured |= Hook::from_byte(event.header.hook) == Some(Hook::Capture);
-        let low = event.header.from_low != 0;
+        let low = event.header.sender() == flow::End::Low;
         let sender = self.side(low);
         let previous = self.ends.clone();
         let duplicates = self.direction(sender).duplicate_acks();
-        let opening = self.direction(Side::Server).flags() & half::SYN == 0 && self.has_syn();
+        let opening = !self.direction(Side::Server).flags().contains(HalfFlags::SYN) && self.has_syn();
 
         let zero_windows = self.direction(sender).zero_windows();
         let round_trip = self.syn_ack_ns.get().unwrap_or(0);
@@ -353,7 +354,7 @@ impl Connection {
             said.push((time, Body::Segment(Box::new(body))));
         }
         self.tell_change(&previous, time, said);
-        self.tell_opened(event.causes & cause::HANDSHAKE_ACK != 0, time, said);
+        self.tell_opened(event.reasons.contains(SegmentFlags::HANDSHAKE_ACK), time, said);
         said.append(&mut carried.held);
         self.note_end(event, low, said);
     }
@@ -363,8 +364,11 @@ impl Connection {
         let time = event.header.time;
         let direction = &self.directions[usize::from(!low)];
         // One out of the window ends nothing.
-        let counts = direction.has(half::FIN);
-        if counts && event.causes & cause::FIN != 0 && event.causes & cause::REPEATED == 0 {
+        let counts = direction.has(HalfFlags::FIN);
+        if counts
+            && event.reasons.contains(SegmentFlags::FIN)
+            && !event.reasons.contains(SegmentFlags::REPEATED)
+        {
             // The FIN also says how much there was before it.
             let end = direction.fin_offset(event);
             let missing = direction.missing_before(end);
@@ -393,12 +397,12 @@ impl Connection {
         if !self.has_syn() {
             self.make_up_handshake(&untold::event(&self.key, flow), said);
         }
-        let halves = [flow.halves[0].counters, flow.halves[1].counters];
+        let halves = [flow.tcp[0].counters, flow.tcp[1].counters];
         for low in [true, false] {
             self.note_lost(low, halves[usize::from(!low)].lost);
         }
         let previous = self.ends.clone();
-        self.last = flow.halves.iter().fold(self.last, |last, half| last.max(half.last_ns));
+        self.last = flow.tcp.iter().fold(self.last, |last, half| last.max(half.last_ns));
         let mut letters = Letters::default();
         self.take_counters(&halves, None, &mut letters);
         self.history.add(letters, self.last);

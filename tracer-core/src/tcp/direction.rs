@@ -2,7 +2,7 @@
 
 use tracer_common::{
     event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    flow::{HalfCounters, HalfFlags, SegmentFlags},
     seq::Seq,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Direction {
     /// Highest acknowledgment number sent.
     ack: Seq,
     /// [`half`] flags.
-    told: u32,
+    told: HalfFlags,
     /// The last window told, not scaled.
     pub(super) window: u16,
     /// Shift count of its windows, once its SYN said so.
@@ -63,28 +63,28 @@ struct Before {
     duplicate_acks: u64,
     zero_windows: u64,
     lost: u64,
-    flags: u32,
+    flags: HalfFlags,
 }
 
 /// What a direction may take besides its place and its gaps.
 pub(super) const BESIDES: usize = size_of::<Trouble>();
 
 /// The causes of a segment that are trouble.
-const TROUBLE: u32 = cause::BAD_CHECKSUM
-    | cause::WINDOW_PROBE
-    | cause::KEEP_ALIVE
-    | cause::REPEATED
-    | cause::OLD_DATA
-    | cause::GAP;
+const TROUBLE: SegmentFlags = SegmentFlags::BAD_CHECKSUM
+    .union(SegmentFlags::WINDOW_PROBE)
+    .union(SegmentFlags::KEEP_ALIVE)
+    .union(SegmentFlags::REPEATED)
+    .union(SegmentFlags::OLD_DATA)
+    .union(SegmentFlags::GAP);
 
 impl Direction {
-    /// Takes in what the kernel tells, and says which [`half`] flags are new in it. It is old if the kernel's table answered
+    /// Takes in what the kernel tells, and says which flags are new in it. It is old if the kernel's table answered
     /// before an older event was read.
-    pub(super) fn take(&mut self, told: &HalfCounters) -> u32 {
+    pub(super) fn take(&mut self, told: &HalfCounters) -> HalfFlags {
         if told.packets < self.packets {
-            return 0;
+            return HalfFlags::EMPTY;
         }
-        let new = told.flags & !self.told;
+        let new = told.flags.difference(self.told);
         self.packets = told.packets;
         self.stream_end = told.stream_end;
         (self.base, self.ack, self.told) = (told.base, told.ack, told.flags);
@@ -105,14 +105,14 @@ impl Direction {
         is_new
     }
 
-    /// The [`half`] flags that were ever told.
-    pub(super) fn flags(&self) -> u32 {
-        self.told | self.trouble.as_ref().map_or(0, |trouble| trouble.before.flags)
+    /// The flags that were ever told.
+    pub(super) fn flags(&self) -> HalfFlags {
+        self.told | self.trouble.as_ref().map_or(HalfFlags::EMPTY, |trouble| trouble.before.flags)
     }
 
-    /// Whether one of these [`half`] flags was told since the kernel has known the connection.
-    pub(super) const fn has(&self, flags: u32) -> bool {
-        self.told & flags != 0
+    /// Whether one of these flags was told since the kernel has known the connection.
+    pub(super) const fn has(&self, flags: HalfFlags) -> bool {
+        self.told.intersects(flags)
     }
 
     /// The kernel lost its state and starts counting anew.
@@ -129,7 +129,7 @@ impl Direction {
         trouble.before = before;
         (trouble.duplicate_acks, trouble.zero_windows, trouble.lost) = (0, 0, 0);
         (self.packets, self.stream_end) = (0, 0);
-        (self.base, self.ack, self.told) = (Seq::default(), Seq::default(), 0);
+        (self.base, self.ack, self.told) = (Seq::default(), Seq::default(), HalfFlags::EMPTY);
     }
 
     /// An event was lost besides those that the kernel counts.
@@ -201,8 +201,12 @@ impl Direction {
 
     /// What this side sent; `peer` says how far it was acknowledged.
     pub(super) fn side_totals(&self, peer: &Self) -> SideTotals {
-        let fin = u64::from(self.flags() & half::FIN != 0);
-        let acked = if peer.has(half::ACKED) && self.has(half::STARTED) { self.offset(peer.ack) } else { 0 };
+        let fin = u64::from(self.flags().contains(HalfFlags::FIN));
+        let acked = if peer.has(HalfFlags::ACKED) && self.has(HalfFlags::STARTED) {
+            self.offset(peer.ack)
+        } else {
+            0
+        };
         let unseen = acked.saturating_sub(self.stream_end.saturating_add(fin));
         SideTotals {
             bytes: self.stream_bytes().saturating_sub(self.gap_bytes()),
@@ -219,29 +223,32 @@ impl Direction {
 
     /// Takes in a segment of this direction, and says where it lies; `round_trip` of the handshake in ns.
     pub(super) fn note_segment(&mut self, event: &SegmentEvent, round_trip: u64) -> Place {
-        if self.trouble.is_none() && event.causes & TROUBLE == 0 {
+        if self.trouble.is_none() && !event.reasons.intersects(TROUBLE) {
             return Place::Next;
         }
         let Trouble { gaps, analysis, .. } = &mut **self.trouble.get_or_insert_default();
         let time = event.header.time;
-        let (own, peer) = if event.header.from_low != 0 { (0, 1) } else { (1, 0) };
-        let told = &event.halves[own];
+        let sender = event.header.sender();
+        let told = sender.of(&event.halves);
         let start = offset(told.base, told.stream_end, event.payload_seq());
         let end = start.saturating_add(u64::from(event.payload_len));
-        if event.causes & cause::GAP != 0 {
+        if event.reasons.contains(SegmentFlags::GAP) {
             gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
         }
-        let fill =
-            if event.causes & cause::OLD_DATA != 0 { gaps.fill(start, end, time) } else { Fill::default() };
-        analysis.note(event, start, fill, &event.halves[peer], round_trip)
+        let fill = if event.reasons.contains(SegmentFlags::OLD_DATA) {
+            gaps.fill(start, end, time)
+        } else {
+            Fill::default()
+        };
+        analysis.note(event, start, fill, sender.other().of(&event.halves), round_trip)
     }
 
     /// The other side has acknowledged up to `ack`: how many stretches that were not seen are acknowledged with it.
     pub(super) fn note_acked(&mut self, ack: Seq) -> u64 {
-        if !self.has(half::STARTED) {
+        if !self.has(HalfFlags::STARTED) {
             return 0;
         }
-        let to = self.offset(ack).saturating_sub(u64::from(self.has(half::FIN)));
+        let to = self.offset(ack).saturating_sub(u64::from(self.has(HalfFlags::FIN)));
         let from = self.acked;
         self.acked = from.max(to);
         let gaps = self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.between(from, to));
@@ -256,7 +263,7 @@ impl Direction {
     /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side
     /// announced (RFC 9293, 3.5.3; RFC 5961, 3).
     pub(super) fn accepts_reset(&self, seq: Seq) -> bool {
-        if self.flags() & half::ACKED == 0 {
+        if !self.flags().contains(HalfFlags::ACKED) {
             return true;
         }
         let window = i64::from(u16::MAX) << self.window_scale.unwrap_or(MAX_WINDOW_SCALE);

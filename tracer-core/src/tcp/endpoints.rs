@@ -1,6 +1,6 @@
 //! Both endpoints' states, advanced by what is new in what they have shown.
 
-use tracer_common::flow::half;
+use tracer_common::flow::HalfFlags;
 
 use super::state::Fact;
 use crate::record::{Side, StateChange, TcpState};
@@ -20,8 +20,8 @@ pub(super) struct Endpoints {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct News {
     pub(super) side: Side,
-    /// The [`half`] flags that are new.
-    pub(super) flags: u32,
+    /// The flags that are new.
+    pub(super) flags: HalfFlags,
     /// Its SYN carries an ACK, and is new or seen again.
     pub(super) answers: bool,
     /// The other side has acknowledged its SYN.
@@ -48,19 +48,19 @@ impl Endpoints {
             if answers && syn_acked {
                 self.apply(side, Fact::SynAcked);
             }
-            if flags & half::ACKED_SYN != 0 {
+            if flags.contains(HalfFlags::ACKED_SYN) {
                 self.apply(side, Fact::AckedSyn);
                 self.apply(side.other(), Fact::SynAcked);
             }
         }
         // A segment that acknowledges a FIN and is one itself does the first first.
-        let fresh = |side| news.iter().any(|news| news.side == side && news.flags & half::FIN != 0);
+        let fresh = |side| news.iter().any(|news| news.side == side && news.flags.contains(HalfFlags::FIN));
         self.on_fin_acks(news, |side| !fresh(side.other()));
         self.on_fins(news);
         self.on_fin_acks(news, |side| fresh(side.other()));
     }
 
-    fn on_start(&mut self, side: Side, flags: u32, answers: bool) {
+    fn on_start(&mut self, side: Side, flags: HalfFlags, answers: bool) {
         if answers {
             // Who is answered has asked, seen or not.
             if self.state(side.other()) == TcpState::Listen {
@@ -68,9 +68,9 @@ impl Endpoints {
             }
             // Also when both sides opened at once: a second SYN, now with an ACK.
             self.apply(side, Fact::SentSynAck);
-        } else if flags & half::SYN != 0 {
+        } else if flags.contains(HalfFlags::SYN) {
             self.apply(side, Fact::SentSyn);
-        } else if flags & half::STARTED != 0 {
+        } else if flags.contains(HalfFlags::STARTED) {
             self.apply(side, Fact::SentMidstream);
             self.apply(side.other(), Fact::SentMidstream);
         }
@@ -78,7 +78,7 @@ impl Endpoints {
 
     fn on_fin_acks(&mut self, news: [News; 2], wanted: impl Fn(Side) -> bool) {
         for News { side, flags, .. } in news {
-            if flags & half::ACKED_FIN != 0 && wanted(side) {
+            if flags.contains(HalfFlags::ACKED_FIN) && wanted(side) {
                 self.apply(side, Fact::AckedFin);
                 self.apply(side.other(), Fact::FinAcked);
             }
@@ -86,7 +86,7 @@ impl Endpoints {
     }
 
     fn on_fins(&mut self, news: [News; 2]) {
-        let [first, second] = news.map(|news| (news.flags & half::FIN != 0).then_some(news.side));
+        let [first, second] = news.map(|news| (news.flags.contains(HalfFlags::FIN)).then_some(news.side));
         if !self.fin_seen {
             // Of two at once, nobody knows which was the first.
             self.fin_by = first.xor(second);

@@ -4,8 +4,9 @@
 
 use smallvec::SmallVec;
 use tracer_common::{
+    connection::FlowState,
     event::{EventHeader, SegmentEvent},
-    flow::{FlowKey, FlowState, Half, HalfCounters, cause, half},
+    flow::{End, FlowKey, HalfCounters, HalfFlags, SegmentFlags, TcpHalf},
     seq::Seq,
     wire::{MAX_OPTIONS, TcpFlags},
 };
@@ -16,29 +17,29 @@ const MAX_REPEATS: u64 = 16;
 /// Whether an event is of such a connection.
 #[must_use]
 pub fn is_untold(event: &SegmentEvent) -> bool {
-    event.halves.iter().any(|half| half.flags & half::UNTOLD != 0)
+    event.halves.iter().any(|half| half.flags.contains(HalfFlags::UNREPORTED))
 }
 
 /// What the kernel's table knows of a connection, as an event about no segment.
 pub fn event(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
-    let interface = flow.halves.iter().map(Half::interface).find(|interface| *interface != 0).unwrap_or(0);
-    let header = EventHeader { interface, time: flow.id, flow: flow.id, key: *key, ..EventHeader::BLANK };
-    let halves = flow.halves.each_ref().map(|half| half.counters);
-    SegmentEvent { header, halves, ..SegmentEvent::BLANK }
+    let interface = flow.tcp.iter().map(TcpHalf::interface).find(|interface| *interface != 0).unwrap_or(0);
+    let header = EventHeader { interface, time: flow.id, flow: flow.id, key: *key, ..EventHeader::ZERO };
+    let halves = flow.tcp.each_ref().map(|half| half.counters);
+    SegmentEvent { header, halves, ..SegmentEvent::ZERO }
 }
 
 /// Whether a SYN was seen that asks for the connection.
 pub fn has_asked(halves: &[HalfCounters; 2]) -> bool {
-    halves.iter().any(|half| half.flags & (half::SYN | half::SYN_ACK) == half::SYN)
+    halves.iter().any(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK) == HalfFlags::SYN)
 }
 
 /// Whether the lower endpoint asked for the connection; not known where no SYN was seen.
 pub fn low_asked(halves: &[HalfCounters; 2]) -> Option<bool> {
-    let [low, high] = halves.each_ref().map(|half| half.flags & (half::SYN | half::SYN_ACK));
-    if low == half::SYN || high & half::SYN_ACK != 0 {
+    let [low, high] = halves.each_ref().map(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK));
+    if low == HalfFlags::SYN || high.contains(HalfFlags::SYN_ACK) {
         Some(true)
     } else {
-        (high == half::SYN || low & half::SYN_ACK != 0).then_some(false)
+        (high == HalfFlags::SYN || low.contains(HalfFlags::SYN_ACK)).then_some(false)
     }
 }
 
@@ -50,25 +51,32 @@ pub(super) fn handshake(event: &SegmentEvent) -> Segments {
     let low_asked = low_asked(&event.halves).unwrap_or_default();
     let client_index = usize::from(!low_asked);
     let (client, server) = (&event.halves[client_index], &event.halves[1 - client_index]);
-    let confirms = event.causes & cause::HANDSHAKE_ACK != 0 && (event.header.from_low != 0) == low_asked;
+    let confirms = event.reasons.contains(SegmentFlags::HANDSHAKE_ACK)
+        && (event.header.sender() == End::Low) == low_asked;
     let mut segments = Segments::new();
-    let mut halves = [HalfCounters::BLANK; 2];
-    if client.flags & half::SYN != 0 {
+    let mut halves = [HalfCounters::ZERO; 2];
+    if client.flags.contains(HalfFlags::SYN) {
         // Before the confirmation, a client sends nothing but its SYN.
         let repeats = if confirms { client.packets.saturating_sub(2) } else { 0 };
         halves[client_index] = asked(client);
         let syn = segment(event, low_asked, TcpFlags::SYN, client, Seq(0));
-        push(&mut segments, SegmentEvent { causes: cause::SYN, halves, ..syn }, client_index, repeats);
+        push(
+            &mut segments,
+            SegmentEvent { reasons: SegmentFlags::SYN, halves, ..syn },
+            client_index,
+            repeats,
+        );
         halves[client_index].packets += repeats.min(MAX_REPEATS);
     }
-    if server.flags & half::SYN_ACK != 0 {
-        let silent = server.bytes == 0 && server.flags & (half::BARE_ACK | half::FIN | half::RST) == 0;
+    if server.flags.contains(HalfFlags::SYN_ACK) {
+        let silent = server.bytes == 0
+            && !server.flags.intersects(HalfFlags::BARE_ACK | HalfFlags::FIN | HalfFlags::RST);
         let repeats = if confirms && silent { server.packets.saturating_sub(1) } else { 0 };
-        let flags = half::SYN_ACK | half::ACKED | half::ACKED_SYN;
+        let flags = HalfFlags::SYN_ACK | HalfFlags::ACKED | HalfFlags::ACKED_SYN;
         halves[1 - client_index] = HalfCounters { ack: client.base, ..asked(server) };
         halves[1 - client_index].flags |= flags;
         let answer = segment(event, !low_asked, TcpFlags::SYN | TcpFlags::ACK, server, client.base);
-        let answer = SegmentEvent { causes: cause::SYN_ACK, halves, ..answer };
+        let answer = SegmentEvent { reasons: SegmentFlags::SYN_ACK, halves, ..answer };
         push(&mut segments, answer, 1 - client_index, repeats);
     }
     segments
@@ -77,7 +85,7 @@ pub(super) fn handshake(event: &SegmentEvent) -> Segments {
 /// A segment, and its repetitions.
 fn push(segments: &mut Segments, first: SegmentEvent, sender: usize, repeats: u64) {
     segments.push(first);
-    let mut again = SegmentEvent { causes: first.causes | cause::REPEATED, ..first };
+    let mut again = SegmentEvent { reasons: first.reasons | SegmentFlags::REPEATED, ..first };
     for _ in 0..repeats.min(MAX_REPEATS) {
         again.halves[sender].packets += 1;
         segments.push(again);
@@ -90,14 +98,22 @@ fn asked(told: &HalfCounters) -> HalfCounters {
         packets: 1,
         base: told.base,
         syn_ns: told.syn_ns,
-        flags: half::STARTED | half::SYN | told.flags & (half::OPENED | half::SYN_DATA | half::UNTOLD),
-        ..HalfCounters::BLANK
+        flags: HalfFlags::STARTED
+            | HalfFlags::SYN
+            | told.flags & (HalfFlags::OPENED | HalfFlags::SYN_DATA | HalfFlags::UNREPORTED),
+        ..HalfCounters::ZERO
     }
 }
 
-fn segment(event: &SegmentEvent, from_low: bool, flags: u8, sender: &HalfCounters, ack: Seq) -> SegmentEvent {
+fn segment(
+    event: &SegmentEvent,
+    from_low: bool,
+    flags: TcpFlags,
+    sender: &HalfCounters,
+    ack: Seq,
+) -> SegmentEvent {
     let mut segment = *event;
-    segment.header.from_low = u8::from(from_low);
+    segment.header.sender = if from_low { End::Low } else { End::High } as u8;
     segment.header.time = sender.syn_ns;
     segment.header.lost = 0;
     SegmentEvent {

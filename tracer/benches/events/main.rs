@@ -15,8 +15,9 @@ use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tracer::output::Output;
 use tracer_common::{
+    connection::FlowState,
     event::Event,
-    flow::{FlowKey, FlowState, Removal},
+    flow::{FlowKey, Removal},
 };
 use tracer_core::{
     analysis::{Analysis, Flows, Stop, Telling},

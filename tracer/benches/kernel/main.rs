@@ -42,7 +42,7 @@ const PARTS: [(&str, &str); 6] = [
     ("the coarse clock", "tracer_part_coarse_clock"),
     ("the exact clock", "tracer_part_clock"),
     ("a connection looked up", "tracer_part_find"),
-    ("a segment event into the ring", "tracer_part_tell"),
+    ("a segment event into the ring", "tracer_part_emit"),
     ("512 bytes of payload copied", "tracer_part_copy"),
 ];
 

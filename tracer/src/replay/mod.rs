@@ -205,7 +205,7 @@ impl Replay {
         self.analysis.on_tick(latest)?;
         if latest - self.looked_at.min(latest) >= LOOK {
             self.looked_at = latest;
-            self.analysis.on_targets(latest, self.observer.targets())?;
+            self.analysis.on_servers(latest, self.observer.servers())?;
         }
         self.analysis.settle(&mut self.observer, || latest, usize::MAX)?;
         Ok(())
@@ -222,7 +222,7 @@ impl Replay {
             self.analysis.take_event(&event)?;
         }
         self.analysis.finish(&mut self.observer, || end)?;
-        self.analysis.on_targets(end, self.observer.targets())?;
+        self.analysis.on_servers(end, self.observer.servers())?;
         self.analysis.tell_listeners(end, end, |_| {})
     }
 

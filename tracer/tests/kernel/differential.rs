@@ -47,9 +47,24 @@ fn ways(link: LinkType) -> &'static [Programs] {
 
 fn kernels() -> [Kernel; 3] {
     [
-        Switches { every_segment: false, select_hosts: false, decapsulate: false, told_attempts: u32::MAX },
-        Switches { every_segment: true, select_hosts: true, decapsulate: false, told_attempts: u32::MAX },
-        Switches { every_segment: false, select_hosts: false, decapsulate: true, told_attempts: u32::MAX },
+        Switches {
+            every_segment: false,
+            select_hosts: false,
+            decapsulate: false,
+            max_reported_attempts: u32::MAX,
+        },
+        Switches {
+            every_segment: true,
+            select_hosts: true,
+            decapsulate: false,
+            max_reported_attempts: u32::MAX,
+        },
+        Switches {
+            every_segment: false,
+            select_hosts: false,
+            decapsulate: true,
+            max_reported_attempts: u32::MAX,
+        },
     ]
     .map(Kernel::load)
 }
@@ -156,7 +171,7 @@ fn the_kernel_sees_in_random_frames_what_the_host_sees() {
 fn the_kernel_summarises_attempts_that_the_host_summarises() {
     // Of no attempt anything is told before it is confirmed.
     let switches =
-        Switches { every_segment: false, select_hosts: false, decapsulate: false, told_attempts: 0 };
+        Switches { every_segment: false, select_hosts: false, decapsulate: false, max_reported_attempts: 0 };
     let mut kernel = Kernel::load(switches);
     let mut seen = Seen::default();
     for conversation in conversations() {

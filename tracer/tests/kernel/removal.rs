@@ -42,7 +42,7 @@ fn what_is_over_is_removed_but_not_what_uses_its_ports_by_now() {
     sources.ring.drain_all(|bytes| {
         let header = *Event::from_bytes(bytes).expect("an event").header();
         if !all.iter().any(|removal| removal.key == header.key) {
-            all.push(Removal { key: header.key, flow: header.flow, looked_up: 1 });
+            all.push(Removal { key: header.key, flow: header.flow, recovered: 1 });
         }
     });
     assert_eq!(all.len(), usize::from(CONFIRMED + ATTEMPTS));
@@ -55,6 +55,6 @@ fn what_is_over_is_removed_but_not_what_uses_its_ports_by_now() {
     assert_eq!((remove(&others), there()), (all.len() as u64, all.len()), "others of the same endpoints");
     assert_eq!((remove(&all), there()), (0, 0), "all are there, and then none");
     assert_eq!(remove(&all), all.len() as u64, "what was looked up and is gone is counted");
-    let known: Vec<_> = all.iter().map(|removal| Removal { looked_up: 0, ..*removal }).collect();
+    let known: Vec<_> = all.iter().map(|removal| Removal { recovered: 0, ..*removal }).collect();
     assert_eq!((remove(&known), remove(&[])), (0, 0), "what was told may be gone");
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 
 use tracer::lab::demo::half_open::{self, ForgedSyn};
-use tracer_common::target::TOLD_ATTEMPTS;
+use tracer_common::server::MAX_REPORTED_ATTEMPTS;
 
 use crate::{
     harness::{Fields, Tracer},
@@ -13,11 +13,11 @@ use crate::{
 
 /// Forged SYNs, from as many ports and addresses.
 const SYNS: u32 = 10_000;
-/// Room for so many of them.
+/// ScanBuffer for so many of them.
 const ROOM: u64 = 100;
 /// The fewest that are told before the others are summarised, one less for the connection beside them; and the most: how
 /// many, depends on how fast they come.
-const TOLD: std::ops::Range<u64> = TOLD_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
+const TOLD: std::ops::Range<u64> = MAX_REPORTED_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]

@@ -89,7 +89,7 @@ pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
     let of =
         |counter: Counter| counters.get(&(counter as u32), 0).expect("the kernel tells").iter().sum::<u64>();
     (
-        of(Counter::SegmentEvents) + of(Counter::HttpEvents),
+        Counter::EMITTED.map(of).iter().sum(),
         [
             Counter::SegmentEventsLost,
             Counter::AnomalyEventsLost,

@@ -11,7 +11,7 @@ use crate::process::{cargo, step};
 pub(super) fn run(name: &str) -> Result<()> {
     let output = step(&format!("measuring: {name}"), || {
         let mut bench = cargo("bench");
-        bench.args(["--package", "tracer", "--bench", name]).stderr(Stdio::inherit());
+        bench.args(["--package", "tracer", "--features", "bench", "--bench", name]).stderr(Stdio::inherit());
         bench.output().context("cargo cannot be started")
     })?;
     if !output.status.success() {

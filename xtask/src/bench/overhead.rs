@@ -118,7 +118,16 @@ const LEAST: &str = "least";
 fn build_least() -> Result<PathBuf> {
     let output = step("building the least observers", || {
         let mut build = cargo("bench");
-        build.args(["--package", "tracer", "--bench", LEAST, "--no-run", "--message-format=json"]);
+        build.args([
+            "--package",
+            "tracer",
+            "--features",
+            "bench",
+            "--bench",
+            LEAST,
+            "--no-run",
+            "--message-format=json",
+        ]);
         build.stderr(std::process::Stdio::inherit()).output().context("cargo cannot be started")
     })?;
     ensure!(output.status.success(), "the least observers cannot be built");

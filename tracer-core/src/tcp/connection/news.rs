@@ -2,7 +2,7 @@
 
 use tracer_common::{
     event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    flow::{End, HalfCounters, HalfFlags, SegmentFlags},
     wire::TcpFlags,
 };
 
@@ -15,12 +15,12 @@ impl Connection {
     /// SYN and SYN-ACK: when, and how often again.
     pub(super) fn note_handshake(&mut self, event: &SegmentEvent, low: bool) {
         let time = event.header.time;
-        if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
+        if !event.reasons.intersects(SegmentFlags::SYN | SegmentFlags::SYN_ACK) {
             return;
         }
         self.directions[usize::from(!low)].window_scale = window_scale(event);
-        let repeated = event.causes & cause::REPEATED != 0;
-        let answer = event.causes & cause::SYN_ACK != 0;
+        let repeated = event.reasons.contains(SegmentFlags::REPEATED);
+        let answer = event.reasons.contains(SegmentFlags::SYN_ACK);
         if !self.has_syn() {
             // Until now it was a guess who is the client.
             self.turn(low != answer);
@@ -47,14 +47,14 @@ impl Connection {
         if self.course.heeds_window(low) {
             let quiet = self.directions[own].zero_windows().saturating_sub(zero_windows);
             let closing = event.window == 0
-                && event.flags & (TcpFlags::SYN | TcpFlags::FIN) != 0
-                && event.flags & TcpFlags::RST == 0;
+                && event.flags.intersects(TcpFlags::SYN | TcpFlags::FIN)
+                && !event.flags.contains(TcpFlags::RST);
             self.history.logarithmic(letters, low, b'W', quiet + u64::from(closing), time);
         }
-        if event.causes & cause::NO_NEWS != 0 && !self.course.has_reset(low) {
+        if event.reasons.contains(SegmentFlags::NO_NEW_DATA) && !self.course.has_reset(low) {
             self.history.logarithmic(letters, low, b'T', 1, time);
         }
-        if event.flags & TcpFlags::ACK != 0 {
+        if event.flags.contains(TcpFlags::ACK) {
             let unseen = self.directions[other].note_acked(event.ack);
             if self.course.is_clean() {
                 self.history.logarithmic(letters, !low, b'G', unseen, time);
@@ -66,34 +66,35 @@ impl Connection {
     fn note_flags(
         &mut self,
         low: bool,
-        new: u32,
+        new: HalfFlags,
         event: Option<&SegmentEvent>,
         time: u64,
         letters: &mut Letters,
     ) {
-        let told = event.map_or(0, |event| event.flags);
+        let told = event.map_or(TcpFlags::EMPTY, |event| event.flags);
         let direction = &self.directions[usize::from(!low)];
         let (base, end) = (direction.base(), direction.end());
         let is_client = low == self.client_is_low;
-        let is_lost = |flag: u32, bit: u8| new & flag != 0 && told & bit == 0;
-        if is_lost(half::SYN, TcpFlags::SYN) {
-            let bits = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
+        let is_lost = |flag, bit| new.contains(flag) && !told.contains(bit);
+        if is_lost(HalfFlags::SYN, TcpFlags::SYN) {
+            let bits =
+                if !new.contains(HalfFlags::SYN_ACK) { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
             let mut first = Letters::default();
-            self.history.on_flags(&mut first, low, TcpFlags(bits), (base, base), self.first);
+            self.history.on_flags(&mut first, low, bits, (base, base), self.first);
             self.history.add_first(first);
-            self.course.on_segment(low, is_client, TcpFlags(bits), 0);
+            self.course.on_segment(low, is_client, bits, 0);
         }
-        for (flag, bits) in [(half::FIN, TcpFlags::FIN), (half::RST, TcpFlags::RST)] {
+        for (flag, bits) in [(HalfFlags::FIN, TcpFlags::FIN), (HalfFlags::RST, TcpFlags::RST)] {
             if is_lost(flag, bits) {
-                self.history.on_flags(letters, low, TcpFlags(bits), (end, end), time);
-                self.course.on_segment(low, is_client, TcpFlags(bits), 0);
+                self.history.on_flags(letters, low, bits, (end, end), time);
+                self.course.on_segment(low, is_client, bits, 0);
             }
         }
         if let Some(event) = event {
             let seq = event.payload_seq();
             let numbers = (seq, seq.add(event.payload_len));
-            self.history.on_flags(letters, low, TcpFlags(event.flags), numbers, time);
-            self.course.on_segment(low, is_client, TcpFlags(event.flags), event.payload_len);
+            self.history.on_flags(letters, low, event.flags, numbers, time);
+            self.course.on_segment(low, is_client, event.flags, event.payload_len);
         }
     }
 
@@ -105,27 +106,33 @@ impl Connection {
         event: Option<&SegmentEvent>,
         letters: &mut Letters,
     ) {
-        let had_started = self.directions.each_ref().map(|direction| direction.flags() & half::STARTED != 0);
-        let mut news = [0; 2];
+        let had_started =
+            self.directions.each_ref().map(|direction| direction.flags().contains(HalfFlags::STARTED));
+        let mut news = [HalfFlags::EMPTY; 2];
         for ((direction, told), news) in self.directions.iter_mut().zip(halves).zip(&mut news) {
             *news = direction.take(told);
         }
-        let sender = event.map(|event| event.header.from_low != 0);
+        let sender = event.map(|event| event.header.sender() == End::Low);
         let time = event.map_or(self.last, |event| event.header.time);
         // What the sender shows comes first.
         let first = sender.unwrap_or(true);
         let order = [first, !first];
-        let causes = |low| event.filter(|_| sender == Some(low)).map_or(0, |event| event.causes);
+        let causes =
+            |low| event.filter(|_| sender == Some(low)).map_or(SegmentFlags::EMPTY, |event| event.reasons);
         self.ends.on_news(order.map(|low| {
             let index = usize::from(!low);
             // A SYN that was overtaken changes nothing any more.
-            let flags = if had_started[index] { news[index] & !half::SYN } else { news[index] };
-            let fresh_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
+            let mut flags = news[index];
+            if had_started[index] {
+                flags.remove(HalfFlags::SYN);
+            }
+            let fresh_syn_ack =
+                flags.contains(HalfFlags::SYN) && halves[index].flags.contains(HalfFlags::SYN_ACK);
             endpoints::News {
                 side: self.side(low),
                 flags,
-                answers: fresh_syn_ack || causes(low) & cause::SYN_ACK != 0,
-                syn_acked: self.directions[1 - index].flags() & half::ACKED_SYN != 0,
+                answers: fresh_syn_ack || causes(low).contains(SegmentFlags::SYN_ACK),
+                syn_acked: self.directions[1 - index].flags().contains(HalfFlags::ACKED_SYN),
             }
         }));
         for low in order {
@@ -137,10 +144,10 @@ impl Connection {
                     self.history.once(letters, low, letter, at);
                 }
             }
-            if now & cause::RST != 0 || event.is_none() && new & half::RESET != 0 {
+            if now.contains(SegmentFlags::RST) || event.is_none() && new.contains(HalfFlags::RESET) {
                 let peer = &self.directions[1 - index];
                 // A RST out of nothing ends nothing that is known.
-                let is_known = self.directions[index].flags() & half::STARTED != 0;
+                let is_known = self.directions[index].flags().contains(HalfFlags::STARTED);
                 if is_known && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
                     self.ends.on_reset(side);
                 }

@@ -1,6 +1,6 @@
 //! What is told of a connection.
 
-use tracer_common::{event::SegmentEvent, flow::half, wire::TcpFlags};
+use tracer_common::{event::SegmentEvent, flow::HalfFlags, wire::TcpFlags};
 
 use super::{
     super::{completeness::completeness, endpoints::Endpoints, purpose::flags_text},
@@ -65,8 +65,8 @@ impl Connection {
     ) -> SegmentSeen {
         let own = self.direction(sender);
         let other = self.direction(sender.other());
-        let scale = if event.flags & TcpFlags::SYN == 0 { own.window_scale.unwrap_or(0) } else { 0 };
-        let acknowledges = event.flags & TcpFlags::ACK != 0 && other.flags() & half::STARTED != 0;
+        let scale = if !event.flags.contains(TcpFlags::SYN) { own.window_scale.unwrap_or(0) } else { 0 };
+        let acknowledges = event.flags.contains(TcpFlags::ACK) && other.flags().contains(HalfFlags::STARTED);
         SegmentSeen {
             sender,
             since_start_ns: event.header.time.saturating_sub(self.first),
@@ -103,19 +103,19 @@ impl Connection {
     /// but RSTs was seen.
     #[must_use]
     pub fn ended(&self) -> Option<CloseReason> {
-        let all = |bits| self.directions.iter().all(|direction| direction.flags() & bits != 0);
-        let any = |bits| self.directions.iter().any(|direction| direction.flags() & bits != 0);
-        if all(half::FIN) {
+        let all = |bits| self.directions.iter().all(|direction| direction.flags().contains(bits));
+        let any = |bits| self.directions.iter().any(|direction| direction.flags().contains(bits));
+        if all(HalfFlags::FIN) {
             Some(CloseReason::Fin)
         } else {
-            (any(half::RST) && !any(half::STARTED)).then_some(CloseReason::Reset)
+            (any(HalfFlags::RST) && !any(HalfFlags::STARTED)).then_some(CloseReason::Reset)
         }
     }
 
     /// Why it is over, if it closed by itself.
     #[must_use]
     pub fn close_reason(&self) -> CloseReason {
-        let server_silent = self.direction(Side::Server).flags() & half::SYN == 0;
+        let server_silent = !self.direction(Side::Server).flags().contains(HalfFlags::SYN);
         match self.phase() {
             Phase::Closed if self.ends.reset_by.is_none() => CloseReason::Fin,
             Phase::Closed if self.ends.reset_by == Some(Side::Server) && self.has_syn() && server_silent => {

@@ -7,7 +7,7 @@
 //!              ├──► counters  what was passed over and lost
 //!              ├──► tables    a connection by its key
 //!              │    removal   what is over, a list at once
-//!              ├──► targets   what is counted for each server
+//!              ├──► servers   what is counted for each server
 //!              └──► log       the rare message of a kernel program
 //! ```
 //!
@@ -24,8 +24,8 @@ mod readiness;
 pub mod refusal;
 mod removal;
 pub mod ring;
+pub mod servers;
 pub mod support;
 pub mod tables;
-pub mod targets;
 
 pub use load::{Kernel, Sources};

@@ -45,11 +45,11 @@ impl Pipeline {
             self.servers.wait -= 1;
             return Ok(());
         }
-        let targets = self.sources.targets.read()?;
-        self.servers.wait = if targets.len() > MANY { RARELY - 1 } else { 0 };
+        let servers = self.sources.servers.read()?;
+        self.servers.wait = if servers.len() > MANY { RARELY - 1 } else { 0 };
         // Alarms: there is always room for them.
         self.insist(true);
-        let told = self.analysis.on_targets(clock::now(), targets);
+        let told = self.analysis.on_servers(clock::now(), servers);
         self.insist(false);
         told
     }

@@ -90,7 +90,7 @@ enum Step {
     /// More bytes are needed.
     More,
     /// More room is needed for one block.
-    Room,
+    ScanBuffer,
     /// The file is over.
     End,
 }
@@ -184,7 +184,7 @@ impl Capture {
                     self.is_dry = true;
                     return Ok(Sought::Nothing);
                 }
-                Step::Room => self.grow()?,
+                Step::ScanBuffer => self.grow()?,
                 Step::End => return Ok(Sought::End),
             }
         }
@@ -224,7 +224,7 @@ impl Capture {
             }),
             Err(PcapError::Eof) => Ok(Step::End),
             Err(PcapError::Incomplete(_)) => Ok(Step::More),
-            Err(PcapError::BufferTooSmall) => Ok(Step::Room),
+            Err(PcapError::BufferTooSmall) => Ok(Step::ScanBuffer),
             Err(_) if self.input.error().is_some() => Err(self.input.take_error()),
             Err(PcapError::UnexpectedEof) => Err(CaptureError::CutShort { after }),
             Err(_) => Err(CaptureError::Damaged { after }),

@@ -1,13 +1,13 @@
 //! Rows about TCP and what it carries.
 
-use tracer_common::{event::mark, flow::cause, wire::Skip};
+use tracer_common::{event::Marks, flow::SegmentFlags, wire::Skip};
 
 use super::{Facts, Row, build::*};
 
 /// MSS, window scale, SACK permitted, timestamps: what a Linux client offers.
 const OPTIONS: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
 /// Marks of a request without content that is all there.
-const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END | mark::MESSAGE_END;
+const WHOLE: Marks = Marks::HEAD_START.union(Marks::HEAD_END).union(Marks::MESSAGE_END);
 
 pub(super) fn rows() -> Vec<Row> {
     [ports(), flags(), offsets(), options(), windows(), requests(), responses()]
@@ -73,7 +73,7 @@ fn options() -> Vec<Row> {
         |options: &[u8]| Tcp { flags: SYN, ack: 0, options: options.to_vec(), ..Tcp::default() }.frame();
     let told = |says, options: &[u8]| {
         Row::taken(says, syn(options)).telling(Facts {
-            causes: cause::SYN,
+            reasons: SegmentFlags::SYN,
             options: options.to_vec(),
             ..Facts::default()
         })
@@ -90,57 +90,65 @@ fn options() -> Vec<Row> {
             "options of another segment are not told",
             Tcp { options: [1; 12].to_vec(), ..Tcp::default() }.frame(),
         )
-        .telling(Facts { causes: cause::MIDSTREAM, ..Facts::default() }),
+        .telling(Facts { reasons: SegmentFlags::MIDSTREAM, ..Facts::default() }),
         Row::passed("a SYN whose options are cut off", syn(&OPTIONS)[..TCP4 + 30].to_vec(), Skip::Truncated),
         Row::taken(
             "a SYN-ACK",
             Tcp { from: 80, to: 40_000, flags: SYN | ACK, options: OPTIONS.to_vec(), ..Tcp::default() }
                 .frame(),
         )
-        .telling(Facts { causes: cause::SYN_ACK, options: OPTIONS.to_vec(), ..Facts::default() }),
+        .telling(Facts {
+            reasons: SegmentFlags::SYN_ACK,
+            options: OPTIONS.to_vec(),
+            ..Facts::default()
+        }),
         Row::taken(
             "a SYN over IPv6",
             Tcp { flags: SYN, options: OPTIONS.to_vec(), ..Tcp::default() }.frame6(),
         )
-        .telling(Facts { causes: cause::SYN, options: OPTIONS.to_vec(), ..Facts::default() }),
+        .telling(Facts { reasons: SegmentFlags::SYN, options: OPTIONS.to_vec(), ..Facts::default() }),
     ]
 }
 
 fn windows() -> Vec<Row> {
-    let told = |says, tcp: Tcp, causes| {
+    let told = |says, tcp: Tcp, reasons| {
         let payload_len = tcp.payload.len() as u32;
         Row::taken(says, tcp.frame()).telling(Facts {
             // Out of nothing, a RST says nothing of a stream.
-            causes: if tcp.flags & RST != 0 { causes } else { cause::MIDSTREAM | causes },
+            reasons: if tcp.flags & RST != 0 { reasons } else { SegmentFlags::MIDSTREAM | reasons },
             payload_len,
             ..Facts::default()
         })
     };
     vec![
-        told("a zero window", Tcp { window: 0, ..Tcp::default() }, cause::ZERO_WINDOW),
-        told("the largest window", Tcp { window: 0xffff, ..Tcp::default() }, 0),
-        told("a reset", Tcp { flags: RST, ..Tcp::default() }, cause::RST),
+        told("a zero window", Tcp { window: 0, ..Tcp::default() }, SegmentFlags::ZERO_WINDOW),
+        told("the largest window", Tcp { window: 0xffff, ..Tcp::default() }, SegmentFlags::EMPTY),
+        told("a reset", Tcp { flags: RST, ..Tcp::default() }, SegmentFlags::RST),
         told(
             "a reset with data",
             Tcp { flags: RST | ACK, payload: b"no such thing".to_vec(), ..Tcp::default() },
-            cause::RST | cause::NO_NEWS,
+            SegmentFlags::RST | SegmentFlags::NO_NEW_DATA,
         ),
         Row::taken(
             "the text in a reset is no message",
             Tcp { flags: SYN | RST, ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") }.frame(),
         )
         .telling(Facts {
-            causes: cause::SYN | cause::RST | cause::NO_NEWS,
+            reasons: SegmentFlags::SYN | SegmentFlags::RST | SegmentFlags::NO_NEW_DATA,
             payload_len: 18,
             ..Facts::default()
         }),
-        told("a FIN", Tcp { flags: FIN | ACK, ..Tcp::default() }, cause::FIN),
+        told("a FIN", Tcp { flags: FIN | ACK, ..Tcp::default() }, SegmentFlags::FIN),
         told(
             "payload across the wrap of sequence numbers",
             Tcp { seq: 0xffff_fff8, ..Tcp::sending(&[b'x'; 32]) },
-            0,
+            SegmentFlags::EMPTY,
         ),
-        told("a segment at the last sequence number", Tcp { seq: u32::MAX, ..Tcp::default() }, 0),
+        told(
+            "a segment at the last sequence number",
+            Tcp { seq: u32::MAX, ..Tcp::default() },
+            SegmentFlags::EMPTY,
+        ),
     ]
 }
 
@@ -150,9 +158,9 @@ fn fast_open(payload: &[u8]) -> Vec<u8> {
 }
 
 fn requests() -> Vec<Row> {
-    let told = |says, payload: &[u8], heads: &[(u16, &[u8])]| {
+    let told = |says, payload: &[u8], heads: &[(Marks, &[u8])]| {
         Row::taken(says, fast_open(payload)).telling(Facts {
-            causes: cause::SYN,
+            reasons: SegmentFlags::SYN,
             payload_len: payload.len() as u32,
             heads: heads.iter().map(|(marks, bytes)| (*marks, bytes.to_vec())).collect(),
             ..Facts::default()
@@ -168,8 +176,8 @@ fn requests() -> Vec<Row> {
             b"GET / HTTP/1.0\n\n",
             &[(WHOLE, b"GET / HTTP/1.0\n\n")],
         ),
-        told("a part of a request head", &get[..10], &[(mark::HEAD_START, &get[..10])]),
-        told("one byte of a request head", b"G", &[(mark::HEAD_START, b"G")]),
+        told("a part of a request head", &get[..10], &[(Marks::HEAD_START, &get[..10])]),
+        told("one byte of a request head", b"G", &[(Marks::HEAD_START, b"G")]),
         told(
             "three pipelined requests",
             &[get, get, get].concat(),
@@ -178,7 +186,7 @@ fn requests() -> Vec<Row> {
         told(
             "empty lines before a request",
             &[b"\r\n\r\n", get].concat(),
-            &[(WHOLE | mark::EMPTY_LINE, get)],
+            &[(WHOLE | Marks::EMPTY_LINE, get)],
         ),
         told("a simple request of HTTP/0.9", b"GET /\r\n", &[(WHOLE, b"GET /\r\n")]),
         told("folded lengths and blanks before a colon", folded, &[(WHOLE, folded)]),
@@ -187,7 +195,7 @@ fn requests() -> Vec<Row> {
         told(
             "a request with half of its content",
             &[posted, b"ab"].concat(),
-            &[(mark::HEAD_START | mark::HEAD_END, posted)],
+            &[(Marks::HEAD_START | Marks::HEAD_END, posted)],
         ),
         told(
             "a request, its content and the next request",
@@ -198,22 +206,22 @@ fn requests() -> Vec<Row> {
         told("a request line of another protocol", b"GET / RTSP/1.0\r\n\r\n", &[]),
         Row::taken("a request on a connection never seen is known by its looks", Tcp::sending(get).frame())
             .telling(Facts {
-                causes: cause::MIDSTREAM,
+                reasons: SegmentFlags::MIDSTREAM,
                 payload_len: get.len() as u32,
-                heads: vec![(WHOLE | mark::RESYNCED, get.to_vec())],
+                heads: vec![(WHOLE | Marks::RESYNCED, get.to_vec())],
                 ..Facts::default()
             }),
     ]
 }
 
 fn responses() -> Vec<Row> {
-    let told = |says, payload: &[u8], heads: &[(u16, &[u8])]| {
+    let told = |says, payload: &[u8], heads: &[(Marks, &[u8])]| {
         let tcp = Tcp { from: 80, to: 40_000, flags: SYN | ACK, payload: payload.to_vec(), ..Tcp::default() };
-        let response = mark::RESPONSE | mark::UNSOLICITED;
+        let response = Marks::RESPONSE | Marks::UNSOLICITED;
         Row::taken(says, tcp.frame()).telling(Facts {
-            causes: cause::SYN_ACK,
+            reasons: SegmentFlags::SYN_ACK,
             payload_len: payload.len() as u32,
-            heads: heads.iter().map(|(marks, bytes)| (marks | response, bytes.to_vec())).collect(),
+            heads: heads.iter().map(|(marks, bytes)| (*marks | response, bytes.to_vec())).collect(),
             ..Facts::default()
         })
     };

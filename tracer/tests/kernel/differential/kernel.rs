@@ -14,10 +14,11 @@ use aya::{
 use bytes::Bytes;
 use tracer_common::{
     config::{Config, FEW_PORTS},
+    connection::FlowState,
     counter::Counter,
     event::Hook,
-    flow::{FlowKey, FlowState},
-    target::{Target, TargetKey},
+    flow::FlowKey,
+    server::{ServerCounters, ServerKey},
 };
 use tracer_core::host::Selection;
 
@@ -32,7 +33,7 @@ const XDP_PASS: u32 = 2;
 /// `TC_ACT_UNSPEC`.
 const TC_ACT_UNSPEC: u32 = u32::MAX;
 
-/// What benchmarks attach besides: to be loaded, wherever the others are.
+/// Programs of benchmarks, which only an object with the feature `bench` has.
 const LEAST: [&str; 4] = ["tracer_noop_xdp", "tracer_noop_tc", "tracer_floor_xdp", "tracer_floor_tc"];
 
 /// What the programs are told when they are loaded.
@@ -45,7 +46,7 @@ pub(crate) struct Switches {
     /// Enter tunnels.
     pub(crate) decapsulate: bool,
     /// Attempts told one by one in each window.
-    pub(crate) told_attempts: u32,
+    pub(crate) max_reported_attempts: u32,
 }
 
 impl Switches {
@@ -57,7 +58,7 @@ impl Switches {
             hosts: hosts.collect(),
             every_segment: self.every_segment,
             decapsulate: self.decapsulate,
-            told_attempts: self.told_attempts,
+            max_reported_attempts: self.max_reported_attempts,
             ..Selection::default()
         }
     }
@@ -115,7 +116,7 @@ pub(crate) struct Kernel {
     counters: PerCpuArray<MapData, u64>,
     connections: HashMap<MapData, FlowKey, FlowState>,
     half_open: HashMap<MapData, FlowKey, FlowState>,
-    targets: HashMap<MapData, TargetKey, Target>,
+    servers: HashMap<MapData, ServerKey, ServerCounters>,
     pub(crate) switches: Switches,
 }
 
@@ -141,7 +142,7 @@ impl Kernel {
             // Either way must say the same.
             few_ports: u8::from(!switches.every_segment),
             ports: [80; FEW_PORTS],
-            told_attempts: switches.told_attempts,
+            max_reported_attempts: switches.max_reported_attempts,
             seed: [0; 2],
         };
         let mut ebpf = EbpfLoader::new()
@@ -151,7 +152,11 @@ impl Kernel {
             .map_max_entries("EVENTS", RING)
             .load(OBJECT)
             .unwrap_or_else(|error| panic!("the object cannot be loaded: {error:?}"));
-        for name in Programs::ALL.iter().map(|program| program.name).chain(LEAST) {
+        for name in Programs::ALL
+            .iter()
+            .map(|program| program.name)
+            .chain(LEAST.into_iter().filter(|_| cfg!(feature = "bench")))
+        {
             load_program(&mut ebpf, name);
         }
         let mut ports: Array<MapData, u64> = map(&mut ebpf, "PORTS");
@@ -167,7 +172,7 @@ impl Kernel {
             counters: map(&mut ebpf, "COUNTERS"),
             connections: map(&mut ebpf, "CONNECTIONS"),
             half_open: map(&mut ebpf, "HALF_OPEN"),
-            targets: map(&mut ebpf, "TARGETS"),
+            servers: map(&mut ebpf, "SERVERS"),
             ebpf,
             switches,
         }
@@ -181,8 +186,8 @@ impl Kernel {
                 table.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
             }
         }
-        for key in self.targets.keys().filter_map(Result::ok).collect::<Vec<_>>() {
-            self.targets.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
+        for key in self.servers.keys().filter_map(Result::ok).collect::<Vec<_>>() {
+            self.servers.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
         }
         let cpus = nr_cpus().unwrap_or_else(|(_, error)| panic!("CPUs: {error}"));
         for index in 0..Counter::COUNT as u32 {
@@ -210,8 +215,8 @@ impl Kernel {
     }
 
     /// What is counted for each server.
-    pub(crate) fn targets(&self) -> Vec<(TargetKey, Target)> {
-        self.targets.iter().map(|target| target.unwrap_or_else(|error| panic!("TARGETS: {error}"))).collect()
+    pub(crate) fn servers(&self) -> Vec<(ServerKey, ServerCounters)> {
+        self.servers.iter().map(|server| server.unwrap_or_else(|error| panic!("SERVERS: {error}"))).collect()
     }
 
     /// How many connections are kept: confirmed ones, and attempts.

@@ -1,8 +1,8 @@
 //! Builds the kernel object and leaves it in `OUT_DIR/tracer-ebpf`, where `tracer` embeds it.
 //!
-//! Where this machine cannot build it, the object is empty and a warning names the command that helps: the
-//! workspace still builds and passes its host tests, and the loader tells an empty object from a real one. A kernel
-//! program that does not compile is an error.
+//! If this machine lacks the tools, the object is empty and a warning names the command that
+//! installs them: the workspace still builds and passes its host tests, and the loader reports the
+//! empty object. A kernel program that does not compile is an error.
 
 use std::{
     env, fs,
@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use ebpf_build::{Object, TOOLCHAIN_VARIABLE, Tools, target_dir};
 
-/// What the object is made of, from the root of the workspace.
+/// The sources of the object, relative to the root of the workspace.
 const SOURCES: [&str; 7] = [
     "Cargo.lock",
     "Cargo.toml",
@@ -24,7 +24,7 @@ const SOURCES: [&str; 7] = [
     "tracer-ebpf/src",
 ];
 
-/// Asks for an empty object, as in other projects that embed one.
+/// Requests an empty object, as in other projects that use aya.
 const SKIP_VARIABLE: &str = "AYA_BUILD_SKIP";
 
 fn main() -> ExitCode {
@@ -59,7 +59,8 @@ fn embed() -> Result<()> {
         Err(missing) => {
             println!("cargo::warning=tracer is built without its kernel programs: {missing}");
             println!("cargo::warning=to install what is missing, run `cargo xtask setup`");
-            // A file that does not exist makes cargo run this again at the next build, when it may be installed.
+            // A missing file makes cargo run this script again at the next build, when the tools
+            // may be installed.
             println!("cargo::rerun-if-changed={}", out_dir.join("not-installed").display());
             return write_empty(&embedded);
         }
@@ -78,16 +79,17 @@ fn embed() -> Result<()> {
     Ok(())
 }
 
-/// Builds the object; what the compiler says is shown as warnings if it succeeds, and with the error if not.
+/// Builds the object. The compiler's messages become warnings on success, and precede the error on
+/// failure.
 fn build(object: &Object<'_>) -> Result<()> {
     let mut command = object.build();
     let output = command.arg("--quiet").output().with_context(|| format!("{command:?} cannot be started"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let messages = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        eprint!("{said}");
+        eprint!("{messages}");
         bail!("the kernel programs do not compile with {}", object.tools.toolchain);
     }
-    for line in said.lines() {
+    for line in messages.lines() {
         println!("cargo::warning={line}");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! bpf-linker and the LLVM it was built with.
+//! Finds bpf-linker and the LLVM release it was built with.
 
 use std::{
     env, fmt, fs,
@@ -10,28 +10,29 @@ use crate::program::find_programs;
 /// A bpf-linker on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linker {
-    /// The program.
+    /// The path of the program.
     pub path: PathBuf,
-    /// The major version of the LLVM library that it loads; unknown where LLVM is linked into it.
+    /// The major version of the LLVM library that it loads; unknown if LLVM is linked statically.
     pub llvm: Option<u32>,
 }
 
 impl Linker {
-    /// The linkers on `PATH` and in cargo's bin folder, which need not be on it.
+    /// Finds the linkers on `PATH` and in cargo's bin folder, which may not be on `PATH`.
     pub fn find_all() -> Vec<Self> {
         let mut paths: Vec<PathBuf> = find_programs("bpf-linker").collect();
         paths.extend(cargo_bin().map(|folder| folder.join("bpf-linker")).filter(|path| path.is_file()));
         paths.into_iter().map(Self::inspect).collect()
     }
 
-    /// Whether it reads the bitcode of a compiler with this LLVM: LLVM reads what older releases wrote, and not
-    /// what newer ones write. A linker that hides its LLVM is trusted: the build fails loudly if it does not fit.
+    /// Whether it reads the bitcode of a compiler with this LLVM release. LLVM reads the bitcode of
+    /// older releases, but not of newer ones. A linker with an unknown LLVM release is assumed to
+    /// match; if it does not, the build fails.
     pub fn reads(&self, compiler_llvm: u32) -> bool {
         self.llvm.is_none_or(|llvm| llvm >= compiler_llvm)
     }
 
     fn inspect(path: PathBuf) -> Self {
-        // bpf-linker does not print which LLVM it has, so it is read from the name of the library that it loads.
+        // bpf-linker does not print its LLVM release; the name of the library that it loads has it.
         let llvm = fs::read(&path).ok().and_then(|bytes| loaded_llvm(&bytes));
         Self { path, llvm }
     }
@@ -47,15 +48,15 @@ impl fmt::Display for Linker {
     }
 }
 
-/// Where `cargo install` puts programs.
+/// The folder of programs installed by `cargo install`.
 fn cargo_bin() -> Option<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")))?;
     Some(home.join("bin"))
 }
 
-/// The major version in the name of the LLVM library that a program needs: `libLLVM.so.22.1`, or `libLLVM-18.so.1`
-/// as distributions called it before.
+/// The major version in the name of the LLVM library that a program loads: `libLLVM.so.22.1`, or in
+/// older distributions `libLLVM-18.so.1`.
 fn loaded_llvm(program: &[u8]) -> Option<u32> {
     const NAME: &[u8] = b"libLLVM";
     let names = program.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn llvm_is_read_from_the_name_of_the_needed_library() {
+    fn the_llvm_release_is_parsed_from_the_name_of_the_loaded_library() {
         let rows: [(&[u8], Option<u32>); 5] = [
             (b"\x7fELF\0libc.so.6\0libLLVM.so.22.1\0", Some(22)),
             (b"\x7fELF\0libLLVM-18.so.1\0", Some(18)),
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linker_reads_bitcode_of_its_own_llvm_and_of_older_ones() {
+    fn a_linker_reads_the_bitcode_of_its_own_and_older_llvm_releases() {
         let linker = |llvm| Linker { path: PathBuf::from("bpf-linker"), llvm };
         assert!(linker(Some(22)).reads(22));
         assert!(linker(Some(23)).reads(22));

@@ -1,4 +1,4 @@
-//! The build of the kernel object.
+//! Builds the kernel object.
 
 use std::{
     env,
@@ -9,19 +9,20 @@ use std::{
 
 use crate::Tools;
 
-/// The package with the kernel programs, and the file that is made of it.
+/// The package with the kernel programs, and the name of the object file.
 const PACKAGE: &str = "tracer-ebpf";
 
-/// One build of the kernel object.
+/// A build of the kernel object.
 #[derive(Debug)]
 pub struct Object<'a> {
-    /// What builds it.
+    /// The tools that build it.
     pub tools: &'a Tools,
     /// The folder with the workspace's `Cargo.toml`.
     pub workspace: &'a Path,
-    /// The folder that cargo calls `target`: all profiles of tracer share the one object below it.
+    /// Cargo's target folder, below which all profiles of tracer share one object.
     pub target_dir: &'a Path,
-    /// The architecture of the kernel, as rustc calls it (`x86_64`): it decides what `pt_regs` looks like.
+    /// The architecture of the kernel in rustc's spelling (`x86_64`), which determines the layout
+    /// of `pt_regs`.
     pub arch: &'a str,
     /// Whether the kernel is big-endian.
     pub big_endian: bool,
@@ -30,7 +31,7 @@ pub struct Object<'a> {
 }
 
 impl Object<'_> {
-    /// Where the object lies after [`Self::build`].
+    /// The path of the object after [`Self::build`].
     pub fn path(&self) -> PathBuf {
         self.cargo_target_dir().join(self.target()).join("release").join(PACKAGE)
     }
@@ -40,10 +41,11 @@ impl Object<'_> {
         self.command(Command::new(self.tools.toolchain.cargo()), "build")
     }
 
-    /// The command that lints what [`Self::build`] compiles.
+    /// The command that lints the kernel programs for the BPF target.
     pub fn clippy(&self) -> Command {
         let toolchain = &self.tools.toolchain;
-        // Not `cargo clippy`: cargo would look for `cargo-clippy` on PATH, which may be that of another toolchain.
+        // Not `cargo clippy`, because cargo would run the `cargo-clippy` on PATH, which may belong
+        // to another toolchain.
         let mut command = self.command(Command::new(toolchain.cargo_clippy()), "clippy");
         command.env("CARGO", toolchain.cargo());
         command
@@ -67,7 +69,7 @@ impl Object<'_> {
             .arg(self.cargo_target_dir())
             .current_dir(self.workspace)
             .env("RUSTC", toolchain.rustc())
-            // `-Zbuild-std` and the BPF target's features, from a stable compiler.
+            // Enables `-Zbuild-std` and the features of the BPF target in a stable compiler.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags())
             .env(self.linker_variable(), &self.tools.linker.path);
@@ -79,7 +81,8 @@ impl Object<'_> {
         command
     }
 
-    /// The kernel loads BTF to check maps and functions, and the linker makes it of debug information.
+    /// The compiler flags. The linker generates BTF, which the kernel needs to check maps and
+    /// functions, from debug information.
     fn rustflags(&self) -> OsString {
         format!(
             "--cfg=bpf_target_arch=\"{}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf\x1f-Ctarget-cpu=v3",
@@ -96,17 +99,17 @@ impl Object<'_> {
         format!("CARGO_TARGET_{}_LINKER", self.target().replace('-', "_").to_uppercase())
     }
 
-    /// A folder of its own: cargo locks the folder it builds in, and a build script runs inside such a lock.
+    /// A separate target folder. Cargo holds a lock on its target folder while it runs a build
+    /// script, so that a second cargo would wait forever for the same folder.
     fn cargo_target_dir(&self) -> PathBuf {
         self.target_dir.join("ebpf")
     }
 }
 
-/// Whether a variable is there for the build that this one is a part of, and not for this one: incremental builds, which
-/// optimize less; a wrapper that lints,
-/// or one that compiles nothing because an editor only wants to know the crates; the choice of rustup's proxies; and
-/// what cargo tells a build script, some of which build scripts of this build watch, so that it would be made anew
-/// by turns for a build script and for xtask.
+/// Whether an environment variable belongs to the enclosing build and must not reach this one:
+/// compiler wrappers of linters and editors, the toolchain of rustup's proxies, and the variables
+/// that cargo sets for build scripts. Some build scripts rerun when those change, so that builds by
+/// a build script and by xtask would alternately invalidate each other.
 fn is_of_outer_build(variable: &str) -> bool {
     const NAMES: [&str; 9] = [
         "CARGO_INCREMENTAL",
@@ -123,10 +126,11 @@ fn is_of_outer_build(variable: &str) -> bool {
     NAMES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// The folder that cargo calls `target`, from a build script's `OUT_DIR`: `target/PROFILE/build/…/out`.
+/// Cargo's target folder, derived from the `OUT_DIR` of a build script:
+/// `target/PROFILE/build/…/out`.
 pub fn target_dir(out_dir: &Path) -> &Path {
     let build = out_dir.ancestors().find(|folder| folder.ends_with("build"));
-    // Any folder would do, only less would be shared.
+    // Any folder works as a fallback, but then profiles do not share the object.
     build.and_then(Path::parent).and_then(Path::parent).unwrap_or(out_dir)
 }
 
@@ -135,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_target_folder_is_found_from_a_build_script() {
+    fn the_target_folder_is_derived_from_out_dir() {
         let rows = [
             ("/src/target/debug/build/tracer-0123456789abcdef/out", "/src/target"),
             ("/src/target/release/build/tracer/0123456789abcdef/out", "/src/target"),

@@ -1,4 +1,4 @@
-//! Rust toolchains and what each of them lacks to build the kernel object.
+//! Finds Rust toolchains that can build the kernel object.
 
 use std::{
     env, fmt,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::program::{find_program, output};
 
-/// Names the rustup toolchain to use, before all others.
+/// The environment variable that selects a rustup toolchain.
 pub const TOOLCHAIN_VARIABLE: &str = "TRACER_EBPF_TOOLCHAIN";
 
-/// Where a distribution installs its toolchain.
+/// The sysroot of the distribution's toolchain.
 const DISTRIBUTION_ROOT: &str = "/usr";
 
 /// A Rust release, without its patch level.
@@ -29,7 +29,7 @@ pub const MINIMUM: Version = match Version::parse(env!("CARGO_PKG_RUST_VERSION")
 };
 
 impl Version {
-    /// Reads `MAJOR.MINOR`, whatever follows.
+    /// Parses `MAJOR.MINOR` and ignores the rest.
     pub const fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let Some((major, dot)) = number(bytes, 0) else { return None };
@@ -41,9 +41,9 @@ impl Version {
     }
 }
 
-/// The decimal number that starts at `start`, and where it ends.
+/// Parses the decimal number that starts at `start`; returns it and its end.
 ///
-/// Written as a loop because the standard library's parser of a part of a string is not `const`.
+/// A loop, because the standard library has no `const` parser for part of a string.
 const fn number(bytes: &[u8], start: usize) -> Option<(u32, usize)> {
     let (mut value, mut end) = (0_u32, start);
     while end < bytes.len() && bytes[end].is_ascii_digit() {
@@ -59,38 +59,39 @@ impl fmt::Display for Version {
     }
 }
 
-/// How a toolchain came to be considered.
+/// How a toolchain was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Named by `TRACER_EBPF_TOOLCHAIN`: no other is considered then.
+    /// Selected by `TRACER_EBPF_TOOLCHAIN`, which excludes all others.
     Named,
-    /// rustup's `nightly`.
+    /// rustup's toolchain `nightly`.
     Nightly,
-    /// The one that `rustc` runs here.
+    /// The toolchain of `rustc` in the current folder.
     Active,
-    /// The one that the distribution installed.
+    /// The distribution's toolchain.
     Distribution,
 }
 
 /// A Rust toolchain on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolchain {
-    /// How it came to be considered.
+    /// How it was found.
     pub origin: Origin,
     /// Its sysroot: the folder with `bin` and `lib/rustlib`.
     pub root: PathBuf,
-    /// The compiler's release.
+    /// The release of the compiler.
     pub version: Version,
-    /// The major version of the LLVM that writes its bitcode.
+    /// The major version of the compiler's LLVM, which writes the bitcode.
     pub llvm: u32,
-    /// Whether it has a cargo of its own.
+    /// Whether it includes cargo.
     pub has_cargo: bool,
-    /// Whether it has the sources of `core`, which is compiled with the object (rustup's component `rust-src`).
+    /// Whether it includes the sources of `core`, which is compiled for the object (rustup's
+    /// component `rust-src`).
     pub has_sources: bool,
 }
 
 impl Toolchain {
-    /// The toolchains on this machine, in the order of preference.
+    /// Finds the toolchains on this machine, preferred first.
     pub fn find_all() -> Vec<Self> {
         if let Some(name) = named() {
             return rustup_root(&name)
@@ -113,7 +114,7 @@ impl Toolchain {
         found
     }
 
-    /// What keeps this toolchain from compiling the object, if anything.
+    /// Why this toolchain cannot compile the object; none if it can.
     pub fn shortcoming(&self) -> Option<String> {
         if self.version < MINIMUM {
             Some(format!("{self} is older than Rust {MINIMUM}"))
@@ -126,17 +127,17 @@ impl Toolchain {
         }
     }
 
-    /// Its compiler.
+    /// The path of its rustc.
     pub fn rustc(&self) -> PathBuf {
         self.program("rustc")
     }
 
-    /// Its cargo.
+    /// The path of its cargo.
     pub fn cargo(&self) -> PathBuf {
         self.program("cargo")
     }
 
-    /// Its lints' cargo subcommand, which need not be installed.
+    /// The path of its cargo-clippy, which may not be installed.
     pub fn cargo_clippy(&self) -> PathBuf {
         self.program("cargo-clippy")
     }
@@ -145,7 +146,7 @@ impl Toolchain {
         self.root.join("bin").join(name)
     }
 
-    /// The facts about the toolchain at `root`, if there is one.
+    /// Inspects the toolchain at `root`; none if there is none.
     fn inspect(origin: Origin, root: PathBuf) -> Option<Self> {
         let (version, llvm) = parse_verbose_version(&output(&root.join("bin/rustc"), &["-vV"])?)?;
         Some(Self {
@@ -165,24 +166,24 @@ impl fmt::Display for Toolchain {
     }
 }
 
-/// The rustup toolchain that the user asks for.
+/// The rustup toolchain that the user selected.
 pub fn named() -> Option<String> {
     env::var(TOOLCHAIN_VARIABLE).ok().filter(|name| !name.is_empty())
 }
 
-/// The sysroot of a rustup toolchain, if rustup has it.
+/// The sysroot of a rustup toolchain, if it is installed.
 fn rustup_root(name: &str) -> Option<PathBuf> {
     let rustc = output(&find_program("rustup")?, &["which", "--toolchain", name, "rustc"])?;
     Some(Path::new(&rustc).parent()?.parent()?.to_owned())
 }
 
-/// The sysroot of the compiler that cargo runs here.
+/// The sysroot of the compiler that cargo runs in the current folder.
 fn active_root() -> Option<PathBuf> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     output(Path::new(&rustc), &["--print", "sysroot"]).map(PathBuf::from)
 }
 
-/// The release and LLVM's major version in what `rustc -vV` prints.
+/// Parses the release and the major version of LLVM in the output of `rustc -vV`.
 fn parse_verbose_version(text: &str) -> Option<(Version, u32)> {
     let value = |key| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
     let llvm = Version::parse(value("LLVM version:")?)?;
@@ -193,8 +194,16 @@ fn parse_verbose_version(text: &str) -> Option<(Version, u32)> {
 mod tests {
     use super::*;
 
+    impl Toolchain {
+        /// A toolchain that can compile the object.
+        pub(crate) fn suitable(origin: Origin, llvm: u32) -> Self {
+            let root = PathBuf::from("/toolchain");
+            Self { origin, root, version: MINIMUM, llvm, has_cargo: true, has_sources: true }
+        }
+    }
+
     #[test]
-    fn a_version_is_read_up_to_its_minor_number() {
+    fn a_version_is_parsed_up_to_its_minor_number() {
         let rows = [
             ("1.95", Some((1, 95))),
             ("1.97.0-nightly", Some((1, 97))),
@@ -216,42 +225,35 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_ordered_by_number_and_not_by_text() {
+    fn versions_are_compared_as_numbers() {
         assert!(Version::parse("1.100") > Version::parse("1.99"));
         assert!(Version::parse("2.0") > Version::parse("1.100"));
     }
 
     #[test]
-    fn release_and_llvm_are_read_from_a_verbose_version() {
+    fn release_and_llvm_are_parsed_from_a_verbose_version() {
         let text = "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)\nbinary: rustc\n\
                     host: x86_64-unknown-linux-gnu\nrelease: 1.96.0\nLLVM version: 22.1.8\n";
         assert_eq!(parse_verbose_version(text), Some((Version { major: 1, minor: 96 }, 22)));
     }
 
     #[test]
-    fn a_compiler_with_another_backend_is_no_toolchain() {
+    fn a_compiler_without_llvm_is_ignored() {
         assert_eq!(parse_verbose_version("release: 1.96.0\nCranelift version: 0.1\n"), None);
     }
 
     #[test]
-    fn the_first_shortcoming_is_named() {
-        let able = Toolchain {
-            origin: Origin::Active,
-            root: PathBuf::from("/toolchain"),
-            version: MINIMUM,
-            llvm: 22,
-            has_cargo: true,
-            has_sources: true,
-        };
-        assert_eq!(able.shortcoming(), None);
+    fn the_first_shortcoming_is_reported() {
+        let suitable = Toolchain::suitable(Origin::Active, 22);
+        assert_eq!(suitable.shortcoming(), None);
         let old = Version { major: 1, minor: 63 };
         let rows = [
-            (Toolchain { version: old, has_sources: false, ..able.clone() }, "is older than"),
-            (Toolchain { has_cargo: false, ..able.clone() }, "has no cargo"),
-            (Toolchain { has_sources: false, ..able }, "has no rust-src"),
+            (Toolchain { version: old, has_sources: false, ..suitable.clone() }, "is older than"),
+            (Toolchain { has_cargo: false, ..suitable.clone() }, "has no cargo"),
+            (Toolchain { has_sources: false, ..suitable }, "has no rust-src"),
         ];
         for (toolchain, part) in rows {
-            let shortcoming = toolchain.shortcoming().expect("it is not able");
+            let shortcoming = toolchain.shortcoming().expect("a shortcoming");
             assert!(shortcoming.contains(part), "{shortcoming:?} does not contain {part:?}");
         }
     }

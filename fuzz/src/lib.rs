@@ -1,34 +1,46 @@
-//! What the fuzz targets share: the pieces of an input, and the way of frames into records.
+//! Shared parts of the fuzz targets: splitting an input into pieces, and processing frames into
+//! records.
 
 use tracer_common::{counter::Counter, event::{Event, Hook}, flow::Removal, wire::LinkType};
-use tracer_core::{host::{HostObserver, Selection}, record::Record, render::{Format, Sink, self}, tracker::{Limits, Tracker}};
+use tracer_core::{
+    host::{HostObserver, Selection},
+    record::{EventName, Events, Record},
+    render::{self, Format, Sink},
+    tracker::{Tracker, TrackerOptions},
+};
 
-/// Connections kept at most: so few that every input may reach the bound.
+/// Maximum number of connections: so low that every input can reach it.
 pub const MAX_CONNECTIONS: usize = 4;
 
-/// The pieces of an input. Each has a byte that says what to do with it, its length in two bytes, the highest first, and
-/// its bytes; the last may be shorter than it says.
+/// Splits an input into pieces. Each piece has a control byte that the target interprets, a length
+/// of two bytes in network byte order, and its bytes; the last piece may be shorter than its
+/// length.
 pub fn pieces(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
-        let ([say, high, low], rest) = input.split_first_chunk()?;
+        let ([control, high, low], rest) = input.split_first_chunk()?;
         let len = usize::from(u16::from_be_bytes([*high, *low]));
         let (piece, rest) = rest.split_at(len.min(rest.len()));
         input = rest;
-        Some((*say, piece))
+        Some((*control, piece))
     })
 }
 
-/// The path of frames: observer, tracker, sinks, all with little room.
+/// The path of frames through observer, tracker and sinks, all with low limits.
 pub struct Path {
     observer: HostObserver,
     tracker: Tracker,
     sinks: [Box<dyn Sink>; 3],
-    /// Frames so far.
+    /// Number of frames.
     frames: u64,
-    /// Events so far.
+    /// Number of events.
     events: u64,
-    /// The latest time.
+    /// The current time.
     now: u64,
+}
+
+/// All records of the tracker except those of half-open handshakes.
+pub const fn every_event() -> Events {
+    Events::of(&[EventName::Request, EventName::Response, EventName::State, EventName::Segment])
 }
 
 impl Default for Path {
@@ -38,101 +50,116 @@ impl Default for Path {
 }
 
 impl Path {
-    /// A path that ends in these sinks.
+    /// A path that writes to these sinks.
     pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
-            every_segment: true,
+            events: every_event(),
             max_connections: MAX_CONNECTIONS,
             max_unconfirmed: MAX_CONNECTIONS,
             ..Selection::default()
         });
-        let limits = Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() };
+        let limits = TrackerOptions {
+            max_connections: MAX_CONNECTIONS,
+            events: every_event(),
+            ..TrackerOptions::default()
+        };
         Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
     }
 
-    /// A frame, some time after the one before; `told` gets the events and the records.
-    pub fn frame(&mut self, frame: &[u8], wire_len: usize, link: LinkType, after: u64, told: &mut Told) {
+    /// Processes a frame, `after` ns after the previous one, and adds its events and records to
+    /// `reported`.
+    pub fn frame(
+        &mut self,
+        frame: &[u8],
+        wire_len: usize,
+        link: LinkType,
+        after: u64,
+        reported: &mut Reported,
+    ) {
         self.now = self.now.saturating_add(after);
         self.frames += 1;
-        // Why it was passed over is counted.
+        // The reason for a skipped frame is counted.
         let _ = self.observer.observe(frame, wire_len, link, 1, Hook::Capture, self.now);
         while let Some(bytes) = self.observer.next_event() {
             self.events += 1;
-            self.event(&Event::from_bytes(&bytes).expect("what is told can be read"), told);
+            self.event(&Event::from_bytes(&bytes).expect("a valid event"), reported);
         }
-        self.settle(told);
+        self.drain(reported);
         let (connections, attempts) = self.observer.kept();
-        assert!(connections.max(attempts) <= MAX_CONNECTIONS, "{connections} and {attempts} kept");
+        assert!(
+            connections.max(attempts) <= MAX_CONNECTIONS,
+            "{connections} connections, {attempts} half-open"
+        );
     }
 
-    /// An event that came from somewhere.
-    pub fn event(&mut self, event: &Event<'_>, told: &mut Told) {
-        told.events(event);
+    /// Processes an event.
+    pub fn event(&mut self, event: &Event<'_>, reported: &mut Reported) {
+        reported.events(event);
         self.tracker.on_event(event);
-        self.records(told);
+        self.records(reported);
     }
 
-    /// Does what is due after some time.
-    pub fn tick(&mut self, after: u64, told: &mut Told) {
+    /// Advances the time by `after` ns and lets timers expire.
+    pub fn tick(&mut self, after: u64, reported: &mut Reported) {
         self.now = self.now.saturating_add(after);
         self.tracker.on_tick(self.now);
-        self.settle(told);
+        self.drain(reported);
     }
 
-    /// Ends it, and looks whether everything was counted.
-    pub fn finish(mut self, told: &mut Told) {
-        self.tracker.question_all();
-        self.settle(told);
+    /// Finishes all connections and checks that everything was counted.
+    pub fn finish(mut self, reported: &mut Reported) {
+        self.tracker.look_up_all();
+        self.drain(reported);
         self.tracker.finish(self.now);
-        self.records(told);
+        self.records(reported);
         let counters = self.observer.counters();
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
-        assert_eq!(outcomes, self.frames, "each frame has one outcome");
-        let events: u64 = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum();
+        assert_eq!(outcomes, self.frames, "each frame is counted once");
+        let events = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum::<u64>();
         assert_eq!(events, self.events, "each event is counted");
         let totals = self.tracker.totals();
-        assert_eq!((totals.open, totals.half_open), (0, 0), "all is over");
-        assert_eq!(totals.opened, totals.closed, "what was opened is over");
-        assert_eq!(totals.exchanges, told.exchanges, "each exchange is counted");
+        assert_eq!((totals.open, totals.half_open), (0, 0), "no connection is left");
+        assert_eq!(totals.opened, totals.closed, "each opened connection is closed");
+        assert_eq!(totals.exchanges, reported.exchanges, "each exchange is counted");
     }
 
-    fn settle(&mut self, told: &mut Told) {
-        while let Some(key) = self.tracker.next_question() {
+    fn drain(&mut self, reported: &mut Reported) {
+        while let Some(key) = self.tracker.next_lookup() {
             let flow = self.observer.find(&key);
-            self.tracker.on_flow(&key, flow.as_ref(), self.now);
-            self.records(told);
+            self.tracker.on_lookup(&key, flow.as_ref(), self.now);
+            self.records(reported);
         }
         while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {
             self.observer.forget(&key, flow);
         }
-        self.records(told);
+        self.records(reported);
     }
 
-    fn records(&mut self, told: &mut Told) {
+    fn records(&mut self, reported: &mut Reported) {
         while let Some(record) = self.tracker.next_record() {
             for sink in &mut self.sinks {
-                sink.write(record.clone()).expect("nothing takes everything");
+                sink.write(record.clone()).expect("writing to a sink without I/O");
             }
-            told.record(record);
+            reported.record(record);
         }
     }
 }
 
-/// What was told.
+/// What the path reported.
 #[derive(Debug, Default)]
-pub struct Told {
-    /// Heads that were told to their end.
+pub struct Reported {
+    /// Number of message headers that were reported completely.
     pub heads: u64,
-    /// Marks of all HTTP events together.
+    /// Union of the marks of all HTTP events.
     pub marks: u16,
-    /// Exchanges, those included of which only the number is known.
+    /// Number of exchanges, including those of which only the number is known.
     pub exchanges: u64,
-    /// Method, target and status of each exchange.
-    pub story: Vec<[Option<String>; 3]>,
+    /// Method, target and status code of each exchange.
+    pub transcript: Vec<[Option<String>; 3]>,
 }
 
-impl Told {
+impl Reported {
     fn events(&mut self, event: &Event<'_>) {
         if let Event::Http(facts, _) = event {
             self.marks |= facts.marks;
@@ -145,7 +172,7 @@ impl Told {
             self.exchanges += 1;
             let text = |text: &Option<tracer_core::record::Text>| text.as_ref().map(ToString::to_string);
             let status = exchange.status.map(|status| status.to_string());
-            self.story.push([text(&exchange.request.method), text(&exchange.request.target), status]);
+            self.transcript.push([text(&exchange.request.method), text(&exchange.request.target), status]);
         }
     }
 }

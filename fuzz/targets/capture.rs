@@ -1,18 +1,25 @@
-//! Any bytes as a capture, through the whole of `tracer replay`: it ends, with as many frames as there is room for.
+//! Any bytes as a capture, through all of `tracer replay`: it terminates, and reads no more frames
+//! than fit into the input.
 #![no_main]
 
 use std::{io::Cursor, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
-use tracer::{replay::{capture::{Capture, Interrupt}, self}, config::{Limits, Output, ReplayConfig}};
+use tracer::{
+    config::{Limits, Output, ReplayConfig},
+    replay::{
+        self,
+        capture::{Capture, Interrupt},
+    },
+};
 use tracer_core::{http::Redact, render::Format};
 
-/// Bytes of the shortest header of a frame: a simple packet block, without its frame.
+/// Size of the shortest frame header in bytes: a simple packet block without its frame.
 const MIN_HEADER: u64 = 16;
-/// How much gzip makes of one byte at most (zlib's technical details: 1032), and a little.
+/// Maximum expansion by gzip (1032 by zlib's technical details), rounded up.
 const MAX_RATIO: u64 = 1040;
 
-/// Where the input is written, for the program to read.
+/// The file to which the input is written.
 static FILE: LazyLock<PathBuf> =
     LazyLock::new(|| std::env::temp_dir().join(format!("tracer-fuzz-capture-{}", std::process::id())));
 
@@ -51,6 +58,6 @@ fuzz_target!(|input: &[u8]| {
         }
         assert!(frames * MIN_HEADER <= input.len() as u64 * MAX_RATIO, "{frames} frames");
     }
-    std::fs::write(&*FILE, input).expect("the folder for temporary files can be written to");
-    replay::run(&config(), Interrupt::default()).expect("nothing takes everything");
+    std::fs::write(&*FILE, input).expect("the temporary folder is writable");
+    replay::run(&config(), Interrupt::default()).expect("writing to /dev/null");
 });

@@ -1,30 +1,30 @@
-//! Bytes as the ring may carry them: what can be read as an event is an event again when it is written, and whatever a
-//! sequence of events says, the tracker stays within its bounds.
+//! Any bytes as ring buffer events: decoding and encoding are inverse, and the tracker stays within
+//! its limits for any sequence of events.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tracer_common::{event::{Event, SegmentEvent}, flow::HalfCounters};
-use tracer_core::tracker::{Limits, Tracker};
-use tracer_fuzz::{MAX_CONNECTIONS, pieces};
+use tracer_core::tracker::{Tracker, TrackerOptions};
+use tracer_fuzz::{MAX_CONNECTIONS, every_event, pieces};
 
-/// What counters of bytes and nanoseconds reach in two years and by many petabytes: that sums of more overflow is no
-/// finding.
-const MOST: u64 = (1 << 56) - 1;
-/// The same for counters of segments.
-const MOST_SEGMENTS: u32 = (1 << 20) - 1;
+/// Maximum of counters of bytes and nanoseconds: two years, or many petabytes. An overflow of sums
+/// of larger values is no defect.
+const MAX: u64 = (1 << 56) - 1;
+/// Maximum of counters of segments.
+const MAX_SEGMENTS: u32 = (1 << 20) - 1;
 
-/// The event with counters that a kernel may have reached.
+/// The event with its counters limited to values that a kernel can reach.
 fn plausible(event: Event<'_>) -> Event<'_> {
     let half = |half: HalfCounters| HalfCounters {
-        packets: half.packets & MOST,
-        bytes: half.bytes & MOST,
-        stream_end: half.stream_end & MOST,
-        first_ack_ns: half.first_ack_ns & MOST,
-        first_data_ns: half.first_data_ns & MOST,
-        syn_ns: half.syn_ns & MOST,
-        duplicate_acks: half.duplicate_acks & MOST_SEGMENTS,
-        zero_windows: half.zero_windows & MOST_SEGMENTS,
-        lost: half.lost & MOST_SEGMENTS,
+        packets: half.packets & MAX,
+        bytes: half.bytes & MAX,
+        stream_end: half.stream_end & MAX,
+        first_ack_ns: half.first_ack_ns & MAX,
+        first_data_ns: half.first_data_ns & MAX,
+        syn_ns: half.syn_ns & MAX,
+        duplicate_acks: half.duplicate_acks & MAX_SEGMENTS,
+        zero_windows: half.zero_windows & MAX_SEGMENTS,
+        lost: half.lost & MAX_SEGMENTS,
         ..half
     };
     match event {
@@ -33,42 +33,45 @@ fn plausible(event: Event<'_>) -> Event<'_> {
             Event::Connection(event)
         }
         Event::Segment(mut event) => {
-            event.header.time &= MOST;
+            event.header.time &= MAX;
             Event::Segment(SegmentEvent { halves: event.halves.map(half), ..event })
         }
         Event::Http(mut facts, bytes) => {
-            facts.header.time &= MOST;
-            (facts.offset, facts.content) = (facts.offset & MOST, facts.content & MOST);
+            facts.header.time &= MAX;
+            (facts.offset, facts.content) = (facts.offset & MAX, facts.content & MAX);
             Event::Http(facts, bytes)
         }
     }
 }
 
 fuzz_target!(|input: &[u8]| {
-    let mut tracker =
-        Tracker::new(Limits { max_connections: MAX_CONNECTIONS, segments: true, ..Limits::default() });
+    let mut tracker = Tracker::new(TrackerOptions {
+        max_connections: MAX_CONNECTIONS,
+        events: every_event(),
+        ..TrackerOptions::default()
+    });
     let mut sink = tracer_core::render::new(tracer_core::render::Format::Json, Box::new(std::io::sink()));
     let (mut records, mut now) = (0, 0);
-    for (say, bytes) in pieces(input) {
+    for (control, bytes) in pieces(input) {
         if let Ok(event) = Event::from_bytes(bytes) {
-            assert_eq!(event.pieces().concat(), bytes, "written and read again");
+            assert_eq!(event.pieces().concat(), bytes, "encoding a decoded event");
             let event = plausible(event);
             now = event.header().time;
             tracker.on_event(&event);
         }
-        if say & 1 != 0 {
+        if control & 1 != 0 {
             tracker.on_tick(now);
-            // A question is answered before more happens.
-            while let Some(key) = tracker.next_question() {
-                tracker.on_flow(&key, None, now);
+            // Lookups are answered before the next event.
+            while let Some(key) = tracker.next_lookup() {
+                tracker.on_lookup(&key, None, now);
             }
         }
         let totals = tracker.totals();
-        // As many handshakes as connections, each for itself.
-        let most = MAX_CONNECTIONS as u64;
-        assert!(totals.open <= most && totals.half_open <= most, "{totals:?}");
+        // The limit applies to connections and to half-open handshakes separately.
+        let max = MAX_CONNECTIONS as u64;
+        assert!(totals.open <= max && totals.half_open <= max, "{totals:?}");
         while let Some(record) = tracker.next_record() {
-            sink.write(record).expect("nothing takes everything");
+            sink.write(record).expect("writing to a sink without I/O");
             records += 1;
         }
     }

@@ -1,26 +1,27 @@
-//! Two directions of any bytes in segments of any length: an exchange has a head, and the cuts between segments change
-//! nothing in what is told.
+//! Any bytes in both directions in segments of any length: each exchange has a message header, and
+//! segment boundaries do not change the reported exchanges.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tracer_common::{event::Marks, wire::LinkType};
-use tracer_fuzz::{Path, Told, pieces};
+use tracer_fuzz::{Path, Reported, pieces};
 
-/// Bytes of both streams together: within the steps that the scanner has for one segment.
+/// Size of both streams together in bytes, within the scanner's limit of steps for one segment.
 const MAX_INPUT: usize = 8 * 1024;
 
-/// What is found by its looks is looked for where segments start, so that cuts do count.
+/// Marks of resynchronisation, which depends on segment boundaries because it searches where
+/// segments start.
 const GUESSED: u16 = Marks::LOST_SYNC | Marks::RESYNCED | Marks::NOT_HTTP | Marks::UNSOLICITED;
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 const FIN: u8 = 0x01;
 
-/// A connection of port 40000 to port 80.
+/// A connection from port 40000 to port 80.
 #[derive(Default)]
 struct Wire {
     path: Path,
-    told: Told,
+    reported: Reported,
     /// Next sequence numbers of client and server.
     next: [u32; 2],
 }
@@ -41,37 +42,38 @@ impl Wire {
         packet.extend(payload);
         let used = payload.len() as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
         self.next[own] = self.next[own].wrapping_add(used);
-        self.path.frame(&packet, packet.len(), LinkType::RawIp, 1000, &mut self.told);
+        self.path.frame(&packet, packet.len(), LinkType::RawIp, 1000, &mut self.reported);
     }
 
-    /// The whole conversation, its turns cut into segments of `size` bytes, or as the turn says.
-    fn talk(input: &[u8], size: Option<usize>) -> Told {
+    /// Runs the whole connection, each piece cut into segments of `size` bytes or of the size in
+    /// its control byte.
+    fn run(input: &[u8], size: Option<usize>) -> Reported {
         let mut wire = Self { next: [u32::MAX - 5, 77], ..Self::default() };
         wire.segment(false, SYN, &[]);
         wire.segment(true, SYN | ACK, &[]);
         wire.segment(false, ACK, &[]);
-        for (say, bytes) in pieces(input) {
-            let size = size.unwrap_or(usize::from(say >> 1).max(1));
+        for (control, bytes) in pieces(input) {
+            let size = size.unwrap_or(usize::from(control >> 1).max(1));
             for part in bytes.chunks(size) {
-                wire.segment(say & 1 == 1, ACK, part);
+                wire.segment(control & 1 == 1, ACK, part);
             }
         }
         for server in [true, false] {
             wire.segment(server, FIN | ACK, &[]);
         }
         wire.segment(true, ACK, &[]);
-        let Self { path, mut told, .. } = wire;
-        path.finish(&mut told);
-        told
+        let Self { path, mut reported, .. } = wire;
+        path.finish(&mut reported);
+        reported
     }
 }
 
 fuzz_target!(|input: &[u8]| {
     let input = &input[..input.len().min(MAX_INPUT)];
-    let cut = Wire::talk(input, None);
-    assert!(cut.exchanges <= cut.heads, "{} exchanges of {} heads", cut.exchanges, cut.heads);
-    let whole = Wire::talk(input, Some(MAX_INPUT));
+    let cut = Wire::run(input, None);
+    assert!(cut.exchanges <= cut.heads, "{} exchanges of {} message headers", cut.exchanges, cut.heads);
+    let whole = Wire::run(input, Some(MAX_INPUT));
     if (cut.marks | whole.marks) & GUESSED == 0 {
-        assert_eq!(cut.story, whole.story, "the same bytes, cut and whole");
+        assert_eq!(cut.transcript, whole.transcript, "the same bytes in small and large segments");
     }
 });

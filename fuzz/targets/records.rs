@@ -1,4 +1,5 @@
-//! Frames of any kind into the lines of every sink: whatever is on the wire, a line is a line, and harmless.
+//! Any frames into the lines of every sink: each record is one valid line without control
+//! characters.
 #![no_main]
 
 #[path = "../../tracer/tests/support/schema.rs"]
@@ -8,28 +9,29 @@ use std::io::{self, Write};
 
 use libfuzzer_sys::fuzz_target;
 use tracer_common::wire::LinkType;
-use tracer_core::render::{Format, self};
-use tracer_fuzz::{Path, Told, pieces};
+use tracer_core::render::{self, Format};
+use tracer_fuzz::{Path, Reported, pieces};
 
-/// Seconds between two frames that are far apart: more than every timeout is long.
+/// Time between two frames in ns that exceeds every timeout.
 const LONG: u64 = 400_000_000_000;
 
-/// Looks at what a sink writes: each call is one record.
-struct Reader(Format);
+/// Checks the output of a sink: each call of `write` is one record.
+struct Checker(Format);
 
-impl Write for Reader {
+impl Write for Checker {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = str::from_utf8(bytes).expect("all output is UTF-8");
-        let lines = text.strip_suffix('\n').expect("a record ends its line");
+        let text = str::from_utf8(bytes).expect("UTF-8");
+        let lines = text.strip_suffix('\n').expect("a line end");
         let bad = lines.chars().find(|character| character.is_control() && *character != '\n');
         assert_eq!(bad, None, "{text:?}");
-        let hides = |character: &char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
-        assert_eq!(lines.chars().find(hides), None, "{text:?}");
+        let invisible =
+            |character: &char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+        assert_eq!(lines.chars().find(invisible), None, "{text:?}");
         if self.0 != Format::Explain {
-            assert!(!lines.contains('\n'), "one line a record: {text:?}");
+            assert!(!lines.contains('\n'), "one line per record: {text:?}");
         }
         if self.0 == Format::Json {
-            schema::check_line(lines).expect("a record is as the schema says");
+            schema::check_line(lines).expect("a record that matches the schema");
         }
         Ok(bytes.len())
     }
@@ -40,16 +42,16 @@ impl Write for Reader {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let mut told = Told::default();
-    let mut path = Path::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(Reader(format)))));
-    for (say, frame) in pieces(input) {
-        let link = if say & 1 == 0 { LinkType::Ethernet } else { LinkType::RawIp };
-        let cut = if say & 2 == 0 { 0 } else { usize::from(say) * 8 };
-        let after = if say & 4 == 0 { 1000 } else { LONG };
-        path.frame(frame, frame.len() + cut, link, after, &mut told);
-        if say & 8 != 0 {
-            path.tick(after, &mut told);
+    let mut reported = Reported::default();
+    let mut path = Path::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(Checker(format)))));
+    for (control, frame) in pieces(input) {
+        let link = if control & 1 == 0 { LinkType::Ethernet } else { LinkType::RawIp };
+        let cut = if control & 2 == 0 { 0 } else { usize::from(control) * 8 };
+        let after = if control & 4 == 0 { 1000 } else { LONG };
+        path.frame(frame, frame.len() + cut, link, after, &mut reported);
+        if control & 8 != 0 {
+            path.tick(after, &mut reported);
         }
     }
-    path.finish(&mut told);
+    path.finish(&mut reported);
 });

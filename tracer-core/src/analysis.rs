@@ -82,9 +82,9 @@ impl Analysis {
     pub fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64, most: usize) -> Result<(), Stop> {
         self.remove(flows)?;
         for _ in 0..most {
-            let Some(key) = self.tracker.next_question() else { break };
+            let Some(key) = self.tracker.next_lookup() else { break };
             let flow = flows.find(&key)?;
-            self.tracker.on_flow(&key, flow.as_ref(), now());
+            self.tracker.on_lookup(&key, flow.as_ref(), now());
             self.telling.tell(&mut self.tracker)?;
             // What is over must not be found by the next one.
             self.remove(flows)?;
@@ -153,7 +153,7 @@ impl Analysis {
     /// No record can be written any more, or `flows` does not answer.
     pub fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
         // Quiet segments are not told, and the last events of a connection may have been lost.
-        self.tracker.question_all();
+        self.tracker.look_up_all();
         self.settle(flows, &now, usize::MAX)?;
         self.tracker.finish(now());
         self.telling.tell(&mut self.tracker)?;
@@ -195,7 +195,7 @@ mod tests {
     use tracer_common::{event::SegmentEvent, flow::SegmentFlags};
 
     use super::*;
-    use crate::{record::Events, render::Sink, tracker::Limits};
+    use crate::{record::Events, render::Sink, tracker::TrackerOptions};
 
     struct Nothing;
 
@@ -227,8 +227,8 @@ mod tests {
     #[test]
     fn so_many_questions_are_answered_in_a_turn_and_all_of_them_at_the_end() {
         let mut analysis = Analysis::new(
-            Tracker::new(Limits::default()),
-            Listeners::new(Limits::default().half_open_timeout),
+            Tracker::new(TrackerOptions::default()),
+            Listeners::new(TrackerOptions::default().half_open_timeout),
             Telling::new(Box::new(Nothing), Events::default(), None),
         );
         for number in 1..=10 {
@@ -236,7 +236,7 @@ mod tests {
             event.header.key.low_port = number;
             analysis.tracker.on_event(&Event::Segment(event));
         }
-        analysis.tracker.question_all();
+        analysis.tracker.look_up_all();
         let mut asked = Asked::default();
         for answered in [4, 8, 10, 10] {
             assert!(analysis.settle(&mut asked, || 1, 4).is_ok());

@@ -1,12 +1,13 @@
 //! The core of tracer, sans-IO: events in, records out. It knows no kernel, no clock, no file and no runtime.
 //!
 //! ```text
-//! Event ─► analysis ─► tracker ─► tcp (endpoint states), http (messages, exchanges) ─► Record ─► render
+//! Event ─► analysis ─► tracker ─► connection ─► tcp, http ─► Record ─► render
 //! frame ─► host (the kernel's path, run in userspace) ─► Event
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod connection;
 pub mod host;
 pub mod http;
 pub mod listener;

@@ -2,7 +2,7 @@
 //!
 //! Pure: losses and the time are arguments.
 
-use crate::record::{Cause, Degraded, DegradedState, Step};
+use crate::record::{Degraded, DegradedReason, DegradedState, ShedClass};
 
 /// How long nothing must be lost before it is over, in ns: bursts that follow each other closely are one.
 const QUIET: u64 = 2_000_000_000;
@@ -11,11 +11,11 @@ const QUIET: u64 = 2_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Of what.
-    pub step: Step,
+    pub shed: ShedClass,
     /// How many since the start.
     pub total: u64,
     /// Why.
-    pub cause: Cause,
+    pub reason: DegradedReason,
     /// Whether there is room again.
     pub has_room: bool,
 }
@@ -23,7 +23,7 @@ pub struct Loss {
 /// What is being lost.
 #[derive(Debug, Default)]
 pub struct Overload {
-    courses: [Course; Step::ALL.len()],
+    courses: [Course; ShedClass::ALL.len()],
 }
 
 /// One kind of loss in the course of time.
@@ -37,7 +37,7 @@ struct Course {
 
 #[derive(Clone, Copy, Debug)]
 struct Entered {
-    cause: Cause,
+    reason: DegradedReason,
     /// What had been lost before.
     before: u64,
     since: u64,
@@ -47,16 +47,16 @@ struct Entered {
 impl Overload {
     /// Takes in what was lost until `now`, in ns of any clock, and says what changes by that.
     pub fn on_loss(&mut self, loss: Loss, now: u64) -> Option<Degraded> {
-        let course = self.courses.get_mut(loss.step as usize)?;
+        let course = self.courses.get_mut(loss.shed as usize)?;
         let before = std::mem::replace(&mut course.total, loss.total);
         let is_more = loss.total > before;
         match &mut course.entered {
             None if is_more => {
-                course.entered = Some(Entered { cause: loss.cause, before, since: now, last: now });
+                course.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
                 Some(Degraded {
                     state: DegradedState::Entered,
-                    step: loss.step,
-                    cause: loss.cause,
+                    shed: loss.shed,
+                    reason: loss.reason,
                     lost: loss.total - before,
                     duration_ns: None,
                 })
@@ -66,7 +66,7 @@ impl Overload {
                 None
             }
             Some(entered) if loss.has_room && now.saturating_sub(entered.last) >= QUIET => {
-                course.leave(loss.step)
+                course.leave(loss.shed)
             }
             None | Some(_) => None,
         }
@@ -74,17 +74,17 @@ impl Overload {
 
     /// The observation ends: what goes on is over.
     pub fn finish(&mut self) -> impl Iterator<Item = Degraded> {
-        Step::ALL.into_iter().zip(&mut self.courses).filter_map(|(step, course)| course.leave(step))
+        ShedClass::ALL.into_iter().zip(&mut self.courses).filter_map(|(shed, course)| course.leave(shed))
     }
 }
 
 impl Course {
-    fn leave(&mut self, step: Step) -> Option<Degraded> {
+    fn leave(&mut self, shed: ShedClass) -> Option<Degraded> {
         let entered = self.entered.take()?;
         Some(Degraded {
             state: DegradedState::Left,
-            step,
-            cause: entered.cause,
+            shed,
+            reason: entered.reason,
             lost: self.total - entered.before,
             duration_ns: Some(entered.last - entered.since),
         })
@@ -98,17 +98,18 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn loss(total: u64) -> Loss {
-        Loss { step: Step::Anomalies, total, cause: Cause::ReaderBehind, has_room: true }
+        Loss { shed: ShedClass::Anomalies, total, reason: DegradedReason::ReaderBehind, has_room: true }
     }
 
     fn entered(lost: u64) -> Option<Degraded> {
-        let (state, step, cause) = (DegradedState::Entered, Step::Anomalies, Cause::ReaderBehind);
-        Some(Degraded { state, step, cause, lost, duration_ns: None })
+        let (state, shed, reason) =
+            (DegradedState::Entered, ShedClass::Anomalies, DegradedReason::ReaderBehind);
+        Some(Degraded { state, shed, reason, lost, duration_ns: None })
     }
 
     fn left(lost: u64, duration_ns: u64) -> Option<Degraded> {
-        let (state, step, cause) = (DegradedState::Left, Step::Anomalies, Cause::ReaderBehind);
-        Some(Degraded { state, step, cause, lost, duration_ns: Some(duration_ns) })
+        let (state, shed, reason) = (DegradedState::Left, ShedClass::Anomalies, DegradedReason::ReaderBehind);
+        Some(Degraded { state, shed, reason, lost, duration_ns: Some(duration_ns) })
     }
 
     #[test]
@@ -138,10 +139,11 @@ mod tests {
     fn each_kind_is_for_itself_and_the_end_ends_all() {
         let mut overload = Overload::default();
         assert!(overload.on_loss(loss(3), 0).is_some());
-        let records = Loss { step: Step::Records, total: 4, cause: Cause::OutputFull, has_room: false };
+        let records =
+            Loss { shed: ShedClass::Records, total: 4, reason: DegradedReason::OutputFull, has_room: false };
         assert!(overload.on_loss(records, 0).is_some());
-        let over: Vec<_> = overload.finish().map(|change| (change.step, change.lost)).collect();
-        assert_eq!(over, [(Step::Anomalies, 3), (Step::Records, 4)]);
+        let over: Vec<_> = overload.finish().map(|change| (change.shed, change.lost)).collect();
+        assert_eq!(over, [(ShedClass::Anomalies, 3), (ShedClass::Records, 4)]);
         assert_eq!(overload.finish().count(), 0);
     }
 }

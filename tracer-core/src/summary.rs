@@ -17,7 +17,7 @@ pub struct Counted {
     /// Frames passed over, by reason.
     pub skipped: Counts,
     /// Segments of handshakes counted at their server only.
-    pub summarised: u64,
+    pub aggregated: u64,
     /// Connections never told, because all their events were lost.
     pub connections_lost: u64,
     /// Events told.
@@ -41,7 +41,7 @@ impl Counted {
         Self {
             matched: of(Counter::Matched),
             skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
-            summarised: of(Counter::Aggregated),
+            aggregated: of(Counter::Aggregated),
             connections_lost: of(Counter::ConnectionsLost),
             told: Counter::EMITTED.map(of).iter().sum(),
             lost: Counts(vec![
@@ -81,7 +81,7 @@ pub fn summary(
         frames: counted.frames(),
         segments: counted.matched,
         skipped: counted.skipped,
-        summarised: counted.summarised,
+        aggregated: counted.aggregated,
         events_received: received.events,
         events_lost,
         opened: totals.opened,
@@ -91,7 +91,7 @@ pub fn summary(
         evicted: totals.evicted,
         connections_lost: counted.connections_lost.saturating_sub(received.looked_up),
         exchanges: totals.exchanges,
-        buffers_given_up: totals.buffers_given_up,
+        buffers_dropped: totals.buffers_dropped,
         records_written: None,
         records_lost: None,
         attachments,
@@ -110,9 +110,9 @@ pub fn text(summary: &Summary) -> String {
         0 => String::new(),
         number => format!("; {number} connections lost"),
     };
-    let summarised = match summary.summarised {
+    let aggregated = match summary.aggregated {
         0 => String::new(),
-        number => format!("; {number} segments of handshakes summarised"),
+        number => format!("; {number} segments of handshakes aggregated"),
     };
     let lost =
         listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
@@ -120,12 +120,12 @@ pub fn text(summary: &Summary) -> String {
         (Some(written), Some(lost @ 1..)) => format!("\nrecords: {written} written, {lost} lost"),
         _ => String::new(),
     };
-    let buffers = match summary.buffers_given_up {
+    let buffers = match summary.buffers_dropped {
         0 => String::new(),
-        given_up => format!("\nbuffers: those of {given_up} connections given up"),
+        dropped => format!("\nbuffers: those of {dropped} connections dropped"),
     };
     format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}{connections_lost}{summarised}\nevents: {} received, {lost}{buffers}{records}",
+        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}{connections_lost}{aggregated}\nevents: {} received, {lost}{buffers}{records}",
         summary.frames,
         humantime::format_duration(duration),
         summary.segments,
@@ -149,7 +149,7 @@ mod tests {
         let counted = Counted {
             matched: 7,
             skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
-            summarised: 0,
+            aggregated: 0,
             connections_lost: 0,
             told: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
         assert_eq!(counted.told, 0b1_1100 << Skip::COUNT);
         assert_eq!(counted.lost.total(), 0b1_1110_0000 << Skip::COUNT);
-        assert_eq!(counted.summarised, 0b10_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.aggregated, 0b10_0000_0000 << Skip::COUNT);
         assert_eq!(counted.connections_lost, 0b100_0000_0000 << Skip::COUNT);
     }
 }

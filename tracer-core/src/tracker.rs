@@ -1,11 +1,12 @@
 //! Events in, records out: the table of connections.
 //!
-//! Sans-IO: no clock, no sockets, no kernel. The caller brings events and the time, and takes what there is to say, to
-//! ask and to forget.
+//! Sans-IO: no clock, no sockets, no kernel. The caller passes events and the time, and takes records, lookups in the
+//! kernel's table, and removals from it.
 
 mod deadlines;
-mod limits;
+mod options;
 mod pending;
+mod slot;
 mod table;
 mod tracked;
 
@@ -25,82 +26,85 @@ use tracer_common::{
 };
 
 use crate::{
+    connection::{Connection, Phase, ReportOptions},
     http::Conversation,
-    record::{Body, CloseReason, Record, Timestamp},
-    tcp::{Connection, Phase, Wanted, untold},
+    record::{Bodies, Body, CloseReason, EventName, Record, Timestamp},
+    tcp::unreported,
 };
 
-pub use self::limits::Limits;
+pub use self::options::TrackerOptions;
 use self::{
-    deadlines::{Deadline, Deadlines, due},
-    pending::Pending,
-    table::{Place, Table},
+    deadlines::{Deadlines, due},
+    pending::PendingEvents,
+    slot::{Deadline, SlotIndex},
+    table::Table,
     tracked::Tracked,
 };
 
-/// How long a handshake is not confirmed before that is told: the first SYN-ACK was as good as lost.
-pub const HALF_OPEN_TOLD: Duration = Duration::from_secs(1);
+/// How long a handshake is half-open before it is reported: by then the first SYN-ACK is as good as lost.
+pub const HALF_OPEN_REPORT_DELAY: Duration = Duration::from_secs(1);
 
-/// What the tracker has counted.
+/// The counters of a tracker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Connections first seen.
     pub opened: u64,
-    /// Connections over.
+    /// Connections closed.
     pub closed: u64,
     /// Connections open now.
     pub open: u64,
-    /// Handshakes not confirmed now.
+    /// Handshakes half-open now.
     pub half_open: u64,
-    /// Connections given up to make room.
+    /// Connections evicted because the table was full.
     pub evicted: u64,
     /// Exchanges reported.
     pub exchanges: u64,
-    /// Connections whose heads and exchanges under way were given up to make room for those of others.
-    pub buffers_given_up: u64,
+    /// Connections whose message and gap buffers were dropped because memory was full.
+    pub buffers_dropped: u64,
 }
 
-/// The table of connections.
+/// Follows connections: events in, records out.
 pub struct Tracker {
-    limits: Limits,
-    /// What is asked for of each connection.
-    wanted: Arc<Wanted>,
+    options: TrackerOptions,
+    /// The options of each connection.
+    report: Arc<ReportOptions>,
     connections: Table,
-    /// Of the handshakes not confirmed.
-    attempts: Deadlines,
-    /// Of all others.
+    /// Of half-open handshakes.
+    half_open_deadlines: Deadlines,
+    /// Of all other connections.
     deadlines: Deadlines,
     records: VecDeque<Record>,
-    questions: VecDeque<FlowKey>,
+    pending_lookups: VecDeque<FlowKey>,
     removals: VecDeque<Removal>,
     /// Closed connections that the kernel still holds: since when, and which.
     closed: VecDeque<(u64, FlowKey, u64)>,
     interfaces: HashMap<u32, Arc<str>>,
     epoch_offset: i64,
-    /// Names this run in connection identifiers.
+    /// Identifies this run in connection identifiers.
     run: u32,
     totals: Totals,
-    /// Bytes kept of the messages of all connections.
+    /// Bytes of the messages and gaps of all connections.
     buffered: usize,
-    said: Vec<(u64, Body)>,
-    pending: Pending,
+    out: Bodies,
+    /// Connection events that come before the first other event of their connection.
+    pending_events: PendingEvents,
 }
 
-/// What is allocated for a connection besides its place: its messages while some are under way, what the allocator adds, its
-/// troubles, and a question about another one in the kernel's table, if that is not known.
-const BESIDES: usize = size_of::<Conversation>() + 16 + Connection::BESIDES + size_of::<FlowKey>();
-/// What else there is for each place: two deadlines, a place in the index and one among the free ones, a question,
-/// a name to forget.
+/// The most bytes that a connection allocates besides its slot: its messages while one is in progress, with what the
+/// allocator adds, its anomalies, and a lookup of another connection that is not known.
+const MAX_HEAP: usize = size_of::<Conversation>() + 16 + Connection::MAX_HEAP + size_of::<FlowKey>();
+/// Bytes of each slot in other collections: two deadlines, its entries in the index and in the free list, a lookup, a
+/// removal.
 const INDEX: usize = 2 * size_of::<Deadline>()
-    + 4 * size_of::<Place>()
+    + 4 * size_of::<SlotIndex>()
     + size_of::<FlowKey>()
     + size_of::<(u64, FlowKey, u64)>();
 
-/// The most bytes for so many connections, and for as many handshakes that are not confirmed.
+/// The most bytes for this many connections and as many half-open handshakes.
 #[must_use]
-pub fn most_bytes(max_connections: u64) -> u64 {
-    let (place, besides) = (size_of::<Option<Tracked>>() + INDEX, BESIDES);
-    max_connections * (2 * place + besides) as u64
+pub fn max_bytes(max_connections: u64) -> u64 {
+    let slot = size_of::<Option<Tracked>>() + INDEX;
+    max_connections * (2 * slot + MAX_HEAP) as u64
 }
 
 fn ns(duration: Duration) -> u64 {
@@ -108,29 +112,28 @@ fn ns(duration: Duration) -> u64 {
 }
 
 impl Tracker {
-    /// An empty table.
+    /// A tracker without connections.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let Limits { segments, messages, states, .. } = limits;
-        let wanted = Wanted { segments, messages, states, redaction: limits.redaction.clone() };
+    pub fn new(options: TrackerOptions) -> Self {
+        let report = ReportOptions { events: options.events, redaction: options.redaction.clone() };
         Self {
-            limits,
-            wanted: Arc::new(wanted),
+            options,
+            report: Arc::new(report),
             connections: Table::default(),
-            attempts: BinaryHeap::new(),
+            half_open_deadlines: BinaryHeap::new(),
             deadlines: BinaryHeap::new(),
             records: VecDeque::new(),
-            questions: VecDeque::new(),
+            pending_lookups: VecDeque::new(),
             removals: VecDeque::new(),
             closed: VecDeque::new(),
             interfaces: HashMap::new(),
             epoch_offset: 0,
-            // A RandomState is seeded by the system: enough to tell runs apart.
+            // The system seeds a RandomState: enough to distinguish runs.
             run: RandomState::new().hash_one(0u8) as u32,
             totals: Totals::default(),
             buffered: 0,
-            said: Vec::new(),
-            pending: Pending::default(),
+            out: Bodies::new(),
+            pending_events: PendingEvents::default(),
         }
     }
 
@@ -139,7 +142,7 @@ impl Tracker {
         self.epoch_offset = epoch_offset_ns;
     }
 
-    /// Tells the name of an interface.
+    /// Sets the name of an interface.
     pub fn name_interface(&mut self, index: u32, name: &str) {
         self.interfaces.insert(index, name.into());
     }
@@ -149,23 +152,23 @@ impl Tracker {
         self.records.pop_front()
     }
 
-    /// The next connection that the kernel's table should be asked about: see [`Tracker::on_flow`].
-    pub fn next_question(&mut self) -> Option<FlowKey> {
-        self.questions.pop_front()
+    /// The next connection to look up in the kernel's table: see [`Tracker::on_lookup`].
+    pub fn next_lookup(&mut self) -> Option<FlowKey> {
+        self.pending_lookups.pop_front()
     }
 
-    /// The next connection that the kernel's table need not hold any more.
+    /// The next connection to remove from the kernel's table.
     pub fn next_removal(&mut self) -> Option<Removal> {
         self.removals.pop_front()
     }
 
-    /// What has been counted.
+    /// The counters.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Whether no connection is followed, and none is left to be removed.
+    /// Whether no connection is followed, and none waits for its removal.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.connections.len() == 0 && self.closed.is_empty()
@@ -177,49 +180,49 @@ impl Tracker {
             self.on_connection(event);
             return;
         }
-        let Some(place) = self.find(event) else { return };
-        let Some(tracked) = self.connections.get_mut(place) else { return };
+        let Some(slot) = self.find_or_start(event) else { return };
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
         let before = tracked.connection.phase();
         let exchanges = tracked.connection.exchanges();
         let header = event.header();
         if tracked.connection.flow != header.flow {
-            // The kernel made room by dropping its entry; the connection is the same.
-            tracked.connection.adopt(header.flow, header.time, &mut self.said);
-            if let Some(encapsulation) = self.pending.take(header) {
+            // The kernel evicted its entry; the connection is the same.
+            tracked.connection.restart(header.flow, header.time, &mut self.out);
+            if let Some(encapsulation) = self.pending_events.take(header) {
                 tracked.encapsulation = encapsulation;
             }
         }
         match event {
             Event::Segment(segment) => {
-                tracked.connection.on_segment(segment, &mut self.said);
-                tracked.looked_up &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
+                tracked.connection.on_segment(segment, &mut self.out);
+                tracked.recovered &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
             }
             Event::Connection(_) => {}
             Event::Http(facts, bytes) => {
-                tracked.connection.on_http(facts, bytes, &mut self.said);
+                tracked.connection.on_http(facts, bytes, &mut self.out);
             }
         }
-        // Nothing else brings messages and gaps, or ends them.
+        // Nothing else changes messages and gaps.
         if has_reason(event, SegmentFlags::GAP | SegmentFlags::OLD_DATA) || matches!(event, Event::Http(..)) {
             self.buffered -= tracked.buffered as usize;
-            tracked.note_buffered();
+            tracked.update_buffered();
             self.buffered += tracked.buffered as usize;
         }
         let after = tracked.connection.phase();
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         if after != before {
-            self.on_phase(place, before, after);
+            self.on_phase(slot, before, after);
         }
-        self.tell(place);
-        if self.buffered > self.limits.buffer_bytes {
-            self.give_up_buffers(header.time);
+        self.queue_records(slot);
+        if self.buffered > self.options.buffer_bytes {
+            self.drop_buffers(header.time);
         }
     }
 
     /// Takes in what is known once about a connection. It comes before the first other event of the connection.
     fn on_connection(&mut self, event: &ConnectionEvent) {
         let tracked =
-            self.connections.find(&event.header.key).and_then(|place| self.connections.get_mut(place));
+            self.connections.find(&event.header.key).and_then(|slot| self.connections.get_mut(slot));
         match tracked {
             // Another CPU was faster with an event of the other direction.
             Some(tracked) if tracked.connection.flow == event.header.flow => {
@@ -227,101 +230,102 @@ impl Tracker {
                     tracked.encapsulation = event.encapsulation;
                 }
             }
-            _ => self.pending.push(*event),
+            _ => self.pending_events.push(*event),
         }
     }
 
-    /// Gives up what is kept of messages and gaps until there is some room: of the connections that take most of it.
-    fn give_up_buffers(&mut self, now: u64) {
-        let places = self.connections.places().map(|(place, _)| place);
-        let size = |place| self.connections.get(place).map_or(0, |tracked| tracked.buffered);
+    /// Drops message and gap buffers, largest first, until usage is below ¾ of the limit.
+    fn drop_buffers(&mut self, now: u64) {
+        let slots = self.connections.slots().map(|(slot, _)| slot);
+        let size = |slot| self.connections.get(slot).map_or(0, |tracked| tracked.buffered);
         let mut largest: Vec<_> =
-            places.map(|place| (size(place), place)).filter(|(size, _)| *size > 0).collect();
+            slots.map(|slot| (size(slot), slot)).filter(|(size, _)| *size > 0).collect();
         largest.sort_unstable_by_key(|(size, _)| Reverse(*size));
-        for (size, place) in largest {
-            if self.buffered <= self.limits.buffer_bytes / 4 * 3 {
+        for (size, slot) in largest {
+            if self.buffered <= self.options.buffer_bytes / 4 * 3 {
                 break;
             }
-            let Some(tracked) = self.connections.get_mut(place) else { continue };
+            let Some(tracked) = self.connections.get_mut(slot) else { continue };
             let exchanges = tracked.connection.exchanges();
-            tracked.connection.give_up_buffers(now, &mut self.said);
-            tracked.note_buffered();
+            tracked.connection.drop_buffers(now, &mut self.out);
+            tracked.update_buffered();
             self.buffered = self.buffered - size as usize + tracked.buffered as usize;
             self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
-            self.totals.buffers_given_up += 1;
-            self.tell(place);
+            self.totals.buffers_dropped += 1;
+            self.queue_records(slot);
         }
     }
 
-    /// Finds the connection of an event, or starts one; none when the event is not of a connection to follow.
-    fn find(&mut self, event: &Event<'_>) -> Option<Place> {
+    /// Finds the connection of an event, or starts one; `None` if the event is of no connection to follow.
+    fn find_or_start(&mut self, event: &Event<'_>) -> Option<SlotIndex> {
         let header = event.header();
-        // Also where the SYN was not told, or lost: an entry that the kernel had to make anew has seen none.
-        let asked = matches!(event, Event::Segment(segment) if untold::has_asked(&segment.halves));
+        // From the counters, because its own event may be lost. An entry that replaces an evicted one has no SYN.
+        let has_syn = matches!(event, Event::Segment(segment) if unreported::has_syn(&segment.halves));
         let is_http = matches!(event, Event::Http(..));
         let has = |bits| has_reason(event, bits);
-        if let Some(place) = self.connections.find(&header.key)
-            && let Some(tracked) = self.connections.get_mut(place)
+        if let Some(slot) = self.connections.find(&header.key)
+            && let Some(tracked) = self.connections.get_mut(slot)
         {
             if tracked.connection.flow == header.flow {
-                return Some(place);
+                return Some(slot);
             }
             let starts = match tracked.connection.phase() {
                 Phase::Closed => true,
-                // What the kernel has seen confirmed it does not drop.
+                // The kernel does not evict a connection whose handshake it saw complete.
                 Phase::Open if is_http => tracked.connection.has_syn(),
-                Phase::Open => asked || has(SegmentFlags::SYN_ACK),
-                Phase::HalfOpen => asked,
+                Phase::Open => has_syn || has(SegmentFlags::SYN_ACK),
+                Phase::HalfOpen => has_syn,
             };
             if !starts {
-                return Some(place);
+                return Some(slot);
             }
-            self.give_up_ports(place, asked || is_http);
+            self.on_port_reuse(slot, has_syn || is_http);
         } else if matches!(event, Event::Segment(SegmentEvent { reasons, .. }) if reasons.contains(SegmentFlags::AFTER_CLOSE))
         {
-            // A stray segment of a connection whose record is written.
+            // A stray segment of a connection whose record was written.
             return None;
         }
         Some(self.start(header, self.client_is_low(event)))
     }
 
-    /// The ports of a connection are used again: `closed` if that shows that it has closed.
-    fn give_up_ports(&mut self, place: Place, closed: bool) {
-        let Some(tracked) = self.connections.get_mut(place) else { return };
+    /// Ends a connection whose ports are reused; `closed`: that proves that it has closed.
+    fn on_port_reuse(&mut self, slot: SlotIndex, closed: bool) {
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
         if tracked.connection.phase() == Phase::Open && closed {
-            // The kernel follows a new SYN only where the old connection has closed: that was told, and lost.
-            tracked.connection.lose_end();
+            // The kernel follows a new SYN only if the old connection has closed: that event was lost.
+            tracked.connection.on_end_lost();
         }
         let reason = match tracked.connection.phase() {
             Phase::Closed | Phase::HalfOpen => tracked.connection.close_reason(),
             Phase::Open => CloseReason::Evicted,
         };
         let last = tracked.connection.last;
-        self.close(place, reason, last);
+        self.close(slot, reason, last);
     }
 
-    fn start(&mut self, header: &EventHeader, client_is_low: bool) -> Place {
-        self.make_room_for_attempts(header.time, 1);
-        let wanted = Arc::clone(&self.wanted);
-        let connection = Connection::new(header.key, header.flow, client_is_low, header.time, wanted);
+    fn start(&mut self, header: &EventHeader, client_is_low: bool) -> SlotIndex {
+        self.evict_half_open(header.time, 1);
+        let report = Arc::clone(&self.report);
+        let connection = Connection::new(header.key, header.flow, client_is_low, header.time, report);
         self.totals.opened += 1;
         self.totals.half_open += 1;
-        let place = self.connections.insert(Tracked {
+        let slot = self.connections.insert(Tracked {
             connection,
             number: self.totals.opened,
             interface: header.interface,
-            encapsulation: self.pending.take(header).unwrap_or_default(),
+            encapsulation: self.pending_events.take(header).unwrap_or_default(),
             buffered: 0,
             due: 0,
-            half_open_told: false,
-            looked_up: false,
+            half_open_reported: false,
+            recovered: false,
         });
-        self.schedule(place);
-        place
+        self.schedule(slot);
+        slot
     }
 
-    /// Who is the client: who sent the SYN, else who does not own the traced port, else who has the higher port, for
-    /// clients take theirs from the upper end (RFC 6335, 6), else who was seen first.
+    /// Whether the lower endpoint is the client. The client is the endpoint that sent the SYN, else the one without the
+    /// traced port, else the one with the higher port (ephemeral ports are the highest: RFC 6335, 6), else the one seen
+    /// first.
     fn client_is_low(&self, event: &Event<'_>) -> bool {
         let header = event.header();
         let from_low = header.sender() == End::Low;
@@ -336,9 +340,9 @@ impl Tracker {
         self.client_by_port(&header.key).unwrap_or(from_low)
     }
 
-    /// Whether the lower endpoint is the client, as far as the ports tell.
+    /// Whether the lower endpoint is the client, judged by the ports.
     fn client_by_port(&self, key: &FlowKey) -> Option<bool> {
-        let traced = |port| self.limits.ports.contains(&port);
+        let traced = |port| self.options.ports.contains(&port);
         match (traced(key.low_port), traced(key.high_port)) {
             (true, false) => Some(false),
             (false, true) => Some(true),
@@ -350,15 +354,15 @@ impl Tracker {
         }
     }
 
-    fn on_phase(&mut self, place: Place, before: Phase, after: Phase) {
+    fn on_phase(&mut self, slot: SlotIndex, before: Phase, after: Phase) {
         self.count_phase(before, false);
         self.count_phase(after, true);
-        let now = self.connections.get(place).map_or(0, |tracked| tracked.connection.last);
-        // A closed connection that starts again without a new name is an attempt too.
-        self.make_room_for_attempts(now, 0);
+        let now = self.connections.get(slot).map_or(0, |tracked| tracked.connection.last);
+        // A closed connection that starts again under the same identifier is half-open too.
+        self.evict_half_open(now, 0);
         let confirmed = |tracker: &Self| tracker.connections.len() as u64 - tracker.totals.half_open;
-        while confirmed(self) > self.limits.max_connections as u64 && self.make_room(false, now) {}
-        self.schedule(place);
+        while confirmed(self) > self.options.max_connections as u64 && self.evict_next(false, now) {}
+        self.schedule(slot);
     }
 
     fn count_phase(&mut self, phase: Phase, more: bool) {
@@ -370,85 +374,87 @@ impl Tracker {
         *count = if more { *count + 1 } else { count.saturating_sub(1) };
     }
 
-    /// Makes records of what a connection said.
-    fn tell(&mut self, place: Place) {
-        if self.said.is_empty() {
+    /// Queues the records of a connection.
+    fn queue_records(&mut self, slot: SlotIndex) {
+        if self.out.is_empty() {
             return;
         }
         let interface = |tracked: &Tracked| self.interfaces.get(&tracked.interface).cloned();
         let connection =
-            self.connections.get(place).map(|tracked| tracked.identity(self.run, interface(tracked)));
-        for (time, body) in self.said.drain(..) {
+            self.connections.get(slot).map(|tracked| tracked.identity(self.run, interface(tracked)));
+        for (time, body) in self.out.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: connection.clone(), body });
         }
     }
 
-    /// Answers a question: what the kernel's table says of a connection, at `now`.
-    pub fn on_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
-        let Some(place) = self.find_flow(key, flow) else { return };
-        let Some(tracked) = self.connections.get_mut(place) else { return };
+    /// Takes in the result of a lookup at `now`: `flow` is the entry of the kernel's table.
+    pub fn on_lookup(&mut self, key: &FlowKey, flow: Option<&FlowState>, now: u64) {
+        let Some(slot) = self.find_or_recover(key, flow) else { return };
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
         let before = tracked.connection.phase();
         if let Some(flow) = flow {
-            tracked.connection.on_flow(flow, now, &mut self.said);
+            tracked.connection.on_lookup(flow, now, &mut self.out);
         }
         let after = tracked.connection.phase();
-        let is_old = now >= tracked.connection.first.saturating_add(ns(HALF_OPEN_TOLD));
-        if self.limits.half_open && after == Phase::HalfOpen && !tracked.half_open_told && is_old {
-            tracked.half_open_told = true;
-            self.said.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
+        let is_old = now >= tracked.connection.first.saturating_add(ns(HALF_OPEN_REPORT_DELAY));
+        let reports_half_open = self.options.events.has(EventName::HalfOpen);
+        if reports_half_open && after == Phase::HalfOpen && !tracked.half_open_reported && is_old {
+            tracked.half_open_reported = true;
+            self.out.push((now, Body::HalfOpen(tracked.connection.half_open(now))));
         }
-        let due = due(&self.limits, tracked);
+        let due = due(&self.options, tracked);
         if after != before {
-            self.on_phase(place, before, after);
+            self.on_phase(slot, before, after);
         } else if due > now {
-            self.schedule(place);
+            self.schedule(slot);
         } else {
             let reason = tracked.connection.close_reason();
-            self.close(place, reason, due);
+            self.close(slot, reason, due);
         }
-        self.tell(place);
+        self.queue_records(slot);
     }
 
-    /// Finds the connection that an answer is about, or starts one if all that was told of it was lost.
-    fn find_flow(&mut self, key: &FlowKey, flow: Option<&FlowState>) -> Option<Place> {
+    /// Finds the connection that was looked up, or recovers it if all its events were lost.
+    fn find_or_recover(&mut self, key: &FlowKey, flow: Option<&FlowState>) -> Option<SlotIndex> {
         let known = self.connections.find(key);
         let Some(flow) = flow.filter(|flow| flow.is_confirmed() && !flow.is_reported()) else { return known };
-        let is_same = |place: &Place| {
-            self.connections.get(*place).is_some_and(|tracked| tracked.connection.flow == flow.id)
+        let is_same = |slot: &SlotIndex| {
+            self.connections.get(*slot).is_some_and(|tracked| tracked.connection.flow == flow.id)
         };
-        let place = match known.filter(is_same) {
-            Some(place) => place,
+        let slot = match known.filter(is_same) {
+            Some(slot) => slot,
             None => {
-                if let Some(place) = known {
-                    self.give_up_ports(place, true);
+                if let Some(slot) = known {
+                    self.on_port_reuse(slot, true);
                 }
-                let event = untold::event(key, flow);
-                let client_is_low = untold::low_asked(&event.halves).or_else(|| self.client_by_port(key));
+                let event = unreported::event_of(key, flow);
+                let client_is_low =
+                    unreported::low_is_client(&event.halves).or_else(|| self.client_by_port(key));
                 self.start(&event.header, client_is_low.unwrap_or_default())
             }
         };
-        self.connections.get_mut(place)?.looked_up = true;
-        Some(place)
+        self.connections.get_mut(slot)?.recovered = true;
+        Some(slot)
     }
 
-    /// Asks about every connection: after losses, or before [`Tracker::finish`].
-    pub fn question_all(&mut self) {
-        self.questions = self.connections.places().map(|(_, key)| key).collect();
+    /// Looks up every connection: after losses, or before [`Tracker::finish`].
+    pub fn look_up_all(&mut self) {
+        self.pending_lookups = self.connections.slots().map(|(_, key)| key).collect();
     }
 
-    /// Asks about a connection in the kernel's table, if it is not known: after losses.
-    pub fn question_unknown(&mut self, key: FlowKey) {
+    /// Looks up a connection of the kernel's table if it is not known: after losses.
+    pub fn look_up_unknown(&mut self, key: FlowKey) {
         if self.connections.find(&key).is_none() {
-            self.questions.push_back(key);
+            self.pending_lookups.push_back(key);
         }
     }
 
-    /// The observation ends at `now`: everything pending is told.
+    /// The observation ends at `now`: closes every connection.
     pub fn finish(&mut self, now: u64) {
-        let places: Vec<Place> = self.connections.places().map(|(place, _)| place).collect();
-        for place in places {
-            let Some(tracked) = self.connections.get(place) else { continue };
+        let slots: Vec<SlotIndex> = self.connections.slots().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            let Some(tracked) = self.connections.get(slot) else { continue };
             let (reason, at) = match tracked.connection.phase() {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
                 Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
@@ -456,32 +462,32 @@ impl Tracker {
                     None => (CloseReason::EndOfCapture, now),
                 },
             };
-            self.close(place, reason, at);
+            self.close(slot, reason, at);
         }
     }
 
-    fn close(&mut self, place: Place, reason: CloseReason, at: u64) {
-        let Some(tracked) = self.connections.get_mut(place) else { return };
+    fn close(&mut self, slot: SlotIndex, reason: CloseReason, at: u64) {
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
         let Connection { key, flow, .. } = tracked.connection;
-        let (phase, looked_up) = (tracked.connection.phase(), tracked.looked_up);
+        let (phase, recovered) = (tracked.connection.phase(), tracked.recovered);
         let exchanges = tracked.connection.exchanges();
-        tracked.connection.close(reason, at, &mut self.said);
+        tracked.connection.close(reason, at, &mut self.out);
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
-        self.tell(place);
-        self.connections.remove(place);
+        self.queue_records(slot);
+        self.connections.remove(slot);
         self.count_phase(phase, false);
         self.totals.closed += 1;
-        if phase == Phase::Closed && !looked_up {
+        if phase == Phase::Closed && !recovered {
             self.closed.push_back((at, key, flow));
         } else {
-            // Were it to go on, it would be a new one; and what was looked up would be once more.
-            self.removals.push_back(Removal { key, flow, recovered: u32::from(looked_up) });
+            // If it continues, it is a new connection; a recovered one would be recovered again.
+            self.removals.push_back(Removal { key, flow, recovered: u32::from(recovered) });
         }
     }
 }
 
-/// Whether it is a segment worth telling for one of these reasons.
+/// Whether an event is a segment with one of these flags.
 fn has_reason(event: &Event<'_>, flags: SegmentFlags) -> bool {
     matches!(event, Event::Segment(SegmentEvent { reasons, .. }) if reasons.intersects(flags))
 }

@@ -1,9 +1,11 @@
-//! The least that can be attached where tracer attaches its programs, until standard input ends: what `cargo xtask bench overhead`
-//! compares with.
+//! Minimal observers, to which `cargo xtask bench overhead` compares tracer. They run until
+//! standard input is closed.
 //!
-//! With an interface alone: XDP and TC programs that only pass frames on. With an interface and a file: the floor of any observer of this design,
-//! which finds connections in a table in the kernel, passes heads and ends of connections through the ring, and writes as many lines as
-//! tracer does into the file. It reads no message, follows no connection and renders nothing: its lines are always the same.
+//! With an interface as the only argument: XDP and TC programs that only pass packets on. With an
+//! interface and a file: the floor, the minimum that an observer of this design must do. It looks
+//! up connections in a kernel table, passes message headers and closes through the ring buffer, and
+//! writes as many lines as tracer to the file. It parses no message, tracks no connection and
+//! renders nothing: its lines are constant.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -24,48 +26,51 @@ use tracer_common::{
     event::{EventHeader, Hook, HttpFacts, Kind, SegmentEvent},
     wire::TcpFlags,
 };
+use tracer_core::record::Events;
 
-/// Bytes of the ring, and connections that the table has room for: the defaults of `tracer trace`.
+/// Size of the ring buffer in bytes, the default of `tracer trace`.
 const RING_BYTES: u32 = 16 << 20;
+/// Size of the connection table, the default of `tracer trace`.
 const MAX_CONNECTIONS: u32 = 65_536;
 
-/// Bytes written at once: what tracer gathers.
+/// Size of the write buffer in bytes, as in tracer.
 const BUFFER: usize = 64 * 1024;
 
-// Means of what `tracer trace -o json` wrote for the loads of this benchmark, line ends included.
-/// Bytes of a line for an exchange (of the small answers; 771 of the large ones).
+// Mean line lengths of `tracer trace -o json` under the workloads of this benchmark, with line
+// ends.
+/// Bytes of a line for an exchange (with small responses; 771 with large ones).
 const EXCHANGE: usize = 758;
 /// Bytes of a line for an opened connection.
 const OPENED: usize = 457;
 /// Bytes of a line for a closed connection.
 const CLOSED: usize = 1063;
 
-// What the library opens wants to be in a loop, also where nothing is read.
+// The ring buffer of the library needs a running event loop even if nothing is read from it.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let interface = arguments.next().context("an interface is needed")?;
+    let interface = arguments.next().context("missing argument: an interface")?;
     match arguments.next() {
         Some(path) => observe(&interface, &path).await,
         None => pass(&interface),
     }
 }
 
-/// Passes frames on.
+/// Attaches programs that only pass packets on.
 fn pass(interface: &str) -> Result<()> {
     let (mut kernel, _sources) = load(MIN_RING_BYTES, 1)?;
-    // As long as the kernel lives, so do the links.
-    kernel.xdp("tracer_noop_xdp")?.attach(interface, XdpMode::Driver).context("XDP is refused")?;
+    // The programs stay attached until `kernel` is dropped.
+    kernel.xdp("tracer_noop_xdp")?.attach(interface, XdpMode::Driver).context("cannot attach XDP")?;
     attach(&mut kernel, interface, "tracer_noop_tc", TcAttachType::Egress)?;
     eprintln!("attached");
     wait()
 }
 
-/// Does what no observer can do without, and tells at the end how much that was.
+/// Runs the floor, and reports its counters at the end.
 async fn observe(interface: &str, path: &str) -> Result<()> {
     let mut lines = Lines::new(path)?;
     let (mut kernel, mut sources) = load(RING_BYTES, MAX_CONNECTIONS)?;
-    // Not at XDP, as tracer on the virtual cable of the benchmark.
+    // Not XDP, because tracer uses TC on the veth pair of the benchmark.
     attach(&mut kernel, interface, "tracer_floor_in", TcAttachType::Ingress)?;
     attach(&mut kernel, interface, "tracer_floor_tc", TcAttachType::Egress)?;
     eprintln!("attached");
@@ -74,7 +79,7 @@ async fn observe(interface: &str, path: &str) -> Result<()> {
     loop {
         tokio::select! {
             biased;
-            outcome = &mut ended => break outcome.context("nobody waits for the end")??,
+            outcome = &mut ended => break outcome.context("the thread that reads standard input has panicked")??,
             readable = sources.ring.readable() => readable.context("cannot wait for events")?,
         }
         let mut outcome = Ok(());
@@ -85,7 +90,7 @@ async fn observe(interface: &str, path: &str) -> Result<()> {
         });
         outcome?;
     }
-    // Nothing new comes from here on.
+    // No new events arrive from here on.
     drop(kernel);
     let mut outcome = Ok(());
     sources.ring.drain_all(|event| {
@@ -101,7 +106,7 @@ fn load(ring_bytes: u32, max_connections: u32) -> Result<(Kernel, Sources)> {
     Kernel::load(&KernelConfig {
         ports: "80".parse().context("a port")?,
         hosts: Vec::new(),
-        every_segment: false,
+        events: Events::default(),
         decapsulate: false,
         ring_bytes,
         max_connections,
@@ -113,17 +118,17 @@ fn load(ring_bytes: u32, max_connections: u32) -> Result<(Kernel, Sources)> {
 fn attach(kernel: &mut Kernel, interface: &str, program: &str, side: TcAttachType) -> Result<()> {
     let order = TcAttachOptions::TcxOrder(LinkOrder::first());
     let program = kernel.classifier(program)?;
-    program.attach_with_options(interface, side, order).context("TC is refused")?;
+    program.attach_with_options(interface, side, order).context("cannot attach TC")?;
     Ok(())
 }
 
-/// Waits until standard input ends.
+/// Waits until standard input is closed.
 fn wait() -> Result<()> {
     std::io::stdin().read_to_end(&mut Vec::new()).context("standard input cannot be read")?;
     Ok(())
 }
 
-/// The lines of all kinds, and how many of them were written.
+/// The output file, the line for each record type, and counters.
 struct Lines {
     file: BufWriter<File>,
     exchange: Vec<u8>,
@@ -146,8 +151,8 @@ impl Lines {
         })
     }
 
-    /// Writes the line that an event stands for, if any: a response, the end of a handshake, the server's FIN. It is told by a few bytes,
-    /// and not decoded.
+    /// Writes the line for an event that causes one: a response, a completed handshake or the
+    /// server's FIN. A few bytes identify these; the event is not decoded.
     fn take(&mut self, event: &[u8]) -> Result<()> {
         self.events += 1;
         let has = |at: usize, byte: u8| event.get(at) == Some(&byte);
@@ -168,7 +173,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Ends as tracer does: with a line that tells what was lost.
+    /// Writes the last line, which contains the number of lost events like that of tracer.
     fn finish(mut self, lost: u64) -> Result<()> {
         writeln!(self.file, r#"{{"event.name":"tracer.summary","tracer.events.lost.all":{lost}}}"#)
             .and_then(|()| self.file.flush())
@@ -178,7 +183,7 @@ impl Lines {
     }
 }
 
-/// A JSON object of `len` bytes that begins with these members, and a line end.
+/// A line of `len` bytes: a JSON object that starts with these members, and a line end.
 fn line(members: &str, len: usize) -> Vec<u8> {
     const END: &str = "\"}\n";
     let mut line = format!("{{{members},\"padding\":\"");

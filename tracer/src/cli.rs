@@ -158,9 +158,9 @@ struct SelectArguments {
     #[arg(long = "host", value_name = "CIDR", value_parser = config::host)]
     hosts: Vec<IpNet>,
 
-    /// Records to write: connection, exchange, state, segment, request, response, half-open, flood, stats. Alarms of SYN
-    /// floods are always written
-    #[arg(long, value_name = "LIST", default_value = "connection,exchange")]
+    /// Records to write: opened, closed, connection (both), exchange, request, response, state, segment, half-open, flood,
+    /// stats. Alarms of SYN floods are always written
+    #[arg(long, value_name = "LIST", default_value = Events::DEFAULT_WORDS)]
     events: Events,
 }
 
@@ -319,7 +319,7 @@ impl TraceArguments {
             kernel: KernelConfig {
                 ports: select.ports,
                 hosts: config::hosts(select.hosts)?,
-                every_segment: output.events.has(EventName::Segment),
+                events: output.events,
                 decapsulate,
                 ring_bytes: limits.ring_bytes,
                 max_connections: limits.max_connections,
@@ -430,16 +430,19 @@ mod tests {
         assert_eq!((config.limits.buffer_bytes, config.limits.output_bytes), (BUFFER_BYTES, OUTPUT_BYTES));
         assert_eq!(config.limits.half_open_timeout, Duration::from_secs(64));
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(360));
-        assert_eq!(config.output.events, "connection,exchange".parse().expect("events"));
+        assert_eq!(config.output.events, "exchange,closed".parse().expect("events"));
         assert_eq!((config.duration, config.count), (None, None));
-        assert!(!config.kernel.every_segment && !config.kernel.log);
+        assert!(!config.kernel.events.has(EventName::Segment) && !config.kernel.log);
     }
 
     #[test]
     fn segments_are_asked_for_by_name_and_by_an_explanation() {
-        assert!(trace("--events segment").kernel.every_segment);
+        assert!(trace("--events segment").kernel.events.has(EventName::Segment));
         let explained = trace("-o explain");
-        assert!(explained.kernel.every_segment && explained.output.events.has(EventName::Segment));
+        assert!(
+            explained.kernel.events.has(EventName::Segment)
+                && explained.output.events.has(EventName::Segment)
+        );
     }
 
     #[test]

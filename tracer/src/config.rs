@@ -107,8 +107,8 @@ pub struct KernelConfig {
     pub ports: Ports,
     /// Only connections with an address in one of these networks; all if there are none.
     pub hosts: Vec<IpNet>,
-    /// Tell every segment, not only those that change something.
-    pub every_segment: bool,
+    /// The records to make: `segment` takes an event for every segment, not only for those that change something.
+    pub events: Events,
     /// Enter tunnels: the connections are those inside.
     pub decapsulate: bool,
     /// Bytes of the ring buffer.

@@ -1,4 +1,5 @@
-//! `tracer doctor`: what this host supports, where tracer would attach, and what would not be measured.
+//! `tracer doctor`: checks kernel support and privileges, and shows where tracer would attach and
+//! what it would not measure.
 
 use std::{
     fmt::Write as _,
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    config::{Attach, Confine, Interfaces, KernelConfig},
+    config::{Attach, Confine, Events, Interfaces, KernelConfig},
     live::{
         confine,
         kernel::{
@@ -21,40 +22,40 @@ use crate::{
     },
 };
 
-/// What would not be measured, whatever the host.
+/// What tracer does not measure on any host.
 const LIMITS: [&str; 6] = [
-    "lo is observed once, on ingress: what goes out there comes in there",
-    "what another XDP program drops or redirects before TC is not seen; what tc drops on egress is",
-    "with segmentation offload one segment here may be several on the wire, and the other way round",
+    "lo is observed on ingress only: every packet that leaves on lo comes in again",
+    "packets that another XDP program drops or redirects before TC are not seen; packets that tc drops on egress are",
+    "with segmentation offload, one segment here may be several on the wire, and vice versa",
     "checksums are not verified: on egress they are not filled in yet",
-    "of a fragmented packet only the first fragment is read",
-    "TLS and HTTP/2 are counted as data: only HTTP/1.x heads are read",
+    "only the first fragment of a fragmented packet is read",
+    "TLS and HTTP/2 are counted as bytes: only HTTP/1.x messages are parsed",
 ];
 
 /// What the capabilities of [`TRACING`] are for.
 const PURPOSES: [&str; 3] = ["maps and programs", "XDP and TC", "programs that compare packet pointers"];
 
-/// The smallest tables that load: only the programs are tried.
+/// Size of the tables for the trial load: small, because nothing is traced.
 const TRIAL_CONNECTIONS: u32 = 64;
 
-/// What was found.
+/// The findings.
 #[derive(Clone, Debug)]
 pub struct Report {
     text: String,
-    works: bool,
+    tracing_works: bool,
 }
 
 impl Report {
     /// Whether tracing would work.
     #[must_use]
     pub const fn tracing_works(&self) -> bool {
-        self.works
+        self.tracing_works
     }
 
     /// Writes the report to standard output.
     ///
     /// # Errors
-    /// It cannot be written; a closed pipe is none.
+    /// It cannot be written. A closed pipe is not an error.
     pub fn print(&self) -> Result<()> {
         match io::stdout().write_all(self.text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -71,7 +72,7 @@ impl Report {
 
     fn line(&mut self, mark: Mark, what: &str) {
         if matches!(mark, Mark::Missing) {
-            self.works = false;
+            self.tracing_works = false;
         }
         let mark = match mark {
             Mark::Good => "ok  ",
@@ -84,7 +85,7 @@ impl Report {
     }
 }
 
-/// How a line of the report is marked.
+/// The mark at the start of a line of the report.
 #[derive(Clone, Copy, Debug)]
 enum Mark {
     Good,
@@ -96,12 +97,12 @@ enum Mark {
     Plain,
 }
 
-/// Looks at everything that tracing builds on.
+/// Checks everything that tracing needs.
 ///
 /// # Errors
-/// Not even the questions can be asked.
+/// The capabilities or the interfaces cannot be read.
 pub async fn examine(config: &Attach) -> Result<Report> {
-    let mut report = Report { text: String::new(), works: true };
+    let mut report = Report { text: String::new(), tracing_works: true };
     let capabilities = Capabilities::current()?;
     kernel(&mut report);
     privileges(&mut report, &capabilities);
@@ -113,7 +114,7 @@ pub async fn examine(config: &Attach) -> Result<Report> {
         report.line(Mark::Plain, limit);
     }
     let verdict =
-        if report.works { "tracing works here" } else { "tracing does not work here: see NO above" };
+        if report.tracing_works { "tracing works here" } else { "tracing does not work here: see NO above" };
     report.head(verdict);
     Ok(report)
 }
@@ -127,7 +128,7 @@ fn kernel(report: &mut Report) {
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }
     for feature in support::features() {
-        let mark = match (feature.there, feature.required) {
+        let mark = match (feature.available, feature.required) {
             (Some(true), _) => Mark::Good,
             (Some(false), true) => Mark::Missing,
             (Some(false), false) => Mark::Without,
@@ -143,17 +144,17 @@ fn privileges(report: &mut Report, capabilities: &Capabilities) {
         let mark = if capabilities.has(capability) { Mark::Good } else { Mark::Missing };
         report.line(mark, &format!("{capability}: {purpose}"));
     }
-    let names_others = capabilities.has(Capability::CAP_SYS_ADMIN);
-    let mark = if names_others { Mark::Good } else { Mark::Without };
-    report.line(mark, "CAP_SYS_ADMIN: names the programs of others; not needed");
+    let is_sys_admin = capabilities.has(Capability::CAP_SYS_ADMIN);
+    let mark = if is_sys_admin { Mark::Good } else { Mark::Without };
+    report.line(mark, "CAP_SYS_ADMIN: names other attached programs; not needed");
     report.line(Mark::Plain, &format!("locked memory: {}", support::locked_memory()));
 }
 
-/// What `tracer trace` gives up, and what this host puts in force.
+/// Reports the privileges that `tracer trace` drops, and the sandbox that this host supports.
 fn after_attaching(report: &mut Report, config: &Attach) {
     report.head("After attaching");
     match confine::Plan::new(&Confine::default(), &config.interfaces, None) {
-        Ok(plan) => report.line(Mark::Good, &format!("runs {plan}; --user names another user")),
+        Ok(plan) => report.line(Mark::Good, &format!("runs {plan}; choose another user with --user")),
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }
     for (name, outcome) in confine::trial() {
@@ -171,7 +172,8 @@ fn programs(report: &mut Report, capabilities: &Capabilities) {
     }
     report.line(Mark::Good, &format!("embedded, {} KiB", object::size() / 1024));
     if !capabilities.missing(&TRACING).is_empty() {
-        return report.line(Mark::Unknown, "not tried, for want of privileges: type `sudo tracer doctor`");
+        return report
+            .line(Mark::Unknown, "not tried, because privileges are missing: type `sudo tracer doctor`");
     }
     match try_programs() {
         Ok(verified) => {
@@ -187,7 +189,7 @@ fn try_programs() -> Result<Vec<(&'static str, u32)>> {
     let (mut kernel, _sources) = Kernel::load(&KernelConfig {
         ports: "80".parse()?,
         hosts: Vec::new(),
-        every_segment: false,
+        events: Events::default(),
         decapsulate: false,
         ring_bytes: crate::config::MIN_RING_BYTES,
         max_connections: TRIAL_CONNECTIONS,
@@ -212,7 +214,7 @@ async fn where_to_attach(report: &mut Report, config: &Attach) -> Result<()> {
             (true, None) => Mark::Without,
             (false, _) => Mark::Plain,
         };
-        let plan = if chosen { attach::intention(interface, config) } else { "only with -i".to_owned() };
+        let plan = if chosen { attach::plan(interface, config) } else { "only with -i".to_owned() };
         report.line(mark, &format!("{}: {plan}", described(interface)));
     }
     if let Interfaces::Named(names) = &config.interfaces {
@@ -221,7 +223,7 @@ async fn where_to_attach(report: &mut Report, config: &Attach) -> Result<()> {
         }
     }
     if !interfaces.iter().any(|interface| chosen(interface) && interface.link.frames().is_some()) {
-        report.line(Mark::Missing, "no interface to trace: name some with -i");
+        report.line(Mark::Missing, "no interface to trace: name one with -i");
     }
     Ok(())
 }
@@ -235,13 +237,14 @@ fn described(interface: &Interface) -> String {
 /// The driver, or the kind of a virtual interface.
 fn driver(interface: &Interface) -> Option<String> {
     interface.kind.clone().or_else(|| {
-        let folder = format!("/sys/class/net/{}", interface.name);
-        // The folder may belong to another network namespace: then its number differs, as a rule.
-        let index = fs::read_to_string(format!("{folder}/ifindex")).ok()?;
+        let directory = format!("/sys/class/net/{}", interface.name);
+        // `/sys` may show another network namespace, whose interface of that name usually has
+        // another index.
+        let index = fs::read_to_string(format!("{directory}/ifindex")).ok()?;
         if index.trim_end() != interface.index.to_string() {
             return None;
         }
-        let driver = fs::read_link(format!("{folder}/device/driver")).ok()?;
+        let driver = fs::read_link(format!("{directory}/device/driver")).ok()?;
         Some(driver.file_name()?.to_string_lossy().into_owned())
     })
 }

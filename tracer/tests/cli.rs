@@ -1,4 +1,4 @@
-//! The command line from outside: exit codes and messages, as far as they need no privileges.
+//! Runs the command: exit codes and messages that need no privileges.
 #![forbid(unsafe_code)]
 
 use std::process::{Command, Output};
@@ -10,18 +10,18 @@ fn tracer(arguments: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-/// Whether the tests may trace: then the message is about what comes after the question of privileges.
+/// Whether the tests may trace. If so, the error is a later one than missing privileges.
 fn is_privileged() -> bool {
     let capabilities = tracer::live::privilege::Capabilities::current().expect("capabilities");
     capabilities.missing(&tracer::live::privilege::TRACING).is_empty()
 }
 
 #[test]
-fn bad_arguments_are_exit_code_2_and_say_what_is_expected() {
+fn bad_arguments_give_exit_code_2_and_say_what_is_expected() {
     for (arguments, expected) in [
         (&["trace", "-p", "80-"][..], "expected a list like 80,8080,8000-8099"),
         (&["trace", "--host", "example.org"], "192.0.2.0/24"),
-        (&["trace", "--events", "packets"], "connection, exchange, state"),
+        (&["trace", "--events", "packets"], "opened, closed, connection, exchange, request"),
         (&["trace", "--duration", "10"], "90s"),
         (&["trace", "--ring-bytes", "3M"], "power of two"),
         (&["trace", "--max-connections", "0"], "--max-connections"),
@@ -36,7 +36,7 @@ fn bad_arguments_are_exit_code_2_and_say_what_is_expected() {
 }
 
 #[test]
-fn too_many_hosts_are_bad_arguments_too() {
+fn too_many_hosts_are_bad_arguments() {
     let hosts = (0..1025).flat_map(|number| ["--host".to_owned(), format!("2001:db8::{number:x}")]);
     let arguments: Vec<_> = std::iter::once("trace".to_owned()).chain(hosts).collect();
     let (code, _, stderr) = tracer(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
@@ -45,7 +45,7 @@ fn too_many_hosts_are_bad_arguments_too() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_anything_is_attached() {
+fn a_file_that_cannot_be_written_is_reported_before_attaching() {
     let (code, stdout, stderr) = tracer(&["trace", "-w", "/nonexistent/folder/file"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     let expected = if is_privileged() { "/nonexistent/folder/file" } else { "type `sudo " };
@@ -54,7 +54,7 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_attached() {
 }
 
 #[test]
-fn a_user_that_is_not_there_is_told_before_anything_is_attached() {
+fn an_unknown_user_is_reported_before_attaching() {
     let (code, stdout, stderr) = tracer(&["trace", "-i", "lo", "--user", "no such user"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     let expected = if is_privileged() { "there is no user \"no such user\"" } else { "type `sudo " };
@@ -62,7 +62,7 @@ fn a_user_that_is_not_there_is_told_before_anything_is_attached() {
 }
 
 #[test]
-fn help_and_version_are_answers_not_errors() {
+fn help_and_version_are_not_errors() {
     let (code, stdout, _) = tracer(&["trace", "--help"]);
     assert_eq!(code, Some(0));
     for option in [
@@ -92,7 +92,7 @@ fn help_and_version_are_answers_not_errors() {
 }
 
 #[test]
-fn the_doctor_reports_whoever_asks() {
+fn the_doctor_reports_with_and_without_privileges() {
     let (code, stdout, stderr) = tracer(&["doctor"]);
     for part in [
         "Kernel\n",

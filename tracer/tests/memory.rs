@@ -1,4 +1,4 @@
-//! A million connections take no more memory than was said at the start.
+//! A million connections take no more memory than the limit that is printed at the start.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -7,14 +7,17 @@ use std::process::Command;
 use tracer::live::memory::Memory;
 use tracer_common::event::{Event, EventHeader};
 use tracer_common::flow::SegmentFlags;
-use tracer_core::tracker::{Limits, Tracker};
+use tracer_core::{
+    record::Events,
+    tracker::{Tracker, TrackerOptions},
+};
 
-#[expect(dead_code, reason = "the bench asks for more of it")]
+#[expect(dead_code, reason = "the benchmark uses more of it")]
 #[path = "../benches/events/stream.rs"]
 mod stream;
 
 const CONNECTIONS: u32 = 1_000_000;
-/// Says to a process of this test that it is the one to be measured.
+/// Environment variable that marks the process to measure.
 const MEASURE: &str = "TRACER_TEST_MEASURE_MEMORY";
 
 /// The events of one connection, up to the first FIN.
@@ -30,7 +33,7 @@ fn events(plan: stream::Plan) -> Vec<Vec<u8>> {
     events
 }
 
-/// Makes an event that of another client.
+/// Changes the client of an event.
 fn rename(header: &mut EventHeader, number: u32) {
     header.flow = u64::from(number) + 1;
     header.time = u64::from(number) + 1;
@@ -39,7 +42,7 @@ fn rename(header: &mut EventHeader, number: u32) {
     client[3] = (0x0a00_0000 | number).to_be();
 }
 
-/// Lets the tracker follow so many connections of a kind.
+/// Lets the tracker follow connections with these numbers.
 fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u32>) {
     let events = events(plan);
     for number in numbers {
@@ -48,9 +51,9 @@ fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u3
             match &mut event {
                 Event::Segment(segment) => {
                     rename(&mut segment.header, number);
-                    // Trouble on both sides of each connection.
-                    let troubled = u32::from(plan.confirmed);
-                    segment.halves.iter_mut().for_each(|half| half.duplicate_acks = troubled);
+                    // Anomalies in both directions of each connection.
+                    let duplicates = u32::from(plan.confirmed);
+                    segment.halves.iter_mut().for_each(|half| half.duplicate_acks = duplicates);
                 }
                 Event::Connection(event) => rename(&mut event.header, number),
                 Event::Http(facts, _) => rename(&mut facts.header, number),
@@ -67,16 +70,15 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
-/// As many connections as there may be, each with the most that is kept of one besides what has a bound of its own, and as
-/// many half-open handshakes.
+/// Measures the maximum number of connections, each with the most state that has no limit of its
+/// own, and the same number of half-open handshakes.
 fn measure() {
     let half_closed = stream::Plan { answered: true, confirmed: true, exchanges: 1, closed: true };
     let half_open = stream::Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
-    let mut tracker = Tracker::new(Limits {
+    let mut tracker = Tracker::new(TrackerOptions {
         max_connections: CONNECTIONS as usize,
-        messages: false,
-        states: false,
-        ..Limits::default()
+        events: Events::default(),
+        ..TrackerOptions::default()
     });
     follow(&mut tracker, half_closed, 0..CONNECTIONS);
     let connections = resident();
@@ -88,11 +90,11 @@ fn measure() {
 
 #[test]
 #[ignore = "takes a minute: run by cargo xtask test"]
-fn a_million_connections_and_as_many_handshakes_stay_within_the_figure() {
+fn a_million_connections_and_as_many_handshakes_stay_within_the_limit() {
     if std::env::var_os(MEASURE).is_some() {
         return measure();
     }
-    // A process of its own, in which nothing else takes memory.
+    // Measure in another process, where nothing else takes memory.
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program)
         .args(["--ignored", "--nocapture"])
@@ -105,9 +107,9 @@ fn a_million_connections_and_as_many_handshakes_stay_within_the_figure() {
     let (open, all) = (numbers.next().expect("a number"), numbers.next().expect("a number"));
 
     let config = tracer::cli::trace(&["--max-connections", &CONNECTIONS.to_string()]).expect("valid");
-    let promised = Memory::of(&config, 1).userspace();
-    println!("{open} bytes with the connections, {all} with the handshakes, {promised} promised");
-    assert!(all <= promised, "{all} bytes, {promised} were promised");
-    // A figure that says nothing would be easy to keep.
-    assert!(all >= promised / 2, "{all} bytes, {promised} were promised");
+    let limit = Memory::of(&config, 1).userspace();
+    println!("{open} bytes with the connections, {all} with the handshakes, limit {limit}");
+    assert!(all <= limit, "{all} bytes, limit {limit}");
+    // The limit must not be much too high either.
+    assert!(all >= limit / 2, "{all} bytes, limit {limit}");
 }

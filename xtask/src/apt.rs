@@ -10,58 +10,58 @@ use ebpf_build::{Version, find_program};
 
 use crate::process::{execute, is_root, step};
 
-/// apt-get, and whether its lists of packages were fetched.
+/// apt-get, which updates its package lists before the first installation.
 #[derive(Debug, Default)]
 pub(crate) struct Apt {
     updated: bool,
 }
 
 impl Apt {
-    /// Installs `packages`, or fails with the command that would.
+    /// Installs `packages`, or fails with the command to type.
     pub(crate) fn install(&mut self, packages: &[&str]) -> Result<()> {
         let list = packages.join(" ");
         if find_program("apt-get").is_none() {
-            bail!("this is no Debian system: install what Debian calls {list}");
+            bail!("apt-get was not found: install what Debian calls {list}");
         }
         if !is_root() {
             bail!("type `sudo apt-get install --no-install-recommends {list}`, then run this again");
         }
         self.update()?;
         step(&format!("installing {list}"), || {
-            // dpkg's account of every package is dropped; its errors are not.
+            // Drops dpkg's progress, but not its errors.
             let mut install = apt_get();
             install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
             execute(install.stdout(Stdio::null()))
         })
     }
 
-    /// The packages whose names start with `start`.
+    /// The names of all packages that start with `start`.
     pub(crate) fn names(&mut self, start: &str) -> Result<Vec<String>> {
         if is_root() && find_program("apt-get").is_some() {
             self.update()?;
         }
         let names = Command::new("apt-cache").args(["pkgnames", start]).output();
-        let names = names.context("this is no Debian system: there is no apt-cache")?.stdout;
+        let names = names.context("apt-cache was not found: this needs a Debian system")?.stdout;
         Ok(String::from_utf8_lossy(&names).lines().map(str::to_owned).collect())
     }
 
-    /// Fetches `package` into `folder`, and installs nothing.
+    /// Downloads `package` into `folder` without installing it.
     pub(crate) fn download(&mut self, package: &str, folder: &Path) -> Result<()> {
-        step(&format!("fetching {package}"), || {
-            // A file that only root may reach is no reason to warn: nobody else is to read it.
+        step(&format!("downloading {package}"), || {
+            // Otherwise apt warns where its unprivileged user cannot write to the folder.
             let mut download = apt_get();
             download.args(["--option", "APT::Sandbox::User=root", "download", package]);
             execute(download.current_dir(folder).stdout(Stdio::null()))
         })
     }
 
-    /// The version of `package` that would be installed, if there is one.
+    /// The version of `package` that apt would install, if it has the package.
     pub(crate) fn candidate(&mut self, package: &str) -> Result<Option<Version>> {
         if is_root() && find_program("apt-get").is_some() {
             self.update()?;
         }
         let policy = Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C").output();
-        // Without apt-cache there are no packages.
+        // Without apt-cache, no package is available.
         Ok(policy.ok().and_then(|policy| parse_candidate(&String::from_utf8_lossy(&policy.stdout))))
     }
 
@@ -70,9 +70,9 @@ impl Apt {
             return Ok(());
         }
         self.updated = true;
-        step("fetching the lists of packages", || {
-            // One source that does not answer is no reason to stop: the packages may come from the others, and
-            // the installation says so if they do not.
+        step("updating the package lists", || {
+            // If one source fails, others may still have the packages; the installation reports
+            // what is missing.
             if let Err(error) = execute(apt_get().arg("update")) {
                 eprintln!("    {error:#}");
             }
@@ -81,7 +81,7 @@ impl Apt {
     }
 }
 
-/// Whether `package` is installed, and not only its configuration left.
+/// Whether `package` is installed; leftover configuration files do not count.
 pub(crate) fn is_installed(package: &str) -> bool {
     let query =
         Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
@@ -95,7 +95,8 @@ fn apt_get() -> Command {
     command
 }
 
-/// The candidate's version in what `apt-cache policy PACKAGE` prints; a Debian epoch (`1:`) is no part of it.
+/// Parses the candidate version from the output of `apt-cache policy PACKAGE`, without the Debian
+/// epoch (`1:`).
 fn parse_candidate(policy: &str) -> Option<Version> {
     let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?.trim();
     Version::parse(version.split_once(':').map_or(version, |(_epoch, version)| version))
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_candidate_is_read_from_apts_policy() {
+    fn the_candidate_version_is_parsed_from_apt_cache_policy() {
         let rows = [
             ("rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n", Some((1, 96))),
             ("llvm-22-dev:\n  Installed: (none)\n  Candidate: 1:22.1.8-1~deb12u1\n", Some((22, 1))),

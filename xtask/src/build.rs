@@ -10,22 +10,23 @@ use crate::{
     setup,
 };
 
-/// Builds the kernel object, and prints its path and size.
+/// Builds the kernel object and prints its path and size.
 pub(crate) fn object() -> Result<()> {
-    let path = build_object(&setup::run()?)?;
+    let path = build_object(&setup::tools()?)?;
     let size = fs::metadata(&path).with_context(|| format!("{} was not built", path.display()))?.len();
     println!("{} ({size} bytes)", path.display());
     Ok(())
 }
 
-/// Builds tracer for release.
+/// Builds tracer in release mode.
 pub(crate) fn release() -> Result<()> {
-    // tracer's build script would build the object as well, but without a word for most of a minute.
-    build_object(&setup::run()?)?;
+    // tracer's build script would build the object too, but silently for most of a minute.
+    build_object(&setup::tools()?)?;
     step("building tracer", || execute(cargo("build").args(["--release", "--package", "tracer"])))
 }
 
-/// Becomes tracer, as root, so that its signals and its exit status are tracer's own.
+/// Replaces this process with tracer, run as root, so that signals and the exit status are
+/// tracer's.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     release()?;
     let tracer = target_dir()?.join("release/tracer");
@@ -33,7 +34,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Command::new(&tracer)
     } else {
         let Some(sudo) = find_program("sudo") else {
-            bail!("tracer needs root and there is no sudo: type `{}` as root", tracer.display());
+            bail!("tracer needs root and sudo was not found: type `{}` as root", tracer.display());
         };
         let mut command = Command::new(sudo);
         command.arg(&tracer);
@@ -51,7 +52,7 @@ pub(crate) fn build_object(tools: &Tools) -> Result<PathBuf> {
     })
 }
 
-/// Lints the kernel programs as they are compiled for the kernel.
+/// Lints the kernel programs for the BPF target.
 pub(crate) fn lint_object(tools: &Tools) -> Result<()> {
     with_object(tools, |object| {
         let object = Object { bench: true, ..*object };
@@ -64,7 +65,7 @@ fn with_object<T>(tools: &Tools, work: impl FnOnce(&Object<'_>) -> Result<T>) ->
         tools,
         workspace: workspace(),
         target_dir: &target_dir()?,
-        // xtask runs on the machine whose kernel the object is for.
+        // The object is for the kernel of the machine that xtask runs on.
         arch: env::consts::ARCH,
         big_endian: cfg!(target_endian = "big"),
         bench: false,

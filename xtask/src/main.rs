@@ -4,12 +4,13 @@ mod apt;
 mod bench;
 mod build;
 mod corpus;
+mod files;
 mod fuzz;
 mod kernels;
 mod process;
+mod programs;
 mod setup;
 mod test;
-mod test_programs;
 
 use std::process::ExitCode;
 
@@ -25,33 +26,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Find or install what the kernel object's build needs
-    Setup,
-    /// Build the kernel object alone
+    /// Install missing build tools
+    Setup(setup::Options),
+    /// Build only the kernel object
     BuildEbpf,
-    /// Build tracer for release
+    /// Build tracer in release mode
     Build,
-    /// Build tracer for release and run it as root
+    /// Build tracer in release mode and run it as root
     Run {
-        /// What tracer is given, after `--`
+        /// Arguments for tracer, after `--`
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Check and test everything
+    /// Run all checks and tests
     Test(test::Options),
-    /// Test under other kernels, in emulated machines
+    /// Run the kernel tests under other kernels, in emulated machines
     TestKernels(kernels::Options),
-    /// Give the parsers inputs that nobody thought of
+    /// Fuzz the parsers
     Fuzz(fuzz::Options),
-    /// Measure the replay of captures whose content is known
+    /// Compare `tracer replay` with the ground truth of a folder of captures
     Corpus(corpus::Options),
-    /// Measure what tracing costs and how fast captures are read, beside other programs
+    /// Measure the overhead of tracing and the speed of replay, compared with other programs
     Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Task::Setup => setup::run().map(|_tools| ()),
+        Task::Setup(options) => setup::run(&options),
         Task::BuildEbpf => build::object(),
         Task::Build => build::release(),
         Task::Run { arguments } => build::run(&arguments),

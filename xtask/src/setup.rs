@@ -1,4 +1,4 @@
-//! Finds or installs what the kernel object's build needs.
+//! Installs what building and testing need.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,33 +6,55 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 use ebpf_build::{MINIMUM, Origin, TOOLCHAIN_VARIABLE, Toolchain, Tools, find_program, named};
 
 use crate::{
     apt::{Apt, is_installed},
     process::{cargo, execute, step, succeeds},
+    programs::{self, UsedBy},
 };
 
-/// The release of bpf-linker that the project was tested with.
+/// The release of bpf-linker that tracer is tested with.
 const LINKER_VERSION: &str = "0.13.0";
 
-/// The LLVM releases that it can be built with, the oldest first.
+/// The LLVM releases that this bpf-linker can be built with, oldest first.
 const LINKER_LLVMS: [u32; 3] = [21, 22, 23];
 
-/// Debian's names of a toolchain: its current one for web browsers, and the one of the release.
+/// The packages of Debian's Rust toolchains: the newer one for web browsers, then the release's
+/// own.
 const DEBIAN_TOOLCHAINS: [[&str; 3]; 2] =
     [["rustc-web", "cargo-web", "rust-web-src"], ["rustc", "cargo", "rust-src"]];
 
-/// Returns the tools, after installing those that are missing.
-pub(crate) fn run() -> Result<Tools> {
+/// What to install.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Also install the programs that `cargo xtask test` runs
+    #[arg(long)]
+    tests: bool,
+}
+
+/// Installs what is missing.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let tools = tools()?;
+    if options.tests {
+        let mut apt = Apt::default();
+        programs::install(&mut apt, &[UsedBy::RootTests, UsedBy::Fuzz])?;
+        programs::install_clippy(&mut apt, &tools.toolchain)?;
+    }
+    Ok(())
+}
+
+/// Returns the tools that build the kernel object, and installs them if they are missing.
+pub(crate) fn tools() -> Result<Tools> {
     if let Ok(tools) = Tools::find() {
         return Ok(tools);
     }
     let mut apt = Apt::default();
-    if able().is_empty() {
+    if suitable().is_empty() {
         add_rust_src();
     }
-    if able().is_empty() {
+    if suitable().is_empty() {
         install_toolchain(&mut apt)?;
     }
     if let Ok(tools) = Tools::find() {
@@ -40,18 +62,19 @@ pub(crate) fn run() -> Result<Tools> {
     }
     let llvm = linker_llvm(&mut apt)?;
     install_linker(&mut apt, llvm)?;
-    Tools::find().context("the kernel object still cannot be built after the installation")
+    Tools::find().context("the kernel object cannot be built even after the installation")
 }
 
-/// The toolchains that can compile the object, in the order of preference.
-fn able() -> Vec<Toolchain> {
+/// The toolchains that can compile the object, preferred first.
+fn suitable() -> Vec<Toolchain> {
     Toolchain::find_all().into_iter().filter(|toolchain| toolchain.shortcoming().is_none()).collect()
 }
 
-/// The LLVM to build a linker with, for the preferred toolchain that there is one for.
+/// The LLVM to build bpf-linker with: one that is installed or packaged and reads the bitcode of
+/// the most preferred toolchain possible.
 fn linker_llvm(apt: &mut Apt) -> Result<u32> {
     let installed: Vec<_> = LINKER_LLVMS.into_iter().filter(|&llvm| llvm_prefix(llvm).is_some()).collect();
-    if let Some(llvm) = oldest_fit(&able(), &installed) {
+    if let Some(llvm) = oldest_fit(&compiler_llvms(), &installed) {
         return Ok(llvm);
     }
     let mut packaged = Vec::new();
@@ -60,15 +83,15 @@ fn linker_llvm(apt: &mut Apt) -> Result<u32> {
             packaged.push(llvm);
         }
     }
-    if let Some(llvm) = oldest_fit(&able(), &packaged) {
+    if let Some(llvm) = oldest_fit(&compiler_llvms(), &packaged) {
         return Ok(llvm);
     }
-    // A compiler may be newer than every packaged LLVM, but not the compiler that is packaged next to them.
+    // A compiler may be newer than every packaged LLVM; the packaged compiler is not.
     if !packaged.is_empty() && named().is_none() {
         install_toolchain(apt)?;
     }
-    oldest_fit(&able(), &packaged).with_context(|| {
-        let needed = able().first().map_or(0, |toolchain| toolchain.llvm);
+    oldest_fit(&compiler_llvms(), &packaged).with_context(|| {
+        let needed = compiler_llvms().first().copied().unwrap_or(0);
         format!(
             "bpf-linker for LLVM {needed} is missing, and there is no package llvm-{needed}-dev: install that LLVM, \
              then type `LLVM_PREFIX=FOLDER cargo install bpf-linker --version {LINKER_VERSION} \
@@ -77,13 +100,19 @@ fn linker_llvm(apt: &mut Apt) -> Result<u32> {
     })
 }
 
-/// The oldest LLVM that reads the bitcode of the first toolchain that any of them reads.
-fn oldest_fit(toolchains: &[Toolchain], llvms: &[u32]) -> Option<u32> {
-    toolchains.iter().find_map(|toolchain| llvms.iter().copied().find(|&llvm| llvm >= toolchain.llvm))
+/// The LLVM releases of the toolchains that can compile the object, preferred first.
+fn compiler_llvms() -> Vec<u32> {
+    suitable().iter().map(|toolchain| toolchain.llvm).collect()
 }
 
-/// Asks rustup for the component that the first toolchain lacks that may have it. It is silent: where rustup cannot
-/// fetch it, the distribution's toolchain is next.
+/// The oldest of `llvms` that reads the bitcode of the first compiler whose bitcode any of them
+/// reads. Both are LLVM releases; `llvms` is sorted.
+fn oldest_fit(compilers: &[u32], llvms: &[u32]) -> Option<u32> {
+    compilers.iter().find_map(|compiler| llvms.iter().copied().find(|llvm| llvm >= compiler))
+}
+
+/// Adds rustup's component rust-src to the first toolchain that accepts it. Failures are silent:
+/// the distribution's toolchain is tried next.
 fn add_rust_src() {
     let Some(rustup) = find_program("rustup") else { return };
     let found = Toolchain::find_all();
@@ -103,7 +132,7 @@ fn add_rust_src() {
 /// Installs the distribution's toolchain.
 fn install_toolchain(apt: &mut Apt) -> Result<()> {
     if let Some(name) = named() {
-        // What is named is meant: nothing else is installed in its place.
+        // The user has chosen a toolchain, so no other is installed instead.
         bail!(
             "{TOOLCHAIN_VARIABLE} is {name}, which cannot build the kernel object: type \
              `rustup toolchain install {name} --component rust-src`, or unset {TOOLCHAIN_VARIABLE}"
@@ -111,25 +140,25 @@ fn install_toolchain(apt: &mut Apt) -> Result<()> {
     }
     for packages in DEBIAN_TOOLCHAINS {
         if apt.candidate(packages[0])?.is_some_and(|version| version >= MINIMUM) {
-            return apt.install(&packages).context("a Rust toolchain with the sources of `core` is missing");
+            return apt.install(&packages).context("no Rust toolchain has the sources of `core`");
         }
     }
     bail!(
-        "no Rust toolchain has the sources of `core`, and the distribution has none from Rust {MINIMUM} on: \
+        "no Rust toolchain has the sources of `core`, and the distribution packages none of Rust {MINIMUM} or later: \
          type `rustup component add rust-src`"
     );
 }
 
-/// Builds bpf-linker with this LLVM.
+/// Builds bpf-linker with this LLVM release.
 fn install_linker(apt: &mut Apt, llvm: u32) -> Result<()> {
     let llvm_dev = format!("llvm-{llvm}-dev");
-    // llvm-config's libraries, and the C++ library that LLVM is written with.
+    // The libraries that llvm-config names, and the C++ standard library that LLVM needs.
     let needed = [&llvm_dev, "libzstd-dev", "zlib1g-dev", "libxml2-dev", "g++"];
     let missing: Vec<_> = needed.into_iter().filter(|package| !is_installed(package)).collect();
     if !missing.is_empty() {
-        apt.install(&missing).context("what bpf-linker is built with is missing")?;
+        apt.install(&missing).context("packages that bpf-linker is built with are missing")?;
     }
-    let prefix = llvm_prefix(llvm).with_context(|| format!("LLVM {llvm} is not where it is expected"))?;
+    let prefix = llvm_prefix(llvm).with_context(|| format!("LLVM {llvm} is not in /usr/lib/llvm-{llvm}"))?;
     step(&format!("building bpf-linker {LINKER_VERSION} with LLVM {llvm}"), || {
         execute(
             cargo("install")
@@ -140,7 +169,7 @@ fn install_linker(apt: &mut Apt, llvm: u32) -> Result<()> {
     })
 }
 
-/// Where LLVM's development files are, if they are installed.
+/// The folder of LLVM's development files, if they are installed.
 fn llvm_prefix(llvm: u32) -> Option<PathBuf> {
     let prefix = Path::new("/usr/lib").join(format!("llvm-{llvm}"));
     prefix.join("bin/llvm-config").exists().then_some(prefix)
@@ -150,30 +179,17 @@ fn llvm_prefix(llvm: u32) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn toolchain(origin: Origin, llvm: u32) -> Toolchain {
-        Toolchain {
-            origin,
-            root: PathBuf::from("/toolchain"),
-            version: MINIMUM,
-            llvm,
-            has_cargo: true,
-            has_sources: true,
-        }
-    }
-
     #[test]
-    fn the_linker_gets_the_oldest_llvm_that_reads_the_compilers_bitcode() {
-        let toolchains = [toolchain(Origin::Active, 22)];
+    fn the_linker_gets_the_oldest_llvm_that_reads_the_bitcode_of_the_compiler() {
         let rows: [(&[u32], _); 4] =
             [(&[21, 22, 23], Some(22)), (&[21, 23], Some(23)), (&[21], None), (&[], None)];
         for (llvms, expected) in rows {
-            assert_eq!(oldest_fit(&toolchains, llvms), expected, "{llvms:?}");
+            assert_eq!(oldest_fit(&[22], llvms), expected, "{llvms:?}");
         }
     }
 
     #[test]
-    fn a_toolchain_that_no_llvm_fits_gives_way_to_the_next() {
-        let toolchains = [toolchain(Origin::Nightly, 24), toolchain(Origin::Distribution, 22)];
-        assert_eq!(oldest_fit(&toolchains, &[22, 23]), Some(22));
+    fn a_compiler_that_is_newer_than_every_llvm_is_skipped() {
+        assert_eq!(oldest_fit(&[24, 22], &[22, 23]), Some(22));
     }
 }

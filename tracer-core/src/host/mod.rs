@@ -37,7 +37,7 @@ use self::{
     tables::HostTables,
     vantage::{HostEmit, HostPlace},
 };
-use crate::analysis::Flows;
+use crate::{analysis::Flows, record::Events};
 
 /// The default limit of connections: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
@@ -52,8 +52,9 @@ pub struct Selection {
     pub ports: Vec<RangeInclusive<u16>>,
     /// Networks; a connection is traced if one of its addresses is in one of them. Empty: all are traced.
     pub hosts: Vec<IpNet>,
-    /// Whether every segment is reported, not only those that change something.
-    pub every_segment: bool,
+    /// The records to make: with [`EventName::Segment`](crate::record::EventName::Segment) every segment is reported, not
+    /// only those that change something.
+    pub events: Events,
     /// Whether tunnels are decapsulated; the connection is then the inner one.
     pub decapsulate: bool,
     /// Whether IP fragments are put together, and payload that arrives out of order is held for the message scanner; the
@@ -76,7 +77,7 @@ impl Default for Selection {
         Self {
             ports: vec![80..=80],
             hosts: Vec::new(),
-            every_segment: false,
+            events: Events::default(),
             decapsulate: false,
             reassemble: false,
             verify: false,

@@ -5,8 +5,8 @@ use tracer_common::wire::{LinkType, TcpFlags};
 
 use super::{HostObserver, Selection};
 use crate::{
-    http::{Conversation, End},
-    record::{Body, Said},
+    http::{ConnectionEnd, Conversation},
+    record::{Bodies, Body},
 };
 
 const CLIENT_ISN: u32 = 0xffff_ff00;
@@ -48,7 +48,7 @@ fn packet(from_client: bool, seq: u32, ack: u32, flags: TcpFlags, payload: &[u8]
 fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     let mut observer = HostObserver::new(Selection { reassemble, ..Selection::default() });
     let mut conversation = Conversation::default();
-    let mut said = Said::new();
+    let mut said = Bodies::new();
     let mut time = 0;
     let mut observe = |observer: &mut HostObserver, packet: &[u8]| {
         time += 1;
@@ -71,7 +71,7 @@ fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
             conversation.on_event(&facts, head, &mut said);
         }
     }
-    conversation.finish(End::NotObserved, 1000, &mut said);
+    conversation.finish(ConnectionEnd::NotObserved, 1000, &mut said);
     let mut told = Vec::new();
     for (_, body) in said {
         if let Body::Exchange(mut exchange) = body {

@@ -18,6 +18,8 @@ use super::{
     servers::{NonAtomic, Servers},
 };
 
+use crate::record::EventName;
+
 /// One frame's place and time.
 #[derive(Clone, Copy)]
 pub(crate) struct HostPlace {
@@ -65,7 +67,7 @@ impl observe::Selection for &Selection {
     }
 
     fn reports_every_segment(&self) -> bool {
-        self.every_segment
+        self.events.has(EventName::Segment)
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use tracer_common::{
     event::{HttpFacts, Marks},
-    flow,
+    flow::End,
 };
 
 pub(crate) use self::pairing::status;
@@ -35,11 +35,11 @@ use self::{
     pairing::has,
     queue::{Numbers, Queue},
 };
-use crate::record::Said;
+use crate::record::Bodies;
 
 /// Why nothing more will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ConnectionEnd {
     /// Both sides closed. What [`Conversation::on_fin`] said counts; a direction without a FIN was not observed.
     Closed,
     /// A RST.
@@ -65,12 +65,12 @@ pub struct Conversation {
 
 /// What is left of a conversation while no message is under way, as most of the time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Quiet {
+pub struct Idle {
     client_is_low: Option<bool>,
     numbers: Numbers,
 }
 
-impl Quiet {
+impl Idle {
     /// Events were lost.
     pub(crate) const fn on_lost(&mut self) {
         // Before there was a message, nothing says that one of those is missing.
@@ -80,14 +80,19 @@ impl Quiet {
     }
 
     /// The kernel lost its state of the connection, and numbers messages anew.
-    pub(crate) const fn start_anew(&mut self) {
-        self.numbers.start_anew();
+    pub(crate) const fn restart(&mut self) {
+        self.numbers.restart();
     }
 
     /// How many exchanges were told.
     #[must_use]
     pub const fn exchanges(&self) -> u32 {
         self.numbers.exchanges()
+    }
+
+    /// Whether the lower endpoint sends the requests, once a message showed it.
+    pub(crate) const fn client_is_low(&self) -> Option<bool> {
+        self.client_is_low
     }
 }
 
@@ -111,7 +116,7 @@ struct Current {
 }
 
 impl Direction {
-    const fn is_quiet(&self) -> bool {
+    const fn is_idle(&self) -> bool {
         !self.assembly.in_progress() && self.current.is_none() && self.fin.is_none()
     }
 }
@@ -119,26 +124,26 @@ impl Direction {
 impl Conversation {
     /// Goes on where one was `quiet`; with `exchanges_only` there is nothing but exchanges to tell.
     #[must_use]
-    pub fn new(quiet: Quiet, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
-        let queue = Queue::after(quiet.numbers);
-        Self { queue, client_is_low: quiet.client_is_low, exchanges_only, redaction, ..Self::default() }
+    pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
+        let queue = Queue::after(idle.numbers);
+        Self { queue, client_is_low: idle.client_is_low, exchanges_only, redaction, ..Self::default() }
     }
 
     /// What is left of it if no message is under way, and neither side has closed.
     #[must_use]
-    pub fn quiet(&self) -> Option<Quiet> {
-        (self.low.is_quiet() && self.high.is_quiet() && self.queue.is_empty()).then(|| self.rest())
+    pub fn idle(&self) -> Option<Idle> {
+        (self.low.is_idle() && self.high.is_idle() && self.queue.is_empty()).then(|| self.rest())
     }
 
     /// What is left of it once both sides have closed.
     #[must_use]
-    pub const fn rest(&self) -> Quiet {
-        Quiet { client_is_low: self.client_is_low, numbers: self.queue.numbers }
+    pub const fn rest(&self) -> Idle {
+        Idle { client_is_low: self.client_is_low, numbers: self.queue.numbers }
     }
 
     /// Takes in what the kernel tells, with `bytes` of a head.
-    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], said: &mut Said) {
-        let from_low = facts.header.sender() == flow::End::Low;
+    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
+        let from_low = facts.header.sender() == End::Low;
         let response = has(facts, Marks::RESPONSE);
         if facts.header.lost > 0 {
             self.queue.numbers.on_lost();
@@ -167,13 +172,13 @@ impl Conversation {
             let head = at_once.unwrap_or_else(|| self.direction(from_low).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client_is_low == Some(from_low != response) {
-                self.on_head(facts, &head, from_low, said);
+                self.on_head(facts, &head, from_low, out);
             }
         }
         if has(facts, Marks::MESSAGE_END) {
             self.on_message_end(facts, from_low);
         }
-        self.tell_over(facts.header.time, said);
+        self.tell_over(facts.header.time, out);
     }
 
     /// Events of the direction `from_low` were lost before the next event: what is awaited from it may have passed.
@@ -190,7 +195,7 @@ impl Conversation {
     /// The direction has ended with a FIN at stream offset `end`; `gap_bytes` before it were not seen.
     ///
     /// May be called again when gaps were filled.
-    pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64, said: &mut Said) {
+    pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64, out: &mut Bodies) {
         let how = StreamEnd::Fin { end, gap: gap_bytes > 0, time };
         self.direction(from_low).fin = Some(how);
         if gap_bytes == 0 {
@@ -203,27 +208,28 @@ impl Conversation {
                 message.ends_with_fin() && message.on_stream_end(how)
             });
         }
-        self.tell_over(time, said);
+        self.tell_over(time, out);
     }
 
     /// The connection is over: what is under way is told now, oldest first.
-    pub fn finish(&mut self, why: End, time: u64, said: &mut Said) {
+    pub fn finish(&mut self, why: ConnectionEnd, time: u64, out: &mut Bodies) {
         // First of all, because a request may turn up.
         for from_low in [true, false] {
-            if why == End::ObservationOver {
+            if why == ConnectionEnd::ObservationOver {
                 self.drop_unanswered_head(from_low);
             }
             self.on_head_cut(from_low);
         }
         for from_low in [true, false] {
             let how = match (why, self.direction(from_low).fin) {
-                (End::Closed, Some(fin)) => fin,
-                (End::Reset, _) => StreamEnd::Reset,
-                (End::Closed, None) | (End::NotObserved | End::ObservationOver, _) => StreamEnd::Unobserved,
+                (ConnectionEnd::Closed, Some(fin)) => fin,
+                (ConnectionEnd::Reset, _) => StreamEnd::Reset,
+                (ConnectionEnd::Closed, None)
+                | (ConnectionEnd::NotObserved | ConnectionEnd::ObservationOver, _) => StreamEnd::Unobserved,
             };
             self.on_stream_end(from_low, how);
         }
-        self.tell_over(time, said);
+        self.tell_over(time, out);
     }
 
     /// Bytes kept of heads and exchanges under way.
@@ -232,22 +238,22 @@ impl Conversation {
     }
 
     /// Gives up the heads and the exchanges under way, and tells of these what is known: there is no room.
-    pub(crate) fn give_up_buffers(&mut self, time: u64, said: &mut Said) {
+    pub(crate) fn drop_buffers(&mut self, time: u64, out: &mut Bodies) {
         self.low.assembly.give_up_bytes();
         self.high.assembly.give_up_bytes();
         self.queue.give_up_all();
-        self.tell_over(time, said);
+        self.tell_over(time, out);
     }
 
     /// The kernel lost its state of the connection, and numbers messages anew: what is under way will not be told.
-    pub(crate) fn start_anew(&mut self, time: u64, said: &mut Said) {
-        self.give_up_buffers(time, said);
+    pub(crate) fn restart(&mut self, time: u64, out: &mut Bodies) {
+        self.drop_buffers(time, out);
         for from_low in [true, false] {
             let direction = self.direction(from_low);
             direction.assembly.clear();
             direction.current = None;
         }
-        self.queue.numbers.start_anew();
+        self.queue.numbers.restart();
     }
 
     /// Which side sends the requests, once a message said so.

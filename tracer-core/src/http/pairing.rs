@@ -11,7 +11,7 @@ use super::{
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
 };
-use crate::record::{Anomalies, Anomaly, Body, Confidence, Request, Response, Said};
+use crate::record::{Anomalies, Anomaly, Bodies, Body, Confidence, Request, Response};
 
 impl Conversation {
     /// What one side sends.
@@ -25,9 +25,9 @@ impl Conversation {
     }
 
     /// Tells the exchanges that are over, as far as all before them are.
-    pub(super) fn tell_over(&mut self, time: u64, said: &mut Said) {
+    pub(super) fn tell_over(&mut self, time: u64, out: &mut Bodies) {
         while let Some(pending) = self.queue.pop() {
-            said.push((time, Body::Exchange(Box::new(pending.into_record()))));
+            out.push((time, Body::Exchange(Box::new(pending.into_record()))));
         }
     }
 
@@ -46,16 +46,16 @@ impl Conversation {
     }
 
     /// A head is complete.
-    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool, said: &mut Said) {
+    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool, out: &mut Bodies) {
         let index = if has(facts, Marks::RESPONSE) {
-            self.on_response_head(facts, head, said)
+            self.on_response_head(facts, head, out)
         } else {
-            self.on_request_head(facts, head, said)
+            self.on_request_head(facts, head, out)
         };
         self.direction(from_low).current = index.map(|index| Current { head: facts.head, index });
     }
 
-    fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>, said: &mut Said) -> Option<u32> {
+    fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
         let pending = self.queue.by_number(facts.exchange)?;
         let (told, mut odd) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
         pending.head = told;
@@ -75,14 +75,14 @@ impl Conversation {
         if !self.exchanges_only {
             let (head, confidence) = (pending.head.clone(), pending.confidence);
             let request = Request { index, head, confidence, anomalies: odd };
-            said.push((facts.header.time, Body::Request(request.into())));
+            out.push((facts.header.time, Body::Request(request.into())));
         }
         self.queue.give_up_before(index, true);
         Some(index)
     }
 
     /// Returns the exchange of a final response.
-    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, said: &mut Said) -> Option<u32> {
+    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
         let client_is_low = self.client_is_low?;
         let request_begun = self.direction(client_is_low).assembly.in_progress();
         let pending = if has(facts, Marks::UNSOLICITED) {
@@ -119,7 +119,7 @@ impl Conversation {
                 confidence: pending.confidence,
                 anomalies: odd,
             };
-            said.push((facts.header.time, Body::Response(response.into())));
+            out.push((facts.header.time, Body::Response(response.into())));
         }
         self.queue.give_up_before(index, false);
         (!interim).then_some(index)

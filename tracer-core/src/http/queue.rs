@@ -36,7 +36,7 @@ impl Numbers {
     }
 
     /// The kernel begins to number anew.
-    pub(super) const fn start_anew(&mut self) {
+    pub(super) const fn restart(&mut self) {
         self.next_number = None;
         self.lossy = false;
     }

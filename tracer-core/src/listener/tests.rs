@@ -156,7 +156,7 @@ fn honest_attempts_are_no_flood_whatever_becomes_of_them() {
 #[test]
 fn a_flood_is_told_within_two_seconds_and_its_end_within_ten() {
     let botnet = Rates { clients: 40, ..FLOOD };
-    for (name, flood, around, forged) in [
+    for (name, flood, around, spoofed) in [
         ("alone", FLOOD, vec![], true),
         ("among honest ones", Rates { attempts: 2000, ..FLOOD }, vec![HONEST], true),
         (
@@ -179,7 +179,7 @@ fn a_flood_is_told_within_two_seconds_and_its_end_within_ten() {
             panic!("{name}: {:?}", script.told)
         };
         assert!(at - began <= 2_000_000_000, "{name}: after {} ms", (at - began) / 1_000_000);
-        assert_eq!(started.forged, forged, "{name}: {started:?}");
+        assert_eq!(started.spoofed, spoofed, "{name}: {started:?}");
         assert_eq!(script.verdict(0), Verdict::SynFlood, "{name}");
         let stopped = script.now;
         script.run(0, 200, &around);

@@ -83,8 +83,8 @@ fn is_slow(attempts: u64, repeats: u64, completed: u64, handshake_ns: u64, matur
         || completed * 2 < matured_attempts
 }
 
-/// Whether addresses look forged: so many for so many attempts that were never finished, and hardly any that asks again.
-pub(super) fn look_forged(sources: u64, unfinished: u64, repeats: u64) -> bool {
+/// Whether addresses look spoofed: so many for so many attempts that were never finished, and hardly any that asks again.
+pub(super) fn look_spoofed(sources: u64, unfinished: u64, repeats: u64) -> bool {
     const MOST_OF_ONE: u64 = 4;
     const FEW: u64 = 16;
     unfinished > 0

@@ -221,10 +221,10 @@ impl Watch {
     fn pressure(&self, now: u64) -> Flood {
         let recent = self.figures(now, RECENT);
         let sources = estimate(&self.addresses());
-        let forged = self.flood.as_ref().is_some_and(|flood| {
+        let spoofed = self.flood.as_ref().is_some_and(|flood| {
             let counts = self.total().since(&flood.before);
             let unfinished = counts.get(Count::Attempts).saturating_sub(counts.done());
-            verdict::look_forged(sources, unfinished, counts.get(Count::SynRetransmits))
+            verdict::look_spoofed(sources, unfinished, counts.get(Count::SynRetransmits))
         });
         Flood {
             address: address(self.key.address),
@@ -233,8 +233,8 @@ impl Watch {
             syn_rate: recent.rate(Count::Attempts),
             completion_permille: recent.completion_permille(),
             sources,
-            forged,
-            summarised: self.total().get(Count::Aggregated),
+            spoofed,
+            aggregated: self.total().get(Count::Aggregated),
         }
     }
 

@@ -9,11 +9,11 @@ pub struct Degraded {
     #[serde(rename = "tracer.degraded.state")]
     pub state: DegradedState,
     /// What is given up.
-    #[serde(rename = "tracer.degraded.step")]
-    pub step: Step,
+    #[serde(rename = "tracer.degraded.shed")]
+    pub shed: ShedClass,
     /// Why.
-    #[serde(rename = "tracer.degraded.cause")]
-    pub cause: Cause,
+    #[serde(rename = "tracer.degraded.reason")]
+    pub reason: DegradedReason,
     /// How many were lost since it began.
     #[serde(rename = "tracer.degraded.lost")]
     pub lost: u64,
@@ -35,7 +35,7 @@ pub enum DegradedState {
 /// What is given up, the least valuable first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum ShedClass {
     /// Rows of the list of segments.
     Segments,
     /// Events of anomalies.
@@ -49,7 +49,7 @@ pub enum Step {
 /// Why it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum DegradedReason {
     /// The ring buffer fills faster than it is read.
     ReaderBehind,
     /// The ring buffer is full.
@@ -62,7 +62,7 @@ pub enum Cause {
     OutputFailed,
 }
 
-impl Step {
+impl ShedClass {
     /// All of them, the least valuable first.
     pub const ALL: [Self; 4] = [Self::Segments, Self::Anomalies, Self::Control, Self::Records];
 
@@ -78,14 +78,14 @@ impl Step {
     }
 }
 
-impl Cause {
+impl DegradedReason {
     /// In words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::ReaderBehind => "the ring buffer fills faster than it is read",
             Self::RingFull => "the ring buffer is full",
-            Self::OutputBlocked => "who reads the output is too slow",
+            Self::OutputBlocked => "the output consumer is too slow or blocked",
             Self::OutputFull => "the disk is full",
             Self::OutputFailed => "the output cannot be written",
         }

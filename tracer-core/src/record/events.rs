@@ -9,26 +9,49 @@ use super::EventName;
 pub struct Events(u16);
 
 /// The words of `--events`, and the records they stand for.
-const EVENT_WORDS: [(&str, &[EventName]); 9] = [
+const EVENT_WORDS: [(&str, &[EventName]); 11] = [
+    ("opened", &[EventName::Opened]),
+    ("closed", &[EventName::Closed]),
     ("connection", &[EventName::Opened, EventName::Closed]),
     ("exchange", &[EventName::Exchange]),
-    ("state", &[EventName::State]),
-    ("segment", &[EventName::Segment]),
     ("request", &[EventName::Request]),
     ("response", &[EventName::Response]),
+    ("state", &[EventName::State]),
+    ("segment", &[EventName::Segment]),
     ("half-open", &[EventName::HalfOpen]),
     ("flood", &ALARMS),
     ("stats", &[EventName::Summary, EventName::Listener]),
 ];
 
-/// Written whatever else is asked for.
+/// Always written.
 const ALARMS: [EventName; 2] = [EventName::FloodStarted, EventName::FloodEnded];
 
 impl Events {
+    /// What `--events` selects when it is not given, as its words.
+    pub const DEFAULT_WORDS: &str = "exchange,closed";
+
+    /// These records.
+    #[must_use]
+    pub const fn of(names: &[EventName]) -> Self {
+        let mut events = Self(0);
+        let mut rest = names;
+        while let [name, others @ ..] = rest {
+            events = events.with(*name);
+            rest = others;
+        }
+        events
+    }
+
     /// Whether records of this name are written.
     #[must_use]
     pub const fn has(self, name: EventName) -> bool {
         self.0 & (1 << name as u16) != 0
+    }
+
+    /// Whether records of at least one of these names are written.
+    #[must_use]
+    pub const fn has_any(self, names: &[EventName]) -> bool {
+        self.0 & Self::of(names).0 != 0
     }
 
     /// These and one more.
@@ -54,7 +77,7 @@ impl FromStr for Events {
     type Err = UnknownEvent;
 
     fn from_str(list: &str) -> Result<Self, UnknownEvent> {
-        let mut events = ALARMS.into_iter().fold(Self::default(), Self::with);
+        let mut events = Self::of(&ALARMS);
         for word in list.split(',').map(str::trim) {
             let Some((_, names)) = EVENT_WORDS.iter().find(|(known, _)| *known == word) else {
                 let known = EVENT_WORDS.map(|(known, _)| known).join(", ");

@@ -66,11 +66,11 @@ pub struct Flood {
     #[serde(rename = "tcp.sources.estimate")]
     pub sources: u64,
     /// The addresses look forged: they are many for the attempts that are not confirmed, and do not ask again.
-    #[serde(rename = "tcp.sources.forged")]
-    pub forged: bool,
+    #[serde(rename = "tcp.sources.spoofed")]
+    pub spoofed: bool,
     /// Segments of handshakes not told one by one so far.
-    #[serde(rename = "tcp.segments.summarised")]
-    pub summarised: u64,
+    #[serde(rename = "tcp.handshake_segments.aggregated")]
+    pub aggregated: u64,
 }
 
 impl Flood {
@@ -154,18 +154,18 @@ pub struct ListenQueue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NamespaceCounters {
     /// Times that a listen queue was full.
-    #[serde(rename = "tcp.listen.overflows")]
-    pub overflows: u64,
+    #[serde(rename = "tcp.namespace.listen_overflows")]
+    pub listen_overflows: u64,
     /// Attempts dropped by a listener, for whatever reason.
-    #[serde(rename = "tcp.listen.drops")]
-    pub drops: u64,
+    #[serde(rename = "tcp.namespace.listen_drops")]
+    pub listen_drops: u64,
     /// SYN-ACKs with a SYN cookie.
-    #[serde(rename = "tcp.syn_cookies.sent")]
-    pub cookies_sent: u64,
+    #[serde(rename = "tcp.namespace.syn_cookies_sent")]
+    pub syn_cookies_sent: u64,
     /// Valid SYN cookies that came back.
-    #[serde(rename = "tcp.syn_cookies.received")]
-    pub cookies_received: u64,
+    #[serde(rename = "tcp.namespace.syn_cookies_received")]
+    pub syn_cookies_received: u64,
     /// SYN cookies that came back and were not valid.
-    #[serde(rename = "tcp.syn_cookies.failed")]
-    pub cookies_failed: u64,
+    #[serde(rename = "tcp.namespace.syn_cookies_failed")]
+    pub syn_cookies_failed: u64,
 }

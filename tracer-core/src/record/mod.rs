@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
-pub use degraded::{Cause, Degraded, DegradedState, Step};
+pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
 pub use identity::{Connection, ConnectionId};
@@ -104,8 +104,8 @@ pub enum Body {
     Summary(Box<Summary>),
 }
 
-/// What there is to say, each with its time in ns of the observer's clock.
-pub type Said = Vec<(u64, Body)>;
+/// Bodies of records, each with its time in ns of the observer's clock.
+pub type Bodies = Vec<(u64, Body)>;
 
 /// The names of [`Body`]: what `--events` chooses from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

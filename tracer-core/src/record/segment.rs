@@ -44,7 +44,7 @@ pub struct SegmentSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// SYN: asks for a connection.
-    AsksForConnection,
+    RequestsConnection,
     /// SYN-ACK: accepts and asks for confirmation.
     AcceptsConnection,
     /// The ACK that confirms the connection.
@@ -72,19 +72,19 @@ pub enum Purpose {
     /// Sends again what was sent before.
     Retransmission,
     /// Comes after something that is missing so far.
-    AfterGap,
+    PreviousSegmentNotCaptured,
     /// Fills a gap: it was overtaken on the way.
     OutOfOrder,
     /// Repeats an acknowledgment: something is missing.
     DuplicateAck,
     /// The receiver can take nothing more for now.
-    WindowFull,
+    ZeroWindow,
     /// The receiver can take data again.
-    WindowOpen,
+    WindowUpdate,
     /// Asks whether the other side is still there.
     KeepAlive,
     /// Acknowledges data that was never seen here.
-    AcknowledgesUnseen,
+    AckedUnseenSegment,
     /// Nothing of the above.
     Other,
 }
@@ -94,7 +94,7 @@ impl Purpose {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::AsksForConnection => "asks_for_connection",
+            Self::RequestsConnection => "requests_connection",
             Self::AcceptsConnection => "accepts_connection",
             Self::ConfirmsConnection => "confirms_connection",
             Self::Request(..) => "request",
@@ -108,13 +108,13 @@ impl Purpose {
             Self::Refuses => "refuses",
             Self::Resets => "resets",
             Self::Retransmission => "retransmission",
-            Self::AfterGap => "after_gap",
+            Self::PreviousSegmentNotCaptured => "previous_segment_not_captured",
             Self::OutOfOrder => "out_of_order",
             Self::DuplicateAck => "duplicate_ack",
-            Self::WindowFull => "window_full",
-            Self::WindowOpen => "window_open",
+            Self::ZeroWindow => "zero_window",
+            Self::WindowUpdate => "window_update",
             Self::KeepAlive => "keep_alive",
-            Self::AcknowledgesUnseen => "acknowledges_unseen",
+            Self::AckedUnseenSegment => "acked_unseen_segment",
             Self::Other => "other",
         }
     }

@@ -20,8 +20,8 @@ pub struct Summary {
     #[serde(flatten, serialize_with = "skipped")]
     pub skipped: Counts,
     /// Segments of handshakes counted at their server only.
-    #[serde(rename = "tracer.segments.summarised")]
-    pub summarised: u64,
+    #[serde(rename = "tracer.handshake_segments.aggregated")]
+    pub aggregated: u64,
     /// Events received by userspace.
     #[serde(rename = "tracer.events.received")]
     pub events_received: u64,
@@ -50,8 +50,8 @@ pub struct Summary {
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,
     /// Connections whose heads and exchanges under way were given up to make room for those of others.
-    #[serde(rename = "tracer.buffers.given_up", skip_serializing_if = "is_zero")]
-    pub buffers_given_up: u64,
+    #[serde(rename = "tracer.buffers.dropped", skip_serializing_if = "is_zero")]
+    pub buffers_dropped: u64,
     /// Records written before this one, where a writer of its own writes them.
     #[serde(rename = "tracer.records.written", skip_serializing_if = "Option::is_none")]
     pub records_written: Option<u64>,

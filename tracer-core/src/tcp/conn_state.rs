@@ -1,7 +1,7 @@
-//! How a connection went, in Zeek's vocabulary (`conn_state`).
+//! Zeek's `conn_state`: a summary of how a connection went.
 //!
-//! Zeek derives it from the states of two endpoints that are coarser than those of RFC 9293 and move with every flag, in the
-//! window or not: see `src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc` and `scripts/base/protocols/conn/main.zeek`.
+//! Zeek derives it from endpoint states that are coarser than those of RFC 9293 and change with every flag, in the window
+//! or not: see `src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc` and `scripts/base/protocols/conn/main.zeek`.
 
 use tracer_common::wire::TcpFlags;
 
@@ -19,7 +19,7 @@ enum State {
     SynAckSent,
     /// Segments sent, and no SYN seen.
     Partial,
-    /// Open.
+    /// Established.
     Established,
     /// A FIN sent.
     Closed,
@@ -27,31 +27,31 @@ enum State {
     Reset,
 }
 
-/// One endpoint: its state, and the one before.
+/// An endpoint: its state and the previous one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Endpoint {
     state: State,
-    before: State,
+    previous: State,
 }
 
 impl Endpoint {
     fn set(&mut self, state: State) {
         if state != self.state {
-            self.before = std::mem::replace(&mut self.state, state);
+            self.previous = std::mem::replace(&mut self.state, state);
         }
     }
 
-    /// Open, or closed by a FIN after it was open.
+    /// Whether it is established, or was until its FIN.
     fn is_clean(self) -> bool {
-        self.state == State::Established || self.state == State::Closed && self.before == State::Established
+        self.state == State::Established || self.state == State::Closed && self.previous == State::Established
     }
 }
 
-/// Both endpoints: the lower one, the higher one.
+/// Tracks `conn_state` from both endpoints: the lower one, the higher one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Course([Endpoint; 2]);
+pub(super) struct ConnStateTracker([Endpoint; 2]);
 
-impl Course {
+impl ConnStateTracker {
     /// Takes in a segment with `flags` and `len` bytes of payload; `is_client`: its sender is the originator.
     pub(super) fn on_segment(&mut self, from_low: bool, is_client: bool, flags: TcpFlags, len: u32) {
         let [low, high] = &mut self.0;
@@ -76,8 +76,8 @@ impl Course {
                     sender.set(State::Reset);
                 } else if has(TcpFlags::FIN) {
                     sender.set(State::Closed);
-                    // A FIN and then a RST, as some hosts close: that is a normal end.
-                    if receiver.state == State::Reset && receiver.before == State::Closed {
+                    // Some hosts close with a FIN and then a RST: that is a normal close.
+                    if receiver.state == State::Reset && receiver.previous == State::Closed {
                         receiver.set(State::Closed);
                     }
                 }
@@ -87,8 +87,8 @@ impl Course {
                     sender.set(State::Reset);
                 }
             }
-            // A RST out of nothing says nothing of the connection that starts behind it.
-            State::Reset if sender.before == State::Inactive && receiver.state == State::Inactive => {
+            // A stray RST says nothing of the connection that starts after it.
+            State::Reset if sender.previous == State::Inactive && receiver.state == State::Inactive => {
                 if has(TcpFlags::SYN) {
                     *sender = Endpoint::default();
                     on_first(sender, receiver, is_client, flags, len);
@@ -98,12 +98,12 @@ impl Course {
         }
     }
 
-    /// Both sides are open or were closed from there: what is missing now was lost.
+    /// Whether both endpoints are established, or were until their FIN: only then is a gap a loss.
     pub(super) fn is_clean(&self) -> bool {
         self.0.iter().all(|endpoint| endpoint.is_clean())
     }
 
-    /// Whether a zero window of this side says anything: not after its RST or the other side's FIN.
+    /// Whether a zero window of this side counts: not after its RST or the FIN of the other side.
     pub(super) fn heeds_window(&self, from_low: bool) -> bool {
         let own = usize::from(!from_low);
         self.0[own].state != State::Reset && self.0[1 - own].state != State::Closed
@@ -114,11 +114,11 @@ impl Course {
         self.0[usize::from(!from_low)].state == State::Reset
     }
 
-    /// Zeek's word for it; `empty`: neither side sent payload.
+    /// The `conn_state`; `empty`: neither side sent payload.
     pub(super) fn conn_state(&self, client_is_low: bool, empty: bool) -> ConnState {
         let [low, high] = self.0;
         let is_only_rst = |one: Endpoint, other: Endpoint| {
-            (one.state, one.before, other.state) == (State::Reset, State::Inactive, State::Inactive)
+            (one.state, one.previous, other.state) == (State::Reset, State::Inactive, State::Inactive)
         };
         if is_only_rst(low, high) || is_only_rst(high, low) {
             return ConnState::Oth;
@@ -168,7 +168,7 @@ fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, fla
     if !is_client && len == 0 && receiver.state == State::SynSent {
         return;
     }
-    // After an answer, only the SYN itself was missed.
+    // After a SYN-ACK, only the SYN was missed.
     let confirms = has(TcpFlags::ACK) && receiver.state == State::Established;
     sender.set(if confirms { State::Established } else { State::Partial });
 }
@@ -177,30 +177,30 @@ fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, fla
 mod tests {
     use super::*;
 
-    fn course(script: &str) -> Course {
-        let mut course = Course::default();
+    fn track(script: &str) -> ConnStateTracker {
+        let mut tracker = ConnStateTracker::default();
         for step in script.split_whitespace() {
-            let (client, letters) = (step.starts_with('>'), &step[1..]);
+            let (client, segment) = (step.starts_with('>'), &step[1..]);
             let mut flags = TcpFlags::EMPTY;
-            for (letter, bit) in
+            for (name, bit) in
                 [('S', TcpFlags::SYN), ('A', TcpFlags::ACK), ('F', TcpFlags::FIN), ('R', TcpFlags::RST)]
             {
-                flags |= if letters.contains(letter) { bit } else { TcpFlags::EMPTY };
+                flags |= if segment.contains(name) { bit } else { TcpFlags::EMPTY };
             }
-            course.on_segment(client, client, flags, u32::from(letters.contains('D')));
+            tracker.on_segment(client, client, flags, u32::from(segment.contains('D')));
         }
-        course
+        tracker
     }
 
     #[test]
-    fn conn_state_is_zeeks_word_for_what_was_seen() {
+    fn conn_state_is_that_of_zeek() {
         for (what, script, state) in [
-            ("no answer", ">S >S", ConnState::S0),
+            ("no reply", ">S >S", ConnState::S0),
             ("refused", ">S <RA", ConnState::Rej),
             ("refused, and reset back", ">S <RA >R", ConnState::Rej),
-            ("given up before the answer", ">S >R", ConnState::Rstos0),
-            ("not confirmed", ">S <SA", ConnState::S1),
-            ("open", ">S <SA >A >AD <AD", ConnState::S1),
+            ("aborted before the SYN-ACK", ">S >R", ConnState::Rstos0),
+            ("handshake not completed", ">S <SA", ConnState::S1),
+            ("established", ">S <SA >A >AD <AD", ConnState::S1),
             ("closed by both", ">S <SA >A >FA <FA >A", ConnState::Sf),
             ("closed by the client only", ">S <SA >A >FA <A", ConnState::S2),
             ("closed by the server only", ">S <SA >A <FA >A", ConnState::S3),
@@ -208,34 +208,34 @@ mod tests {
             ("reset by the server", ">S <SA >A <R", ConnState::Rstr),
             ("reset by both", ">S <SA >AD <R >R", ConnState::Rstr),
             ("a RST after both FINs", ">S <SA >A >FA <FA >R", ConnState::Sf),
-            ("a RST after the own FIN", ">S <SA >A >FA >R", ConnState::Rsto),
+            ("a RST after its own FIN", ">S <SA >A >FA >R", ConnState::Rsto),
             ("a FIN, a RST, and the other FIN", ">S <SA >A >FA >R <FA", ConnState::Sf),
-            ("SYN and FIN, no answer", ">S >FA", ConnState::Sh),
-            ("only the answer", "<SA", ConnState::Oth),
-            ("the answer, and the confirmation", "<SA >A >AD", ConnState::S1),
+            ("SYN and FIN, no reply", ">S >FA", ConnState::Sh),
+            ("only the SYN-ACK", "<SA", ConnState::Oth),
+            ("the SYN-ACK and the ACK", "<SA >A >AD", ConnState::S1),
             ("closed, the SYN not seen", "<SA >A >FA <FA", ConnState::Sf),
-            ("the answer and a FIN", "<SA <FA", ConnState::Shr),
-            ("the answer and a RST", "<SA <R", ConnState::Rstrh),
+            ("the SYN-ACK and a FIN", "<SA <FA", ConnState::Shr),
+            ("the SYN-ACK and a RST", "<SA <R", ConnState::Rstrh),
             ("no SYN", ">AD <A", ConnState::Oth),
             ("no SYN, both FINs", ">AD <AD >FA <FA", ConnState::Sf),
             ("no SYN, a FIN of the server", ">AD <FA", ConnState::Shr),
             ("no SYN, a FIN of the client", ">AD <A >FA", ConnState::Sh),
-            ("a RST out of nothing", ">R", ConnState::Oth),
-            ("RSTs of the server out of nothing", "<R <R", ConnState::Oth),
-            ("both open at once", ">S <S >SA <SA", ConnState::S1),
-            ("a SYN acknowledged before it is answered", ">S <A <SA >A", ConnState::S1),
-            ("a SYN after what was taken for the middle", ">A >S <SA >A", ConnState::S1),
+            ("a stray RST", ">R", ConnState::Oth),
+            ("stray RSTs of the server", "<R <R", ConnState::Oth),
+            ("simultaneous open", ">S <S >SA <SA", ConnState::S1),
+            ("a SYN acknowledged before the SYN-ACK", ">S <A <SA >A", ConnState::S1),
+            ("a SYN after segments taken for midstream", ">A >S <SA >A", ConnState::S1),
         ] {
-            assert_eq!(course(script).conn_state(true, !script.contains('D')), state, "{what}");
+            assert_eq!(track(script).conn_state(true, !script.contains('D')), state, "{what}");
         }
     }
 
     #[test]
-    fn what_is_missing_counts_between_open_endpoints() {
+    fn gaps_are_losses_only_between_established_endpoints() {
         for (script, clean) in
             [(">S <SA", true), (">S <SA >FA", true), (">AD <AD", false), (">S", false), (">S <SA <R", false)]
         {
-            assert_eq!(course(script).is_clean(), clean, "{script}");
+            assert_eq!(track(script).is_clean(), clean, "{script}");
         }
     }
 }

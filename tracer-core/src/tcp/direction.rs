@@ -7,8 +7,9 @@ use tracer_common::{
 };
 
 use super::{
-    analysis::{Analysis, Place},
     gaps::{Fill, Gaps},
+    session::Fin,
+    stats::{SegmentKind, TcpStats},
 };
 use crate::record::SideTotals;
 
@@ -17,47 +18,60 @@ const WINDOW_SCALE: u8 = 3;
 /// The largest shift count (RFC 7323, 2.3).
 const MAX_WINDOW_SCALE: u8 = 14;
 
-/// One direction: what the kernel last told of it, and what that means.
+/// One direction: its counters as the kernel last reported them, and what they mean.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Direction {
+pub(crate) struct Direction {
     /// Segments.
     packets: u64,
-    /// Offset behind the highest payload byte.
+    /// Stream offset after the highest payload byte.
     stream_end: u64,
     /// How far the other side has acknowledged, as a stream offset.
     acked: u64,
-    /// What most connections never have.
-    trouble: Option<Box<Trouble>>,
+    /// Boxed, because most directions have none.
+    anomalies: Option<Box<Anomalies>>,
     /// Sequence number of stream offset 0.
     base: Seq,
     /// Highest acknowledgment number sent.
     ack: Seq,
-    /// [`half`] flags.
-    told: HalfFlags,
-    /// The last window told, not scaled.
+    /// The flags reported so far.
+    reported: HalfFlags,
+    /// The last window reported, not scaled.
     pub(super) window: u16,
-    /// Shift count of its windows, once its SYN said so.
-    pub(super) window_scale: Option<u8>,
+    /// Shift count of its windows, if its SYN was seen.
+    pub(crate) window_scale: Option<u8>,
 }
 
-/// What is kept of a direction in which something went wrong.
+/// What is new in the counters of a direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delta {
+    /// The flags that are new.
+    pub(super) flags: HalfFlags,
+    /// Whether the direction had sent anything before.
+    pub(super) had_started: bool,
+    /// More duplicate acknowledgments.
+    pub(super) duplicate_acks: u64,
+    /// More segments with a window of zero.
+    pub(super) zero_windows: u64,
+}
+
+/// The state of a direction with anomalies: loss, retransmissions, zero windows and the like.
 #[derive(Clone, Debug, Default)]
-struct Trouble {
+struct Anomalies {
     /// What was counted before the kernel lost its state of the connection.
-    before: Before,
-    /// Pure acknowledgments that were repeated.
+    earlier: Earlier,
+    /// Duplicate acknowledgments.
     duplicate_acks: u32,
     /// Segments with a window of zero.
     zero_windows: u32,
-    /// Events that could not be told.
+    /// Events that were lost.
     lost: u32,
     gaps: Gaps,
-    analysis: Analysis,
+    stats: TcpStats,
 }
 
-/// Counts of a direction, as far as the kernel has lost its state of the connection.
+/// Counters of a direction before the kernel lost its state of the connection.
 #[derive(Clone, Debug, Default)]
-struct Before {
+struct Earlier {
     packets: u64,
     stream_end: u64,
     duplicate_acks: u64,
@@ -66,11 +80,11 @@ struct Before {
     flags: HalfFlags,
 }
 
-/// What a direction may take besides its place and its gaps.
-pub(super) const BESIDES: usize = size_of::<Trouble>();
+/// The most bytes that a direction allocates besides its gaps.
+pub(crate) const MAX_HEAP: usize = size_of::<Anomalies>();
 
-/// The causes of a segment that are trouble.
-const TROUBLE: SegmentFlags = SegmentFlags::BAD_CHECKSUM
+/// The flags of a segment that are anomalies.
+const ANOMALIES: SegmentFlags = SegmentFlags::BAD_CHECKSUM
     .union(SegmentFlags::WINDOW_PROBE)
     .union(SegmentFlags::KEEP_ALIVE)
     .union(SegmentFlags::REPEATED)
@@ -78,46 +92,49 @@ const TROUBLE: SegmentFlags = SegmentFlags::BAD_CHECKSUM
     .union(SegmentFlags::GAP);
 
 impl Direction {
-    /// Takes in what the kernel tells, and says which flags are new in it. It is old if the kernel's table answered
-    /// before an older event was read.
-    pub(super) fn take(&mut self, told: &HalfCounters) -> HalfFlags {
-        if told.packets < self.packets {
-            return HalfFlags::EMPTY;
+    /// Takes in the kernel's counters; returns what is new in them.
+    pub(super) fn apply(&mut self, counters: &HalfCounters) -> Delta {
+        // They are old if the kernel's table answered before an earlier event was read.
+        if counters.packets < self.packets {
+            return Delta::default();
         }
-        let new = told.flags.difference(self.told);
-        self.packets = told.packets;
-        self.stream_end = told.stream_end;
-        (self.base, self.ack, self.told) = (told.base, told.ack, told.flags);
-        if self.trouble.is_some() || told.duplicate_acks | told.zero_windows != 0 {
-            let trouble = self.trouble.get_or_insert_default();
-            trouble.duplicate_acks = told.duplicate_acks;
-            trouble.zero_windows = told.zero_windows;
+        let had_started = self.flags().contains(HalfFlags::STARTED);
+        let flags = counters.flags.difference(self.reported);
+        self.packets = counters.packets;
+        self.stream_end = counters.stream_end;
+        (self.base, self.ack, self.reported) = (counters.base, counters.ack, counters.flags);
+        let mut delta = Delta { flags, had_started, ..Delta::default() };
+        if self.anomalies.is_some() || counters.duplicate_acks | counters.zero_windows != 0 {
+            let anomalies = self.anomalies.get_or_insert_default();
+            let more = |count: &mut u32, now: u32| now.saturating_sub(std::mem::replace(count, now));
+            delta.duplicate_acks = more(&mut anomalies.duplicate_acks, counters.duplicate_acks).into();
+            delta.zero_windows = more(&mut anomalies.zero_windows, counters.zero_windows).into();
         }
-        new
+        delta
     }
 
-    /// Whether the kernel has lost events of this direction that are not known yet: `lost` in all.
-    pub(super) fn take_lost(&mut self, lost: u32) -> bool {
-        let is_new = lost > self.trouble.as_ref().map_or(0, |trouble| trouble.lost);
-        if is_new {
-            self.trouble.get_or_insert_default().lost = lost;
+    /// Notes that `lost` events of this direction were lost in all; returns whether that is more than before.
+    pub(super) fn note_lost(&mut self, lost: u32) -> bool {
+        let is_more = lost > self.anomalies.as_ref().map_or(0, |anomalies| anomalies.lost);
+        if is_more {
+            self.anomalies.get_or_insert_default().lost = lost;
         }
-        is_new
+        is_more
     }
 
-    /// The flags that were ever told.
-    pub(super) fn flags(&self) -> HalfFlags {
-        self.told | self.trouble.as_ref().map_or(HalfFlags::EMPTY, |trouble| trouble.before.flags)
+    /// The flags ever reported.
+    pub(crate) fn flags(&self) -> HalfFlags {
+        self.reported | self.anomalies.as_ref().map_or(HalfFlags::EMPTY, |anomalies| anomalies.earlier.flags)
     }
 
-    /// Whether one of these flags was told since the kernel has known the connection.
-    pub(super) const fn has(&self, flags: HalfFlags) -> bool {
-        self.told.intersects(flags)
+    /// Whether one of these flags was reported since the kernel created its state of the connection.
+    const fn has(&self, flags: HalfFlags) -> bool {
+        self.reported.intersects(flags)
     }
 
-    /// The kernel lost its state and starts counting anew.
-    pub(super) fn start_anew(&mut self) {
-        let before = Before {
+    /// The kernel lost its state of the connection, and counts from zero again.
+    pub(super) fn restart(&mut self) {
+        let earlier = Earlier {
             packets: self.packets(),
             stream_end: self.stream_bytes(),
             duplicate_acks: self.duplicate_acks(),
@@ -125,82 +142,78 @@ impl Direction {
             lost: self.lost(),
             flags: self.flags(),
         };
-        let trouble = self.trouble.get_or_insert_default();
-        trouble.before = before;
-        (trouble.duplicate_acks, trouble.zero_windows, trouble.lost) = (0, 0, 0);
+        let anomalies = self.anomalies.get_or_insert_default();
+        anomalies.earlier = earlier;
+        (anomalies.duplicate_acks, anomalies.zero_windows, anomalies.lost) = (0, 0, 0);
         (self.packets, self.stream_end) = (0, 0);
-        (self.base, self.ack, self.told) = (Seq::default(), Seq::default(), HalfFlags::EMPTY);
+        (self.base, self.ack, self.reported) = (Seq::default(), Seq::default(), HalfFlags::EMPTY);
     }
 
-    /// An event was lost besides those that the kernel counts.
+    /// Counts one lost event that the kernel does not count.
     pub(super) fn count_lost(&mut self) {
-        self.trouble.get_or_insert_default().before.lost += 1;
+        self.anomalies.get_or_insert_default().earlier.lost += 1;
     }
 
-    fn before(&self, count: fn(&Trouble) -> u64) -> u64 {
-        self.trouble.as_deref().map_or(0, count)
+    /// A count of the anomalies; 0 if there are none.
+    fn count(&self, count: fn(&Anomalies) -> u64) -> u64 {
+        self.anomalies.as_deref().map_or(0, count)
     }
 
     /// Segments.
-    pub(super) fn packets(&self) -> u64 {
-        self.packets.saturating_add(self.before(|trouble| trouble.before.packets))
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets.saturating_add(self.count(|anomalies| anomalies.earlier.packets))
     }
 
     /// Bytes of the stream, gaps included.
     pub(super) fn stream_bytes(&self) -> u64 {
-        self.stream_end.saturating_add(self.before(|trouble| trouble.before.stream_end))
+        self.stream_end.saturating_add(self.count(|anomalies| anomalies.earlier.stream_end))
     }
 
-    /// Pure acknowledgments that were repeated.
-    pub(super) fn duplicate_acks(&self) -> u64 {
-        self.before(|trouble| trouble.before.duplicate_acks + u64::from(trouble.duplicate_acks))
+    /// Duplicate acknowledgments.
+    fn duplicate_acks(&self) -> u64 {
+        self.count(|anomalies| anomalies.earlier.duplicate_acks + u64::from(anomalies.duplicate_acks))
     }
 
     /// Segments with a window of zero.
-    pub(super) fn zero_windows(&self) -> u64 {
-        self.before(|trouble| trouble.before.zero_windows + u64::from(trouble.zero_windows))
+    fn zero_windows(&self) -> u64 {
+        self.count(|anomalies| anomalies.earlier.zero_windows + u64::from(anomalies.zero_windows))
     }
 
-    /// Events that could not be told.
-    pub(super) fn lost(&self) -> u64 {
-        self.before(|trouble| trouble.before.lost + u64::from(trouble.lost))
+    /// Events that were lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.count(|anomalies| anomalies.earlier.lost + u64::from(anomalies.lost))
     }
 
     /// Bytes of memory that its gaps take.
     pub(super) fn buffered(&self) -> usize {
-        self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.buffered())
+        self.anomalies.as_ref().map_or(0, |anomalies| anomalies.gaps.buffered())
     }
 
-    /// Gives up what is kept of its gaps: there is no room.
-    pub(super) fn give_up_buffers(&mut self) {
-        if let Some(trouble) = &mut self.trouble {
-            trouble.gaps.give_up();
+    /// Drops its gaps; their bytes count as never seen.
+    pub(super) fn drop_gaps(&mut self) {
+        if let Some(anomalies) = &mut self.anomalies {
+            anomalies.gaps.drop_all();
         }
     }
 
     /// Bytes that are missing between those seen.
-    pub(super) fn gap_bytes(&self) -> u64 {
-        self.before(|trouble| trouble.gaps.bytes())
+    fn gap_bytes(&self) -> u64 {
+        self.count(|anomalies| anomalies.gaps.bytes())
     }
 
-    /// How many of the bytes before stream offset `end` were not seen.
-    pub(super) fn missing_before(&self, end: u64) -> u64 {
-        self.gap_bytes() + end.saturating_sub(self.stream_end)
-    }
-
-    /// The number behind its last byte.
+    /// The sequence number after its last byte.
     pub(super) const fn end(&self) -> Seq {
         // Truncation is meant: sequence numbers are stream offsets modulo 2^32.
         self.base.add(self.stream_end as u32)
     }
 
-    /// The number of its first byte.
+    /// The sequence number of its first byte.
     pub(super) const fn base(&self) -> Seq {
         self.base
     }
 
-    /// What this side sent; `peer` says how far it was acknowledged.
-    pub(super) fn side_totals(&self, peer: &Self) -> SideTotals {
+    /// The totals of this direction; `peer` has its acknowledgments.
+    pub(crate) fn side_totals(&self, peer: &Self) -> SideTotals {
         let fin = u64::from(self.flags().contains(HalfFlags::FIN));
         let acked = if peer.has(HalfFlags::ACKED) && self.has(HalfFlags::STARTED) {
             self.offset(peer.ack)
@@ -215,22 +228,22 @@ impl Direction {
             zero_windows: self.zero_windows(),
             gap_bytes: self.gap_bytes() + unseen,
             ..self
-                .trouble
+                .anomalies
                 .as_ref()
-                .map_or_else(|| Analysis::default().totals(), |trouble| trouble.analysis.totals())
+                .map_or_else(|| TcpStats::default().totals(), |anomalies| anomalies.stats.totals())
         }
     }
 
-    /// Takes in a segment of this direction, and says where it lies; `round_trip` of the handshake in ns.
-    pub(super) fn note_segment(&mut self, event: &SegmentEvent, round_trip: u64) -> Place {
-        if self.trouble.is_none() && !event.reasons.intersects(TROUBLE) {
-            return Place::Next;
+    /// Takes in a segment of this direction and classifies it; `round_trip_ns` is that of the handshake.
+    pub(super) fn on_segment(&mut self, event: &SegmentEvent, round_trip_ns: u64) -> SegmentKind {
+        if self.anomalies.is_none() && !event.reasons.intersects(ANOMALIES) {
+            return SegmentKind::InOrder;
         }
-        let Trouble { gaps, analysis, .. } = &mut **self.trouble.get_or_insert_default();
+        let Anomalies { gaps, stats, .. } = &mut **self.anomalies.get_or_insert_default();
         let time = event.header.time;
         let sender = event.header.sender();
-        let told = sender.of(&event.halves);
-        let start = offset(told.base, told.stream_end, event.payload_seq());
+        let counters = sender.of(&event.halves);
+        let start = offset(counters.base, counters.stream_end, event.payload_seq());
         let end = start.saturating_add(u64::from(event.payload_len));
         if event.reasons.contains(SegmentFlags::GAP) {
             gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
@@ -240,34 +253,39 @@ impl Direction {
         } else {
             Fill::default()
         };
-        analysis.note(event, start, fill, sender.other().of(&event.halves), round_trip)
+        stats.on_segment(event, start, fill, sender.other().of(&event.halves), round_trip_ns)
     }
 
-    /// The other side has acknowledged up to `ack`: how many stretches that were not seen are acknowledged with it.
-    pub(super) fn note_acked(&mut self, ack: Seq) -> u64 {
+    /// The other side has acknowledged up to `ack`; returns how many gaps are acknowledged with it.
+    pub(super) fn on_acked(&mut self, ack: Seq) -> u64 {
         if !self.has(HalfFlags::STARTED) {
             return 0;
         }
         let to = self.offset(ack).saturating_sub(u64::from(self.has(HalfFlags::FIN)));
         let from = self.acked;
         self.acked = from.max(to);
-        let gaps = self.trouble.as_ref().map_or(0, |trouble| trouble.gaps.between(from, to));
+        let gaps = self.anomalies.as_ref().map_or(0, |anomalies| anomalies.gaps.between(from, to));
         gaps + u64::from(to > self.stream_end.max(from))
     }
 
-    /// The stream offset of the FIN that `event` carries: how many bytes were sent before it.
-    pub(super) fn fin_offset(&self, event: &SegmentEvent) -> u64 {
-        self.offset(event.payload_seq().add(event.payload_len))
+    /// The FIN that `event` is, if it counts: not one that is out of the window or sent again.
+    pub(super) fn fin(&self, event: &SegmentEvent) -> Option<Fin> {
+        let counts = self.has(HalfFlags::FIN)
+            && event.reasons & (SegmentFlags::FIN | SegmentFlags::REPEATED) == SegmentFlags::FIN;
+        counts.then(|| {
+            let end = self.offset(event.payload_seq().add(event.payload_len));
+            Fin { end, missing: self.gap_bytes() + end.saturating_sub(self.stream_end) }
+        })
     }
 
-    /// Whether a RST of the other side with this sequence number counts: it must lie in the window that this side
+    /// Whether a RST of the other side with this sequence number is valid: it must lie in the window that this side
     /// announced (RFC 9293, 3.5.3; RFC 5961, 3).
     pub(super) fn accepts_reset(&self, seq: Seq) -> bool {
         if !self.flags().contains(HalfFlags::ACKED) {
             return true;
         }
         let window = i64::from(u16::MAX) << self.window_scale.unwrap_or(MAX_WINDOW_SCALE);
-        // One before: a RST in answer to a probe, or from a side whose FIN was acknowledged already.
+        // One before the window: a RST that answers a probe, or that follows an acknowledged FIN.
         (-1..=window).contains(&i64::from(seq.since(self.ack))) || seq == Seq(0)
     }
 
@@ -275,13 +293,13 @@ impl Direction {
         offset(self.base, self.stream_end, seq)
     }
 
-    /// The number relative to the initial sequence number, as Wireshark shows it: the SYN has 0, the first byte 1.
-    pub(super) fn relative(&self, seq: Seq) -> i64 {
+    /// A sequence number relative to the initial one, as Wireshark shows it: the SYN has 0, the first byte 1.
+    pub(crate) fn relative(&self, seq: Seq) -> i64 {
         signed_offset(self.base, self.stream_end, seq) + 1
     }
 }
 
-/// Stream offset of `seq` as a signed number: -1 is the SYN. 64 bits wide, so that it goes on where `seq` wraps.
+/// The stream offset of `seq`, which is -1 for the SYN. It has 64 bits and does not wrap.
 fn signed_offset(base: Seq, stream_end: u64, seq: Seq) -> i64 {
     // Truncation is meant: sequence numbers are stream offsets modulo 2^32.
     stream_end.cast_signed() + i64::from(seq.since(base.add(stream_end as u32)))

@@ -1,4 +1,4 @@
-//! Both endpoints' states, advanced by what is new in what they have shown.
+//! The states of both endpoints, advanced by new evidence.
 
 use tracer_common::flow::HalfFlags;
 
@@ -7,30 +7,30 @@ use crate::record::{Side, StateChange, TcpState};
 
 /// The states of client and server, and who ended the connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Endpoints {
+pub(crate) struct Endpoints {
     states: [TcpState; 2],
     /// Who sent the first FIN, if that is known.
-    pub(super) fin_by: Option<Side>,
+    pub(crate) fin_by: Option<Side>,
     fin_seen: bool,
     /// Who sent the RST that ended the connection.
-    pub(super) reset_by: Option<Side>,
+    pub(crate) reset_by: Option<Side>,
 }
 
-/// What one side has newly shown.
+/// What an event proves of one side for the first time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct News {
+pub(super) struct Evidence {
     pub(super) side: Side,
     /// The flags that are new.
     pub(super) flags: HalfFlags,
-    /// Its SYN carries an ACK, and is new or seen again.
-    pub(super) answers: bool,
+    /// It sent a SYN-ACK, a first one or a retransmission.
+    pub(super) sent_syn_ack: bool,
     /// The other side has acknowledged its SYN.
     pub(super) syn_acked: bool,
 }
 
 impl Endpoints {
-    /// The state of one.
-    pub(super) fn state(&self, side: Side) -> TcpState {
+    /// The state of one side.
+    pub(crate) fn state(&self, side: Side) -> TcpState {
         self.states[usize::from(side == Side::Server)]
     }
 
@@ -39,13 +39,13 @@ impl Endpoints {
         *state = state.next(fact);
     }
 
-    /// Takes in what is new, in an order in which it can have happened: when events were lost, several things at once.
-    pub(super) fn on_news(&mut self, news: [News; 2]) {
-        for News { side, flags, answers, .. } in news {
-            self.on_start(side, flags, answers);
+    /// Takes in evidence of both sides, of several segments if events were lost, in an order in which it can have happened.
+    pub(super) fn on_evidence(&mut self, evidence: [Evidence; 2]) {
+        for Evidence { side, flags, sent_syn_ack, .. } in evidence {
+            self.on_start(side, flags, sent_syn_ack);
         }
-        for News { side, flags, answers, syn_acked } in news {
-            if answers && syn_acked {
+        for Evidence { side, flags, sent_syn_ack, syn_acked } in evidence {
+            if sent_syn_ack && syn_acked {
                 self.apply(side, Fact::SynAcked);
             }
             if flags.contains(HalfFlags::ACKED_SYN) {
@@ -53,20 +53,21 @@ impl Endpoints {
                 self.apply(side.other(), Fact::SynAcked);
             }
         }
-        // A segment that acknowledges a FIN and is one itself does the first first.
-        let fresh = |side| news.iter().any(|news| news.side == side && news.flags.contains(HalfFlags::FIN));
-        self.on_fin_acks(news, |side| !fresh(side.other()));
-        self.on_fins(news);
-        self.on_fin_acks(news, |side| fresh(side.other()));
+        // A FIN that also acknowledges an earlier FIN acknowledges it first.
+        let is_new_fin =
+            |side| evidence.iter().any(|one| one.side == side && one.flags.contains(HalfFlags::FIN));
+        self.on_fin_acks(evidence, |side| !is_new_fin(side.other()));
+        self.on_fins(evidence);
+        self.on_fin_acks(evidence, |side| is_new_fin(side.other()));
     }
 
-    fn on_start(&mut self, side: Side, flags: HalfFlags, answers: bool) {
-        if answers {
-            // Who is answered has asked, seen or not.
+    fn on_start(&mut self, side: Side, flags: HalfFlags, sent_syn_ack: bool) {
+        if sent_syn_ack {
+            // A SYN-ACK proves that the other side sent a SYN.
             if self.state(side.other()) == TcpState::Listen {
                 self.apply(side.other(), Fact::SentSyn);
             }
-            // Also when both sides opened at once: a second SYN, now with an ACK.
+            // In a simultaneous open, the SYN-ACK follows a SYN of the same side.
             self.apply(side, Fact::SentSynAck);
         } else if flags.contains(HalfFlags::SYN) {
             self.apply(side, Fact::SentSyn);
@@ -76,19 +77,19 @@ impl Endpoints {
         }
     }
 
-    fn on_fin_acks(&mut self, news: [News; 2], wanted: impl Fn(Side) -> bool) {
-        for News { side, flags, .. } in news {
-            if flags.contains(HalfFlags::ACKED_FIN) && wanted(side) {
+    fn on_fin_acks(&mut self, evidence: [Evidence; 2], includes: impl Fn(Side) -> bool) {
+        for Evidence { side, flags, .. } in evidence {
+            if flags.contains(HalfFlags::ACKED_FIN) && includes(side) {
                 self.apply(side, Fact::AckedFin);
                 self.apply(side.other(), Fact::FinAcked);
             }
         }
     }
 
-    fn on_fins(&mut self, news: [News; 2]) {
-        let [first, second] = news.map(|news| (news.flags.contains(HalfFlags::FIN)).then_some(news.side));
+    fn on_fins(&mut self, evidence: [Evidence; 2]) {
+        let [first, second] = evidence.map(|one| (one.flags.contains(HalfFlags::FIN)).then_some(one.side));
         if !self.fin_seen {
-            // Of two at once, nobody knows which was the first.
+            // If both are new, their order is unknown.
             self.fin_by = first.xor(second);
             self.fin_seen = first.or(second).is_some();
         }
@@ -97,39 +98,41 @@ impl Endpoints {
         }
     }
 
-    /// `side` sent a RST that counts.
+    /// `side` sent a valid RST.
     pub(super) fn on_reset(&mut self, side: Side) {
         self.apply(side, Fact::Reset);
         self.apply(side.other(), Fact::Reset);
         self.reset_by = self.reset_by.or(Some(side));
     }
 
-    /// Client and server are the other way round.
-    pub(super) fn turn(&mut self) {
+    /// Swaps client and server.
+    pub(super) fn swap(&mut self) {
         self.states.swap(0, 1);
         self.fin_by = self.fin_by.map(Side::other);
         self.reset_by = self.reset_by.map(Side::other);
     }
 
-    /// Both are done with the connection.
-    pub(super) fn are_closed(&self) -> bool {
+    /// Whether both have closed.
+    pub(crate) fn are_closed(&self) -> bool {
         self.states.iter().all(|state| matches!(state, TcpState::TimeWait | TcpState::Closed))
     }
 
-    /// Both have left the handshake behind, or were picked up after it.
-    pub(super) fn are_open(&self) -> bool {
+    /// Whether both have completed the handshake, or were seen midstream.
+    pub(crate) fn are_open(&self) -> bool {
         let opening =
             |state: &TcpState| matches!(state, TcpState::Listen | TcpState::SynSent | TcpState::SynReceived);
         self.reset_by.is_none() && !self.states.iter().any(opening)
     }
 
-    /// The change since `previous`, if there is one.
-    pub(super) fn change_since(&self, previous: &Self) -> Option<StateChange> {
-        (self.states != previous.states).then(|| StateChange {
-            client: self.state(Side::Client),
-            server: self.state(Side::Server),
-            previous_client: previous.state(Side::Client),
-            previous_server: previous.state(Side::Server),
-        })
+    /// The states of client and server.
+    pub(super) const fn states(&self) -> [TcpState; 2] {
+        self.states
+    }
+
+    /// The change since the states were `previous`, if there is one.
+    pub(super) fn change_since(&self, previous: [TcpState; 2]) -> Option<StateChange> {
+        let ([client, server], [previous_client, previous_server]) = (self.states, previous);
+        let change = StateChange { client, server, previous_client, previous_server };
+        (self.states != previous).then_some(change)
     }
 }

@@ -1,10 +1,10 @@
-//! What is missing of a byte stream: the gaps between what was seen.
+//! The sequence gaps of a byte stream: bytes that were not seen.
 
-/// The most gaps remembered of one direction. A receiver's SACK blocks describe at most four; more than this many are
-/// a broken observation, and the oldest then count as never filled.
+/// The most gaps kept of one direction; beyond them the oldest counts as never filled. SACK blocks describe at most four,
+/// so that this many mean a broken observation.
 const MAX_GAPS: usize = 64;
 
-/// A stretch of the stream that was not seen, in stream offsets.
+/// A part of the stream that was not seen, in stream offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gap {
     start: u64,
@@ -17,28 +17,28 @@ struct Gap {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gaps {
     open: Vec<Gap>,
-    /// Bytes of gaps that are not remembered any more.
-    given_up: u64,
+    /// Bytes of the gaps that were dropped.
+    dropped: u64,
 }
 
-/// What a segment with old data turned out to be.
+/// What a segment with old data filled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fill {
-    /// Bytes of gaps that it filled.
+    /// Bytes of the gaps that it filled.
     pub(super) bytes: u64,
     /// How long the oldest of these gaps was open, in ns.
     pub(super) after: u64,
 }
 
 impl Gaps {
-    /// Bytes `start` to `end` were passed over at `now`.
+    /// Bytes `start` to `end` were skipped at `now`.
     pub(super) fn open(&mut self, start: u64, end: u64, now: u64) {
         if start >= end {
             return;
         }
         if self.open.len() == MAX_GAPS {
             let oldest = self.open.remove(0);
-            self.given_up += oldest.end - oldest.start;
+            self.dropped += oldest.end - oldest.start;
         }
         self.open.push(Gap { start, end, since: now });
     }
@@ -75,14 +75,14 @@ impl Gaps {
         self.open.capacity() * size_of::<Gap>()
     }
 
-    /// Remembers none of them any more: they count as never filled.
-    pub(super) fn give_up(&mut self) {
-        *self = Self { open: Vec::new(), given_up: self.bytes() };
+    /// Drops all gaps; they count as never filled.
+    pub(super) fn drop_all(&mut self) {
+        *self = Self { open: Vec::new(), dropped: self.bytes() };
     }
 
     /// Bytes that are missing.
     pub(super) fn bytes(&self) -> u64 {
-        self.given_up + self.open.iter().map(|gap| gap.end - gap.start).sum::<u64>()
+        self.dropped + self.open.iter().map(|gap| gap.end - gap.start).sum::<u64>()
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gaps_of_a_stretch_are_counted() {
+    fn gaps_between_two_offsets_are_counted() {
         let mut gaps = Gaps::default();
         gaps.open(10, 20, 0);
         gaps.open(30, 40, 0);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn more_gaps_than_are_remembered_still_count() {
+    fn gaps_beyond_the_limit_still_count() {
         let mut gaps = Gaps::default();
         for i in 0..1000u64 {
             gaps.open(i * 10, i * 10 + 3, i);
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn gaps_that_are_given_up_take_no_memory_and_still_count() {
+    fn gaps_that_are_dropped_take_no_memory_and_still_count() {
         let mut gaps = Gaps::default();
         gaps.open(10, 20, 0);
         gaps.open(30, 45, 0);
         assert!(gaps.buffered() > 0);
-        gaps.give_up();
+        gaps.drop_all();
         assert_eq!((gaps.buffered(), gaps.bytes()), (0, 25));
         assert_eq!(gaps.fill(10, 20, 7).bytes, 0);
         assert_eq!(gaps.bytes(), 25);

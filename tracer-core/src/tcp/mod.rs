@@ -1,19 +1,27 @@
-//! TCP as an observer on the path sees it (RFC 9293): the two endpoints' states, what each direction sent, and how the
-//! connection went.
+//! TCP as a passive observer sees it (RFC 9293): facts from events, and nothing of the application protocol.
 //!
-//! Plain synchronous code: events in, facts out; time is an argument.
+//! [`Session`] joins what each direction sent (`direction`, `gaps`, `stats`), the states of both endpoints
+//! (`endpoints`, `state`), and Zeek's view (`zeek`, `conn_state`, `history`). [`Handshake`] measures the handshake.
+//! [`unreported`] rebuilds the segments of a handshake from counters.
+//!
+//! Plain synchronous code: time is an argument.
 
-mod analysis;
 mod completeness;
 mod conn_state;
-mod connection;
 mod direction;
 mod endpoints;
 mod gaps;
+mod handshake;
 mod history;
-mod known;
-mod purpose;
+mod optional_ns;
+mod session;
 mod state;
-pub mod untold;
+mod stats;
+pub mod unreported;
+mod zeek;
 
-pub use connection::{Connection, Phase, Wanted};
+pub(crate) use self::{
+    completeness::completeness,
+    handshake::Handshake,
+    session::{Fin, SegmentContext, Session, Update},
+};

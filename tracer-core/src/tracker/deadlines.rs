@@ -1,72 +1,69 @@
-//! What is due when, and who makes room for others.
+//! Deadlines: what expires when, and which connection is evicted first.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use tracer_common::flow::Removal;
 
-use super::{HALF_OPEN_TOLD, Limits, Tracker, ns, table::Place, tracked::Tracked};
-use crate::{record::CloseReason, tcp::Phase};
+use super::{
+    HALF_OPEN_REPORT_DELAY, Tracker, TrackerOptions, ns,
+    slot::{Deadline, SlotIndex},
+    tracked::Tracked,
+};
+use crate::{
+    connection::Phase,
+    record::{CloseReason, EventName},
+};
 
-/// For each connection the time when something may be due, or earlier, and its number; and what is left over of earlier
-/// phases.
+/// A deadline of each connection, and stale ones. Something is due then, or later.
 pub(super) type Deadlines = BinaryHeap<Reverse<Deadline>>;
 
-/// When something may be due, for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Deadline {
-    /// The time, in ns; first, for it gives the order.
-    pub(super) due: u64,
-    pub(super) place: Place,
-    /// The end of the number, so that it is small: who has the place later has another one.
-    pub(super) number: u32,
-}
-
-/// How long the kernel's entry of a closed connection is kept, so that stray segments do not look like a new one.
+/// How long the kernel keeps its entry of a closed connection, so that stray segments do not start a new one.
 const KEEP_CLOSED: Duration = Duration::from_secs(10);
 
-/// The share of the table that closed connections may take in the kernel: one in this many.
+/// Closed connections may take one in this many entries of the kernel's table.
 const CLOSED_SHARE: usize = 4;
 
-/// How many deadlines may be left over before they are cleared away, besides as many as there are connections.
-const MAX_LEFT_OVER: usize = 1024;
+/// Stale deadlines are removed when there are this many more than connections.
+const MAX_STALE: usize = 1024;
 
 impl Tracker {
-    /// Plans the next look at a connection.
-    pub(super) fn schedule(&mut self, place: Place) {
-        let Some(tracked) = self.connections.get_mut(place) else { return };
-        tracked.due = due(&self.limits, tracked);
+    /// Sets the deadline of a connection.
+    pub(super) fn schedule(&mut self, slot: SlotIndex) {
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
+        tracked.due = due(&self.options, tracked);
         let deadlines = match tracked.connection.phase() {
-            Phase::HalfOpen => &mut self.attempts,
+            Phase::HalfOpen => &mut self.half_open_deadlines,
             Phase::Open | Phase::Closed => &mut self.deadlines,
         };
         let number = tracked.number as u32;
-        deadlines.push(Reverse(Deadline { due: tracked.due, place, number }));
-        if deadlines.len() > 2 * self.connections.len() + MAX_LEFT_OVER {
+        deadlines.push(Reverse(Deadline { due: tracked.due, slot, number }));
+        if deadlines.len() > 2 * self.connections.len() + MAX_STALE {
             deadlines.retain(|Reverse(deadline)| {
-                let tracked = self.connections.get(deadline.place);
-                tracked.is_some_and(|tracked| tracked.awaits(*deadline))
+                let tracked = self.connections.get(deadline.slot);
+                tracked.is_some_and(|tracked| tracked.has_deadline(*deadline))
             });
         }
     }
 
-    /// Gives up the attempts that are too many once `more` have come.
-    pub(super) fn make_room_for_attempts(&mut self, now: u64, more: u64) {
-        while self.totals.half_open + more > self.limits.max_connections as u64 && self.make_room(true, now) {
+    /// Evicts half-open handshakes until `more` fit.
+    pub(super) fn evict_half_open(&mut self, now: u64, more: u64) {
+        while self.totals.half_open + more > self.options.max_connections as u64 && self.evict_next(true, now)
+        {
         }
     }
 
     /// Does what is due at `now`.
     pub fn on_tick(&mut self, now: u64) {
-        for attempts in [true, false] {
-            while let Some(Reverse(deadline)) = self.deadlines(attempts).peek().copied() {
+        for half_open in [true, false] {
+            while let Some(Reverse(deadline)) = self.deadlines(half_open).peek().copied() {
                 if deadline.due > now {
                     break;
                 }
-                self.deadlines(attempts).pop();
+                self.deadlines(half_open).pop();
                 self.on_deadline(deadline, now);
             }
         }
-        let keep = self.limits.max_connections / CLOSED_SHARE;
+        let keep = self.options.max_connections / CLOSED_SHARE;
         while let Some((at, key, flow)) = self.closed.front().copied() {
             if self.closed.len() <= keep && now < at.saturating_add(ns(KEEP_CLOSED)) {
                 break;
@@ -77,39 +74,41 @@ impl Tracker {
     }
 
     fn on_deadline(&mut self, deadline: Deadline, now: u64) {
-        let place = deadline.place;
-        let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
+        let slot = deadline.slot;
+        let Some(tracked) = self.connections.get(slot).filter(|tracked| tracked.has_deadline(deadline))
+        else {
             return;
         };
-        let due = due(&self.limits, tracked);
+        let due = due(&self.options, tracked);
         if due > now {
-            self.schedule(place);
+            self.schedule(slot);
             return;
         }
         match tracked.connection.phase() {
-            // Quiet segments are not told, and others may have been lost: only the kernel knows what went on.
-            Phase::Open | Phase::HalfOpen => self.questions.push_back(tracked.connection.key),
+            // Not every segment is reported, and events may have been lost: only the kernel knows whether it is silent.
+            Phase::Open | Phase::HalfOpen => self.pending_lookups.push_back(tracked.connection.key),
             Phase::Closed => {
                 let at = tracked.connection.closed_at;
-                self.close(place, tracked.connection.close_reason(), at);
+                self.close(slot, tracked.connection.close_reason(), at);
             }
         }
     }
 
-    fn deadlines(&mut self, attempts: bool) -> &mut Deadlines {
-        if attempts { &mut self.attempts } else { &mut self.deadlines }
+    fn deadlines(&mut self, half_open: bool) -> &mut Deadlines {
+        if half_open { &mut self.half_open_deadlines } else { &mut self.deadlines }
     }
 
-    /// Gives up the connection, or the attempt at one, that is due next; false when there is none.
-    pub(super) fn make_room(&mut self, attempts: bool, now: u64) -> bool {
-        while let Some(Reverse(deadline)) = self.deadlines(attempts).pop() {
-            let place = deadline.place;
-            let Some(tracked) = self.connections.get(place).filter(|tracked| tracked.awaits(deadline)) else {
+    /// Evicts the half-open handshake, or the other connection, that is due next; false if there is none.
+    pub(super) fn evict_next(&mut self, half_open: bool, now: u64) -> bool {
+        while let Some(Reverse(deadline)) = self.deadlines(half_open).pop() {
+            let slot = deadline.slot;
+            let Some(tracked) = self.connections.get(slot).filter(|tracked| tracked.has_deadline(deadline))
+            else {
                 continue;
             };
-            if due(&self.limits, tracked) > tracked.due {
-                // It has shown something since: others are due before it.
-                self.schedule(place);
+            if due(&self.options, tracked) > tracked.due {
+                // It was active since then, and others are due before it.
+                self.schedule(slot);
                 continue;
             }
             let reason = match tracked.connection.phase() {
@@ -119,7 +118,7 @@ impl Tracker {
                     CloseReason::Evicted
                 }
             };
-            self.close(place, reason, now);
+            self.close(slot, reason, now);
             return true;
         }
         false
@@ -127,13 +126,15 @@ impl Tracker {
 }
 
 /// When something is due for a connection, in ns.
-pub(super) fn due(limits: &Limits, tracked: &Tracked) -> u64 {
+pub(super) fn due(options: &TrackerOptions, tracked: &Tracked) -> u64 {
     let connection = &tracked.connection;
     let (from, after) = match connection.phase() {
-        Phase::HalfOpen if limits.half_open && !tracked.half_open_told => (connection.first, HALF_OPEN_TOLD),
-        Phase::HalfOpen => (connection.last, limits.half_open_timeout),
-        Phase::Open => (connection.last, limits.idle_timeout),
-        Phase::Closed => (connection.closed_at, limits.close_linger),
+        Phase::HalfOpen if options.events.has(EventName::HalfOpen) && !tracked.half_open_reported => {
+            (connection.first, HALF_OPEN_REPORT_DELAY)
+        }
+        Phase::HalfOpen => (connection.last, options.half_open_timeout),
+        Phase::Open => (connection.last, options.idle_timeout),
+        Phase::Closed => (connection.closed_at, options.close_linger),
     };
     from.saturating_add(ns(after))
 }

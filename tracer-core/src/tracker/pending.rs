@@ -13,9 +13,9 @@ const MAX: usize = 256;
 
 /// Connection events whose connection is not known yet, the oldest first.
 #[derive(Default)]
-pub(super) struct Pending(VecDeque<ConnectionEvent>);
+pub(super) struct PendingEvents(VecDeque<ConnectionEvent>);
 
-impl Pending {
+impl PendingEvents {
     /// Adds one; the oldest is dropped if there are too many.
     pub(super) fn push(&mut self, event: ConnectionEvent) {
         if self.0.len() == MAX {

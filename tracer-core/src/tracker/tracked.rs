@@ -1,51 +1,51 @@
-//! One place of the table: a connection and what is known of it besides.
+//! One entry of the connection table.
 
 use std::sync::Arc;
 
 use tracer_common::wire::{Encapsulations, address};
 
-use super::deadlines::Deadline;
+use super::slot::Deadline;
 use crate::{
+    connection::Connection,
     record::{self, ConnectionId},
-    tcp::Connection,
 };
 
-/// A connection, and what the table keeps about it.
+/// A connection, and what the tracker keeps of it.
 pub(super) struct Tracked {
     pub(super) connection: Connection,
     /// Its number in this run, from 1.
     pub(super) number: u64,
-    /// The index of the interface that showed it first.
+    /// Index of the interface on which it was first seen.
     pub(super) interface: u32,
-    /// What its first segment was carried in.
+    /// The encapsulation of its first segment.
     pub(super) encapsulation: Encapsulations,
-    /// Bytes kept of its messages.
+    /// Bytes of its messages and its gaps.
     pub(super) buffered: u32,
-    /// The deadline that counts; others in the heap are left over.
+    /// Its deadline; others of it in the heap are stale.
     pub(super) due: u64,
-    /// That it is half-open has been told.
-    pub(super) half_open_told: bool,
-    /// Its handshake was found to be through in the kernel's table, because the events that would have told were lost.
-    pub(super) looked_up: bool,
+    /// Whether it was reported as half-open.
+    pub(super) half_open_reported: bool,
+    /// Whether it was recovered from the kernel's table, because the events of its handshake were lost.
+    pub(super) recovered: bool,
 }
 
 impl Tracked {
-    /// Whether this is the deadline that counts.
-    pub(super) const fn awaits(&self, deadline: Deadline) -> bool {
+    /// Whether a deadline is not stale.
+    pub(super) const fn has_deadline(&self, deadline: Deadline) -> bool {
         self.due == deadline.due && self.number as u32 == deadline.number
     }
 
-    /// Notes what is kept of its messages.
-    pub(super) fn note_buffered(&mut self) {
+    /// Updates the count of buffered bytes.
+    pub(super) fn update_buffered(&mut self) {
         self.buffered = u32::try_from(self.connection.buffered()).unwrap_or(u32::MAX);
     }
 
-    /// What all its records say, in the run with this name, and with the name of its interface.
+    /// The identity that all its records carry: `run` identifies this run, `interface` is the name.
     pub(super) fn identity(&self, run: u32, interface: Option<Arc<str>>) -> record::Connection {
-        let Connection { key, client_is_low, .. } = self.connection;
+        let key = self.connection.key;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
-        let (client, server) = if client_is_low { (low, high) } else { (high, low) };
+        let (client, server) = if self.connection.client_is_low() { (low, high) } else { (high, low) };
         record::Connection {
             id: ConnectionId { run, number: self.number },
             encapsulation: self.encapsulation,

@@ -1,4 +1,4 @@
-//! The floor of a line: serde_json renders it, and nothing else is done.
+//! The floor for rendering: serde_json serialises the records, and nothing else is done.
 
 use std::{hint::black_box, time::Duration};
 
@@ -8,7 +8,7 @@ use tracer_core::record::{Body, Connection, Record};
 
 use crate::{now, stream::Events, track};
 
-/// What a line says, but for its time.
+/// A record as a line, without its timestamp.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "event.name")]
@@ -19,7 +19,8 @@ struct Line<'a> {
     body: &'a Body,
 }
 
-/// How long the lines of these events take, once their records are made.
+/// Measures the CPU time to render the records of these events, without the time to make the
+/// records.
 pub(crate) fn run(events: &Events, end: u64) -> Result<Duration> {
     let records = records(events, end);
     let mut line = Vec::new();
@@ -32,7 +33,7 @@ pub(crate) fn run(events: &Events, end: u64) -> Result<Duration> {
     Ok(now()? - start)
 }
 
-/// The records of these events that a run without options writes.
+/// The records of these events that a run with default options writes.
 fn records(events: &Events, end: u64) -> Vec<Record> {
     let mut records = Vec::new();
     track(events, end, |record| records.push(record));

@@ -1,8 +1,8 @@
-//! The userspace half alone: how many events a second one core takes from the ring buffer's bytes to the lines of records,
-//! and what a connection costs in memory. Prints one JSON document; `-- speed` or `-- memory` asks for one table alone, and
-//! `-- speed short` for the streams with that name.
+//! Measures the userspace part alone: events per second on one core, from ring buffer bytes to
+//! lines of records, and memory per connection. Prints a JSON document. `-- speed` or `-- memory`
+//! selects one table, and `-- speed short` the streams with `short` in their name.
 //!
-//! Time is CPU time of the thread that works, so that other work on the host does not count.
+//! Time is the CPU time of the working thread, so that other load on the host does not count.
 
 mod lines;
 mod memory;
@@ -24,28 +24,28 @@ use tracer_core::{
     listener::Listeners,
     record::{EventName, Events, Record},
     render::{self, Format},
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 use self::stream::{Plan, interleaved, time_of};
 
-/// Measurements of each kind.
+/// Number of measurements of each kind.
 const ROUNDS: usize = 7;
-/// Events in a stream.
+/// Number of events in a stream.
 const EVENTS: usize = 400_000;
-/// Events between two looks at what is due, as when the ring is drained in one go.
+/// Number of events between two ticks of the tracker, as in one drain of the ring buffer.
 const BATCH: usize = 1024;
-/// Connections opened to measure their memory.
+/// Numbers of connections whose memory is measured.
 const CONNECTIONS: [usize; 2] = [100_000, 1_000_000];
 
-/// What is done with the events.
+/// How events are processed.
 #[derive(Clone, Copy)]
 enum Work {
-    /// Decode and track, and drop the records.
+    /// Decode and track, then drop the records.
     Track,
-    /// Write the records of a run without options.
+    /// Write the records of a run with default options.
     Write(Format),
-    /// Only make the lines of such a run, of records made before, as serde_json does it by itself.
+    /// Only render the records of such a run, which were made before, with plain serde_json.
     Lines,
 }
 
@@ -53,7 +53,7 @@ const WORK: [(&str, Work); 4] = [
     ("json", Work::Write(Format::Json)),
     ("text", Work::Write(Format::Text)),
     ("decode and track", Work::Track),
-    ("lines alone, by serde_json", Work::Lines),
+    ("rendering alone, by serde_json", Work::Lines),
 ];
 
 fn main() -> Result<()> {
@@ -66,15 +66,15 @@ fn main() -> Result<()> {
         }
         "speed" => vec![speed(&arguments.next().unwrap_or_default())?],
         "memory" => vec![footprint()],
-        // Cargo's own.
+        // `cargo bench` passes `--bench`.
         _ => vec![speed("")?, footprint()],
     };
     println!("{}", json!({ "bench": "events", "tables": tables }));
     Ok(())
 }
 
-/// Millions of events a second, of the streams whose name contains `wanted`.
-fn speed(wanted: &str) -> Result<Value> {
+/// Measures events per second of the streams whose name contains `name`.
+fn speed(name: &str) -> Result<Value> {
     let whole = Plan { answered: true, confirmed: true, exchanges: 1, closed: true };
     let streams = [
         ("keep-alive", interleaved(&[Plan { exchanges: 40, ..whole }], EVENTS)),
@@ -82,7 +82,7 @@ fn speed(wanted: &str) -> Result<Value> {
         ("half-open", interleaved(&[memory::KINDS[0].1], EVENTS)),
     ];
     let mut rows = Vec::new();
-    for (kind, events) in streams.into_iter().filter(|(kind, _)| kind.contains(wanted)) {
+    for (kind, events) in streams.into_iter().filter(|(kind, _)| kind.contains(name)) {
         let mut rates = WORK.map(|_| Vec::new());
         for _ in 0..ROUNDS {
             for ((_, work), rates) in WORK.iter().zip(&mut rates) {
@@ -93,10 +93,10 @@ fn speed(wanted: &str) -> Result<Value> {
             rows.push(row(&format!("{kind}, {name}"), rates, 100.0));
         }
     }
-    Ok(table("Events taken in by one core, in millions a second of CPU time", rows))
+    Ok(table("Events processed by one core, in millions per second of CPU time", rows))
 }
 
-/// Bytes a connection.
+/// Measures memory per connection.
 fn footprint() -> Value {
     let mut rows = Vec::new();
     for (kind, (name, _)) in memory::KINDS.iter().enumerate() {
@@ -105,21 +105,21 @@ fn footprint() -> Value {
             rows.push(row(&format!("{connections} connections, {name}"), bytes, 1.0));
         }
     }
-    table("Memory of userspace, in bytes a connection", rows)
+    table("Userspace memory in bytes per connection", rows)
 }
 
 fn table(title: &str, rows: Vec<Value>) -> Value {
     json!({ "title": title, "columns": ["", "median", "min", "max"], "rows": rows })
 }
 
-/// Median, least and most of what was measured, in parts of one of which there are `scale`.
+/// A row with median, minimum and maximum, rounded to multiples of `1 / scale`.
 fn row(name: &str, mut measured: Vec<f64>, scale: f64) -> Value {
     measured.sort_by(f64::total_cmp);
     let rounded = |at: usize| measured.get(at).map(|value| (value * scale).round() / scale);
     json!([name, rounded(measured.len() / 2), rounded(0), rounded(measured.len() - 1)])
 }
 
-/// Takes in the events; how long that took.
+/// Processes the events and returns the CPU time.
 fn run(events: &stream::Events, work: Work) -> Result<Duration> {
     let end = events.iter().last().map_or(0, time_of);
     let start = now()?;
@@ -138,7 +138,7 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
     Ok(now()? - start)
 }
 
-/// Takes in the events, and hands on the records of a run without options.
+/// Tracks the events and passes the records of a run with default options to `take`.
 fn track(events: &stream::Events, end: u64, mut take: impl FnMut(Record)) {
     let mut tracker = tracker();
     for (number, bytes) in events.iter().enumerate() {
@@ -164,16 +164,16 @@ fn write(mut analysis: Analysis, events: &stream::Events, end: u64) -> Result<()
         if number % BATCH == 0 {
             let time = time_of(bytes);
             analysis.on_tick(time)?;
-            analysis.settle(&mut Nothing, || time, usize::MAX)?;
+            analysis.settle(&mut Empty, || time, usize::MAX)?;
         }
     }
-    analysis.finish(&mut Nothing, || end)
+    analysis.finish(&mut Empty, || end)
 }
 
-/// Connection tables in which nothing is found any more.
-struct Nothing;
+/// Kernel connection tables without entries.
+struct Empty;
 
-impl Flows for Nothing {
+impl Flows for Empty {
     fn find(&mut self, _key: &FlowKey) -> Result<Option<FlowState>> {
         Ok(None)
     }
@@ -183,12 +183,12 @@ impl Flows for Nothing {
     }
 }
 
-/// The tracker of a run without options.
+/// The tracker of a run with default options.
 fn tracker() -> Tracker {
-    Tracker::new(Limits { messages: false, states: false, ..Limits::default() })
+    Tracker::new(TrackerOptions { events: Events::default(), ..TrackerOptions::default() })
 }
 
-/// CPU time of this thread.
+/// The CPU time of this thread.
 fn now() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }

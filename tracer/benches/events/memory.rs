@@ -1,22 +1,26 @@
-//! What a tracked connection costs in userspace: the growth of the process while connections are opened, and not closed.
+//! Measures the userspace memory of a tracked connection: the growth of the process while
+//! connections are opened and not closed.
 //!
-//! Each measurement runs in a process of its own, so that none finds memory that another one left behind.
+//! Each measurement runs in a separate process, so that it does not reuse memory freed by another.
 
 use std::{fs, process::Command};
 
 use tracer_common::event::Event;
-use tracer_core::tracker::{Limits, Tracker};
+use tracer_core::{
+    record::Events,
+    tracker::{Tracker, TrackerOptions},
+};
 
 use crate::stream::{self, Conversation, Plan};
 
-/// The first argument of a process that measures.
+/// The first argument of a measuring process.
 pub(crate) const MEASURE: &str = "--measure-memory";
 
 const SYN: Plan = Plan { answered: false, confirmed: false, exchanges: 0, closed: false };
 const SYN_ACK: Plan = Plan { answered: true, ..SYN };
 const OPEN: Plan = Plan { confirmed: true, ..SYN_ACK };
 
-/// How far the connections get.
+/// The states that connections reach.
 pub(crate) const KINDS: [(&str, Plan); 4] = [
     ("half-open, SYN", SYN),
     ("half-open, SYN-ACK", SYN_ACK),
@@ -24,25 +28,24 @@ pub(crate) const KINDS: [(&str, Plan); 4] = [
     ("open, idle after an exchange", Plan { exchanges: 1, ..OPEN }),
 ];
 
-/// Bytes a connection, measured by another process.
+/// Bytes per connection, measured in a child process.
 pub(crate) fn measured(kind: usize, connections: usize) -> f64 {
     let program = std::env::current_exe().expect("this program has a path");
     let arguments = [MEASURE, &kind.to_string(), &connections.to_string()].map(str::to_owned);
-    let output = Command::new(program).args(arguments).output().expect("it runs again");
+    let output = Command::new(program).args(arguments).output().expect("a child process");
     let text = String::from_utf8(output.stdout).expect("a number is text");
     text.trim().parse().expect("a number")
 }
 
-/// Measures and prints what the arguments say.
+/// Measures the kind and number of connections in `arguments`, and prints bytes per connection.
 pub(crate) fn measure(mut arguments: impl Iterator<Item = String>) {
     let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number");
     let (kind, connections): (usize, usize) = (number(), number());
     let (_, plan) = KINDS[kind];
-    let mut tracker = Tracker::new(Limits {
+    let mut tracker = Tracker::new(TrackerOptions {
         max_connections: connections,
-        messages: false,
-        states: false,
-        ..Limits::default()
+        events: Events::default(),
+        ..TrackerOptions::default()
     });
     let mut observer = stream::observer();
     let before = resident();
@@ -61,11 +64,11 @@ pub(crate) fn measure(mut arguments: impl Iterator<Item = String>) {
         }
     }
     let totals = tracker.totals();
-    assert_eq!(totals.open + totals.half_open, connections as u64, "all are there");
+    assert_eq!(totals.open + totals.half_open, connections as u64, "all connections are tracked");
     println!("{}", (resident() - before) / connections as f64);
 }
 
-/// Memory of this process, in bytes.
+/// Resident memory of this process in bytes.
 fn resident() -> f64 {
     let status = fs::read_to_string("/proc/self/status").expect("proc is mounted");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");

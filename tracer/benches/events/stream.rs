@@ -1,4 +1,5 @@
-//! Event streams as the ring buffer holds them: from frames of made-up conversations, through the kernel's logic on the host.
+//! Event streams as in the ring buffer, made from synthetic frames by the kernel's logic on the
+//! host.
 
 use tracer_common::{
     event::{Event, Hook},
@@ -6,16 +7,16 @@ use tracer_common::{
 };
 use tracer_core::host::{HostObserver, Selection};
 
-/// Conversations under way at once.
+/// Number of simultaneous conversations.
 const CONCURRENT: usize = 1000;
-/// Between one frame and the next, in ns: half a million frames a second.
+/// Time between two frames in ns: half a million frames per second.
 const PACE: u64 = 2_000;
-/// TCP payload of a full segment.
+/// TCP payload of a full segment in bytes.
 const SEGMENT: usize = 1448;
-/// Bytes of the head of a response and its content.
+/// Size of a response in bytes, header and content.
 const RESPONSE: usize = 3 * SEGMENT;
 
-/// Numbers that look random (Knuth's MMIX generator).
+/// Pseudorandom numbers (Knuth's MMIX generator).
 struct Random(u64);
 
 impl Random {
@@ -25,20 +26,20 @@ impl Random {
     }
 }
 
-/// How far a conversation goes.
+/// The parts of a conversation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// The SYN is answered.
+    /// The server answers with a SYN-ACK.
     pub(crate) answered: bool,
-    /// The SYN-ACK is confirmed.
+    /// The client completes the handshake.
     pub(crate) confirmed: bool,
-    /// Requests, each with its response.
+    /// Number of exchanges.
     pub(crate) exchanges: usize,
     /// Both sides close.
     pub(crate) closed: bool,
 }
 
-/// One connection of a client of its own with the server, frame by frame.
+/// A connection of one client with the server, frame by frame.
 pub(crate) struct Conversation {
     client: [u8; 6],
     /// Next sequence numbers of client and server.
@@ -47,7 +48,7 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// The conversation with this number: no other has the same endpoints.
+    /// The conversation with this number. Each has a different client endpoint.
     pub(crate) fn new(number: usize, plan: Plan) -> Self {
         let [_, a, b, c] = (number as u32).to_be_bytes();
         let port = 1024 + (number % 60_000) as u16;
@@ -59,7 +60,7 @@ impl Conversation {
         }
     }
 
-    /// Lets the observer see the next frame; false when there is none.
+    /// Passes the next frame to the observer; returns false after the last frame.
     pub(crate) fn step(&mut self, observer: &mut HostObserver, time: u64) -> bool {
         let Some((from_client, flags, payload)) = self.frames.next() else { return false };
         let own = usize::from(!from_client);
@@ -67,12 +68,12 @@ impl Conversation {
         let numbers = payload.len() as u32 + u32::from(flags.intersects(TcpFlags::SYN | TcpFlags::FIN));
         self.next[own] = self.next[own].wrapping_add(numbers);
         let seen = observer.observe(&frame, frame.len(), LinkType::Ethernet, 1, Hook::TcIngress, time);
-        assert_eq!(seen, Ok(()), "a frame like any other");
+        assert_eq!(seen, Ok(()), "a valid frame");
         true
     }
 }
 
-/// From the client or not, control bits, payload.
+/// The frames of a conversation: whether from the client, control bits, payload.
 fn frames(number: usize, plan: Plan) -> Vec<(bool, TcpFlags, Vec<u8>)> {
     const ACK: TcpFlags = TcpFlags::ACK;
     let mut frames = vec![(true, TcpFlags::SYN, Vec::new())];
@@ -95,7 +96,7 @@ fn frames(number: usize, plan: Plan) -> Vec<(bool, TcpFlags, Vec<u8>)> {
     frames
 }
 
-/// A request as browsers send it.
+/// A typical request of a browser.
 fn request(number: usize, exchange: usize) -> Vec<u8> {
     format!(
         "GET /articles/{number}/picture-{exchange}.jpg?width=640&height=480 HTTP/1.1\r\nHost: www.example.org\r\n\
@@ -108,7 +109,7 @@ fn request(number: usize, exchange: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A response as servers send it.
+/// A typical response of a server.
 fn response() -> Vec<u8> {
     let head = |len| {
         format!(
@@ -142,7 +143,7 @@ fn frame(client: [u8; 6], from_client: bool, seq: u32, ack: u32, flags: TcpFlags
     bytes
 }
 
-/// An observer without bounds: what is measured comes behind it.
+/// An observer without limits, because only the tracker after it is measured.
 pub(crate) fn observer() -> HostObserver {
     HostObserver::new(Selection {
         max_connections: usize::MAX,
@@ -151,21 +152,21 @@ pub(crate) fn observer() -> HostObserver {
     })
 }
 
-/// Events one behind the other, as in the ring buffer.
+/// Consecutive events, as in the ring buffer.
 #[derive(Default)]
 pub(crate) struct Events {
     bytes: Vec<u8>,
-    /// Where each ends.
+    /// The end offset of each event.
     ends: Vec<usize>,
 }
 
 impl Events {
-    /// How many there are.
+    /// The number of events.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The bytes of each.
+    /// The bytes of each event.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
@@ -177,7 +178,8 @@ impl Events {
     }
 }
 
-/// Events of interleaved conversations of these kinds in turn: this many, and those that end the last conversations.
+/// At least `count` events of interleaved conversations, which follow `plans` in turn. No new
+/// conversation starts after `count` events, and those in progress are completed.
 pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Events {
     let mut observer = observer();
     let mut random = Random(1);
@@ -187,16 +189,16 @@ pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Events {
         Conversation::new(number, plans[number % plans.len()])
     };
     let mut events = Events::default();
-    let mut under_way: Vec<Conversation> = (0..CONCURRENT).map(|_| begin()).collect();
+    let mut active: Vec<Conversation> = (0..CONCURRENT).map(|_| begin()).collect();
     let mut time = 1;
-    while !under_way.is_empty() {
+    while !active.is_empty() {
         time += PACE;
-        let at = random.below(under_way.len());
-        if !under_way[at].step(&mut observer, time) {
+        let at = random.below(active.len());
+        if !active[at].step(&mut observer, time) {
             if events.len() < count {
-                under_way[at] = begin();
+                active[at] = begin();
             } else {
-                under_way.swap_remove(at);
+                active.swap_remove(at);
             }
         }
         while let Some(event) = observer.next_event() {
@@ -206,7 +208,7 @@ pub(crate) fn interleaved(plans: &[Plan], count: usize) -> Events {
     events
 }
 
-/// When an event happened.
+/// The time of an event in ns.
 pub(crate) fn time_of(bytes: &[u8]) -> u64 {
     Event::from_bytes(bytes).map_or(0, |event| event.header().time)
 }

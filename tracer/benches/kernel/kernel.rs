@@ -1,4 +1,4 @@
-//! The kernel programs, loaded but attached to nothing.
+//! The kernel programs, loaded but not attached.
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -13,10 +13,10 @@ use tracer_common::{
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
-/// Bytes of the ring: more than is told of one kind of packet.
+/// Size of the ring buffer in bytes: more than the events of one kind of packet.
 const RING: u32 = 64 << 20;
 
-/// The programs that are measured, their maps, and those that only pass packets on.
+/// The measured programs, their maps, and the programs that only pass packets on.
 pub(crate) struct Kernel {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
@@ -30,7 +30,7 @@ fn map<T: TryFrom<Map>>(ebpf: &mut Ebpf, name: &str) -> T {
 }
 
 impl Kernel {
-    /// Loads these programs, with tables for so many connections; port 80 is traced.
+    /// Loads these programs with tables for `max_connections`, and traces port 80.
     pub(crate) fn load<'a>(programs: impl IntoIterator<Item = &'a str>, max_connections: u32) -> Self {
         assert!(!OBJECT.is_empty(), "built without the kernel programs: run `cargo xtask setup`");
         let config = Config { few_ports: 1, ports: [80; FEW_PORTS], ..Config::default() };
@@ -40,7 +40,7 @@ impl Kernel {
             .map_max_entries("HALF_OPEN", max_connections)
             .map_max_entries("EVENTS", RING)
             .load(OBJECT)
-            .unwrap_or_else(|error| panic!("the object cannot be loaded, which root may do: {error}"));
+            .unwrap_or_else(|error| panic!("the object cannot be loaded (this needs root): {error}"));
         for name in programs {
             let program =
                 ebpf.program_mut(name).unwrap_or_else(|| panic!("the object has no program {name}"));
@@ -48,7 +48,7 @@ impl Kernel {
                 Ok(xdp) => xdp.load(),
                 Err(_) => <&mut SchedClassifier>::try_from(program).and_then(SchedClassifier::load),
             };
-            loaded.unwrap_or_else(|error| panic!("{name} is refused: {error}"));
+            loaded.unwrap_or_else(|error| panic!("{name} cannot be loaded: {error}"));
         }
         Self {
             ring: map(&mut ebpf, "EVENTS"),
@@ -58,7 +58,7 @@ impl Kernel {
         }
     }
 
-    /// Forgets all connections.
+    /// Removes all connections.
     pub(crate) fn clear(&mut self) {
         for table in [&mut self.connections, &mut self.half_open] {
             let keys: Vec<FlowKey> = table.keys().filter_map(Result::ok).collect();
@@ -68,7 +68,7 @@ impl Kernel {
         }
     }
 
-    /// Puts so many connections into the table that have nothing to do with any packet.
+    /// Adds this many connections that no packet belongs to.
     pub(crate) fn fill(&mut self, connections: u32) {
         for number in 0..connections {
             let key = FlowKey { low: [number, 1, 1, 1], ..FlowKey::ZERO };
@@ -76,18 +76,18 @@ impl Kernel {
         }
     }
 
-    /// Puts in the connection that has a blank key.
-    pub(crate) fn know_blank(&mut self) {
+    /// Adds the connection with an all-zero key, which the part that looks up a connection finds.
+    pub(crate) fn add_zero_key(&mut self) {
         let inserted = self.connections.insert(FlowKey::ZERO, FlowState::NEW, 0);
         inserted.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Makes room in the ring.
+    /// Empties the ring buffer.
     pub(crate) fn drain(&mut self) {
         while self.ring.next().is_some() {}
     }
 
-    /// Runs a program on a frame so often; the mean time in ns.
+    /// Runs a program on a frame `repeat` times; returns the mean time in ns.
     pub(crate) fn run(&self, name: &str, frame: &[u8], repeat: u32) -> u64 {
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         let program = self.ebpf.program(name).unwrap_or_else(|| panic!("the object has no program {name}"));
@@ -96,10 +96,10 @@ impl Kernel {
             Err(_) => <&SchedClassifier>::try_from(program).and_then(|program| program.test_run(options)),
         };
         let result = result.unwrap_or_else(|error| panic!("{name}: {error}"));
-        u64::try_from(result.duration.as_nanos()).expect("no packet takes centuries")
+        u64::try_from(result.duration.as_nanos()).expect("a time below 584 years")
     }
 
-    /// The instructions that the verifier looked at for a program.
+    /// The number of instructions that the verifier processed for a program.
     pub(crate) fn verified_instructions(&self, name: &str) -> u32 {
         let info = self.ebpf.program(name).and_then(|program| program.info().ok());
         info.and_then(|info| info.verified_instruction_count()).unwrap_or(0)

@@ -1,12 +1,13 @@
-//! What a packet costs in the kernel, in ns by `BPF_PROG_TEST_RUN`, next to a program that only passes it on.
+//! Measures the time of the kernel programs per packet, in ns by `BPF_PROG_TEST_RUN`, compared with
+//! a program that only passes the packet on.
 //!
-//! Run as root: `cargo xtask bench kernel`, which makes tables of the JSON that this prints.
+//! Run as root by `cargo xtask bench kernel`, which makes tables of the JSON that this prints.
 #![forbid(unsafe_code)]
 
 mod kernel;
 mod packets;
 #[path = "../../tests/frames/table/mod.rs"]
-#[expect(dead_code, reason = "tests use more of it")]
+#[expect(dead_code, reason = "only the tests use all of it")]
 mod table;
 
 use std::collections::BTreeSet;
@@ -18,47 +19,47 @@ use self::{
     packets::{Packet, packets},
 };
 
-/// How often everything is measured.
+/// Number of measurements of each value.
 const ROUNDS: usize = 7;
-/// Runs of a packet that costs the same each time.
+/// Number of runs of a packet that takes the same time each time.
 const REPEAT: u32 = 100_000;
-/// Packets, one run each, where each changes something.
+/// Number of packets, with one run each, where each packet changes the state.
 const SINGLE: u32 = 500;
-/// Connections that the tables are made for; the program's default.
+/// Size of the connection tables, the default of tracer.
 const MAX_CONNECTIONS: u32 = 65_536;
-/// Connections in the table besides the one that is measured.
+/// Numbers of connections in the table in addition to the measured one.
 const CONNECTIONS: [u32; 3] = [0, 10_000, MAX_CONNECTIONS - 1_000];
 
-/// The programs, and what passes only, to compare with.
+/// The programs, each with the no-op program to compare with.
 const PROGRAMS: [(&str, &str); 3] = [
     ("tracer_xdp", "tracer_noop_xdp"),
     ("tracer_in_eth", "tracer_noop_tc"),
     ("tracer_out_eth", "tracer_noop_tc"),
 ];
 
-/// What the kernel does for a packet that asks for it, each in a program of its own.
+/// Parts of the work for a packet, each in a separate program.
 const PARTS: [(&str, &str); 6] = [
-    ("the packet counted", "tracer_part_count"),
-    ("the coarse clock", "tracer_part_coarse_clock"),
-    ("the exact clock", "tracer_part_clock"),
-    ("a connection looked up", "tracer_part_find"),
-    ("a segment event into the ring", "tracer_part_emit"),
-    ("512 bytes of payload copied", "tracer_part_copy"),
+    ("count the packet", "tracer_part_count"),
+    ("read the coarse clock", "tracer_part_coarse_clock"),
+    ("read the exact clock", "tracer_part_clock"),
+    ("look up a connection", "tracer_part_find"),
+    ("emit a segment event", "tracer_part_emit"),
+    ("copy 512 bytes of payload", "tracer_part_copy"),
 ];
 
-/// The program of the floor for what a client sends; it is the one that opens connections.
+/// The floor program for packets of the client, which also opens connections.
 const FLOOR_OF_CLIENT: (&str, &str) = ("tracer_floor_xdp", "tracer_noop_xdp");
-/// The program of the floor for what a server sends.
+/// The floor program for packets of the server.
 const FLOOR_OF_SERVER: (&str, &str) = ("tracer_floor_tc", "tracer_noop_tc");
 
-/// Packets that the programs of the floor take in, and by which of them.
+/// The packets to measure with the floor, and the programs that process them.
 const FLOOR: [(&str, (&str, &str)); 6] = [
     ("pure ACK", FLOOR_OF_CLIENT),
     ("1448 bytes of content, once each", FLOOR_OF_SERVER),
-    ("request head of 18 bytes, once each", FLOOR_OF_CLIENT),
-    ("request head of 512 bytes, once each", FLOOR_OF_CLIENT),
-    ("response head of 512 bytes, once each", FLOOR_OF_SERVER),
-    ("FIN again", FLOOR_OF_CLIENT),
+    ("request header of 18 bytes, once each", FLOOR_OF_CLIENT),
+    ("request header of 512 bytes, once each", FLOOR_OF_CLIENT),
+    ("response header of 512 bytes, once each", FLOOR_OF_SERVER),
+    ("repeated FIN", FLOOR_OF_CLIENT),
 ];
 
 fn main() {
@@ -72,14 +73,14 @@ fn main() {
     tables.push(parts(&mut kernel));
     tables.push(growth(&mut kernel));
     tables.push(json!({
-        "title": "Instructions that the verifier looked at",
+        "title": "Instructions processed by the verifier",
         "columns": ["program", "instructions"],
         "rows": PROGRAMS.map(|(program, _)| json!([program, kernel.verified_instructions(program)])),
     }));
     println!("{}", json!({ "bench": "kernel", "tables": tables }));
 }
 
-/// What each kind of packet costs.
+/// Measures a program with each kind of packet.
 fn costs(kernel: &mut Kernel, program: &str, noop: &str) -> Value {
     let packets = packets();
     let mut times: Vec<Vec<[u64; 2]>> = vec![Vec::new(); packets.len()];
@@ -88,58 +89,59 @@ fn costs(kernel: &mut Kernel, program: &str, noop: &str) -> Value {
             times.push([noop, program].map(|program| measure(kernel, program, program, packet)));
         }
     }
-    let rows = packets.iter().zip(&times).map(|(packet, times)| row(packet.says, times));
+    let rows = packets.iter().zip(&times).map(|(packet, times)| row(packet.name, times));
     json!({
-        "title": format!("{program}: ns a packet"),
-        "columns": ["packet", "median", "min", "max", "only passed on", "times that"],
+        "title": format!("{program}: ns per packet"),
+        "columns": ["packet", "median", "min", "max", "no-op", "ratio"],
         "rows": rows.collect::<Vec<_>>(),
     })
 }
 
-/// What the least costs that a program of this design must do for a packet: see `tracer-ebpf/src/floor.rs`.
+/// Measures the minimum work per packet for a program of this design: see
+/// `tracer-ebpf/src/floor.rs`.
 fn floor(kernel: &mut Kernel) -> Value {
     let packets = packets();
-    let rows = FLOOR.map(|(says, (program, noop))| {
-        let packet = packets.iter().find(|packet| packet.says == says).expect("the packet");
+    let rows = FLOOR.map(|(name, (program, noop))| {
+        let packet = packets.iter().find(|packet| packet.name == name).expect("the packet");
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             times.push([noop, program].map(|program| measure(kernel, FLOOR_OF_CLIENT.0, program, packet)));
         }
-        row(says, &times)
+        row(name, &times)
     });
     kernel.clear();
     json!({
-        "title": "The floor: ns a packet",
-        "columns": ["packet", "median", "min", "max", "only passed on", "times that"],
+        "title": "The floor: ns per packet",
+        "columns": ["packet", "median", "min", "max", "no-op", "ratio"],
         "rows": rows,
     })
 }
 
-/// What the kernel's own work costs, whatever is done with it.
+/// Measures each part of the work alone.
 fn parts(kernel: &mut Kernel) -> Value {
     let frame = [0; 1024];
     kernel.clear();
-    kernel.know_blank();
-    let rows = PARTS.map(|(says, program)| {
+    kernel.add_zero_key();
+    let rows = PARTS.map(|(name, program)| {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             times.push(["tracer_noop_xdp", program].map(|program| kernel.run(program, &frame, REPEAT)));
             kernel.drain();
         }
-        row(says, &times)
+        row(name, &times)
     });
     kernel.clear();
     json!({
-        "title": "What the kernel takes for a part of the work, alone in an XDP program: ns",
-        "columns": ["part", "median", "min", "max", "only passed on", "times that"],
+        "title": "Parts of the work, each alone in an XDP program: ns",
+        "columns": ["part", "median", "min", "max", "no-op", "ratio"],
         "rows": rows,
     })
 }
 
-/// How the cost of a segment of a traced connection grows with the number of connections.
+/// Measures a segment of a traced connection by the number of connections.
 fn growth(kernel: &mut Kernel) -> Value {
     let packets = packets();
-    let packet = packets.iter().find(|packet| packet.says == "pure ACK").expect("the packet");
+    let packet = packets.iter().find(|packet| packet.name == "pure ACK").expect("the packet");
     let mut rows = Vec::new();
     for connections in CONNECTIONS {
         let mut times = Vec::new();
@@ -156,13 +158,13 @@ fn growth(kernel: &mut Kernel) -> Value {
     kernel.clear();
     json!({
         "title": "tracer_xdp: ns for a pure ACK, by connections in the table",
-        "columns": ["table", "median", "min", "max", "only passed on", "times that"],
+        "columns": ["table", "median", "min", "max", "no-op", "ratio"],
         "rows": rows,
     })
 }
 
-/// A row of a table: of pairs of the program that only passes, and the one measured.
-fn row(says: &str, times: &[[u64; 2]]) -> Value {
+/// A table row from pairs of times: the no-op program and the measured program.
+fn row(name: &str, times: &[[u64; 2]]) -> Value {
     let column = |index: usize| {
         let mut column: Vec<u64> = times.iter().map(|pair| pair[index]).collect();
         column.sort_unstable();
@@ -172,7 +174,7 @@ fn row(says: &str, times: &[[u64; 2]]) -> Value {
     let median = |column: &[u64]| column[column.len() / 2];
     let ratio = median(&measured) as f64 / median(&floor) as f64;
     json!([
-        says,
+        name,
         median(&measured),
         measured[0],
         measured[measured.len() - 1],
@@ -181,21 +183,21 @@ fn row(says: &str, times: &[[u64; 2]]) -> Value {
     ])
 }
 
-/// The time of a packet, in tables that know nothing but what `opener` was shown before.
+/// Measures a packet with empty tables, after `opener` has processed the packets before it.
 fn measure(kernel: &mut Kernel, opener: &str, program: &str, packet: &Packet) -> u64 {
     kernel.clear();
     prepare(kernel, opener, packet);
     run(kernel, program, packet)
 }
 
-/// Shows a program what must come before a packet.
+/// Runs a program on the packets before the measured packet.
 fn prepare(kernel: &Kernel, program: &str, packet: &Packet) {
     for frame in &packet.before {
         kernel.run(program, frame, 1);
     }
 }
 
-/// The time of a packet.
+/// Measures a packet; returns ns.
 fn run(kernel: &mut Kernel, program: &str, packet: &Packet) -> u64 {
     let time = match &packet.measured[..] {
         [frame] => kernel.run(program, frame, REPEAT),

@@ -1,4 +1,4 @@
-//! Live tracing: the kernel programs, the loop that reads their events, and the privileges around both.
+//! Live tracing: the kernel programs, the event loop, and privileges.
 
 pub mod confine;
 pub mod kernel;

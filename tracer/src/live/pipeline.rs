@@ -136,19 +136,15 @@ impl Pipeline {
         let watch = Watch::new()?;
         let (kernel, sources) = Kernel::load(&config.kernel)?;
         let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
-        let tracker = Tracker::new(tracker::Limits {
+        let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
-            segments: config.output.events.has(EventName::Segment),
-            messages: config.output.events.has(EventName::Request)
-                || config.output.events.has(EventName::Response),
-            states: config.output.events.has(EventName::State),
+            events: config.output.events,
             redaction: redaction(&config.output)?,
-            half_open: config.output.events.has(EventName::HalfOpen),
-            ..tracker::Limits::default()
+            ..tracker::TrackerOptions::default()
         });
         let mut pipeline = Self {
             attacher,

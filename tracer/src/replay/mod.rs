@@ -10,7 +10,6 @@ use tracer_core::{
     analysis::{Analysis, Ending, Stop, Telling},
     host::{HostObserver, Selection},
     listener::Listeners,
-    record::EventName,
     render::{self, Format},
     summary::{Counted, summary},
     tracker::{self, Tracker},
@@ -78,26 +77,21 @@ impl Replay {
         let format = config.output.format;
         let sink =
             Ahead::start(move || render::new(format, Box::new(output))).context("cannot start a thread")?;
-        let wants = |name| config.output.events.has(name);
-        let segments = wants(EventName::Segment);
-        let tracker = Tracker::new(tracker::Limits {
+        let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
             buffer_bytes: config.limits.buffer_bytes as usize,
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
-            segments,
+            events: config.output.events,
             redaction: redaction(&config.output)?,
-            messages: wants(EventName::Request) || wants(EventName::Response),
-            states: wants(EventName::State),
-            half_open: wants(EventName::HalfOpen),
         });
         let listeners = Listeners::new(config.limits.half_open_timeout);
         let observer = HostObserver::new(Selection {
             ports: config.ports.ranges(),
             hosts: config.hosts.clone(),
-            every_segment: segments,
+            events: config.output.events,
             decapsulate: true,
             reassemble: true,
             verify: true,

@@ -1,4 +1,5 @@
-//! Hostile bytes, from frames to the lines of every sink: what must hold whatever is on the wire.
+//! Hostile input, from frames to the output of every sink: properties that hold for any bytes on
+//! the wire.
 
 use std::{
     io::{self, Write},
@@ -13,9 +14,9 @@ use tracer_common::{
 use tracer_core::{
     host::{HostObserver, Selection},
     http::{Redact, Redaction},
-    record::{Body, Record},
+    record::{Body, EventName, Events, Record},
     render::{self, Format, Sink},
-    tracker::{Limits, Tracker},
+    tracker::{Tracker, TrackerOptions},
 };
 
 use crate::{
@@ -28,12 +29,12 @@ use crate::{
     },
 };
 
-/// Conversations of random segments that every sink writes.
+/// Number of random conversations that every sink writes.
 const RANDOM: u64 = 400;
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
 
-/// Memory that is written to.
+/// An in-memory output.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -48,8 +49,8 @@ impl Write for Written {
     }
 }
 
-/// All that `tracer` says of frames: every kind of record, in every format.
-struct Telling {
+/// Turns frames into records of every kind, in every format.
+struct Recorder {
     observer: HostObserver,
     tracker: Tracker,
     sinks: Vec<(Written, Box<dyn Sink>)>,
@@ -57,7 +58,7 @@ struct Telling {
     now: u64,
 }
 
-impl Telling {
+impl Recorder {
     fn new(redact: Redact) -> Self {
         let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
         let sinks = Format::ALL.map(|format| {
@@ -66,13 +67,17 @@ impl Telling {
         });
         Self {
             observer: HostObserver::new(Selection {
-                every_segment: true,
+                events: Events::of(&[EventName::Segment]),
                 decapsulate: true,
                 reassemble: true,
                 verify: true,
                 ..Selection::default()
             }),
-            tracker: Tracker::new(Limits { segments: true, redaction, ..Limits::default() }),
+            tracker: Tracker::new(TrackerOptions {
+                events: TrackerOptions::default().events.with(EventName::Segment),
+                redaction,
+                ..TrackerOptions::default()
+            }),
             sinks: sinks.into(),
             records: 0,
             now: 0,
@@ -83,12 +88,12 @@ impl Telling {
         self.now += MS;
         let _ = self.observer.observe(frame, frame.len(), link, 1, Hook::Capture, self.now);
         while let Some(bytes) = self.observer.next_event() {
-            self.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
-            self.tell();
+            self.tracker.on_event(&Event::from_bytes(&bytes).expect("events can be decoded"));
+            self.drain();
         }
     }
 
-    fn tell(&mut self) {
+    fn drain(&mut self) {
         while let Some(record) = self.tracker.next_record() {
             self.write(&record);
         }
@@ -101,32 +106,32 @@ impl Telling {
         }
     }
 
-    /// The lines of text, JSON and explanation, after a check that they are harmless.
-    fn finish(mut self, says: &str) -> [String; 3] {
+    /// The output as text, JSON and explanation, after a check that it is harmless.
+    fn finish(mut self, name: &str) -> [String; 3] {
         self.observer.finish(self.now);
         while let Some(bytes) = self.observer.next_event() {
-            self.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
+            self.tracker.on_event(&Event::from_bytes(&bytes).expect("events can be decoded"));
         }
         self.tracker.finish(self.now);
-        self.tell();
+        self.drain();
         let [text, json, explained] = [0, 1, 2].map(|index| {
             let bytes = self.sinks[index].0.0.lock().expect("one thread").clone();
-            let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{says}: {error}"));
+            let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
             let bad = text.chars().find(|character| *character != '\n' && !is_harmless(*character));
-            assert_eq!(bad, None, "{says}: {text}");
+            assert_eq!(bad, None, "{name}: {text}");
             text
         });
-        assert_eq!(text.lines().count(), self.records, "{says}: one line a record");
-        assert_eq!(json.lines().count(), self.records, "{says}: one line a record");
+        assert_eq!(text.lines().count(), self.records, "{name}: one line a record");
+        assert_eq!(json.lines().count(), self.records, "{name}: one line a record");
         for line in json.lines() {
-            schema::check_line(line).unwrap_or_else(|error| panic!("{says}: {error}"));
+            schema::check_line(line).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
         [text, json, explained]
     }
 }
 
-/// No control character, and none of those by which text hides or turns round (Unicode's categories Cc, Cf, Zl and Zp, as
-/// far as they are in use for that).
+/// Whether a character is neither a control character nor one that hides or reverses text (samples
+/// of Unicode's categories Cc, Cf, Zl and Zp).
 fn is_harmless(character: char) -> bool {
     const HIDING: [char; 9] = [
         '\u{61c}',
@@ -142,99 +147,99 @@ fn is_harmless(character: char) -> bool {
     !character.is_control() && !HIDING.contains(&character)
 }
 
-/// What is told of a conversation.
-fn told(conversation: &Conversation, redact: Redact) -> [String; 3] {
-    let mut telling = Telling::new(redact);
+/// The output for a conversation in each format.
+fn output(conversation: &Conversation, redact: Redact) -> [String; 3] {
+    let mut recorder = Recorder::new(redact);
     for step in &conversation.steps {
-        telling.frame(&step.frame, LinkType::Ethernet);
+        recorder.frame(&step.frame, LinkType::Ethernet);
     }
-    telling.finish(&conversation.says)
+    recorder.finish(&conversation.name)
 }
 
-/// The records of this name.
+/// The records with this `event.name`.
 fn named<'a>(json: &'a str, name: &'a str) -> impl Iterator<Item = Value> + 'a {
     let records = json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     records.filter(move |record| record["event.name"] == name)
 }
 
 #[test]
-fn any_frames_give_single_lines_that_the_schema_allows_and_no_terminal_obeys() {
-    let mut telling = Telling::new(Redact::None);
+fn any_frames_give_single_lines_that_match_the_schema_and_are_harmless_to_terminals() {
+    let mut recorder = Recorder::new(Redact::None);
     for row in rows() {
-        telling.frame(&row.frame, row.link);
+        recorder.frame(&row.frame, row.link);
     }
-    telling.finish("the rows of the table");
+    recorder.finish("the rows of the table");
     for conversation in conversations().into_iter().chain((0..RANDOM).map(random::conversation)) {
         for redact in [Redact::None, Redact::Path] {
-            told(&conversation, redact);
+            output(&conversation, redact);
         }
     }
 }
 
 #[test]
-fn resets_and_fins_out_of_the_window_do_not_close_the_record() {
+fn resets_and_fins_out_of_the_window_do_not_close_the_connection() {
     let mut checked = 0;
     for conversation in
-        conversations().iter().filter(|conversation| conversation.says.ends_with("from the window"))
+        conversations().iter().filter(|conversation| conversation.name.ends_with("from the window"))
     {
-        let [_, json, _] = told(conversation, Redact::None);
+        let [_, json, _] = output(conversation, Redact::None);
         let closed: Vec<_> = named(&json, "connection.closed").collect();
-        assert_eq!(closed.len(), 1, "{}", conversation.says);
-        assert_eq!(closed[0]["tcp.close.reason"], "fin", "{}", conversation.says);
+        assert_eq!(closed.len(), 1, "{}", conversation.name);
+        assert_eq!(closed[0]["tcp.close.reason"], "fin", "{}", conversation.name);
         let outcomes: Vec<_> =
             named(&json, "http.exchange").map(|record| record["http.outcome"].clone()).collect();
-        assert_eq!(outcomes, ["complete", "complete"], "{}", conversation.says);
+        assert_eq!(outcomes, ["complete", "complete"], "{}", conversation.name);
         checked += 1;
     }
     assert_eq!(checked, 12);
 }
 
 #[test]
-fn of_contradicting_retransmissions_the_first_bytes_are_told() {
+fn of_contradicting_retransmissions_the_first_bytes_are_reported() {
     let all = conversations();
-    let lie = all.iter().find(|conversation| conversation.says == "retransmissions with other content");
-    let [_, json, _] = told(lie.expect("it is in the table"), Redact::None);
+    let lie = all.iter().find(|conversation| conversation.name == "retransmissions with other content");
+    let [_, json, _] = output(lie.expect("it is in the table"), Redact::None);
     let targets: Vec<_> =
         named(&json, "http.exchange").map(|record| record["url.original"].clone()).collect();
     assert_eq!(targets, ["/index.html"]);
-    assert!(!json.contains("forged"), "{json}");
+    assert!(!json.contains("spoofed"), "{json}");
 }
 
 #[test]
-fn a_million_pipelined_requests_are_told_and_not_kept() {
+fn a_million_pipelined_requests_are_reported_and_not_kept() {
     const IN_A_SEGMENT: usize = 80;
-    let mut telling = Telling::new(Redact::None);
-    telling.sinks.clear();
+    let mut recorder = Recorder::new(Redact::None);
+    recorder.sinks.clear();
     let mut talk = Talk::connected(CLIENT_PORT, [1, 1]);
     let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(IN_A_SEGMENT);
     let (mut exchanges, mut waiting) = (0_usize, 0);
     for sent in 1..=1_000_000 / IN_A_SEGMENT {
         talk.client(ACK | PSH, &requests);
         for step in std::mem::take(&mut talk.steps) {
-            telling.now += MS;
-            let (frame, now) = (&step.frame, telling.now);
-            let _ = telling.observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, now);
+            recorder.now += MS;
+            let (frame, now) = (&step.frame, recorder.now);
+            let _ = recorder.observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, now);
         }
-        while let Some(bytes) = telling.observer.next_event() {
-            telling.tracker.on_event(&Event::from_bytes(&bytes).expect("what is told can be read"));
-            while let Some(record) = telling.tracker.next_record() {
+        while let Some(bytes) = recorder.observer.next_event() {
+            recorder.tracker.on_event(&Event::from_bytes(&bytes).expect("events can be decoded"));
+            while let Some(record) = recorder.tracker.next_record() {
                 exchanges += usize::from(matches!(record.body, Body::Exchange(_)));
             }
         }
         waiting = waiting.max(sent * IN_A_SEGMENT - exchanges);
     }
     assert!(waiting <= 64 + IN_A_SEGMENT, "{waiting} exchanges kept");
-    telling.tracker.finish(telling.now);
-    while let Some(record) = telling.tracker.next_record() {
+    recorder.tracker.finish(recorder.now);
+    while let Some(record) = recorder.tracker.next_record() {
         exchanges += usize::from(matches!(record.body, Body::Exchange(_)));
     }
     assert_eq!(exchanges, 1_000_000);
 }
 
-/// What must never be told; in two parts, so that it is also found where only an end of it is.
+/// A secret that no output may contain, in two parts to find leaks of either end.
 const SECRET: [&str; 2] = ["s3cr3t", "t0k3n"];
 
-/// What client and server send, with the secret in a place where it does not belong into a record.
+/// What client and server send, with the secret in places that must not reach a record.
 const LEAKS: [(&str, &str); 26] = [
     ("GET / HTTP/1.1\r\nCookie: s3cr3t=t0k3n\r\n\r\n", ""),
     ("GET / HTTP/1.1\r\nAuthorization: Basic s3cr3tt0k3n\r\nHost: a\r\n\r\n", ""),
@@ -273,7 +278,7 @@ const LEAKS: [(&str, &str); 26] = [
     ("GET / HTTP/1.1\r\n\r\n", "s3cr3t t0k3n\r\n\r\n"),
 ];
 
-/// The messages in segments of `size` bytes, and the end of the connection.
+/// A conversation of the messages in segments of `size` bytes, closed with the flags `end`.
 fn exchange(client: &str, server: &str, size: usize, end: u8) -> Conversation {
     let mut talk = Talk::connected(CLIENT_PORT, [1_000, 5_000]);
     for piece in client.as_bytes().chunks(size) {
@@ -288,15 +293,15 @@ fn exchange(client: &str, server: &str, size: usize, end: u8) -> Conversation {
 
 #[test]
 fn cookies_credentials_and_user_information_reach_no_output() {
-    // The most talkative log there is.
+    // The most verbose log level.
     log::set_max_level(log::LevelFilter::Trace);
     for (client, server) in LEAKS {
         for (size, end) in [(1_400, FIN | ACK), (1_400, RST | ACK), (7, FIN | ACK), (1, RST | ACK)] {
             for redact in [Redact::None, Redact::Query] {
                 let conversation = exchange(client, server, size, end);
-                for output in told(&conversation, redact) {
+                for output in output(&conversation, redact) {
                     let leaked = SECRET.iter().find(|secret| output.contains(**secret));
-                    assert_eq!(leaked, None, "{}:\n{output}", conversation.says);
+                    assert_eq!(leaked, None, "{}:\n{output}", conversation.name);
                 }
             }
         }
@@ -304,26 +309,26 @@ fn cookies_credentials_and_user_information_reach_no_output() {
 }
 
 #[test]
-fn a_head_cut_anywhere_tells_no_secret() {
+fn a_head_truncated_anywhere_leaks_no_secret() {
     let head =
         "GET http://s3cr3t:t0k3n@example.org/ HTTP/1.1\r\nHost: s3cr3t:t0k3n@a\r\nCookie: s3cr3t\r\n\r\n";
     for cut in 1..head.len() {
         let conversation = exchange(&head[..cut], "HTTP/1.1 200 OK\r\n\r\n", 1_400, RST | ACK);
-        for output in told(&conversation, Redact::None) {
+        for output in output(&conversation, Redact::None) {
             let leaked = SECRET.iter().find(|secret| output.contains(**secret));
-            assert_eq!(leaked, None, "{}:\n{output}", conversation.says);
+            assert_eq!(leaked, None, "{}:\n{output}", conversation.name);
         }
     }
 }
 
 #[test]
-fn what_is_redacted_is_in_no_output_and_the_same_hash_in_each() {
+fn a_redacted_value_is_in_no_output_and_has_the_same_hash_in_each() {
     let head = "GET /s3cr3t/a.png?q=t0k3n HTTP/1.1\r\nHost: example.org\r\n\r\n";
     let conversation = exchange(head, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1_400, FIN | ACK);
     for (redact, hidden) in
         [(Redact::None, &[][..]), (Redact::Query, &SECRET[1..]), (Redact::Path, &SECRET[..])]
     {
-        let outputs = told(&conversation, redact);
+        let outputs = output(&conversation, redact);
         let target = named(&outputs[1], "http.exchange").next().expect("an exchange")["url.original"].clone();
         let target = target.as_str().expect("text").to_owned();
         for output in &outputs {

@@ -1,5 +1,5 @@
-//! What becomes of each frame of a table, on the host. The kernel programs are compared with it elsewhere
-//! (`tests/kernel/differential.rs`), with the same table.
+//! Checks the host's outcome for each frame of a table. `tests/kernel/differential.rs` compares the
+//! kernel programs with it, using the same table.
 #![forbid(unsafe_code)]
 
 mod hostile;
@@ -23,7 +23,7 @@ use tracer_common::{
 };
 use tracer_core::host::{HostObserver, Selection};
 
-/// As many as the comparison with the kernel runs, and more: they cost little here.
+/// More than the comparison with the kernel runs: they are cheap here.
 const RANDOM_CONVERSATIONS: u64 = 5_000;
 
 fn drain(observer: &mut HostObserver) -> Vec<Bytes> {
@@ -34,21 +34,21 @@ fn check(row: &Row) {
     let selection = Selection { decapsulate: row.tunnel, ..Selection::default() };
     let mut observer = HostObserver::new(selection);
     let outcome = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
-    assert_eq!(outcome, row.outcome, "{}: {:02x?}", row.says, row.frame);
+    assert_eq!(outcome, row.outcome, "{}: {:02x?}", row.name, row.frame);
     let index = outcome.map_or_else(|reason| reason as usize, |()| Counter::Matched as usize);
-    assert_eq!(observer.counters()[index], 1, "{}: counted once", row.says);
+    assert_eq!(observer.counters()[index], 1, "{}: counted once", row.name);
     let events = drain(&mut observer);
     let facts = Facts::of(&decoded(&events));
     if outcome.is_err() {
-        assert_eq!(facts, Facts::default(), "{}: nothing is told of it", row.says);
+        assert_eq!(facts, Facts::default(), "{}: no events", row.name);
     }
     if let Some(expected) = &row.facts {
-        assert_eq!(&facts, expected, "{}", row.says);
+        assert_eq!(&facts, expected, "{}", row.name);
     }
 }
 
 #[test]
-fn every_frame_of_the_table_becomes_what_its_row_says() {
+fn every_frame_of_the_table_has_the_outcome_of_its_row() {
     let rows = rows();
     assert!(rows.len() >= 80, "{} rows", rows.len());
     let failed = rows.iter().filter(|row| std::panic::catch_unwind(|| check(row)).is_err()).count();
@@ -57,21 +57,21 @@ fn every_frame_of_the_table_becomes_what_its_row_says() {
 
 #[test]
 fn the_ninth_control_bit_changes_nothing() {
-    let told = |frame: &[u8]| {
+    let observe = |frame: &[u8]| {
         let mut observer = HostObserver::new(Selection::default());
         let outcome = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
         (outcome, drain(&mut observer))
     };
     for row in transport::flags() {
         let other = with(row.frame.clone(), DATA_OFFSET, &[row.frame[DATA_OFFSET] ^ 1]);
-        assert_eq!(told(&row.frame), told(&other), "{}, and the other way", row.says);
+        assert_eq!(observe(&row.frame), observe(&other), "{}, and the other way", row.name);
     }
 }
 
 #[test]
-fn a_first_fragment_is_counted_as_one() {
+fn a_first_fragment_is_counted_as_a_first_fragment() {
     let mut observer = HostObserver::new(Selection::default());
-    for row in rows().iter().filter(|row| row.says.ends_with("the first of several fragments")) {
+    for row in rows().iter().filter(|row| row.name.ends_with("the first of several fragments")) {
         let _ = observer.observe(&row.frame, row.frame.len(), row.link, 1, Hook::Capture, 1);
     }
     assert_eq!(observer.counters()[Counter::FirstFragment as usize], 2, "one of IPv4, one of IPv6");
@@ -95,18 +95,18 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         }
         let counters = observer.counters();
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
-        assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.says);
+        assert_eq!(outcomes, conversation.steps.len() as u64, "{}: one outcome a frame", conversation.name);
         let events = drain(&mut observer);
         if let Some(heads) = conversation.heads {
-            assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.says);
+            assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.name);
         }
-        let told: u64 = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum();
-        assert_eq!(told, events.len() as u64, "{}: every event is counted", conversation.says);
+        let emitted: u64 = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum();
+        assert_eq!(emitted, events.len() as u64, "{}: every event is counted", conversation.name);
     }
 }
 
 #[test]
-fn a_frame_cut_by_the_capture_counts_with_its_length_on_the_wire() {
+fn a_frame_truncated_by_the_capture_counts_with_its_length_on_the_wire() {
     let frame = Tcp::sending(b"GET / HTTP/1.1\r\n\r\n").frame();
     let mut observer = HostObserver::new(Selection::default());
     let captured = &frame[..60];
@@ -119,7 +119,7 @@ fn a_frame_cut_by_the_capture_counts_with_its_length_on_the_wire() {
     assert_eq!(outcome, Err(Skip::Truncated), "cut on the wire");
 }
 
-/// `packet` (IPv4, header of 20 bytes) as fragments of `size` bytes of payload.
+/// Splits `packet` (IPv4 with a header of 20 bytes) into fragments with `size` bytes of payload.
 fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
     let (header, payload) = packet.split_at(20);
     let pieces = payload.chunks(size).enumerate();
@@ -136,14 +136,14 @@ fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn fragments_are_one_segment_once_all_are_there_also_around_a_tunnel() {
+fn fragments_are_reassembled_into_a_segment_also_around_a_tunnel() {
     use table::build::{IPV4, ethernet, ipv4};
     let inner = Tcp::sending(b"GET / HTTP/1.1\r\n\r\n").packet();
     let tunnel = ipv4(&[], 4, &inner);
     let both = ipv4(&[], 4, &fragments(&inner, 24)[0]);
     let rest = fragments(&inner, 24)[1].clone();
     let whole = |packets: Vec<Vec<u8>>| packets.into_iter().map(|packet| ethernet(IPV4, &packet));
-    for (says, frames, heads) in [
+    for (name, frames, heads) in [
         ("fragments", whole(fragments(&inner, 24)).collect::<Vec<_>>(), 1),
         ("fragments shorter than the TCP header", whole(fragments(&inner, 8)).collect(), 1),
         ("the last one first", whole(fragments(&inner, 24)).rev().collect(), 1),
@@ -161,9 +161,9 @@ fn fragments_are_one_segment_once_all_are_there_also_around_a_tunnel() {
         for (number, frame) in frames.iter().enumerate() {
             let outcome = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, 1);
             let expected = if heads == 1 && number == last { Ok(()) } else { Err(Skip::Fragment) };
-            assert_eq!(outcome, expected, "{says}, frame {number}");
+            assert_eq!(outcome, expected, "{name}, frame {number}");
         }
         let events = drain(&mut observer);
-        assert_eq!(complete_heads(&decoded(&events)), [heads, 0], "{says}");
+        assert_eq!(complete_heads(&decoded(&events)), [heads, 0], "{name}");
     }
 }

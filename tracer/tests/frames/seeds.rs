@@ -1,4 +1,5 @@
-//! Inputs for the fuzz targets to start from: what the tests are made of, in the form that `fuzz/src/lib.rs` reads.
+//! Writes the seed inputs of the fuzz targets: the tests' frames, in the format that
+//! `fuzz/src/lib.rs` reads.
 
 use std::{
     env, fs,
@@ -10,16 +11,16 @@ use tracer_core::host::{HostObserver, Selection};
 
 use crate::table::{conversations::conversations, random, rows};
 
-/// Conversations of random segments: enough to name every kind of trouble.
+/// Number of random conversations: enough for every kind of anomaly.
 const RANDOM: u64 = 50;
 
-/// One piece of an input: what to do with it, its length, its bytes.
-fn piece(say: u8, bytes: &[u8]) -> Vec<u8> {
+/// One piece of an input: a control byte, its length, its bytes.
+fn piece(control: u8, bytes: &[u8]) -> Vec<u8> {
     let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-    [&[say][..], &len.to_be_bytes(), bytes].concat()
+    [&[control][..], &len.to_be_bytes(), bytes].concat()
 }
 
-/// The payload behind the headers that the tests' frames have, and whether the server sent it.
+/// The payload after the headers of the tests' frames, and whether the server sent it.
 fn payload(frame: &[u8]) -> Option<(bool, &[u8])> {
     let (ip, rest) = frame.get(14..)?.split_at_checked(20)?;
     let offset = usize::from(*rest.get(12)? >> 4) * 4;

@@ -1,4 +1,4 @@
-//! Where the programs go, and what happens when somebody else is there.
+//! Where the programs are attached, also beside other programs.
 
 use aya::programs::XdpMode;
 use tracer::{
@@ -36,7 +36,7 @@ async fn attach(config: &Attach) -> (Attacher, Vec<String>) {
     }
 }
 
-/// The kind of TC that this kernel gets.
+/// The TC method for this kernel.
 fn tc() -> Method {
     if support::before(6, 6) { Method::Clsact } else { Method::Tcx }
 }
@@ -61,7 +61,7 @@ fn every_program_loads() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_veth_end_gets_native_xdp_and_tc_and_nothing_stays() {
+fn a_veth_end_gets_native_xdp_and_tc_and_nothing_is_left_after_detaching() {
     inside(&pair().server.namespace, async || {
         let (mut attacher, lines) = attach(&to("veth-server", AttachBy::Xdp)).await;
         let hooks = ["veth-server ingress xdp native".to_owned(), format!("veth-server egress {}", tc())];
@@ -75,7 +75,7 @@ fn a_veth_end_gets_native_xdp_and_tc_and_nothing_stays() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_veth_end_gets_tc_where_nothing_is_asked_for_and_says_why() {
+fn a_veth_end_gets_tc_by_default_with_the_reason() {
     inside(&pair().server.namespace, async || {
         let (_attacher, lines) = attach(&to("veth-server", AttachBy::Auto)).await;
         let start = format!("attached: veth-server ingress {}; not xdp: a veth copies every frame", tc());
@@ -86,7 +86,7 @@ fn a_veth_end_gets_tc_where_nothing_is_asked_for_and_says_why() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn lo_is_observed_on_one_side_and_is_the_default_without_a_route() {
+fn lo_is_observed_on_ingress_only_and_is_the_default_without_a_route() {
     inside(&pair().server.namespace, async || {
         let (_attacher, lines) = attach(&Attach::default()).await;
         assert_eq!(lines[0], format!("attached: lo ingress {}; not xdp: it has no driver", tc()));
@@ -113,7 +113,7 @@ fn the_interface_with_the_default_route_is_traced_by_default() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn tc_is_used_where_it_is_asked_for_without_a_reason() {
+fn tc_is_used_on_request_without_a_reason() {
     inside(&pair().server.namespace, async || {
         let (_attacher, lines) = attach(&to("veth-server", AttachBy::Tc)).await;
         assert_eq!(lines[0], format!("attached: veth-server ingress {}", tc()));
@@ -123,7 +123,7 @@ fn tc_is_used_where_it_is_asked_for_without_a_reason() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_foreign_xdp_program_stays_and_is_named() {
+fn an_xdp_program_of_another_owner_stays_and_is_named() {
     inside(&pair().server.namespace, async || {
         let mut foreign = kernel();
         let program = foreign.xdp("tracer_xdp").unwrap_or_else(|error| panic!("{error:#}"));
@@ -146,13 +146,13 @@ fn a_foreign_xdp_program_stays_and_is_named() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn other_programs_on_the_same_hook_are_named() {
     if tc() == Method::Clsact {
-        println!("skipped: only TCX tells what is on a hook, and this kernel has none");
+        println!("skipped: only TCX lists the programs on a hook, and this kernel does not support it");
         return;
     }
     inside(&pair().server.namespace, async || {
         let (_first, _) = attach(&to("veth-server", AttachBy::Tc)).await;
         let (_second, lines) = attach(&to("veth-server", AttachBy::Tc)).await;
-        assert!(lines[0].contains("ingress tc tcx; also there: program "), "{lines:?}");
+        assert!(lines[0].contains("ingress tc tcx; other programs on this hook: program "), "{lines:?}");
         assert!(lines[0].ends_with("(tracer_in_eth)"), "{lines:?}");
         assert!(lines[1].ends_with("(tracer_out_eth)"), "{lines:?}");
     });
@@ -182,7 +182,7 @@ fn kernels_without_tcx_get_filters_that_are_gone_after_detaching() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_unknown_interface_is_answered_with_those_that_exist() {
+fn the_error_for_an_unknown_interface_lists_those_that_exist() {
     inside(&pair().server.namespace, async || {
         let error = Attacher::start(kernel(), &to("eth7", AttachBy::Auto)).await.expect_err("there is none");
         assert_eq!(error.to_string(), "there is no interface eth7; there are lo, veth-server (or \"any\")");
@@ -191,15 +191,15 @@ fn an_unknown_interface_is_answered_with_those_that_exist() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn interfaces_are_followed_as_they_come_and_go() {
+fn interfaces_are_followed_as_they_appear_and_disappear() {
     let pair = pair();
     inside(&pair.server.namespace, async || {
         let (mut attacher, _) = attach(&to(Interfaces::ANY, AttachBy::Auto)).await;
         assert_eq!(attacher.names().map(|(_, name)| name).collect::<Vec<_>>(), ["lo", "veth-server"]);
-        // On a thread of its own: this one is busy with the runtime.
+        // On another thread, because this one is inside a runtime.
         pair.server.namespace.run(|| link::delete("veth-server")).expect("entered").expect("deleted");
         let changes = attacher.follow().await.expect("followed");
-        assert_eq!(lines(&changes), ["veth-server is gone; what it showed so far stays"]);
-        assert!(attacher.follow().await.expect("followed").is_empty(), "told once");
+        assert_eq!(lines(&changes), ["veth-server is gone; its connections are kept"]);
+        assert!(attacher.follow().await.expect("followed").is_empty(), "reported once");
     });
 }

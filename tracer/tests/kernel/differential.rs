@@ -1,8 +1,9 @@
-//! The kernel programs and the host see the same in the same frames.
+//! The kernel programs and the host observe the same in the same frames.
 //!
-//! Both get the frames of `tests/frames/table`: the programs by `BPF_PROG_TEST_RUN`, which needs no interface and sends
-//! nothing. After every frame the events are compared, but for what must differ (times, the name of the connection),
-//! after every conversation the counters and the connection tables.
+//! Both get the frames of `tests/frames/table`: the programs by `BPF_PROG_TEST_RUN`, which needs no
+//! interface and sends nothing. After every frame, the events are compared, except what must differ
+//! (times, the connection's number); after every conversation, the counters and the connection
+//! tables.
 
 #[path = "../frames/table/mod.rs"]
 pub(crate) mod table;
@@ -24,23 +25,23 @@ use self::{
 };
 use tracer_common::{counter::Counter, wire::LinkType};
 
-/// Where the random conversations start; printed with every failure as the number of the conversation.
+/// Seed of the first random conversation. A failure prints the seed of its conversation.
 const SEED: u64 = 0x7472_6163_6572;
-/// How many there are for each way to run the programs, unless [`RANDOM_VARIABLE`] says otherwise.
+/// Default number of random conversations for each way to run the programs.
 const RANDOM_CONVERSATIONS: u64 = 1500;
-/// The environment variable that makes them fewer, for machines that are emulated.
+/// The environment variable that changes this number, for emulated machines.
 const RANDOM_VARIABLE: &str = "TRACER_RANDOM_CONVERSATIONS";
 
 /// Every way to run the programs on Ethernet frames.
 const ETHERNET: [Programs; 3] = [Programs::XDP, Programs::TC_INGRESS, Programs::TC_EGRESS];
-/// On bare IP packets.
+/// Every way to run the programs on raw IP packets.
 const RAW_IP: [Programs; 2] = [Programs::IP_INGRESS, Programs::IP_EGRESS];
 
 fn ways(link: LinkType) -> &'static [Programs] {
     match link {
         LinkType::Ethernet => &ETHERNET,
         LinkType::RawIp => &RAW_IP,
-        // Of captures only.
+        // Captures only.
         LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc => &[],
     }
 }
@@ -69,35 +70,35 @@ fn kernels() -> [Kernel; 3] {
     .map(Kernel::load)
 }
 
-/// Observes a conversation in every way of its link layer.
+/// Observes a conversation in every way for its link type.
 fn compare_all(kernel: &mut Kernel, link: LinkType, conversation: &Conversation, seen: &mut Seen) {
     for programs in ways(link) {
         let mut pair = Pair::new(kernel, *programs, link);
         let mut events = Vec::new();
         let left_out = seen.left_out();
         for (number, step) in conversation.steps.iter().enumerate() {
-            let place = format!("{}, frame {number}, {programs}", conversation.says);
+            let place = format!("{}, frame {number}, {programs}", conversation.name);
             events.extend(pair.observe(&place, step, seen));
         }
-        pair.finish(&format!("{}, {programs}", conversation.says));
-        // What the kernel did not see it cannot tell.
+        pair.finish(&format!("{}, {programs}", conversation.name));
+        // The kernel has not seen the frames that were left out.
         if let Some(heads) = conversation.heads.filter(|_| seen.left_out() == left_out) {
-            assert_eq!(complete_heads(&decoded(&events)), heads, "{}, {programs}: heads", conversation.says);
+            assert_eq!(complete_heads(&decoded(&events)), heads, "{}, {programs}: heads", conversation.name);
         }
     }
 }
 
-/// Observes one row in every way of its link layer.
+/// Observes one row in every way for its link type.
 fn compare_row(kernel: &mut Kernel, row: Row, seen: &mut Seen) {
     let step = Step { frame: row.frame, second: false };
     let kernel_enters = kernel.switches.decapsulate;
     for programs in ways(row.link) {
-        let place = format!("{}, {programs}", row.says);
+        let place = format!("{}, {programs}", row.name);
         let mut pair = Pair::new(kernel, *programs, row.link);
         let left_out = seen.left_out();
         let events = pair.observe(&place, &step, seen);
         let counters = pair.finish(&place);
-        // What it is with and without its tunnels, only one of the two says.
+        // A row applies either with or without decapsulation.
         if seen.left_out() > left_out || row.tunnel != kernel_enters {
             continue;
         }
@@ -109,23 +110,23 @@ fn compare_row(kernel: &mut Kernel, row: Row, seen: &mut Seen) {
     }
 }
 
-/// The conversation without its Ethernet headers, if there is nothing else before IP.
-fn bare(conversation: &Conversation) -> Conversation {
-    let mut bare = conversation.clone();
-    bare.steps.retain(|step| {
+/// The conversation without Ethernet headers; only frames with IP directly after them.
+fn raw_ip(conversation: &Conversation) -> Conversation {
+    let mut raw_ip = conversation.clone();
+    raw_ip.steps.retain(|step| {
         step.frame
             .get(12..14)
             .is_some_and(|ethertype| [[8, 0], [0x86, 0xdd]].contains(&[ethertype[0], ethertype[1]]))
     });
-    for step in &mut bare.steps {
+    for step in &mut raw_ip.steps {
         step.frame.drain(..14);
     }
-    bare
+    raw_ip
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_kernel_sees_in_every_frame_what_the_host_sees() {
+fn the_kernel_and_the_host_agree_on_every_frame_of_the_table() {
     for kernel in &mut kernels() {
         let mut seen = Seen::default();
         for row in rows() {
@@ -138,12 +139,12 @@ fn the_kernel_sees_in_every_frame_what_the_host_sees() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_kernel_sees_in_every_conversation_what_the_host_sees() {
+fn the_kernel_and_the_host_agree_on_every_conversation() {
     for kernel in &mut kernels() {
         let mut seen = Seen::default();
         for conversation in conversations() {
             compare_all(kernel, LinkType::Ethernet, &conversation, &mut seen);
-            compare_all(kernel, LinkType::RawIp, &bare(&conversation), &mut seen);
+            compare_all(kernel, LinkType::RawIp, &raw_ip(&conversation), &mut seen);
         }
         println!("conversations, {kernel}: {seen}");
     }
@@ -151,7 +152,7 @@ fn the_kernel_sees_in_every_conversation_what_the_host_sees() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_kernel_sees_in_random_frames_what_the_host_sees() {
+fn the_kernel_and_the_host_agree_on_random_frames() {
     let count = std::env::var(RANDOM_VARIABLE).map_or(RANDOM_CONVERSATIONS, |count| {
         count.parse().unwrap_or_else(|error| panic!("{RANDOM_VARIABLE}={count}: {error}"))
     });
@@ -160,7 +161,7 @@ fn the_kernel_sees_in_random_frames_what_the_host_sees() {
         for seed in SEED..SEED + count {
             let conversation = random::conversation(seed);
             compare_all(kernel, LinkType::Ethernet, &conversation, &mut seen);
-            compare_all(kernel, LinkType::RawIp, &bare(&conversation), &mut seen);
+            compare_all(kernel, LinkType::RawIp, &raw_ip(&conversation), &mut seen);
         }
         println!("random conversations from {SEED}, {kernel}: {seen}");
     }
@@ -168,8 +169,8 @@ fn the_kernel_sees_in_random_frames_what_the_host_sees() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_kernel_summarises_attempts_that_the_host_summarises() {
-    // Of no attempt anything is told before it is confirmed.
+fn the_kernel_and_the_host_aggregate_the_same_attempts() {
+    // No attempt emits events before it is confirmed.
     let switches =
         Switches { every_segment: false, select_hosts: false, decapsulate: false, max_reported_attempts: 0 };
     let mut kernel = Kernel::load(switches);
@@ -186,5 +187,5 @@ fn the_kernel_summarises_attempts_that_the_host_summarises() {
         let conversation = random::conversation(seed);
         compare_all(&mut kernel, LinkType::Ethernet, &conversation, &mut seen);
     }
-    println!("summarised: {seen}");
+    println!("aggregated: {seen}");
 }

@@ -1,4 +1,4 @@
-//! What the kernel sets aside is what was computed.
+//! The kernel allocates as much memory as computed.
 
 use std::fs;
 
@@ -12,11 +12,11 @@ use tracer::{
 use tracer_common::server::{MAX_SERVERS, ServerCounters, ServerKey};
 use tracer_common::{connection::FlowState, flow::FlowKey};
 
-/// A number of connections, and a size of the ring, that no other test asks for.
+/// A number of connections and a ring size that no other test uses.
 const CONNECTIONS: u32 = 100_003;
 const RING: u32 = 32 << 20;
 
-/// Bytes that the kernel counts for the maps of this process with room for `entries`.
+/// Bytes that the kernel counts for each map of this process with `entries` entries.
 fn counted(entries: u32) -> Vec<u64> {
     let files = fs::read_dir("/proc/self/fdinfo").expect("proc is mounted").flatten();
     let mut maps: Vec<(u64, u64)> = files
@@ -29,7 +29,7 @@ fn counted(entries: u32) -> Vec<u64> {
                 .then_some((number("map_id:")?, number("memlock:")?))
         })
         .collect();
-    // A map may have several descriptors.
+    // A map may have several file descriptors.
     maps.sort_unstable();
     maps.dedup();
     maps.into_iter().map(|(_, bytes)| bytes).collect()
@@ -37,11 +37,9 @@ fn counted(entries: u32) -> Vec<u64> {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_tables_and_the_ring_take_what_was_computed_and_hardly_less() {
+fn the_tables_and_the_ring_take_little_less_than_computed() {
     if support::before(6, 4) {
-        println!(
-            "skipped: before 6.4 a kernel tells what the entries of a map have in them, not what they take"
-        );
+        println!("skipped: kernels before 6.4 report the size of a map's entries, not the memory they take");
         return;
     }
     let mut config = cli::trace(&["--max-connections", "100003", "--ring-bytes", "32M"]).expect("valid");
@@ -60,13 +58,13 @@ fn the_tables_and_the_ring_take_what_was_computed_and_hardly_less() {
     for (bytes, computed) in
         computed_of.iter().flat_map(|(found, computed)| found.iter().map(move |bytes| (bytes, computed)))
     {
-        assert!(bytes <= computed && *bytes >= computed / 10 * 9, "{bytes}, computed were {computed}");
+        assert!(bytes <= computed && *bytes >= computed / 10 * 9, "{bytes} bytes, computed {computed}");
     }
     let ring = counted(RING);
     assert_eq!(ring.len(), 1, "{ring:?}");
     assert!(
         ring[0] <= computed.ring && ring[0] >= u64::from(RING),
-        "{ring:?}, computed were {}",
+        "{ring:?} bytes, computed {}",
         computed.ring
     );
 }

@@ -1,4 +1,4 @@
-//! The program as it is started, signalled and killed.
+//! tracer is started, signalled and killed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -18,14 +18,15 @@ use tracer::{
 
 use crate::{eventually, inside, pair};
 
-/// A running tracer, attached; killed if a test forgets it.
+/// A running tracer. Dropping it kills the process.
 struct Tracer {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
 }
 
 impl Tracer {
-    /// Starts `tracer trace` with `arguments` in the namespace, and waits for `hooks` lines of its report.
+    /// Starts `tracer trace` with `arguments` in the namespace, and waits for `hooks` lines of its
+    /// report.
     fn start(namespace: &Namespace, arguments: &[&str], hooks: usize) -> Self {
         let mut tracer = Self::spawn(namespace, Command::new(env!("CARGO_BIN_EXE_tracer")), arguments);
         tracer.await_hooks(hooks);
@@ -76,13 +77,13 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // Ended already is just as well.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// One connection from the client's to the server's end, with a request and an answer.
+/// One connection from the client's to the server's end, with a request and a response.
 fn converse(pair: &VethPair) {
     let server = pair.server.v4;
     let listener =
@@ -102,7 +103,7 @@ fn converse(pair: &VethPair) {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_interrupt_ends_it_with_a_summary_and_exit_code_0() {
+fn an_interrupt_ends_tracer_with_a_summary_and_exit_code_0() {
     let pair = pair();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let tracer = Tracer::start(
@@ -123,7 +124,7 @@ fn an_interrupt_ends_it_with_a_summary_and_exit_code_0() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_killed_tracer_leaves_nothing() {
+fn a_killed_tracer_leaves_no_programs() {
     let pair = pair();
     let tracer = Tracer::start(&pair.server.namespace, &["-i", "veth-server", "--xdp-mode", "native"], 2);
     let xdp = || {
@@ -139,16 +140,16 @@ fn a_killed_tracer_leaves_nothing() {
     assert_eq!(tracer.end().0, None);
     assert!(eventually(|| xdp().is_none()), "XDP is still attached");
     assert!(eventually(|| !loaded()), "the program is still loaded");
-    // Another tracer finds the hooks empty.
+    // The next tracer finds empty hooks.
     let mut next = Tracer::start(&pair.server.namespace, &["-i", "veth-server", "--attach", "tc"], 0);
     let report = [next.line(), next.line()];
-    assert!(report.iter().all(|line| !line.contains("also there")), "{report:?}");
+    assert!(report.iter().all(|line| !line.contains("other programs on this hook")), "{report:?}");
     next.signal(Signal::SIGINT);
     assert_eq!(next.end().0, Some(0));
 }
 
-/// Makes the interface `late` in `namespace`, with its other end in `elsewhere`.
-fn make_late(namespace: &Namespace, elsewhere: &Namespace) {
+/// Creates the interface `late` in `namespace`, with its other end in `elsewhere`.
+fn create_late(namespace: &Namespace, elsewhere: &Namespace) {
     let late = VethEnd { name: "late", mac: [0x02, 0, 0, 0x77, 1, 1], mtu: None };
     let far = VethEnd { name: "far", mac: [0x02, 0, 0, 0x77, 1, 2], mtu: None };
     let file = elsewhere.run(|| File::open("/proc/thread-self/ns/net")).expect("entered").expect("opened");
@@ -157,22 +158,22 @@ fn make_late(namespace: &Namespace, elsewhere: &Namespace) {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_new_interface_is_followed_and_a_deleted_one_noted() {
+fn a_new_interface_is_followed_and_a_deleted_one_is_reported() {
     let pair = pair();
     let mut tracer = Tracer::start(&pair.server.namespace, &["-i", "any"], 3);
     let elsewhere = Namespace::new().expect("a namespace");
-    make_late(&pair.server.namespace, &elsewhere);
+    create_late(&pair.server.namespace, &elsewhere);
     assert!(tracer.line().starts_with("tracer: attached: late ingress"));
     assert!(tracer.line().starts_with("tracer: attached: late egress"));
     pair.server.namespace.run(|| link::delete("late")).expect("entered").expect("deleted");
-    assert_eq!(tracer.line(), "tracer: late is gone; what it showed so far stays\n");
+    assert_eq!(tracer.line(), "tracer: late is gone; its connections are kept\n");
     tracer.signal(Signal::SIGINT);
     assert_eq!(tracer.end().0, Some(0));
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_last_interface_takes_the_tracer_with_it() {
+fn tracer_ends_when_its_last_interface_is_deleted() {
     let pair = pair();
     let tracer = Tracer::start(&pair.server.namespace, &["-i", "veth-server"], 2);
     pair.server.namespace.run(|| link::delete("veth-server")).expect("entered").expect("deleted");
@@ -181,16 +182,19 @@ fn the_last_interface_takes_the_tracer_with_it() {
     assert!(stderr.contains("veth-server is gone") && stderr.contains("no interface is left"), "{stderr}");
 }
 
-/// `tracer`, to be told by the kernel that it is Linux 2.6; or the reason why that cannot be done here.
+/// A command that runs `tracer` with a kernel version of 2.6.
+///
+/// # Errors
+/// This host cannot do that: the reason.
 fn on_an_old_kernel() -> Result<Command, &'static str> {
     let version = std::fs::read_to_string("/proc/version").expect("every kernel has one");
-    // There the number comes from the distribution's own words.
+    // On these, aya reads the version from the distribution's files.
     if version.contains("Debian") || version.contains("Ubuntu") {
-        return Err("the number of a distribution's kernel cannot be disguised");
+        return Err("the version of a distribution's kernel cannot be overridden");
     }
     let mut command = Command::new("setarch");
     if command.arg("--version").output().is_err() {
-        return Err("there is no setarch");
+        return Err("setarch is not installed");
     }
     let mut command = Command::new("setarch");
     command.args(["--uname-2.6", env!("CARGO_BIN_EXE_tracer")]);
@@ -199,7 +203,7 @@ fn on_an_old_kernel() -> Result<Command, &'static str> {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_kernel_too_old_by_its_number_is_named_beforehand_and_tried() {
+fn a_kernel_with_an_old_version_gives_a_warning_and_is_traced() {
     let command = match on_an_old_kernel() {
         Ok(command) => command,
         Err(reason) => return println!("skipped: {reason}"),
@@ -218,7 +222,7 @@ fn a_kernel_too_old_by_its_number_is_named_beforehand_and_tried() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_closed_pipe_ends_it_quietly() {
+fn a_closed_pipe_ends_tracer_quietly() {
     let pair = pair();
     let arguments = ["-i", "veth-server", "-o", "json", "--events", "connection,exchange,segment"];
     let mut tracer = Tracer::start(&pair.server.namespace, &arguments, 2);
@@ -231,7 +235,7 @@ fn a_closed_pipe_ends_it_quietly() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn it_ends_after_the_time_and_after_the_records_asked_for() {
+fn tracer_ends_after_the_given_duration_and_after_the_given_count() {
     let pair = pair();
     let short = ["-i", "veth-server", "--duration", "200ms"];
     assert_eq!(Tracer::start(&pair.server.namespace, &short, 2).end().0, Some(0));
@@ -245,7 +249,7 @@ fn it_ends_after_the_time_and_after_the_records_asked_for() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_hangup_opens_the_file_anew() {
+fn a_hangup_reopens_the_output_file() {
     let pair = pair();
     let path = std::env::temp_dir().join(format!("tracer-hangup-{}.json", std::process::id()));
     let moved = path.with_extension("1");
@@ -258,9 +262,9 @@ fn a_hangup_opens_the_file_anew() {
     assert!(eventually(|| has_lines(&path)), "records appear while it runs");
     std::fs::rename(&path, &moved).expect("renamed");
     tracer.signal(Signal::SIGHUP);
-    assert!(eventually(|| path.exists()), "the file is there again");
+    assert!(eventually(|| path.exists()), "the file exists again");
     converse(&pair);
-    assert!(eventually(|| has_lines(&path)), "and written to");
+    assert!(eventually(|| has_lines(&path)), "records appear in the new file");
     tracer.signal(Signal::SIGINT);
     assert_eq!(tracer.end().0, Some(0));
     for file in [path, moved] {

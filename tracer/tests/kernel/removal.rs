@@ -1,4 +1,4 @@
-//! What userspace is done with is taken out of the connection tables by the kernel, a list at once.
+//! The kernel deletes closed connections from its tables, in batches.
 
 use aya::programs::{TestRun as _, TestRunOptions};
 use tracer::live::kernel::Kernel;
@@ -13,14 +13,14 @@ use crate::{
     kernel_config,
 };
 
-/// Connections after their handshake: more than one list has.
+/// Connections after their handshake: more than one batch.
 const CONFIRMED: u16 = MAX_REMOVALS as u16 + 6;
-/// Attempts at one.
+/// Half-open connections.
 const ATTEMPTS: u16 = 2;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn what_is_over_is_removed_but_not_what_uses_its_ports_by_now() {
+fn closed_connections_are_deleted_but_not_later_ones_with_the_same_ports() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let loaded = runtime.block_on(async { Kernel::load(&kernel_config()) });
     let (mut kernel, mut sources) = loaded.unwrap_or_else(|error| panic!("{error:#}"));
@@ -46,15 +46,23 @@ fn what_is_over_is_removed_but_not_what_uses_its_ports_by_now() {
         }
     });
     assert_eq!(all.len(), usize::from(CONFIRMED + ATTEMPTS));
-    let there = || {
+    let present = || {
         all.iter().filter(|removal| sources.tables.find(&removal.key).expect("an answer").is_some()).count()
     };
     let remove = |list: &[Removal]| kernel.remove(list).unwrap_or_else(|error| panic!("{error:#}"));
 
     let others: Vec<_> = all.iter().map(|removal| Removal { flow: removal.flow + 1, ..*removal }).collect();
-    assert_eq!((remove(&others), there()), (all.len() as u64, all.len()), "others of the same endpoints");
-    assert_eq!((remove(&all), there()), (0, 0), "all are there, and then none");
-    assert_eq!(remove(&all), all.len() as u64, "what was looked up and is gone is counted");
+    assert_eq!(
+        (remove(&others), present()),
+        (all.len() as u64, all.len()),
+        "other connections of the same endpoints stay"
+    );
+    assert_eq!((remove(&all), present()), (0, 0), "all were in the tables, and now none is");
+    assert_eq!(remove(&all), all.len() as u64, "missing connections that were looked up are counted");
     let known: Vec<_> = all.iter().map(|removal| Removal { recovered: 0, ..*removal }).collect();
-    assert_eq!((remove(&known), remove(&[])), (0, 0), "what was told may be gone");
+    assert_eq!(
+        (remove(&known), remove(&[])),
+        (0, 0),
+        "missing connections that were not looked up are not counted"
+    );
 }

@@ -1,20 +1,20 @@
-//! What the records must say, and what the kernel itself counted.
+//! Expected records, and the kernel's own counters.
 
 use serde_json::{Map, Value, json};
 use tracer::lab::netns::Namespace;
 
 use crate::harness::{Fields, Trace};
 
-/// An exchange as its record must show it; times are checked against each other.
+/// The expected record of an exchange. Times are only checked for consistency.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange<'a> {
     /// Number in its connection, from 1.
     pub(crate) index: u64,
     /// Method.
     pub(crate) method: &'a str,
-    /// Request target, without a query.
+    /// Request target without a query.
     pub(crate) target: &'a str,
-    /// Host; none if the request has no such field.
+    /// Host; none if the request has no Host field.
     pub(crate) host: Option<&'a str>,
     /// HTTP version of the request.
     pub(crate) version: &'a str,
@@ -22,11 +22,11 @@ pub(crate) struct Exchange<'a> {
     pub(crate) status: u64,
     /// Status codes of interim responses.
     pub(crate) interim: &'a [u64],
-    /// Bytes of the request's content; none if its end was never seen.
+    /// Bytes of the request's content; none if its end was not observed.
     pub(crate) request_body: Option<u64>,
-    /// Bytes of the response's content; none where nothing delimits it.
+    /// Bytes of the response's content; none if it has no end.
     pub(crate) response_body: Option<u64>,
-    /// How that is delimited.
+    /// Framing of the response's content.
     pub(crate) framing: &'a str,
 }
 
@@ -48,7 +48,7 @@ impl Default for Exchange<'_> {
 }
 
 impl Exchange<'_> {
-    /// Compares every field of the record: what must be there, and that there is nothing else.
+    /// Compares every field of the record; it must have no others.
     #[track_caller]
     pub(crate) fn check(&self, record: &Value) {
         let mut expected = Map::new();
@@ -81,7 +81,7 @@ impl Exchange<'_> {
     }
 }
 
-/// What an exchange says, without where, when and how long.
+/// The HTTP fields of an exchange, without times.
 pub(crate) fn facts(exchange: &Value) -> Map<String, Value> {
     let fields = exchange.as_object().expect("a record is an object").clone();
     let is_fact = |name: &str| {
@@ -92,7 +92,7 @@ pub(crate) fn facts(exchange: &Value) -> Map<String, Value> {
     fields.into_iter().filter(|(name, _)| is_fact(name)).collect()
 }
 
-/// Whether the times of a complete exchange add up.
+/// Checks that the times of a complete exchange add up.
 #[track_caller]
 fn check_times(record: &Value) {
     let duration = record.number("http.duration_ns");
@@ -102,26 +102,27 @@ fn check_times(record: &Value) {
             + record.number("http.response_ns");
         // An early response overlaps its request.
         let early = record.number("http.time_to_first_byte_ns") == 0;
-        assert!(parts == duration || early, "the parts have {parts} ns in {record:#}");
+        assert!(parts == duration || early, "the parts add up to {parts} ns in {record:#}");
     }
-    assert!(duration > 0, "no time passed in {record:#}");
+    assert!(duration > 0, "the duration is 0 in {record:#}");
 }
 
-/// What one side of a connection must have sent.
+/// The expected totals of one side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
     /// TCP payload bytes.
     pub(crate) bytes: u64,
-    /// Segments, repetitions included; none if the hook saw super-segments, which nobody else counts.
+    /// Segments, including retransmissions; none if the hook saw super-segments, which the kernel
+    /// counts differently.
     pub(crate) packets: Option<u64>,
-    /// Segments sent again.
+    /// Retransmitted segments.
     pub(crate) retransmits: u64,
-    /// Segments that came to it out of order: overtaken behind the hook, if nothing was lost. It acknowledges each with a
-    /// duplicate.
-    pub(crate) overtaken: u64,
+    /// Segments that this side received out of order. If nothing was lost, they were reordered
+    /// after the hook. Each causes a duplicate ACK.
+    pub(crate) out_of_order: u64,
 }
 
-/// Checks the record of a connection that went well from SYN to FIN.
+/// Checks the record of a normal connection, from SYN to FIN.
 #[track_caller]
 pub(crate) fn check_closed(record: &Value, client: Sent, server: Sent, exchanges: u64) {
     assert_eq!(record.text("tcp.conn_state"), "SF", "{record:#}");
@@ -141,33 +142,35 @@ pub(crate) fn check_closed(record: &Value, client: Sent, server: Sent, exchanges
             }
             assert_eq!(number("retransmits"), 0, "of the {side} in {record:#}");
         } else {
-            // On a busy machine a segment may be lost before the hook, and a super-segment be sent again as a whole.
+            // On a busy machine a segment may be lost before the hook, and a super-segment may be
+            // retransmitted as a whole.
             let packets = sent.packets.unwrap_or(u64::MAX);
             assert!(number("packets") <= packets, "packets of the {side} in {record:#}");
             assert!(number("retransmits") <= sent.retransmits, "of the {side} in {record:#}");
         }
         assert_eq!(number("gap_bytes"), 0, "of the {side} in {record:#}");
         if client.retransmits + server.retransmits == 0 {
-            assert!(number("duplicate_acks") <= sent.overtaken, "{sent:?} of the {side} in {record:#}");
+            assert!(number("duplicate_acks") <= sent.out_of_order, "{sent:?} of the {side} in {record:#}");
             assert_eq!(number("out_of_order"), 0, "of the {side} in {record:#}");
         }
     }
 }
 
-/// Each letter at most once, the handshake first, then data, then both FINs; and nothing went wrong.
+/// Checks that the history has the handshake, then data, then both FINs, and no anomalies.
 #[track_caller]
 fn check_history(record: &Value, retransmits: u64) {
     let history = record.text("tcp.history");
     let place =
-        |letter| history.find(letter).unwrap_or_else(|| panic!("no {letter} in the history of {record:#}"));
+        |event| history.find(event).unwrap_or_else(|| panic!("no {event} in the history of {record:#}"));
     assert!(history.starts_with("ShA"), "{record:#}");
     assert!(place('D') < place('F') && place('d') < place('f'), "{record:#}");
-    // w and W: a full window is no mistake.
-    let ordinary = history.chars().all(|letter| "ShAaDdFfWw".contains(letter));
+    // w and W: a full window is not an anomaly.
+    let ordinary = history.chars().all(|event| "ShAaDdFfWw".contains(event));
     assert!(ordinary || retransmits > 0, "{record:#}");
 }
 
-/// Whether the records are those of one connection with `exchanges` exchanges, and of nothing else, in order.
+/// Checks that the records are those of one connection with `exchanges` exchanges, in order, and no
+/// others.
 #[track_caller]
 pub(crate) fn check_names(trace: &Trace, exchanges: usize) {
     let mut names = vec!["connection.opened"];
@@ -204,22 +207,22 @@ pub(crate) fn check_names(trace: &Trace, exchanges: usize) {
     );
 }
 
-/// What the kernel has sent by TCP in a namespace since it was made: with the bytes from elsewhere.
+/// The TCP totals that the kernel counts in a namespace, with `bytes` from another source.
 #[track_caller]
 pub(crate) fn sent_by(namespace: &Namespace, bytes: u64) -> Sent {
     let retransmits = tcp_counter(namespace, "RetransSegs");
-    // The kernel does not count a repetition among its segments.
+    // The kernel counts retransmissions separately.
     let packets = Some(tcp_counter(namespace, "OutSegs") + retransmits);
-    Sent { bytes, packets, retransmits, overtaken: counter(namespace, "TcpExt:", "TCPOFOQueue") }
+    Sent { bytes, packets, retransmits, out_of_order: counter(namespace, "TcpExt:", "TCPOFOQueue") }
 }
 
-/// One of the namespace's TCP counters (RFC 4022), IPv4 and IPv6 together.
+/// A TCP counter of the namespace (RFC 4022), for IPv4 and IPv6 together.
 #[track_caller]
 fn tcp_counter(namespace: &Namespace, name: &str) -> u64 {
     counter(namespace, "Tcp:", name)
 }
 
-/// A counter of the namespace's protocols: of "Tcp:" (RFC 4022) or of "TcpExt:" (Linux).
+/// A protocol counter of the namespace, from the group "Tcp:" (RFC 4022) or "TcpExt:" (Linux).
 #[track_caller]
 pub(crate) fn counter(namespace: &Namespace, group: &str, name: &str) -> u64 {
     let read =

@@ -1,10 +1,10 @@
-//! What live tracing says of frames is what the replay of the same frames says.
+//! Live tracing and replay report the same for the same frames.
 //!
-//! The frames of a capture go out at one end of a pair, in their order; the real program is attached to the other end,
-//! where it sees both directions come in, as on a mirror port.
+//! The frames of a capture are sent at one end of a pair, in order. tracer is attached to the other
+//! end, where it receives both directions, as on a mirror port.
 //!
-//! Our own captures must agree. Of a folder of foreign ones (`captures/` and `truth/` in the folder that
-//! `TRACER_CORPUS` names) those with HTTP are sent, and the share that agrees is printed.
+//! The project's own captures must agree. Of a corpus (`captures/` and `truth/` in the directory
+//! `TRACER_CORPUS`), those with HTTP are sent, and the share that agrees is printed.
 
 use std::{
     collections::BTreeMap,
@@ -24,22 +24,22 @@ use nix::{
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tracer::{
-    lab::netns::{End, PairOptions, VethPair},
+    lab::netns::{PairEnd, PairOptions, VethPair},
     replay::capture::{Capture, Interrupt, strip},
 };
 use tracer_common::wire::LinkType;
 
 use crate::harness::{Fields, Tracer};
 
-/// As large as IP packets get, so that super-segments of captures made with offloads pass.
+/// The largest size of an IP packet, so that super-segments of captures with offloads pass.
 const MTU: u32 = 65_535;
-/// What is told, of all ports: which of them serve is not known of foreign captures.
-const WHAT: [&str; 4] = ["-p", "1-65535", "--events", "connection,exchange"];
-/// After so many frames the other end gets time to take them: its queue is as long as this.
+/// Options: all ports, because the server ports of the corpus are unknown.
+const OPTIONS: [&str; 4] = ["-p", "1-65535", "--events", "connection,exchange"];
+/// Frames between two pauses, in which the receiver empties its queue.
 const BURST: usize = 100;
-/// The time that it gets.
+/// Length of a pause.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The most bytes of a frame that a veth takes at once.
+/// The longest frame that a veth accepts, in bytes.
 const MAX_FRAME: usize = MTU as usize + 14;
 
 /// The exchanges of each connection, in order: method, target and status.
@@ -56,20 +56,20 @@ fn exchanges<'a>(records: impl IntoIterator<Item = &'a Value>) -> Exchanges {
         }
         let ends = ["client.address", "client.port", "server.address", "server.port"];
         let connection = ends.map(|field| record[field].to_string()).join(" ");
-        let said = ["http.request.method", "url.original", "http.response.status_code"];
-        let exchange = said.map(|field| record[field].to_string()).join(" ");
+        let fields = ["http.request.method", "url.original", "http.response.status_code"];
+        let exchange = fields.map(|field| record[field].to_string()).join(" ");
         connections.entry(connection).or_default().push(exchange);
     }
     connections
 }
 
-/// What the replay of the capture says.
+/// The exchanges in a replay of the capture.
 fn replayed(capture: &Path) -> Exchanges {
     let output = Command::new(env!("CARGO_BIN_EXE_tracer"))
         .arg("replay")
         .arg(capture)
         .args(["-o", "json"])
-        .args(WHAT)
+        .args(OPTIONS)
         .output()
         .expect("tracer can be started");
     let text = String::from_utf8(output.stdout).expect("records are UTF-8");
@@ -77,11 +77,11 @@ fn replayed(capture: &Path) -> Exchanges {
     exchanges(&records)
 }
 
-/// The frames of a capture as Ethernet frames, or why that cannot be.
+/// The frames of a capture as Ethernet frames, or why they cannot be sent.
 fn frames(path: &Path) -> Result<Vec<Vec<u8>>, Unsuitable> {
-    let mut capture = Capture::open(path, &Interrupt::default()).map_err(|_| "damaged")?;
+    let mut capture = Capture::open(path, &Interrupt::default()).map_err(|_| "corrupt")?;
     let mut frames = Vec::new();
-    while let Some(captured) = capture.next_frame().map_err(|_| "damaged")? {
+    while let Some(captured) = capture.next_frame().map_err(|_| "corrupt")? {
         if captured.bytes.len() < captured.wire_len {
             return Err("snapped");
         }
@@ -95,9 +95,9 @@ fn frames(path: &Path) -> Result<Vec<Vec<u8>>, Unsuitable> {
             (LinkType::Ppp | LinkType::Llc, _) => return Err("link layer"),
         };
         if frame.len() > MAX_FRAME {
-            return Err("frames longer than a veth takes");
+            return Err("frames longer than a veth accepts");
         }
-        // A frame without room for its header cannot be sent, and says nothing.
+        // A frame shorter than its header cannot be sent, and carries nothing.
         if frame.len() > 14 {
             frames.push(frame);
         }
@@ -106,7 +106,7 @@ fn frames(path: &Path) -> Result<Vec<Vec<u8>>, Unsuitable> {
 }
 
 /// Sends the frames at one end, all from one CPU, so that they arrive in this order.
-fn send(end: &End, frames: &[Vec<u8>]) {
+fn send(end: &PairEnd, frames: &[Vec<u8>]) {
     let sent = end.namespace.run(|| {
         let mut first = CpuSet::new();
         first.set(0)?;
@@ -128,25 +128,25 @@ fn send(end: &End, frames: &[Vec<u8>]) {
     sent.expect("namespace").expect("frames can be sent");
 }
 
-/// What live tracing says of the frames of the capture.
+/// The exchanges in a live trace of the frames.
 fn traced(frames: &[Vec<u8>]) -> Exchanges {
     let pair = VethPair::new(PairOptions { mtu: Some(MTU), ..PairOptions::default() }).expect("a pair");
-    // As a replay always does.
-    let tracer = Tracer::at(&pair.server, &[&WHAT[..], &["--decapsulate"]].concat());
+    // A replay always decapsulates.
+    let tracer = Tracer::at(&pair.server, &[&OPTIONS[..], &["--decapsulate"]].concat());
     send(&pair.client, frames);
     let trace = tracer.stop();
     trace.assert_clean();
     exchanges(&trace.records)
 }
 
-fn captures(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+fn captures(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     paths
 }
 
-/// Whether HTTP is in the capture, as the truth beside it says.
+/// Whether the capture contains HTTP, according to its ground truth.
 fn has_http(capture: &Path, truth: &Path) -> bool {
     let name = capture.file_name().expect("a file").to_string_lossy();
     let Ok(text) = fs::read_to_string(truth.join(format!("{name}.json"))) else { return false };
@@ -157,9 +157,9 @@ fn has_http(capture: &Path, truth: &Path) -> bool {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn live_tracing_and_replay_say_the_same_of_our_own_captures() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
-    let paths = captures(&folder);
+fn live_tracing_and_replay_agree_on_the_project_s_captures() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    let paths = captures(&directory);
     let captures: Vec<_> =
         paths.iter().filter(|path| path.extension().is_some_and(|kind| kind == "pcap")).collect();
     assert!(captures.len() > 5, "{captures:?}");
@@ -171,9 +171,9 @@ fn live_tracing_and_replay_say_the_same_of_our_own_captures() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask corpus --live"]
-fn the_share_of_foreign_captures_that_live_tracing_and_replay_agree_on() {
+fn the_share_of_corpus_captures_on_which_live_tracing_and_replay_agree() {
     let Some(corpus) = std::env::var_os("TRACER_CORPUS").map(PathBuf::from) else {
-        println!("skipped: TRACER_CORPUS names no folder");
+        println!("skipped: TRACER_CORPUS is not set");
         return;
     };
     let mut agree = 0;
@@ -200,5 +200,5 @@ fn the_share_of_foreign_captures_that_live_tracing_and_replay_agree_on() {
     let sent = agree + differ.len();
     println!("not sent: {unsuitable:?}");
     println!("live tracing and replay agree on {agree} of {sent} captures");
-    assert!(agree > 0, "nothing agrees");
+    assert!(agree > 0, "no capture agrees");
 }

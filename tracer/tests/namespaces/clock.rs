@@ -1,4 +1,4 @@
-//! The time of day is stepped under the real program. Only tracer sees that, by libfaketime: the clock of the host is everybody's.
+//! The wall clock is stepped while tracer runs. libfaketime changes it for tracer only.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
@@ -16,17 +16,17 @@ use crate::{
     web::{Folder, Nginx},
 };
 
-/// The library of Debian's package; the loader looks for it where this machine's libraries are.
+/// The library of Debian's package, in the library directory of this architecture.
 const LIBRARY: &str = "/usr/$LIB/faketime/libfaketime.so.1";
-/// The steps, forward and back.
+/// The size of the steps, forward and back.
 const HOUR: Duration = Duration::from_secs(3600);
-/// How far a time may be from where it should be, because everything takes its time on a busy machine.
-const ABOUT: Duration = Duration::from_secs(20);
-/// In which tracer looks at the clock several times.
+/// Tolerance for times on a busy machine.
+const TOLERANCE: Duration = Duration::from_secs(20);
+/// Pause in which tracer reads the clock several times.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A tracer whose time of day is that of the last change of `file`, and goes on from there. Landlock lets it look at that, but
-/// not read files.
+/// A command that runs tracer with a wall clock that starts at the modification time of `file`.
+/// Landlock allows reading that time, but not the file.
 fn by_clock_of(file: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
     command.env("LD_PRELOAD", LIBRARY).env("FAKETIME", "%").env("FAKETIME_FOLLOW_FILE", file);
@@ -34,7 +34,7 @@ fn by_clock_of(file: &str) -> Command {
     command
 }
 
-/// What libfaketime shares with the children of a process; tracer has no right any more to remove it in the end.
+/// Shared memory of libfaketime, which the confined tracer cannot remove. Dropping this removes it.
 struct Shared(Pid);
 
 impl Drop for Shared {
@@ -45,8 +45,8 @@ impl Drop for Shared {
     }
 }
 
-/// Asks over a connection for a head without content, and waits for it.
-fn ask(stream: &mut TcpStream) {
+/// Sends a HEAD request over a connection and waits for the response.
+fn request_head(stream: &mut TcpStream) {
     stream.write_all(b"HEAD /small HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is open");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -58,10 +58,10 @@ fn ask(stream: &mut TcpStream) {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_stepped_clock_moves_time_stamps_and_no_duration() {
+fn a_stepped_clock_changes_timestamps_but_no_durations() {
     let (pair, folder) = (pair(), Folder::new());
     let _nginx = Nginx::start(&pair.server.namespace);
-    // Tracer, which is another user then, has to reach it.
+    // tracer must reach it after switching to another user.
     fs::set_permissions(folder.file(""), Permissions::from_mode(0o711)).expect("the folder is ours");
     let clock = File::create(folder.file("clock")).expect("the folder is new");
     let path = folder.file("clock");
@@ -75,13 +75,13 @@ fn a_stepped_clock_moves_time_stamps_and_no_duration() {
     let server = SocketAddr::from((pair.server.v4, 80));
     let connect = || TcpStream::connect(server).expect("nginx listens");
     let mut stream = pair.client.namespace.run(connect).expect("namespace");
-    ask(&mut stream);
-    for (told, time) in [(1, begin.0 + HOUR), (2, begin.0 - HOUR)] {
-        // A record has the time of day of when it is made.
-        tracer.wait_for(told, "http.exchange");
+    request_head(&mut stream);
+    for (count, time) in [(1, begin.0 + HOUR), (2, begin.0 - HOUR)] {
+        // The timestamp of a record is the wall clock when it is created.
+        tracer.wait_for(count, "http.exchange");
         clock.set_modified(time).expect("the file is ours");
         thread::sleep(PAUSE);
-        ask(&mut stream);
+        request_head(&mut stream);
     }
     drop(stream);
     let longest = begin.1.elapsed() + PAUSE;
@@ -94,7 +94,7 @@ fn a_stepped_clock_moves_time_stamps_and_no_duration() {
     for (exchange, expected) in exchanges.iter().zip([begin.0, begin.0 + HOUR, begin.0 - HOUR]) {
         let time = humantime::parse_rfc3339(exchange.text("timestamp")).expect("a time");
         let away = time.duration_since(expected).unwrap_or_else(|earlier| earlier.duration());
-        assert!(away < ABOUT, "{away:?} away: {exchange:#}");
+        assert!(away < TOLERANCE, "{away:?} away: {exchange:#}");
         assert!(u128::from(exchange.number("http.duration_ns")) < PAUSE.as_nanos(), "{exchange:#}");
     }
     let closed = trace.closed()[0];

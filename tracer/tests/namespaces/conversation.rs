@@ -1,4 +1,5 @@
-//! The demo's server and browser tell the same story, and their segments come in the order the demo explains.
+//! The demo's server and browser agree, and their segments come in the order that the demo
+//! explains.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,9 +15,9 @@ use tracer::lab::{
     netns::{Namespace, VethPair},
 };
 
-use crate::{PATIENCE, pair, sniffer::Sniffer};
+use crate::{TIMEOUT, pair, sniffer::Sniffer};
 
-/// One visit of the browser at port 80 of `address`; the server's account and the browser's.
+/// One visit of the browser at port 80 of `address`: the server's view and the browser's.
 fn visit(pair: &VethPair, address: IpAddr) -> (Conversation, Conversation) {
     let address = SocketAddr::new(address, 80);
     let listener =
@@ -40,34 +41,38 @@ fn server_and_browser_agree_on_statuses_and_bytes() {
         assert_eq!(browser.statuses, server.statuses);
         assert_eq!(browser.bytes_received, server.bytes_sent);
         assert_eq!(server.bytes_received, browser.bytes_sent);
-        assert!(server.bytes_sent > 40 * 1024, "the page has 40 KiB, sent were {}", server.bytes_sent);
+        assert!(
+            server.bytes_sent > 40 * 1024,
+            "the page has 40 KiB, but {} bytes were sent",
+            server.bytes_sent
+        );
         assert_eq!((server.local, server.peer), (browser.peer, browser.local));
     }
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_segments_come_in_the_order_the_demo_explains() {
+fn the_segments_come_in_the_order_that_the_demo_explains() {
     let pair = pair();
     let sniffer = Sniffer::start(&pair.server.namespace, 80);
     visit(&pair, pair.server.v4.into());
     let segments = sniffer.finish();
 
     let first = |text: &str| segments.iter().position(|segment| segment.contains(text));
-    let (page, pictures) = (first("200 OK").expect("the page came"), first("/logo.png").expect("asked for"));
-    let farewell = 1 + segments.iter().rposition(|segment| segment.contains("304")).expect("use your cache");
+    let (page, pictures) = (first("200 OK").expect("the page came"), first("/logo.png").expect("requested"));
+    let close = 1 + segments.iter().rposition(|segment| segment.contains("304")).expect("use your cache");
 
     assert_eq!(
         segments[..page],
         ["client SYN", "server SYN ACK", "client ACK", "client GET / HTTP/1.1", "server ACK"]
     );
-    // How many segments the page takes, and how many acknowledgments, is the kernel's business.
+    // The number of segments and ACKs for the page depends on the kernel.
     let transfer = &segments[page + 1..pictures];
     assert!(transfer.iter().all(|text| text == "server more" || text == "client ACK"), "{transfer:?}");
     assert_eq!(transfer.last().map(String::as_str), Some("client ACK"), "{transfer:?}");
-    // A busy machine may let the timer of an acknowledgment fire before the next message carries it.
-    let messages: Vec<_> =
-        segments[pictures..farewell].iter().filter(|text| !text.ends_with(" ACK")).collect();
+    // On a busy machine, the timer of a delayed ACK may fire before the next message carries the
+    // ACK.
+    let messages: Vec<_> = segments[pictures..close].iter().filter(|text| !text.ends_with(" ACK")).collect();
     assert_eq!(
         messages,
         [
@@ -78,7 +83,7 @@ fn the_segments_come_in_the_order_the_demo_explains() {
         ]
     );
     assert_eq!(
-        segments[farewell..],
+        segments[close..],
         ["client ACK", "server FIN ACK", "client ACK", "client FIN ACK", "server ACK"]
     );
 }
@@ -87,14 +92,15 @@ fn the_segments_come_in_the_order_the_demo_explains() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn the_server_serves_until_it_is_stopped_and_closes_a_silent_connection() {
     let namespace = Namespace::new().expect("namespace");
-    let (answers, conversations) = namespace.run(serve_three).expect("namespace");
+    let (received, conversations) = namespace.run(serve_three).expect("namespace");
     let sent: Vec<_> = conversations.iter().map(|conversation| conversation.bytes_sent).collect();
-    assert_eq!(sent, answers);
+    assert_eq!(sent, received);
     let statuses: Vec<_> = conversations.iter().map(|conversation| &conversation.statuses[..]).collect();
     assert_eq!(statuses, [&[][..], &[200], &[404, 200]]);
 }
 
-/// Three connections over the loopback interface of this namespace: the bytes each one got, the server's account.
+/// Three connections over the loopback interface of this namespace: the bytes that each received,
+/// and the server's view.
 fn serve_three() -> ([u64; 3], Vec<Conversation>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("a listener has an address");
@@ -102,24 +108,27 @@ fn serve_three() -> ([u64; 3], Vec<Conversation>) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let server = scope.spawn(|| serve(&listener, &options, &stop));
-        let answers = [
-            ask(address, b""),
-            ask(address, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            ask(address, b"GET /no HTTP/1.1\r\nHost: a\r\n\r\nGET /logo.png HTTP/1.1\r\nHost: a\r\n\r\n"),
+        let received = [
+            send_and_count(address, b""),
+            send_and_count(address, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            send_and_count(
+                address,
+                b"GET /no HTTP/1.1\r\nHost: a\r\n\r\nGET /logo.png HTTP/1.1\r\nHost: a\r\n\r\n",
+            ),
         ];
         stop.store(true, Ordering::Relaxed);
         let conversations = server.join().expect("no panic").expect("the connections are served");
-        (answers, conversations)
+        (received, conversations)
     })
 }
 
-/// Sends `bytes` and counts what comes until the server closes.
-fn ask(address: SocketAddr, bytes: &[u8]) -> u64 {
+/// Sends `bytes` and counts the bytes received until the server closes.
+fn send_and_count(address: SocketAddr, bytes: &[u8]) -> u64 {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
     stream.write_all(bytes).expect("the server reads");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("the server closes");
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).expect("the server closes");
     stream.shutdown(Shutdown::Write).expect("the connection is open");
-    answer.len() as u64
+    response.len() as u64
 }

@@ -1,4 +1,4 @@
-//! `tracer demo` tells the story that it is there to tell, and leaves nothing behind.
+//! `tracer demo` explains each step in order, and leaves nothing behind.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -13,13 +13,13 @@ use crate::{
     harness::{Fields, Tracer},
 };
 
-/// A namespace to start it in: it makes its own, and must not touch the one it is in.
+/// A namespace in which to start the demo, which creates its own ones.
 fn here() -> Namespace {
     Namespace::new().unwrap_or_else(|error| panic!("no namespace: {error:#}"))
 }
 
-/// The words that each step of the story must have, in order.
-const STORY: [&str; 27] = [
+/// Words of each step of the explanation, in order.
+const STEPS: [&str; 27] = [
     "asks for a connection (SYN)",
     "asks for confirmation (SYN-ACK)",
     "confirms: the connection is established",
@@ -40,7 +40,7 @@ const STORY: [&str; 27] = [
     "browser is ready to close too (FIN)",
     "server confirms: the connection is closed",
     "Closed in good order",
-    "never confirms it",
+    "never completes the handshake",
     "asks for a connection (SYN)",
     "SYN-RECEIVED",
     "SYN-ACK",
@@ -51,15 +51,15 @@ const STORY: [&str; 27] = [
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_demo_tells_its_story_in_order() {
+fn the_demo_explains_its_steps_in_order() {
     let trace = Tracer::spawn(&here(), &["demo"]).wait();
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
-    // A sentence may go over several lines.
-    let told = trace.output.join("\n");
-    let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A sentence may span several lines.
+    let output = trace.output.join("\n");
+    let words = output.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut rest = words.as_str();
-    for step in STORY {
-        let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} at its place in\n{told}"));
+    for step in STEPS {
+        let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in order in\n{output}"));
         rest = &rest[at + step.len()..];
     }
 }
@@ -94,14 +94,14 @@ fn the_records_of_the_demo_are_complete() {
     assert_eq!(ends, [("SF", "fin"), ("S1", "half_open_timeout")]);
 }
 
-/// The network namespaces that the threads of a process are in.
+/// The network namespaces of the threads of a process.
 fn namespaces(process: Pid) -> Vec<String> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
     let links = tasks.flatten().filter_map(|task| std::fs::read_link(task.path().join("ns/net")).ok());
     links.map(|link| link.to_string_lossy().into_owned()).collect()
 }
 
-/// Whether any thread of any process is in one of these namespaces, or has it open.
+/// Whether any thread is in one of these namespaces, or any process has one open.
 fn is_anybody_in(names: &[String]) -> bool {
     let named = |path: std::path::PathBuf| {
         std::fs::read_link(path).is_ok_and(|link| names.iter().any(|name| link.to_string_lossy() == *name))
@@ -118,7 +118,7 @@ fn is_anybody_in(names: &[String]) -> bool {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_interrupted_demo_ends_soon_and_leaves_nothing() {
+fn an_interrupted_demo_ends_soon_and_leaves_nothing_behind() {
     let around = here();
     let own = format!("net:[{}]", around.inode().expect("a namespace has a number"));
     for (signal, code) in [(Signal::SIGINT, Some(0)), (Signal::SIGTERM, Some(0)), (Signal::SIGKILL, None)] {
@@ -132,14 +132,14 @@ fn an_interrupted_demo_ends_soon_and_leaves_nothing() {
         let trace = demo.wait();
         assert_eq!(trace.code, code, "after {signal}: {}", trace.errors);
         assert!(signalled.elapsed() < Duration::from_secs(5), "{signal} took {:?}", signalled.elapsed());
-        // The programs are held by its file descriptors only, and so are gone with it.
+        // Only file descriptors of the demo hold the programs, so they end with it.
         assert!(eventually(|| !is_anybody_in(&made)), "a namespace outlives the demo after {signal}");
     }
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_demo_whose_reader_goes_away_ends_quietly() {
+fn the_demo_ends_quietly_when_its_reader_closes_the_pipe() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
     command.arg("demo").env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

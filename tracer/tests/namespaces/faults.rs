@@ -1,9 +1,9 @@
-//! What the tests of faults share: traffic that must not notice anything, and what tells whether it did.
+//! Code shared by the tests of faults: traffic that must not be disturbed, and checks of it.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use tracer::lab::netns::{End, Namespace, VethPair};
+use tracer::lab::netns::{Namespace, PairEnd, VethPair};
 
 use crate::{
     account::{counter, sent_by},
@@ -12,19 +12,19 @@ use crate::{
     web::{BIG, Folder, content},
 };
 
-/// Where the server's files are.
+/// URL of the server.
 const ADDRESS: &str = "http://10.77.0.1";
-/// What a [`Transfer`] asks for.
+/// Path that a [`Transfer`] requests.
 pub(crate) const PACED: &str = "/paced";
 
-/// A transfer of `/paced`, which takes two or three seconds, so that something can happen to it.
+/// A transfer of `/paced`, which takes two or three seconds: long enough for a fault.
 pub(crate) struct Transfer {
     curl: Option<Child>,
     folder: Folder,
 }
 
 impl Transfer {
-    /// Starts it; some of it has come when this returns.
+    /// Starts a transfer, and waits until some of it was received.
     #[track_caller]
     pub(crate) fn start(pair: &VethPair) -> Self {
         let folder = Folder::new();
@@ -35,20 +35,24 @@ impl Transfer {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let curl = pair.client.namespace.command(command).expect("curl is installed");
         let began = || fs::metadata(&file).is_ok_and(|file| file.len() > 100_000);
-        assert!(crate::eventually(began), "nothing comes");
+        assert!(crate::eventually(began), "nothing is received");
         Self { curl: Some(curl), folder }
     }
 
-    /// Waits for its end: every byte must be what the server has.
+    /// Waits for its end, and checks every byte.
     #[track_caller]
     pub(crate) fn finish(mut self) {
         let output = self.curl.take().expect("running").wait_with_output().expect("curl ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let received = fs::read(self.folder.file("big")).expect("curl has written it");
-        assert!(received == content(BIG), "{} bytes came, and not those that were sent", received.len());
+        assert!(
+            received == content(BIG),
+            "the {} bytes received are not those that were sent",
+            received.len()
+        );
     }
 
-    /// Whether it is still under way.
+    /// Whether the transfer is still running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.curl.as_mut().is_some_and(|curl| matches!(curl.try_wait(), Ok(None)))
     }
@@ -63,7 +67,7 @@ impl Drop for Transfer {
     }
 }
 
-/// wrk, which asks for `/small` over eight connections for so many seconds.
+/// Starts wrk, which requests `/small` over eight connections for `seconds` seconds.
 pub(crate) fn load(pair: &VethPair, seconds: u64) -> Child {
     let mut command = Command::new("wrk");
     command.args(["-t", "1", "-c", "8", "-d", &format!("{seconds}s")]).arg(format!("{ADDRESS}/small"));
@@ -71,22 +75,25 @@ pub(crate) fn load(pair: &VethPair, seconds: u64) -> Child {
     pair.client.namespace.command(command).expect("wrk is installed")
 }
 
-/// Segments that a kernel had to send again, because they did not arrive: of the server and of the client.
+/// Number of lost segments that were retransmitted, by the server and by the client.
 ///
-/// Not counted is what the other side had received already (RFC 2883): on a busy host an acknowledgment comes late, and the
-/// kernel probes or sends again what was never lost.
+/// Does not count spurious retransmissions, which the receiver reports by DSACK (RFC 2883): on a
+/// busy host an ACK comes late, and the kernel probes or retransmits segments that were not lost.
 pub(crate) fn lost_segments(pair: &VethPair) -> [u64; 2] {
-    let lost = |from: &End, to: &End| {
-        let twice: u64 = ["TCPDSACKOldSent", "TCPDSACKOfoSent"]
+    let lost = |from: &PairEnd, to: &PairEnd| {
+        let spurious: u64 = ["TCPDSACKOldSent", "TCPDSACKOfoSent"]
             .map(|name| counter(&to.namespace, "TcpExt:", name))
             .iter()
             .sum();
-        sent_by(&from.namespace, 0).retransmits.saturating_sub(twice)
+        sent_by(&from.namespace, 0).retransmits.saturating_sub(spurious)
     };
     [lost(&pair.server, &pair.client), lost(&pair.client, &pair.server)]
 }
 
-/// Runs a command of an administrator in a namespace; what it said if it failed.
+/// Runs an administration command in a namespace.
+///
+/// # Errors
+/// It fails: its standard error.
 pub(crate) fn administer(namespace: &Namespace, words: &str) -> Result<(), String> {
     let mut words = words.split(' ');
     let mut command = Command::new(words.next().expect("a program"));
@@ -96,7 +103,7 @@ pub(crate) fn administer(namespace: &Namespace, words: &str) -> Result<(), Strin
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Whether any program, XDP or TC, is on the server's interface.
+/// Whether any XDP or TC program is attached to the server's interface.
 pub(crate) fn is_attached(pair: &VethPair) -> bool {
     let mut command = Command::new("ip");
     command.args(["link", "show", "dev", pair.server.interface]).stdout(Stdio::piped());
@@ -105,13 +112,14 @@ pub(crate) fn is_attached(pair: &VethPair) -> bool {
     has_tc(pair) || String::from_utf8_lossy(&output).contains("xdp")
 }
 
-/// The exchanges that were told of `path`: each complete, with 200 and `size` bytes, and nothing guessed.
+/// Checks that there are `count` exchanges of `path`, each exact and complete, with status 200 and
+/// `size` bytes.
 #[track_caller]
 pub(crate) fn check_exchanges(trace: &Trace, path: &str, count: usize, size: usize) {
-    let told = trace.exchanges();
-    let told: Vec<_> = told.iter().filter(|record| record.text("url.path") == path).collect();
-    assert_eq!(told.len(), count, "exchanges of {path}; {}", trace.errors);
-    for record in told {
+    let exchanges = trace.exchanges();
+    let exchanges: Vec<_> = exchanges.iter().filter(|record| record.text("url.path") == path).collect();
+    assert_eq!(exchanges.len(), count, "exchanges of {path}; {}", trace.errors);
+    for record in exchanges {
         assert_eq!(record.text("http.outcome"), "complete", "{record:#}");
         assert_eq!(record.text("http.confidence"), "exact", "{record:#}");
         assert_eq!(record.number("http.response.status_code"), 200, "{record:#}");

@@ -1,4 +1,4 @@
-//! Faults of interfaces while a transfer is under way: it arrives whole, and is told.
+//! Faults of interfaces during a transfer: it completes, and is reported.
 
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::{
 /// How long an interface is down.
 const DOWN: Duration = Duration::from_millis(300);
 
-/// A traced transfer, `fault` in the middle of it, and a request afterwards; what tracer said, and what was sent again.
+/// Traces a transfer with `fault` in the middle, and a request afterwards. Returns the trace and
+/// the lost segments of server and client.
 #[track_caller]
 fn trace_through(pair: &VethPair, fault: impl FnOnce()) -> (Trace, [u64; 2]) {
     let _nginx = Nginx::start(&pair.server.namespace);
@@ -28,63 +29,64 @@ fn trace_through(pair: &VethPair, fault: impl FnOnce()) -> (Trace, [u64; 2]) {
     transfer.finish();
     curl(&pair.client, &["http://10.77.0.1/small"]);
     tracer.wait_for(2, "connection.closed");
-    let again = lost_segments(pair);
+    let lost = lost_segments(pair);
     let trace = tracer.stop();
     trace.assert_clean();
     check_exchanges(&trace, PACED, 1, BIG);
     check_exchanges(&trace, "/small", 1, SMALL);
-    (trace, [again[0] - before[0], again[1] - before[1]])
+    (trace, [lost[0] - before[0], lost[1] - before[1]])
 }
 
-/// An administrator's command at the server's end, which must succeed.
+/// Runs an administration command at the server's end, which must succeed.
 #[track_caller]
 fn at_server(pair: &VethPair, words: &str) {
-    administer(&pair.server.namespace, words).unwrap_or_else(|said| panic!("{words}: {said}"));
+    administer(&pair.server.namespace, words).unwrap_or_else(|errors| panic!("{words}: {errors}"));
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_interface_that_goes_down_and_comes_up_is_traced_on() {
+fn an_interface_is_still_traced_after_it_was_down() {
     let pair = pair();
-    let (trace, again) = trace_through(&pair, || {
+    let (trace, lost) = trace_through(&pair, || {
         at_server(&pair, "ip link set dev veth-server down");
         thread::sleep(3 * DOWN);
         at_server(&pair, "ip link set dev veth-server up");
     });
-    eprintln!("down for {:?}: {again:?} lost", 3 * DOWN);
+    eprintln!("down for {:?}: {lost:?} lost", 3 * DOWN);
     assert!(!trace.errors.contains("gone"), "{}", trace.errors);
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_renamed_interface_is_traced_on_by_its_new_name() {
+fn a_renamed_interface_is_still_traced_under_its_new_name() {
     let pair = pair();
-    let (trace, again) = trace_through(&pair, || {
+    let (trace, lost) = trace_through(&pair, || {
         at_server(&pair, "ip link set dev veth-server name renamed");
-        // The name is looked at with the next tick.
+        // The name is read at the next tick.
         thread::sleep(DOWN);
     });
-    assert_eq!(again, [0, 0], "nothing was lost");
+    assert_eq!(lost, [0, 0], "nothing was lost");
     let small = trace.exchanges().into_iter().find(|record| record.text("url.path") == "/small");
-    assert_eq!(small.expect("told").text("network.interface.name"), "renamed");
+    assert_eq!(small.expect("reported").text("network.interface.name"), "renamed");
     let hooks = trace.summary()["tracer.attachments"].to_string();
     assert!(hooks.contains("renamed ingress") && !hooks.contains("veth-server"), "{hooks}");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_mtu_that_changes_does_not_end_a_transfer() {
+fn a_changed_mtu_does_not_disturb_a_transfer() {
     let pair = pair();
-    let (trace, again) = trace_through(&pair, || {
-        // The last is more than a page: the programs take frames of several, and the driver does not hold them to one.
+    let (trace, lost) = trace_through(&pair, || {
+        // The last is larger than a page: the programs support multi-buffer frames, so the driver
+        // allows it.
         for mtu in [1300, 1500, 9000] {
             at_server(&pair, &format!("ip link set dev veth-server mtu {mtu}"));
             let words = format!("ip link set dev veth-client mtu {mtu}");
-            administer(&pair.client.namespace, &words).unwrap_or_else(|said| panic!("{words}: {said}"));
+            administer(&pair.client.namespace, &words).unwrap_or_else(|errors| panic!("{words}: {errors}"));
             thread::sleep(DOWN);
         }
     });
-    assert_eq!(again, [0, 0], "nothing was lost");
+    assert_eq!(lost, [0, 0], "nothing was lost");
     assert!(trace.errors.contains("veth-server ingress xdp native"), "{}", trace.errors);
 }
 
@@ -92,40 +94,40 @@ fn an_mtu_that_changes_does_not_end_a_transfer() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn an_mtu_of_several_pages_is_traced_by_native_xdp() {
     let pair = VethPair::new(PairOptions { mtu: Some(9000), ..PairOptions::default() }).expect("a pair");
-    let (trace, again) = trace_through(&pair, || {
+    let (trace, lost) = trace_through(&pair, || {
         for mtu in [1500, 9000] {
             at_server(&pair, &format!("ip link set dev veth-server mtu {mtu}"));
             thread::sleep(DOWN);
         }
     });
-    assert_eq!(again, [0, 0], "nothing was lost");
+    assert_eq!(lost, [0, 0], "nothing was lost");
     assert!(trace.errors.contains("veth-server ingress xdp native"), "{}", trace.errors);
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn offloads_that_are_switched_do_not_disturb_a_transfer() {
+fn switching_offloads_does_not_disturb_a_transfer() {
     let pair = pair();
-    let (_, again) = trace_through(&pair, || {
+    let (_, lost) = trace_through(&pair, || {
         for offload in ["gro", "gso", "tso", "tx", "rx"] {
             for state in ["off", "on"] {
                 for end in [&pair.server, &pair.client] {
                     let words = format!("ethtool -K {} {offload} {state}", end.interface);
-                    // While XDP is at this end, the driver lets the other have no TSO.
-                    if let Err(said) = administer(&end.namespace, &words) {
-                        assert!(said.contains("Could not change any device features"), "{words}: {said}");
+                    // While XDP is attached to one end, the driver refuses TSO at the other.
+                    if let Err(errors) = administer(&end.namespace, &words) {
+                        assert!(errors.contains("Could not change any device features"), "{words}: {errors}");
                     }
                 }
                 thread::sleep(DOWN / 5);
             }
         }
     });
-    assert_eq!(again, [0, 0], "nothing was lost");
+    assert_eq!(lost, [0, 0], "nothing was lost");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_deleted_namespace_ends_the_tracer_of_its_cable_with_everything_told() {
+fn a_deleted_namespace_ends_the_tracer_at_its_peer_with_everything_reported() {
     let pair = pair();
     let listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &[]);
@@ -136,7 +138,7 @@ fn a_deleted_namespace_ends_the_tracer_of_its_cable_with_everything_told() {
     await_end(&mut client);
     drop(client);
     tracer.wait_for(1, "connection.closed");
-    // The other end of the cable goes with its namespace, and this end with it.
+    // The client's end is deleted with its namespace, and the server's end with it.
     let VethPair { server, client } = pair;
     drop(client);
     let trace = tracer.wait();
@@ -149,7 +151,7 @@ fn a_deleted_namespace_ends_the_tracer_of_its_cable_with_everything_told() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_interface_removed_under_a_transfer_leaves_what_was_seen_of_it() {
+fn a_transfer_over_a_deleted_interface_is_reported_as_far_as_observed() {
     let pair = pair();
     let _nginx = Nginx::start(&pair.server.namespace);
     let tracer = Tracer::at(&pair.server, &[]);
@@ -161,7 +163,7 @@ fn an_interface_removed_under_a_transfer_leaves_what_was_seen_of_it() {
     trace.assert_clean();
     check_exchanges(&trace, "/small", 1, SMALL);
     let cut_off = trace.exchanges().into_iter().find(|record| record.text("url.path") == PACED);
-    let cut_off = cut_off.expect("it was asked for");
+    let cut_off = cut_off.expect("it was requested");
     assert_eq!(cut_off.number("http.response.status_code"), 200, "{cut_off:#}");
     assert_ne!(cut_off.text("http.outcome"), "complete", "{cut_off:#}");
 }

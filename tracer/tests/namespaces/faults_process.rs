@@ -1,4 +1,4 @@
-//! Faults of the program: killed, stopped, kept short, started twice. The traffic must not notice.
+//! tracer is killed, stopped, short of memory, or started twice. The traffic must not be disturbed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,14 +20,14 @@ use crate::{
     web::{BIG, Folder, Nginx, SMALL, curl},
 };
 
-/// Longer stops are for people: `TRACER_STOP_SECONDS=30`.
+/// Default length of a stop; `TRACER_STOP_SECONDS=30` makes it longer.
 const STOP_SECONDS: u64 = 5;
-/// Requests after a stop, each on a connection of its own.
+/// Requests after a stop, each on its own connection.
 const AFTER: usize = 50;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn one_killed_under_load_leaves_nothing_attached_and_whole_lines_and_another_goes_on() {
+fn a_tracer_killed_under_load_leaves_whole_lines_and_no_programs_and_the_next_one_works() {
     let (pair, folder) = (pair(), Folder::new());
     let _nginx = Nginx::start(&pair.server.namespace);
     let file = folder.file("records");
@@ -39,12 +39,12 @@ fn one_killed_under_load_leaves_nothing_attached_and_whole_lines_and_another_goe
     let written = || fs::read_to_string(&file).unwrap_or_default();
     assert!(eventually(|| written().lines().count() > 2000), "nothing is written");
     kill(tracer.pid(), Signal::SIGKILL).expect("tracer is running");
-    assert!(eventually(|| !is_attached(&pair)), "the programs outlive it");
-    // The kernel may have cut short the write that was under way, and with it the last line, but no other.
+    assert!(eventually(|| !is_attached(&pair)), "the programs are still attached");
+    // The kill may have truncated the last write, and with it the last line, but no other.
     let records = written();
     let whole = records.rfind('\n').expect("lines");
     let (records, lines) = (&records[..whole], records.lines().count());
-    // Every line is whole; the schema, which takes longer, for some of them.
+    // Every line must be whole. Check only some against the schema, because that is slow.
     for line in records.lines() {
         let record = serde_json::from_str::<Value>(line);
         assert!(record.is_ok_and(|record| record.has("event.name")), "torn: {line}");
@@ -52,11 +52,11 @@ fn one_killed_under_load_leaves_nothing_attached_and_whole_lines_and_another_goe
     records.lines().rev().take(100).for_each(|line| check_line(line).expect("a whole record"));
 
     let next = Tracer::at(&pair.server, &["-w", path]);
-    assert!(!next.errors().contains("also there"), "{}", next.errors());
+    assert!(!next.errors().contains("other programs on this hook"), "{}", next.errors());
     wrk.wait().expect("wrk ends");
     transfer.finish();
     curl(&pair.client, &["http://10.77.0.1/small?next"]);
-    assert!(eventually(|| written().contains("/small?next")), "the next one writes nothing");
+    assert!(eventually(|| written().contains("/small?next")), "the next tracer writes nothing");
     assert_eq!(next.stop().code, Some(0));
     assert!(written().lines().count() > lines);
     assert_eq!(lost_segments(&pair), before, "nothing was lost");
@@ -64,7 +64,7 @@ fn one_killed_under_load_leaves_nothing_attached_and_whole_lines_and_another_goe
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn one_stopped_under_load_goes_on_with_what_it_missed_counted() {
+fn a_tracer_stopped_under_load_continues_and_counts_what_it_lost() {
     let seconds = std::env::var("TRACER_STOP_SECONDS").map_or(STOP_SECONDS, |text| text.parse().expect("s"));
     let (pair, folder) = (pair(), Folder::new());
     let _nginx = Nginx::start(&pair.server.namespace);
@@ -80,24 +80,24 @@ fn one_stopped_under_load_goes_on_with_what_it_missed_counted() {
     kill(tracer.pid(), Signal::SIGCONT).expect("tracer is stopped");
     wrk.wait().expect("wrk ends");
 
-    // The ring is empty again: from here on nothing is missed.
-    tracer_is_done(&tracer, &file);
+    // The ring buffer is empty again: nothing is lost from here on.
+    await_written(&tracer, &file);
     let lost_before = counted(tracer.pid()).1;
     let targets: Vec<_> = (0..AFTER).map(|number| format!("http://10.77.0.1/small?after{number}")).collect();
     for target in &targets {
         curl(&pair.client, &[target]);
     }
     let written = || fs::read_to_string(&file).unwrap_or_default();
-    assert!(eventually(|| written().contains(&format!("/small?after{}\"", AFTER - 1))), "not told");
-    let (told, lost) = counted(tracer.pid());
+    assert!(eventually(|| written().contains(&format!("/small?after{}\"", AFTER - 1))), "not reported");
+    let (emitted, lost) = counted(tracer.pid());
     let trace = tracer.stop();
     eprintln!(
-        "stopped for {seconds} s: {told} events told, {lost} lost, {} exchanges",
+        "stopped for {seconds} s: {emitted} events emitted, {lost} lost, {} exchanges",
         trace.exchanges().len()
     );
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
-    assert_eq!(lost, lost_before, "none is lost afterwards");
-    check_summary(&trace, told, lost);
+    assert_eq!(lost, lost_before, "no event is lost afterwards");
+    check_summary(&trace, emitted, lost);
     for exchange in trace.exchanges() {
         if exchange.has("http.response.status_code") && exchange.text("http.outcome") == "complete" {
             let size =
@@ -108,33 +108,33 @@ fn one_stopped_under_load_goes_on_with_what_it_missed_counted() {
     }
     for number in 0..AFTER {
         let target = format!("/small?after{number}");
-        let told: Vec<_> = trace
+        let exchanges: Vec<_> = trace
             .exchanges()
             .into_iter()
             .filter(|record| record.has("url.original") && record.text("url.original") == target)
             .collect();
-        let [exchange] = told[..] else { panic!("{target}: {told:#?}") };
+        let [exchange] = exchanges[..] else { panic!("{target}: {exchanges:#?}") };
         assert_eq!(exchange.text("http.outcome"), "complete", "{exchange:#}");
         assert_eq!(exchange.text("http.confidence"), "exact", "{exchange:#}");
     }
     assert_eq!(lost_segments(&pair), before, "nothing was lost");
 }
 
-/// Waits until tracer has written all that it was told.
+/// Waits until tracer has written records for all events.
 #[track_caller]
-fn tracer_is_done(tracer: &Tracer, file: &Path) {
+fn await_written(tracer: &Tracer, file: &Path) {
     let written = || (counted(tracer.pid()).0, file.metadata().map_or(0, |file| file.len()));
     let is_quiet = || {
         let before = written();
         thread::sleep(Duration::from_millis(300));
         written() == before
     };
-    assert!(eventually(is_quiet), "it is not done with the past");
+    assert!(eventually(is_quiet), "tracer keeps writing");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn two_on_one_interface_see_the_same_and_the_second_leaves_xdp_to_the_first() {
+fn two_tracers_on_one_interface_agree_and_the_second_leaves_xdp_to_the_first() {
     let pair = pair();
     let _nginx = Nginx::start(&pair.server.namespace);
     let before = lost_segments(&pair);
@@ -163,7 +163,7 @@ fn the_smallest_ring_without_any_locked_memory_traces_a_transfer() {
     let pair = pair();
     let _nginx = Nginx::start(&pair.server.namespace);
     let before = lost_segments(&pair);
-    // No memory may be locked, and root's own way round the limit is closed too.
+    // Allow no locked memory, and drop the capabilities that lift the limit for root.
     let mut command = Command::new("prlimit");
     command.args(["--memlock=0:0", "setpriv", "--bounding-set", "-ipc_lock,-sys_resource"]);
     command.args(["--inh-caps", "-ipc_lock,-sys_resource", env!("CARGO_BIN_EXE_tracer")]);
@@ -185,7 +185,7 @@ fn the_smallest_ring_without_any_locked_memory_traces_a_transfer() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_log_rotated_under_load_has_every_exchange_once() {
+fn logs_rotated_under_load_have_every_exchange_once() {
     let (pair, folder) = (pair(), Folder::new());
     let nginx = Nginx::start(&pair.server.namespace);
     let file = folder.file("records");
@@ -201,21 +201,21 @@ fn a_log_rotated_under_load_has_every_exchange_once() {
     }
     wrk.wait().expect("wrk ends");
     let answered = nginx.stop().iter().filter(|served| served.status == 200).count();
-    tracer_is_done(&tracer, &file);
+    await_written(&tracer, &file);
     tracer.stop().assert_clean();
     logs.push(file);
-    let mut told = BTreeSet::new();
+    let mut exchanges = BTreeSet::new();
     for log in &logs {
         let text = fs::read_to_string(log).expect("a log");
         assert!(text.ends_with('\n'), "torn: {}", log.display());
         for line in text.lines().filter(|line| line.contains(r#""event.name":"http.exchange""#)) {
             let record: Value = serde_json::from_str(line).expect("a whole record");
             let exchange = (record.number("client.port"), record.number("http.exchange.index"));
-            // One that was cut off when wrk ended has no status.
-            assert!(!record.has("http.response.status_code") || told.insert(exchange), "twice: {line}");
+            // An exchange that was cut off when wrk ended has no status.
+            assert!(!record.has("http.response.status_code") || exchanges.insert(exchange), "twice: {line}");
         }
     }
-    eprintln!("{answered} answers, {} told, in {} logs", told.len(), logs.len());
-    assert_eq!(told.len(), answered);
+    eprintln!("{answered} responses, {} exchanges, in {} logs", exchanges.len(), logs.len());
+    assert_eq!(exchanges.len(), answered);
     assert_eq!(lost_segments(&pair), before, "nothing was lost");
 }

@@ -1,4 +1,4 @@
-//! The real program at work: started in a namespace, stopped as a user stops it, and every word it said.
+//! Runs tracer in a namespace, stops it as a user does, and collects its output.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracer::lab::netns::{End, Namespace};
+use tracer::lab::netns::{Namespace, PairEnd};
 
 use crate::schema::check_line;
 
-/// How long tracer may take to load its programs, to write a record or to end; far more than it does on a busy machine.
+/// How long tracer may take to load its programs, to write a record or to end: far longer than it
+/// takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// What the report of a hook looks like.
+/// Start of the line that reports an attached hook.
 const ATTACHED: &str = "tracer: attached: ";
 
-/// A running `tracer`. It is killed when this is dropped; [`Tracer::stop`] is the polite way.
+/// A running `tracer`. Dropping it kills the process; [`Tracer::stop`] ends it regularly.
 pub(crate) struct Tracer {
     child: Child,
     output: Arc<Lines>,
@@ -29,11 +30,11 @@ pub(crate) struct Tracer {
     arguments: Vec<String>,
 }
 
-/// What a tracer that has ended said.
+/// The output of a tracer that has ended.
 pub(crate) struct Trace {
-    /// Every record in the order of writing, the summary included; empty unless written as JSON.
+    /// All records in the order of writing, including the summary; empty unless written as JSON.
     pub(crate) records: Vec<Value>,
-    /// Standard output, line by line; or the file of `-w`.
+    /// Lines of standard output, or of the file of `-w`.
     pub(crate) output: Vec<String>,
     /// Standard error.
     pub(crate) errors: String,
@@ -42,17 +43,17 @@ pub(crate) struct Trace {
 }
 
 impl Tracer {
-    /// `tracer trace -i INTERFACE -o json MORE…` at one end of a pair, attached when this returns. By XDP if nothing else is said,
-    /// as on the cards that traffic comes from elsewhere: on a veth it has to be asked for.
+    /// Starts `tracer trace -i INTERFACE -o json MORE…` at one end of a pair and waits until it is
+    /// attached. Uses native XDP by default, as on hardware; on a veth it is opt-in.
     #[track_caller]
-    pub(crate) fn at(end: &End, more: &[&str]) -> Self {
+    pub(crate) fn at(end: &PairEnd, more: &[&str]) -> Self {
         let chosen = more.iter().any(|option| ["--attach", "--xdp-mode"].contains(option));
         let by: &[_] = if chosen { &[] } else { &["--xdp-mode", "native"] };
         let arguments = [&["trace", "-i", end.interface, "-o", "json"], by, more].concat();
         Self::start(&end.namespace, &arguments)
     }
 
-    /// `tracer ARGUMENTS…` in `namespace`, attached when this returns.
+    /// Starts `tracer ARGUMENTS…` in `namespace` and waits until it is attached.
     #[track_caller]
     pub(crate) fn start(namespace: &Namespace, arguments: &[&str]) -> Self {
         let tracer = Self::spawn(namespace, arguments);
@@ -63,23 +64,26 @@ impl Tracer {
     /// Waits until it is attached.
     #[track_caller]
     pub(crate) fn await_attached(&self) {
-        // Everything is attached before the first line of the report is written.
+        // All programs are attached before the first line of the report is written.
         if let Err(why) = self.errors.wait_for(1, &|line| line.starts_with(ATTACHED)) {
             panic!("tracer {:?} did not attach ({why})\n{}", self.arguments, self.errors.text());
         }
     }
 
-    /// The same without waiting for anything.
+    /// Starts `tracer ARGUMENTS…` in `namespace` without waiting.
     #[track_caller]
     pub(crate) fn spawn(namespace: &Namespace, arguments: &[&str]) -> Self {
         Self::spawn_by(Command::new(env!("CARGO_BIN_EXE_tracer")), namespace, arguments)
     }
 
-    /// The same with the command that starts the program.
+    /// Starts tracer by `command` with `arguments` in `namespace` without waiting.
     #[track_caller]
     pub(crate) fn spawn_by(mut command: Command, namespace: &Namespace, arguments: &[&str]) -> Self {
-        // The level of the developer's own shell must not add lines.
-        command.args(arguments).env_remove("RUST_LOG");
+        // Most tests look at the start of connections too, which the default leaves out.
+        let selects = arguments.first() != Some(&"trace") || arguments.contains(&"--events");
+        let events: &[_] = if selects { &[] } else { &["--events", "connection,exchange"] };
+        // RUST_LOG of the developer's shell must not add lines.
+        command.args(arguments).args(events).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             namespace.command(command).unwrap_or_else(|error| panic!("tracer cannot be started: {error}"));
@@ -92,19 +96,19 @@ impl Tracer {
         Self { child, output, errors, readers, arguments }
     }
 
-    /// Its process number.
+    /// Its process id.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("process numbers are small"))
     }
 
-    /// Waits until `count` records named `event` are written to standard output.
+    /// Waits until `count` records with the name `event` are written to standard output.
     #[track_caller]
     pub(crate) fn wait_for(&self, count: usize, event: &str) {
         let name = format!(r#""event.name":"{event}""#);
         self.wait_for_lines(count, &name, |line| line.contains(&name));
     }
 
-    /// Waits until `count` lines of standard output are as wanted.
+    /// Waits until `count` lines of standard output match `wanted`.
     #[track_caller]
     pub(crate) fn wait_for_lines(&self, count: usize, what: &str, wanted: impl Fn(&str) -> bool) {
         if let Err(why) = self.output.wait_for(count, &wanted) {
@@ -118,14 +122,14 @@ impl Tracer {
         self.errors.text()
     }
 
-    /// Interrupts it as Ctrl-C does, and returns everything it said.
+    /// Interrupts tracer as Ctrl-C does, and returns its output.
     #[track_caller]
     pub(crate) fn stop(self) -> Trace {
         kill(self.pid(), Signal::SIGINT).expect("tracer is running");
         self.wait()
     }
 
-    /// Waits until it ends by itself, and returns everything it said.
+    /// Waits until tracer ends by itself, and returns its output.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Trace {
         let deadline = Instant::now() + DEADLINE;
@@ -145,7 +149,7 @@ impl Tracer {
                 let text = text.unwrap_or_else(|error| panic!("no output in {}: {error}", path.display()));
                 text.lines().map(str::to_owned).collect()
             }
-            None => self.output.taken(),
+            None => self.output.take(),
         };
         let is_json = self.arguments.iter().any(|argument| argument == "json");
         let records = if is_json { output.iter().map(|line| record(line)).collect() } else { Vec::new() };
@@ -161,7 +165,7 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // By its own number, and only while it is our child: after a wait both do nothing.
+        // Only while it is our child: after a wait, both do nothing.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -169,11 +173,11 @@ impl Drop for Tracer {
     }
 }
 
-/// One line as a record, which must be as the schema wants it.
+/// Parses a line as a record and checks it against the schema.
 #[track_caller]
 fn record(line: &str) -> Value {
     if let Err(error) = check_line(line) {
-        panic!("a record is not as the schema says: {error}");
+        panic!("a record does not match the schema: {error}");
     }
     serde_json::from_str(line).expect("the schema check has parsed it")
 }
@@ -208,12 +212,12 @@ impl Trace {
         last
     }
 
-    /// The names of all records, in order: what a complete trace is compared with.
+    /// The names of all records, in order.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.records.iter().map(|record| record.text("event.name")).collect()
     }
 
-    /// How many events were lost, for whatever reason.
+    /// Number of events lost, for any reason.
     #[track_caller]
     pub(crate) fn events_lost(&self) -> u64 {
         let summary = self.records.last().expect("a summary");
@@ -221,7 +225,7 @@ impl Trace {
         lost.map(|(_, number)| number.as_u64().expect("a number")).sum()
     }
 
-    /// Whether tracer ended well, and nothing was lost, misread or left open.
+    /// Checks that tracer exited with 0 and lost no events.
     #[track_caller]
     pub(crate) fn assert_clean(&self) {
         assert_eq!(self.code, Some(0), "exit code; standard error:\n{}", self.errors);
@@ -237,32 +241,33 @@ fn fields(record: &Value) -> impl Iterator<Item = (&String, &Value)> {
     record.as_object().expect("a record is an object").iter()
 }
 
-/// Fields of a record; a missing one or one of another type is a panic that shows the record.
+/// Access to the fields of a record. Panics with the record if a field is missing or has another
+/// type.
 pub(crate) trait Fields {
-    /// A text.
+    /// A string.
     fn text(&self, name: &str) -> &str;
     /// A whole number.
     fn number(&self, name: &str) -> u64;
-    /// A yes or no.
+    /// A boolean.
     fn flag(&self, name: &str) -> bool;
-    /// Whether the field is there.
+    /// Whether the field is present.
     fn has(&self, name: &str) -> bool;
 }
 
 impl Fields for Value {
     #[track_caller]
     fn text(&self, name: &str) -> &str {
-        self[name].as_str().unwrap_or_else(|| panic!("{name} is no text in {self:#}"))
+        self[name].as_str().unwrap_or_else(|| panic!("{name} is not a string in {self:#}"))
     }
 
     #[track_caller]
     fn number(&self, name: &str) -> u64 {
-        self[name].as_u64().unwrap_or_else(|| panic!("{name} is no number in {self:#}"))
+        self[name].as_u64().unwrap_or_else(|| panic!("{name} is not a number in {self:#}"))
     }
 
     #[track_caller]
     fn flag(&self, name: &str) -> bool {
-        self[name].as_bool().unwrap_or_else(|| panic!("{name} is no flag in {self:#}"))
+        self[name].as_bool().unwrap_or_else(|| panic!("{name} is not a boolean in {self:#}"))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -270,11 +275,11 @@ impl Fields for Value {
     }
 }
 
-/// Lines as they come from a pipe, for many to wait on.
+/// Lines read from a pipe, which several threads can wait for.
 #[derive(Default)]
 struct Lines {
     reading: Mutex<Reading>,
-    news: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -284,47 +289,50 @@ struct Reading {
 }
 
 impl Lines {
-    /// Reads `pipe` to its end on a thread of its own, so that the writer never waits.
+    /// Reads `pipe` to its end on its own thread, so that the writer never blocks.
     fn read(lines: &Arc<Self>, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
         let lines = Arc::clone(lines);
         thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
             let mut bytes = Vec::new();
-            // A last line without its end counts as well: somebody may have been killed in the middle of it.
+            // A last line without a line end counts as well: the writer may have been killed.
             while matches!(pipe.read_until(b'\n', &mut bytes), Ok(1..)) {
                 let line = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
                 bytes.clear();
                 lines.lock().lines.push(line);
-                lines.news.notify_all();
+                lines.changed.notify_all();
             }
             lines.lock().ended = true;
-            lines.news.notify_all();
+            lines.changed.notify_all();
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, Reading> {
-        self.reading.lock().expect("nobody panics with the lines in hand")
+        self.reading.lock().expect("no thread panics with the lock")
     }
 
-    /// Waits until `count` lines are `wanted`; else tells why that will not come.
+    /// Waits until `count` lines match `wanted`.
+    ///
+    /// # Errors
+    /// Standard output ended first, or the wait timed out.
     fn wait_for(&self, count: usize, wanted: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
         let deadline = Instant::now() + DEADLINE;
-        let (mut looked_at, mut found) = (0, 0);
+        let (mut checked, mut found) = (0, 0);
         let mut read = self.lock();
         loop {
-            found += read.lines[looked_at..].iter().filter(|line| wanted(line)).count();
-            looked_at = read.lines.len();
+            found += read.lines[checked..].iter().filter(|line| wanted(line)).count();
+            checked = read.lines.len();
             if found >= count {
                 return Ok(());
             }
             if read.ended {
-                return Err("it has ended");
+                return Err("tracer has ended");
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err("in vain");
+                return Err("timed out");
             }
-            read = self.news.wait_timeout(read, left).expect("nobody panics with the lines in hand").0;
+            read = self.changed.wait_timeout(read, left).expect("no thread panics with the lock").0;
         }
     }
 
@@ -332,7 +340,7 @@ impl Lines {
         self.lock().lines.join("\n")
     }
 
-    fn taken(&self) -> Vec<String> {
+    fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().lines)
     }
 }

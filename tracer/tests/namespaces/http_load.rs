@@ -1,4 +1,4 @@
-//! Much at once: nothing is lost, nothing is held up, and nothing is counted twice.
+//! High load: nothing is lost, delayed or counted twice.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,20 +9,20 @@ use serde_json::Value;
 use tracer::lab::netns::{Namespace, VethPair};
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     account::{Exchange, Sent, check_closed, check_names, sent_by},
     harness::{Fields, Trace, Tracer},
     pair,
     web::{Folder, Nginx, SMALL, Served},
 };
 
-/// Connections that are open at once.
+/// Concurrent connections.
 const CONCURRENT: usize = 500;
-/// Requests that a run of wrk must at least make.
+/// Least number of requests in a test with wrk.
 const MANY_REQUESTS: u64 = 30_000;
 /// Connections of wrk.
 const WRK_CONNECTIONS: u64 = 8;
-/// The transfer that nobody may hold up or change.
+/// Bytes of a large transfer.
 const GIBIBYTE: u64 = 1 << 30;
 
 #[test]
@@ -67,12 +67,13 @@ fn five_hundred_connections_at_once() {
     assert_eq!(Some(packets("server")), sent_by(&pair.server.namespace, 0).packets);
 }
 
-/// Opens all connections, asks on all, reads all answers, closes all; returns the ports.
+/// Opens all connections, sends a request on each, reads all responses, and closes all. Returns the
+/// client ports.
 fn fetch_from_all(address: SocketAddr) -> Vec<u64> {
     let mut streams: Vec<_> = (0..CONCURRENT)
         .map(|_| {
             let stream = TcpStream::connect(address).expect("nginx listens");
-            stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
             stream
         })
         .collect();
@@ -83,20 +84,20 @@ fn fetch_from_all(address: SocketAddr) -> Vec<u64> {
         stream.write_all(request.as_bytes()).expect("open");
     }
     for stream in &mut streams {
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         let mut buffer = [0; 4096];
-        while !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") || !answer.ends_with(&ending()) {
+        while !response.windows(4).any(|bytes| bytes == b"\r\n\r\n") || !response.ends_with(&ending()) {
             let length = stream.read(&mut buffer).expect("nginx answers");
             assert!(length > 0, "nginx closed");
-            answer.extend_from_slice(&buffer[..length]);
+            response.extend_from_slice(&buffer[..length]);
         }
         stream.shutdown(Shutdown::Write).expect("open");
-        assert_eq!(stream.read(&mut buffer).expect("nginx closes"), 0, "more than the answer");
+        assert_eq!(stream.read(&mut buffer).expect("nginx closes"), 0, "more than the response");
     }
     ports
 }
 
-/// How the content of `/small` ends.
+/// The end of the content of `/small`.
 fn ending() -> Vec<u8> {
     crate::web::content(SMALL)[SMALL - 20..].to_vec()
 }
@@ -106,7 +107,7 @@ fn ending() -> Vec<u8> {
 fn many_requests_on_few_connections() {
     let load = Load::of_wrk("keep-alive", &[]);
     load.check();
-    // wrk opens a connection to see whether there is a server, and closes it without a word.
+    // wrk opens one more connection to check for the server, and closes it without a request.
     assert_eq!(load.trace.closed().len() as u64, load.runs * (WRK_CONNECTIONS + 1));
 }
 
@@ -119,18 +120,18 @@ fn many_connections_of_one_request() {
     assert!(connections >= load.requests, "{connections} connections, {} requests", load.requests);
 }
 
-/// What wrk, nginx and tracer say of the same load.
+/// The results of wrk, nginx and tracer for the same load.
 struct Load {
-    /// Requests that wrk has got an answer to.
+    /// Requests for which wrk received a response.
     requests: u64,
-    /// Runs that were needed for so many.
+    /// Runs of wrk.
     runs: u64,
     served: Vec<Served>,
     trace: Trace,
 }
 
 impl Load {
-    /// Runs wrk against nginx until [`MANY_REQUESTS`] are made, traced into a file.
+    /// Runs wrk against nginx until it has sent [`MANY_REQUESTS`], traced into a file.
     #[track_caller]
     fn of_wrk(name: &str, options: &[&str]) -> Self {
         let pair = pair();
@@ -154,14 +155,15 @@ impl Load {
         Self { requests, runs, served: nginx.stop(), trace }
     }
 
-    /// Everything about the connection of a record.
+    /// All records of the connection of a record.
     fn of_connection(&self, record: &Value) -> Vec<String> {
         let field = "connection.id";
         let records = self.trace.records.iter().filter(|other| other.get(field) == record.get(field));
         records.map(Value::to_string).collect()
     }
 
-    /// Every answer of nginx is one exchange, and wrk has got all but those that were under way when it stopped.
+    /// Checks that every response of nginx is one exchange, and that wrk received all but those
+    /// that were open when it stopped.
     #[track_caller]
     fn check(&self) {
         let exchanges = self.trace.exchanges();
@@ -178,7 +180,7 @@ impl Load {
             list.sort_unstable();
             list
         };
-        let told = sorted(
+        let reported = sorted(
             answered
                 .iter()
                 .map(|record| (record.number("client.port"), record.number("http.exchange.index")))
@@ -186,11 +188,11 @@ impl Load {
         );
         let answers = self.served.iter().filter(|served| served.status == 200);
         let logged = sorted(answers.map(|served| (served.port, served.request)).collect());
-        assert_eq!(told.len(), logged.len(), "exchanges, and lines of the access log");
-        assert!(told == logged, "other requests than in the access log");
+        assert_eq!(reported.len(), logged.len(), "exchanges, and lines of the access log");
+        assert!(reported == logged, "other requests than in the access log");
         let cut_off = exchanges.len() as u64 - self.requests;
         eprintln!("wrk {}, nginx {}, tracer {} exchanges", self.requests, logged.len(), exchanges.len());
-        assert!(cut_off <= self.runs * WRK_CONNECTIONS, "{cut_off} exchanges that wrk knows nothing of");
+        assert!(cut_off <= self.runs * WRK_CONNECTIONS, "{cut_off} exchanges that wrk does not count");
         assert!(unanswered.len() as u64 <= cut_off, "{unanswered:#?}");
         let summary = self.trace.summary();
         assert_eq!(summary.number("tracer.exchanges"), exchanges.len() as u64);
@@ -239,37 +241,38 @@ fn a_gibibyte_passes_unchanged_through_both_ends() {
         expected.check(trace.exchanges()[0]);
     }
     let [at_server, at_client] = &traces;
-    // The server's TC sees super-segments, which become segments behind it.
+    // TC at the server sees super-segments, which are segmented after it.
     check_closed(at_server.closed()[0], client, Sent { packets: None, ..server }, 1);
     // The client's XDP sees every segment that the server's kernel counts.
     check_closed(at_client.closed()[0], client, server, 1);
-    // And the interface passes on every frame that was seen. Neighbours ask for addresses now and then, perhaps
-    // between two of these readings: such frames only make the interface's number smaller.
+    // The interface counts the same frames, except for an occasional neighbour discovery between
+    // two readings.
     let passed = after[1] - before[1];
     let seen = at_client.summary().number("tracer.frames");
-    assert!((passed..passed + 20).contains(&seen), "{seen} frames seen, {passed} passed on");
+    assert!((passed..passed + 20).contains(&seen), "{seen} frames seen, {passed} passed");
 }
 
 const REQUEST: &str = "GET /gibibyte HTTP/1.1\r\nHost: a\r\n\r\n";
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n";
 
-/// Sends 1 GiB from the server to the client, and returns the SHA-256 of what went out and of what came in.
+/// Sends 1 GiB from the server to the client, and returns the SHA-256 of the bytes sent and
+/// received.
 fn transfer(pair: &VethPair) -> (String, String) {
     let address = SocketAddr::from((pair.server.v4, 80));
     let listener = pair.server.namespace.run(|| TcpListener::bind(address)).expect("namespace");
     let listener = listener.expect("nobody else listens");
     let client = pair.client.namespace.run(|| TcpStream::connect(address)).expect("namespace");
     let mut client = client.expect("the server listens");
-    client.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("the client has connected");
         let mut request = vec![0; REQUEST.len()];
-        stream.read_exact(&mut request).expect("the client asks");
+        stream.read_exact(&mut request).expect("the client sends a request");
         stream.write_all(HEAD.as_bytes()).expect("open");
         let mut sum = Sum::start();
         let mut block = crate::web::content(1 << 20);
         for number in 0..GIBIBYTE >> 20 {
-            // No two blocks alike: one that comes twice or in another's place would show.
+            // Blocks differ, so that a repeated or misplaced one changes the checksum.
             block[..8].copy_from_slice(&number.to_be_bytes());
             sum.add(&block);
             stream.write_all(&block).expect("open");
@@ -313,7 +316,7 @@ impl Sum {
     }
 }
 
-/// Frames that the interface has received and sent.
+/// Number of frames that the interface has received and sent.
 fn frames(namespace: &Namespace, interface: &str) -> u64 {
     let read = || std::fs::read_to_string("/proc/thread-self/net/dev");
     let text = namespace.run(read).expect("namespace").expect("proc is mounted");

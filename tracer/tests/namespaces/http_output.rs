@@ -1,4 +1,4 @@
-//! The formats for people, from the real program.
+//! The human-readable formats of live tracing.
 
 use crate::{
     harness::{Trace, Tracer},
@@ -6,7 +6,7 @@ use crate::{
     web::{Nginx, curl},
 };
 
-/// What tracer writes in `format` of one small page that curl fetches.
+/// The output of tracer in `format` while curl fetches one small page.
 #[track_caller]
 fn written(format: &str) -> Trace {
     let pair = pair();
@@ -14,7 +14,7 @@ fn written(format: &str) -> Trace {
     let arguments = ["trace", "-i", pair.server.interface, "-o", format];
     let tracer = Tracer::start(&pair.server.namespace, &arguments);
     curl(&pair.client, &["http://10.77.0.1/small"]);
-    // The last words on a connection, in either format.
+    // The last line of a connection, in either format.
     let is_last = |line: &str| line.contains(" closed SF ") || line.contains("= Closed");
     tracer.wait_for_lines(1, "a connection that is over", is_last);
     let trace = tracer.stop();
@@ -25,12 +25,12 @@ fn written(format: &str) -> Trace {
     trace
 }
 
-/// Whether `texts` stand in `lines` in this order, each in a line of its own.
+/// Checks that `lines` contain `texts` in this order, each in its own line.
 #[track_caller]
 fn assert_in_order(lines: &[String], texts: &[&str]) {
     let mut rest = lines.iter();
     for text in texts {
-        assert!(rest.any(|line| line.contains(text)), "no {text:?} in its place in\n{}", lines.join("\n"));
+        assert!(rest.any(|line| line.contains(text)), "no {text:?} in order in\n{}", lines.join("\n"));
     }
 }
 
@@ -47,7 +47,7 @@ fn text_has_one_line_for_each_record() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_explanation_tells_the_steps_in_order() {
+fn an_explanation_has_the_steps_in_order() {
     let trace = written("explain");
     assert_in_order(
         &trace.output,

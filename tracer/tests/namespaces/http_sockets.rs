@@ -1,18 +1,18 @@
-//! Conversations that no server or client can be asked to have, word by word over own sockets.
+//! Conversations that ordinary servers and clients do not have, written byte by byte to sockets.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     account::{Exchange, Sent, check_closed, check_names, sent_by},
     harness::{Fields, Trace, Tracer},
     pair,
 };
 
-/// Both ends of one connection, which tracer watches at the server's end.
+/// Both ends of one connection, with tracer at the server's end.
 ///
-/// One thread holds both: what one end says is read at the other before anything else happens.
+/// One thread holds both: it reads what one end writes at the other before the next step.
 struct Conversation {
     pair: tracer::lab::netns::VethPair,
     tracer: Tracer,
@@ -22,13 +22,13 @@ struct Conversation {
     server_sent: u64,
 }
 
-/// Who speaks.
+/// The sender.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
+enum Sender {
     Client,
     Server,
 }
-use Who::{Client, Server};
+use Sender::{Client, Server};
 
 impl Conversation {
     #[track_caller]
@@ -42,31 +42,32 @@ impl Conversation {
         let client = client.expect("the server listens");
         let (server, _) = listener.accept().expect("the client has connected");
         for end in [&client, &server] {
-            end.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
-            end.set_write_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+            end.set_read_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
+            end.set_write_timeout(Some(TIMEOUT)).expect("a socket has a timeout");
             end.set_nodelay(true).expect("a socket has this option");
         }
         Self { pair, tracer, client, server, client_sent: 0, server_sent: 0 }
     }
 
-    /// Writes `words` in one go, and reads them at the other end.
+    /// Writes `words` at once, and reads them at the other end.
     #[track_caller]
-    fn says(&mut self, who: Who, words: impl AsRef<[u8]>) {
+    fn sends(&mut self, sender: Sender, words: impl AsRef<[u8]>) {
         let words = words.as_ref();
-        let (speaker, listener, sent) = match who {
+        let (writer, reader, sent) = match sender {
             Client => (&mut self.client, &mut self.server, &mut self.client_sent),
             Server => (&mut self.server, &mut self.client, &mut self.server_sent),
         };
-        speaker.write_all(words).expect("the connection is open");
-        let mut heard = vec![0; words.len()];
-        listener.read_exact(&mut heard).expect("the words arrive");
-        assert!(heard == words, "other words arrive");
+        writer.write_all(words).expect("the connection is open");
+        let mut received = vec![0; words.len()];
+        reader.read_exact(&mut received).expect("the bytes arrive");
+        assert!(received == words, "other bytes arrive");
         *sent += words.len() as u64;
     }
 
-    /// Both ends close, `first` first, and tracer is stopped: checks the connection with `exchanges` exchanges.
+    /// Closes both ends, `first` first, stops tracer, and checks the connection with `exchanges`
+    /// exchanges.
     #[track_caller]
-    fn ends(mut self, first: Who, exchanges: usize) -> Trace {
+    fn ends(mut self, first: Sender, exchanges: usize) -> Trace {
         let (first, second) = match first {
             Client => (&mut self.client, &mut self.server),
             Server => (&mut self.server, &mut self.client),
@@ -89,23 +90,24 @@ impl Conversation {
     }
 }
 
-/// The least that one segment surely carries: more may be sent as super-segment, which the kernel counts otherwise.
+/// The most bytes that fit into one segment. More may be sent as a super-segment, which the kernel
+/// counts differently.
 const LARGE: u64 = 1_400;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn ten_pipelined_requests_whose_answers_come_in_one_write() {
+fn ten_pipelined_requests_with_responses_in_one_write() {
     let mut conversation = Conversation::start();
     let requests: String =
         (1..=10).map(|number| format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
-    let answers: String = (1..=10)
+    let responses: String = (1..=10)
         .map(|number| {
             format!("HTTP/1.1 20{} OK\r\nContent-Length: {number}\r\n\r\n{}", number % 3, "x".repeat(number))
         })
         .collect();
-    assert!(requests.len() < 1_400 && answers.len() < 1_400, "one segment each");
-    conversation.says(Client, requests);
-    conversation.says(Server, answers);
+    assert!(requests.len() < 1_400 && responses.len() < 1_400, "one segment each");
+    conversation.sends(Client, requests);
+    conversation.sends(Server, responses);
     let trace = conversation.ends(Client, 10);
     for (index, record) in (1..).zip(trace.exchanges()) {
         let target = format!("/{index}");
@@ -115,22 +117,22 @@ fn ten_pipelined_requests_whose_answers_come_in_one_write() {
             .check(record);
     }
     let closed = trace.closed()[0];
-    // SYN, ACK, the requests, FIN, and acknowledgments: ten requests were one segment.
+    // SYN, ACK, the requests in one segment, FIN, and ACKs.
     assert!(closed.number("client.packets") <= 6, "{closed:#}");
     assert!(closed.number("server.packets") <= 5, "{closed:#}");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn heads_that_come_byte_by_byte() {
+fn heads_sent_byte_by_byte() {
     let mut conversation = Conversation::start();
     let request = "GET /slow HTTP/1.1\r\nHost: a\r\nX-Filler: something\r\n\r\n";
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
     for byte in request.bytes() {
-        conversation.says(Client, [byte]);
+        conversation.sends(Client, [byte]);
     }
-    for byte in answer.bytes() {
-        conversation.says(Server, [byte]);
+    for byte in response.bytes() {
+        conversation.sends(Server, [byte]);
     }
     let trace = conversation.ends(Client, 1);
     let expected =
@@ -138,7 +140,7 @@ fn heads_that_come_byte_by_byte() {
     expected.check(trace.exchanges()[0]);
     let closed = trace.closed()[0];
     assert!(closed.number("client.packets") >= request.len() as u64, "{closed:#}");
-    assert!(closed.number("server.packets") >= answer.len() as u64, "{closed:#}");
+    assert!(closed.number("server.packets") >= response.len() as u64, "{closed:#}");
 }
 
 #[test]
@@ -146,13 +148,13 @@ fn heads_that_come_byte_by_byte() {
 fn several_interim_responses() {
     let mut conversation = Conversation::start();
     conversation
-        .says(Client, "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    conversation.says(Server, "HTTP/1.1 100 Continue\r\n\r\n");
-    conversation.says(Client, "body");
+        .sends(Client, "POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    conversation.sends(Server, "HTTP/1.1 100 Continue\r\n\r\n");
+    conversation.sends(Client, "body");
     conversation
-        .says(Server, "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
-    conversation.says(Server, "HTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\n");
-    conversation.says(Server, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+        .sends(Server, "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
+    conversation.sends(Server, "HTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\n");
+    conversation.sends(Server, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
     let trace = conversation.ends(Client, 1);
     Exchange {
         method: "POST",
@@ -160,7 +162,7 @@ fn several_interim_responses() {
         host: Some("a"),
         status: 201,
         interim: &[100, 102, 103, 103],
-        // A stated length of zero is no content.
+        // A Content-Length of 0 means no content.
         framing: "none",
         request_body: Some(4),
         ..Exchange::default()
@@ -173,15 +175,15 @@ fn several_interim_responses() {
 fn a_connection_that_changes_its_protocol() {
     let mut conversation = Conversation::start();
     conversation
-        .says(Client, "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    conversation.says(
+        .sends(Client, "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    conversation.sends(
         Server,
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     );
-    // From here on nothing is HTTP, even if it looks so.
-    conversation.says(Client, "GET /not-a-request HTTP/1.1\r\n\r\n");
-    conversation.says(Server, "HTTP/1.1 200 OK\r\n\r\n");
-    conversation.says(Client, b"\x81\x05hello");
+    // From here on nothing is HTTP, even if it looks like it.
+    conversation.sends(Client, "GET /not-a-request HTTP/1.1\r\n\r\n");
+    conversation.sends(Server, "HTTP/1.1 200 OK\r\n\r\n");
+    conversation.sends(Client, b"\x81\x05hello");
     let trace = conversation.ends(Server, 1);
     let record = trace.exchanges()[0];
     Exchange {
@@ -199,10 +201,10 @@ fn a_connection_that_changes_its_protocol() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn a_tunnel_through_a_proxy() {
     let mut conversation = Conversation::start();
-    conversation.says(Client, "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n");
-    conversation.says(Server, "HTTP/1.1 200 Connection established\r\n\r\n");
-    conversation.says(Client, [0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]);
-    conversation.says(Server, [0x16, 3, 3, 0, 2, 1, 2]);
+    conversation.sends(Client, "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n");
+    conversation.sends(Server, "HTTP/1.1 200 Connection established\r\n\r\n");
+    conversation.sends(Client, [0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]);
+    conversation.sends(Server, [0x16, 3, 3, 0, 2, 1, 2]);
     let trace = conversation.ends(Client, 1);
     Exchange {
         method: "CONNECT",
@@ -217,15 +219,15 @@ fn a_tunnel_through_a_proxy() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_answer_before_the_request_is_complete() {
+fn a_response_before_the_request_is_complete() {
     let mut conversation = Conversation::start();
-    conversation.says(Client, "POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
-    conversation.says(Client, [b'x'; 1_000]);
-    conversation.says(Server, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
-    conversation.says(Client, [b'y'; 9_000]);
-    // The connection is still in step.
-    conversation.says(Client, "GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
-    conversation.says(Server, "HTTP/1.1 204 No Content\r\n\r\n");
+    conversation.sends(Client, "POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    conversation.sends(Client, [b'x'; 1_000]);
+    conversation.sends(Server, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    conversation.sends(Client, [b'y'; 9_000]);
+    // The connection is still in sync.
+    conversation.sends(Client, "GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    conversation.sends(Server, "HTTP/1.1 204 No Content\r\n\r\n");
     let trace = conversation.ends(Client, 2);
     let early = trace.exchanges()[0];
     Exchange {
@@ -252,11 +254,11 @@ fn an_answer_before_the_request_is_complete() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_answer_to_a_request_that_is_never_completed() {
+fn a_response_to_a_request_that_is_never_completed() {
     let mut conversation = Conversation::start();
-    conversation.says(Client, "POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
-    conversation.says(Client, [b'x'; 1_000]);
-    conversation.says(Server, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    conversation.sends(Client, "POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    conversation.sends(Client, [b'x'; 1_000]);
+    conversation.sends(Server, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
     let trace = conversation.ends(Client, 1);
     Exchange {
         method: "POST",
@@ -274,11 +276,12 @@ fn an_answer_to_a_request_that_is_never_completed() {
 #[ignore = "needs root: run by cargo xtask test"]
 fn chunks_with_extensions_and_trailers_in_both_directions() {
     let mut conversation = Conversation::start();
-    conversation.says(Client, "PUT /f HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhel");
-    conversation.says(Client, "lo\r\n1");
-    conversation.says(Client, "0\r\n0123456789abcdef\r\n0\r\nX-Sum: 1\r\n\r\n");
     conversation
-        .says(Server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
+        .sends(Client, "PUT /f HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhel");
+    conversation.sends(Client, "lo\r\n1");
+    conversation.sends(Client, "0\r\n0123456789abcdef\r\n0\r\nX-Sum: 1\r\n\r\n");
+    conversation
+        .sends(Server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
     let trace = conversation.ends(Client, 1);
     Exchange {
         method: "PUT",
@@ -294,7 +297,7 @@ fn chunks_with_extensions_and_trailers_in_both_directions() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_network_filter_goes_by_address() {
+fn the_host_filter_selects_by_address() {
     let pair = pair();
     let other = Ipv4Addr::new(10, 77, 0, 3);
     let add = || tracer::lab::netns::link::add_address(pair.client.interface, other.into(), 24);

@@ -1,24 +1,30 @@
-//! What needs real network namespaces. Every test makes its own and sends nothing outside them.
+//! Tests in network namespaces. Every test creates its own and sends nothing outside them.
 //!
 //! - `network`: the ends of a [`tracer::lab::netns::VethPair`] reach each other
 //! - `conversation`: the demo's server and browser, and the segments they cause
-//! - `half_open`: forged handshakes leave the server's kernel in SYN-RECEIVED
-//! - `leftovers`: nothing stays behind, not even after a kill
-//! - `harness`: the real program, started and stopped by the tests of it
-//! - `web`: nginx and curl; `account`: what the records must say
-//! - `agreement`: live tracing and replay say the same of the same frames
-//! - `http_nginx`: what tracer says of nginx and curl is what they say themselves
-//! - `http_load`: much at once
-//! - `http_output`: the formats for people
-//! - `http_sockets`: conversations that no server or client can be asked to have
-//! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: what tracer does not see alone, or not from its start
-//! - `operation_flood`: forged SYNs; `operation_syn_flood`: floods and what is none; `operation_slow_clients`: what only looks like one at the server; `operation_loss`: events are lost; `operation_overload`: the output or the ring takes no more; `operation_trouble`: no privileges, no room
-//! - `privileges`: what is left of them once tracer is attached; `secrets`: they are in no output or log
-//! - `faults`: what their tests share; `faults_process`: tracer itself is killed, stopped, starved; `faults_interface`: what happens to interfaces; `clock`: the time of day is stepped
-//! - `footprint`: the memory that tracer takes
+//! - `half_open`: spoofed SYNs leave the server's kernel in SYN-RECEIVED
+//! - `leftovers`: namespaces end with their owner, even after a kill
+//! - `harness`: starts and stops tracer
+//! - `web`: nginx and curl; `account`: expected records
+//! - `agreement`: live tracing and replay report the same for the same frames
+//! - `http_nginx`: tracer, nginx and curl report the same exchanges
+//! - `http_load`: high load
+//! - `http_output`: the human-readable formats
+//! - `http_sockets`: conversations that ordinary servers and clients do not have
+//! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: midstream
+//!   connections and two tracers
+//! - `operation_flood`: spoofed SYNs; `operation_syn_flood`: floods and other load that is not a
+//!   flood; `operation_slow_clients`: late handshakes that look like a flood; `operation_loss`:
+//!   lost events; `operation_overload`: a blocked output or a full ring buffer;
+//!   `operation_trouble`: missing privileges, SIGTERM
+//! - `privileges`: those kept after attaching; `secrets`: no output or log contains them
+//! - `faults`: code shared by their tests; `faults_process`: tracer is killed, stopped or short of
+//!   memory; `faults_interface`: faults of interfaces; `clock`: the wall clock is stepped
+//! - `footprint`: memory and CPU use of tracer
 //! - `demo`: the demo as a user sees it
 //!
-//! They need root: `cargo xtask test`, or as root `cargo test -p tracer --test namespaces -- --ignored`.
+//! They need root: `cargo xtask test`, or as root
+//! `cargo test -p tracer --test namespaces -- --ignored`.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -59,24 +65,24 @@ use std::time::{Duration, Instant};
 
 use tracer::lab::netns::{PairOptions, VethPair};
 
-/// How long a test waits for what the kernel does in its own time.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a test waits for the kernel.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A plain pair, or the reason why not.
+/// A pair of namespaces with default options.
 fn pair() -> VethPair {
     VethPair::new(PairOptions::default()).unwrap_or_else(|error| panic!("no pair of namespaces: {error:#}"))
 }
 
-/// Whether `condition` came true within [`PATIENCE`].
+/// Whether `condition` came true within [`TIMEOUT`].
 fn eventually(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         if Instant::now() > deadline {
             return false;
         }
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(CHECK_INTERVAL);
     }
     true
 }

@@ -1,4 +1,4 @@
-//! The ends of a pair reach each other, over every address they have.
+//! The ends of a pair reach each other over all their addresses.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -7,29 +7,29 @@ use std::process::{Command, Stdio};
 
 use tracer::lab::netns::{Namespace, PairOptions, VethPair, link};
 
-use crate::{PATIENCE, pair};
+use crate::{TIMEOUT, pair};
 
-/// Sends a word from the client to `address` of the server, and back.
+/// Sends a word from the client to `address` of the server and back.
 fn echo(pair: &VethPair, address: IpAddr) {
     let listener = pair.server.namespace.run(|| TcpListener::bind((address, 0))).expect("namespace");
     let listener = listener.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
     let address = listener.local_addr().expect("a listener has an address");
-    // A socket stays in the namespace that it was made in, whichever thread uses it.
+    // A socket stays in the namespace in which it was created, whichever thread uses it.
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("the client connects");
         let mut word = [0; 4];
         stream.read_exact(&mut word).expect("the client sends a word");
         stream.write_all(&word).expect("the word can be sent back");
     });
-    let answer = pair.client.namespace.run(|| ask(address)).expect("namespace");
-    assert_eq!(&answer, b"ping", "from {address}");
+    let response = pair.client.namespace.run(|| ping(address)).expect("namespace");
+    assert_eq!(&response, b"ping", "from {address}");
     server.join().expect("the server did its part");
 }
 
-fn ask(address: SocketAddr) -> [u8; 4] {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE);
+fn ping(address: SocketAddr) -> [u8; 4] {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT);
     let mut stream = stream.unwrap_or_else(|error| panic!("cannot reach {address}: {error}"));
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
     stream.write_all(b"ping").expect("the word can be sent");
     let mut word = [0; 4];
     stream.read_exact(&mut word).expect("the server answers");
@@ -50,21 +50,24 @@ fn two_namespaces_reach_each_other_over_a_vlan() {
     let options = PairOptions { vlan_id: Some(42), mtu: None };
     let pair = match VethPair::new(options) {
         Err(_) if !Path::new("/proc/net/vlan").exists() => {
-            // Not by eprintln, which the test harness keeps to itself when the test does not fail.
-            writeln!(io::stderr(), "not run: a test over a VLAN, for this kernel has no CONFIG_VLAN_8021Q")
-                .ok();
+            // The test harness would capture the output of `eprintln`.
+            writeln!(
+                io::stderr(),
+                "skipped: a test over a VLAN, because this kernel has no CONFIG_VLAN_8021Q"
+            )
+            .ok();
             return;
         }
         pair => pair.expect("a pair with a VLAN"),
     };
-    let vlan = pair.server.vlan.expect("the VLAN was asked for");
+    let vlan = pair.server.vlan.expect("the VLAN was requested");
     echo(&pair, vlan.v6.into());
     echo(&pair, vlan.v4.into());
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_pair_has_the_mtu_and_the_ethernet_addresses_it_was_made_with() {
+fn a_pair_has_the_requested_mtu_and_mac_addresses() {
     let pair = VethPair::new(PairOptions { vlan_id: None, mtu: Some(9000) }).expect("a pair of jumbo frames");
     for end in [&pair.server, &pair.client] {
         let mut command = Command::new("ip");
@@ -79,7 +82,7 @@ fn a_pair_has_the_mtu_and_the_ethernet_addresses_it_was_made_with() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_link_can_be_changed_and_removed() {
+fn a_link_can_be_changed_and_deleted() {
     let pair = pair();
     let interface = pair.client.interface;
     pair.client
@@ -87,7 +90,7 @@ fn a_link_can_be_changed_and_removed() {
         .run(|| link::set_mtu(interface, 1400))
         .expect("namespace")
         .expect("the MTU changes");
-    pair.client.namespace.run(|| link::delete(interface)).expect("namespace").expect("the link goes");
+    pair.client.namespace.run(|| link::delete(interface)).expect("namespace").expect("the link is deleted");
     for end in [&pair.server, &pair.client] {
         let index = end.namespace.run(|| link::index(end.interface)).expect("namespace");
         assert!(index.is_err(), "{} is still there", end.interface);
@@ -107,7 +110,7 @@ fn a_setting_is_changed_in_one_namespace_only() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn the_calling_thread_stays_where_it_is() {
+fn the_calling_thread_stays_in_its_namespace() {
     let here = || std::fs::read_link("/proc/thread-self/ns/net").expect("proc is mounted");
     let before = here();
     let namespace = Namespace::new().expect("namespace");

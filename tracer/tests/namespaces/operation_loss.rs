@@ -1,4 +1,5 @@
-//! More than userspace can take: what is lost is counted where it is lost, and nothing is made up for it.
+//! More events than userspace can process: losses are counted where they occur, and no records are
+//! invented.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,18 +18,19 @@ use crate::{
     tcp_ends::{await_end, connect, exchange, listen},
 };
 
-/// Times that the reader is stopped.
+/// How often the reader is stopped.
 const ROUNDS: usize = 6;
-/// Connections of one exchange while it is stopped: each tells about ten events, and the ring has room for 250.
+/// Connections of one exchange while it is stopped: each emits about ten events, and the ring
+/// buffer has room for 250.
 const SHORT: usize = 200;
 /// Connections that are open before and after.
 const LONG: usize = 10;
 /// Exchanges on each of them while it is stopped.
-const MEANWHILE: usize = 20;
-/// So that a status told for another exchange shows.
+const WHILE_STOPPED: usize = 20;
+/// Different statuses, so that one reported for another exchange is noticed.
 const STATUSES: [u16; 7] = [200, 201, 202, 404, 410, 500, 503];
 
-/// Who sends what: by the port of the client each connection that had it, for the system gives ports out again.
+/// The traffic: the connections of each client port, because the system reuses ports.
 struct Load<'a> {
     pair: &'a VethPair,
     listener: TcpListener,
@@ -75,7 +77,7 @@ fn port(socket: &TcpStream) -> u64 {
     socket.local_addr().expect("a socket has an address").port().into()
 }
 
-/// What the kernel programs of a tracer have counted: events told and events lost.
+/// The kernel programs' counters of emitted and lost events of a tracer.
 pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
     let files = fs::read_dir(format!("/proc/{tracer}/fdinfo")).expect("tracer is running");
     let counters = files.flatten().find_map(|file| {
@@ -86,8 +88,9 @@ pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
     });
     let counters = Map::PerCpuArray(counters.expect("tracer has its counters"));
     let counters = PerCpuArray::<_, u64>::try_from(counters).expect("they are numbers");
-    let of =
-        |counter: Counter| counters.get(&(counter as u32), 0).expect("the kernel tells").iter().sum::<u64>();
+    let of = |counter: Counter| {
+        counters.get(&(counter as u32), 0).expect("the counter can be read").iter().sum::<u64>()
+    };
     (
         Counter::EMITTED.map(of).iter().sum(),
         [
@@ -104,7 +107,7 @@ pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn what_a_reader_that_stands_still_loses_is_counted_and_nothing_is_made_up() {
+fn events_lost_while_the_reader_is_stopped_are_counted_and_no_records_are_invented() {
     let pair = pair();
     let mut load = Load { pair: &pair, listener: listen(&pair), sent: HashMap::new(), count: 0 };
     let tracer = Tracer::at(&pair.server, &["--ring-bytes", "64K"]);
@@ -117,39 +120,39 @@ fn what_a_reader_that_stands_still_loses_is_counted_and_nothing_is_made_up() {
             load.exchange(&mut connection);
             Load::close(connection);
         }
-        for _ in 0..MEANWHILE {
+        for _ in 0..WHILE_STOPPED {
             open.iter_mut().for_each(|connection| load.exchange(connection));
         }
         kill(tracer.pid(), Signal::SIGCONT).expect("tracer is stopped");
         open.iter_mut().for_each(|connection| load.exchange(connection));
         open.into_iter().for_each(Load::close);
     }
-    // Nothing is under way any more: the counters stand still.
-    let (told, lost) = counted(tracer.pid());
+    // No traffic any more, so the counters no longer change.
+    let (reported, lost) = counted(tracer.pid());
     let trace = tracer.stop();
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
-    check_summary(&trace, told, lost);
+    check_summary(&trace, reported, lost);
     for exchange in trace.exchanges() {
         check_exchange(exchange, &load.sent[&exchange.number("client.port")]);
     }
     check_connections(&trace, &load.sent, lost);
 }
 
-/// What was lost is counted, and nothing is both.
+/// Checks that the summary has the emitted and the lost events.
 #[track_caller]
-pub(crate) fn check_summary(trace: &Trace, told: u64, lost: u64) {
-    assert!(lost > 1000, "only {lost} events were lost: that is no test");
+pub(crate) fn check_summary(trace: &Trace, reported: u64, lost: u64) {
+    assert!(lost > 1000, "only {lost} events were lost: too few for this test");
     let summary = trace.summary();
-    assert_eq!(summary.number("tracer.events.received"), told, "{summary:#}");
-    let by_cause = ["segment", "anomaly", "control", "http"].map(|value| {
+    assert_eq!(summary.number("tracer.events.received"), reported, "{summary:#}");
+    let by_reason = ["segment", "anomaly", "control", "http"].map(|value| {
         let name = format!("tracer.events.lost.{value}_ring_full");
         if summary.has(&name) { summary.number(&name) } else { 0 }
     });
-    assert_eq!(by_cause.iter().sum::<u64>(), lost, "{summary:#}");
-    assert!(trace.errors.contains("--ring-bytes"), "nobody was told what to do:\n{}", trace.errors);
+    assert_eq!(by_reason.iter().sum::<u64>(), lost, "{summary:#}");
+    assert!(trace.errors.contains("--ring-bytes"), "no advice on standard error:\n{}", trace.errors);
 }
 
-/// An exchange that is told was sent, with this status; and all of them were complete.
+/// Checks that a reported exchange was sent, with its status.
 fn check_exchange(record: &Value, sent: &[Sent]) {
     let outcome = record.text("http.outcome");
     assert!(matches!(outcome, "complete" | "not_observed"), "{record:#}");
@@ -160,38 +163,42 @@ fn check_exchange(record: &Value, sent: &[Sent]) {
             && status.is_none_or(|status| status == *sent_status)
     };
     let mut exchanges = sent.iter().flat_map(|sent| &sent.exchanges);
-    assert!(exchanges.any(fits), "sent were {sent:?}, told was {record:#}");
+    assert!(exchanges.any(fits), "sent {sent:?}, reported {record:#}");
     assert!(outcome != "complete" || status.is_some(), "{record:#}");
 }
 
 fn check_connections(trace: &Trace, sent: &HashMap<u64, Vec<Sent>>, lost: u64) {
-    let mut told: HashMap<&str, usize> = HashMap::new();
+    let mut reported: HashMap<&str, usize> = HashMap::new();
     for exchange in trace.exchanges() {
-        *told.entry(exchange.text("connection.id")).or_default() += 1;
+        *reported.entry(exchange.text("connection.id")).or_default() += 1;
     }
     let mut lost_of_all = 0;
     for record in trace.closed() {
         if record.text("tcp.close.reason") == "evicted" {
-            // The port was used again, and the end of the first connection was lost.
+            // The port was reused, and the end of the first connection was lost.
             assert!(record.number("events.lost") > 0, "{record:#}");
             continue;
         }
         assert_eq!(record.text("tcp.close.reason"), "fin", "{record:#}");
         assert_eq!(record.text("tcp.conn_state"), "SF", "{record:#}");
-        // The totals come with every event, and from the kernel's table: no byte is lost with an event.
+        // Every event has the totals, and so has the kernel's table: a lost event loses no bytes.
         let bytes = [record.number("client.bytes"), record.number("server.bytes")];
         let sent = &sent[&record.number("client.port")];
         let same = sent.iter().find(|sent| sent.bytes == bytes);
-        let sent = same.unwrap_or_else(|| panic!("sent was {sent:?}, told is {record:#}"));
-        let told = told.get(record.text("connection.id")).copied().unwrap_or_default();
-        assert_eq!(record.number("http.exchanges"), told as u64, "{record:#}");
-        assert!(told <= sent.exchanges.len(), "{told} of {} exchanges: {record:#}", sent.exchanges.len());
-        if told < sent.exchanges.len() {
-            assert!(record.number("events.lost") > 0, "{told} of {}: {record:#}", sent.exchanges.len());
+        let sent = same.unwrap_or_else(|| panic!("sent {sent:?}, reported {record:#}"));
+        let reported = reported.get(record.text("connection.id")).copied().unwrap_or_default();
+        assert_eq!(record.number("http.exchanges"), reported as u64, "{record:#}");
+        assert!(
+            reported <= sent.exchanges.len(),
+            "{reported} of {} exchanges: {record:#}",
+            sent.exchanges.len()
+        );
+        if reported < sent.exchanges.len() {
+            assert!(record.number("events.lost") > 0, "{reported} of {}: {record:#}", sent.exchanges.len());
         }
         lost_of_all += record.number("events.lost");
     }
-    // The others are of connections whose ports were used again before they were looked up.
+    // The others belong to connections whose ports were reused before the lookup.
     assert!(lost_of_all <= lost, "{lost_of_all} of {lost}");
     let connections_lost = trace.summary()["tracer.connections.lost"].as_u64().unwrap_or(0);
     let connections = trace.opened().len() as u64 + connections_lost;

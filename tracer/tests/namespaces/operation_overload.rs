@@ -1,5 +1,5 @@
-//! More than the output takes, or the ring: what is lost is announced, counted and over in the end, and the traffic does
-//! not notice.
+//! More records than the output accepts, or more events than the ring buffer holds: losses are
+//! announced, counted, and end; the traffic is not disturbed.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -22,20 +22,21 @@ use crate::{
     web::Folder,
 };
 
-/// Connections while nothing is written: three records each, together several times what may wait.
-const MEANWHILE: usize = 2000;
+/// Connections while nothing is written: three records each, several times as many as the queue
+/// holds.
+const WHILE_BLOCKED: usize = 2000;
 /// Connections after that.
 const AFTERWARDS: usize = 10;
-/// The smallest room for records that wait.
+/// Options with the smallest queue of records.
 const ARGUMENTS: [&str; 4] = ["-o", "json", "--output-bytes", "1M"];
-/// How long it may take to end while nobody reads.
+/// How long tracer may take to end while nobody reads.
 const END: Duration = Duration::from_secs(4);
 
 /// A tracer whose output nobody reads yet.
 struct Running {
     child: Child,
     errors: BufReader<ChildStderr>,
-    said: String,
+    printed: String,
 }
 
 impl Running {
@@ -44,20 +45,20 @@ impl Running {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = namespace.command(command).expect("it starts");
         let errors = BufReader::new(child.stderr.take().expect("piped"));
-        let mut running = Self { child, errors, said: String::new() };
+        let mut running = Self { child, errors, printed: String::new() };
         running.wait_for("memory: at most ");
         running
     }
 
-    /// Waits until it has said so on standard error.
+    /// Waits for `words` on standard error.
     #[track_caller]
     fn wait_for(&mut self, words: &str) {
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();
             let read = self.errors.read_line(&mut line).expect("text");
-            assert!(read > 0, "it never said {words:?}:\n{}", self.said);
-            self.said += &line;
+            assert!(read > 0, "no {words:?} on standard error:\n{}", self.printed);
+            self.printed += &line;
         }
     }
 
@@ -72,9 +73,9 @@ impl Running {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
-    /// The figure that it has said, of userspace, in bytes.
-    fn promised(&self) -> u64 {
-        let figure = self.said.split("userspace ").nth(1).and_then(|rest| rest.split(' ').next());
+    /// The limit for userspace memory that it has printed, in bytes.
+    fn limit(&self) -> u64 {
+        let figure = self.printed.split("userspace ").nth(1).and_then(|rest| rest.split(' ').next());
         figure.and_then(|figure| figure.parse::<u64>().ok()).expect("a figure") << 20
     }
 
@@ -84,14 +85,14 @@ impl Running {
 
     /// Waits for the end: its exit code, and standard error.
     fn end(mut self) -> (Option<i32>, String) {
-        self.errors.read_to_string(&mut self.said).expect("text");
-        (self.child.wait().expect("a child can be waited for").code(), std::mem::take(&mut self.said))
+        self.errors.read_to_string(&mut self.printed).expect("text");
+        (self.child.wait().expect("a child can be waited for").code(), std::mem::take(&mut self.printed))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Ended already is just as well.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -103,7 +104,7 @@ fn tracer(pair: &VethPair) -> Command {
     command
 }
 
-/// Connections one after the other, each with an exchange that arrives as it was sent.
+/// Runs connections one after the other, each with one exchange.
 fn converse(pair: &VethPair, listener: &std::net::TcpListener, count: usize) {
     for _ in 0..count {
         let (mut client, mut server) = connect(pair, listener);
@@ -113,8 +114,8 @@ fn converse(pair: &VethPair, listener: &std::net::TcpListener, count: usize) {
     }
 }
 
-/// Segments that a host has sent again.
-fn sent_again(namespace: &Namespace) -> u64 {
+/// Number of segments that a host has retransmitted.
+fn retransmitted(namespace: &Namespace) -> u64 {
     let text = namespace.run(|| fs::read_to_string("/proc/thread-self/net/snmp")).expect("namespace");
     let text = text.expect("proc is mounted");
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
@@ -124,10 +125,11 @@ fn sent_again(namespace: &Namespace) -> u64 {
 }
 
 fn assert_undisturbed(pair: &VethPair) {
-    assert_eq!([&pair.client, &pair.server].map(|end| sent_again(&end.namespace)), [0, 0]);
+    assert_eq!([&pair.client, &pair.server].map(|end| retransmitted(&end.namespace)), [0, 0]);
 }
 
-/// Every line is whole and as the schema says; every record is there or counted; the loss was announced, and its end.
+/// Checks that every line is whole and valid, that every record is written or counted, and that the
+/// loss and its end were announced.
 fn check(output: &str, cause: &str) {
     assert!(output.ends_with('\n'), "the last line is torn");
     let parsed = |line| -> Value {
@@ -143,33 +145,33 @@ fn check(output: &str, cause: &str) {
     let of = |state: &str| -> Vec<&&Value> {
         degraded.iter().filter(|record| record.text("tracer.degraded.state") == state).collect()
     };
-    assert!(degraded.iter().all(|record| record.text("tracer.degraded.cause") == cause), "{degraded:#?}");
+    assert!(degraded.iter().all(|record| record.text("tracer.degraded.reason") == cause), "{degraded:#?}");
     assert_eq!(of("entered").len(), of("left").len());
 
     let (written, lost) = (summary.number("tracer.records.written"), summary.number("tracer.records.lost"));
     println!("{cause}: {written} records written, {lost} lost");
     assert_eq!(written, records.len() as u64 - 1);
     assert_eq!(of("left").iter().map(|record| record.number("tracer.degraded.lost")).sum::<u64>(), lost);
-    assert!(lost > 100, "only {lost} records were lost: that is no test");
-    assert_eq!(summary.number("tracer.connections.opened"), (MEANWHILE + AFTERWARDS) as u64);
-    let made = 3 * (MEANWHILE + AFTERWARDS) + degraded.len();
+    assert!(lost > 100, "only {lost} records were lost: too few for this test");
+    assert_eq!(summary.number("tracer.connections.opened"), (WHILE_BLOCKED + AFTERWARDS) as u64);
+    let made = 3 * (WHILE_BLOCKED + AFTERWARDS) + degraded.len();
     assert_eq!(written + lost, made as u64, "{summary:#}");
-    // The last ones came when there was room again.
+    // The last records were written after the loss ended.
     let last = &records[records.len() - 1 - 3 * AFTERWARDS..records.len() - 1];
     assert!(last.iter().all(|record| record.text("event.name") != "tracer.degraded"), "{last:#?}");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_pipe_that_nobody_reads_for_a_while_costs_counted_records_and_nothing_else() {
+fn a_stalled_pipe_loses_only_counted_records() {
     let pair = pair();
     let listener = listen(&pair);
     let mut running = Running::start(&pair.server.namespace, tracer(&pair));
-    converse(&pair, &listener, MEANWHILE);
+    converse(&pair, &listener, WHILE_BLOCKED);
     running.wait_for("DEGRADED: records");
-    let (resident, promised) = (running.resident(), running.promised());
-    println!("{resident} bytes resident, {promised} promised");
-    assert!(resident <= promised, "{resident} bytes, promised were {promised}");
+    let (resident, limit) = (running.resident(), running.limit());
+    println!("{resident} bytes resident, limit {limit}");
+    assert!(resident <= limit, "{resident} bytes, limit {limit}");
     let mut stdout = running.child.stdout.take().expect("piped");
     let reader = thread::spawn(move || {
         let mut text = String::new();
@@ -180,33 +182,33 @@ fn a_pipe_that_nobody_reads_for_a_while_costs_counted_records_and_nothing_else()
     converse(&pair, &listener, AFTERWARDS);
     thread::sleep(Duration::from_secs(1));
     running.interrupt();
-    let (code, said) = running.end();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = running.end();
+    assert_eq!(code, Some(0), "{printed}");
     check(&reader.join().expect("no panic"), "output_blocked");
     assert_undisturbed(&pair);
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_interrupt_ends_it_soon_while_nobody_reads_and_what_was_lost_is_said() {
+fn an_interrupt_with_a_stalled_pipe_ends_tracer_soon_and_reports_the_loss() {
     let pair = pair();
     let listener = listen(&pair);
     let mut running = Running::start(&pair.server.namespace, tracer(&pair));
-    converse(&pair, &listener, MEANWHILE);
+    converse(&pair, &listener, WHILE_BLOCKED);
     running.wait_for("DEGRADED: records");
     let started = Instant::now();
     running.interrupt();
     let mut stdout = running.child.stdout.take().expect("piped");
-    let (code, said) = running.end();
-    println!("ended after {:?}; {said}", started.elapsed());
+    let (code, printed) = running.end();
+    println!("ended after {:?}; {printed}", started.elapsed());
     assert!(started.elapsed() < END, "it took {:?}", started.elapsed());
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("records could not be written"), "{said}");
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("records could not be written"), "{printed}");
     let mut text = String::new();
     stdout.read_to_string(&mut text).expect("text");
     assert!(text.ends_with('\n') && text.lines().all(|line| check_line(line).is_ok()), "a line is torn");
-    // Every record is there or counted.
-    let line = said.lines().find(|line| line.contains("could not be written")).expect("the line");
+    // Every record is written or counted.
+    let line = printed.lines().find(|line| line.contains("could not be written")).expect("the line");
     let number =
         |nth| line.split(' ').nth(nth).and_then(|word| word.parse::<usize>().ok()).expect("a number");
     assert_eq!(number(1) + text.lines().count(), number(3), "{line}");
@@ -214,8 +216,8 @@ fn an_interrupt_ends_it_soon_while_nobody_reads_and_what_was_lost_is_said() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_full_disk_costs_counted_records_until_there_is_room_again() {
-    // A disk of its own in a mount namespace of its own.
+fn a_full_disk_loses_counted_records_until_there_is_space_again() {
+    // A separate disk in a separate mount namespace.
     const ON_A_FULL_DISK: &str = r#"mount -t tmpfs -o size=8m none "$1" && head -c 8300000 /dev/zero > "$1/filler" || exit 77
            disk="$1"; shift; exec "$@" -w "$disk/records""#;
     let pair = pair();
@@ -234,30 +236,30 @@ fn a_full_disk_costs_counted_records_until_there_is_room_again() {
             .join(name)
     };
     let (filler, records) = (inside("filler"), inside("records"));
-    let mut records = File::open(records).expect("tracer has made it");
-    converse(&pair, &listener, MEANWHILE);
+    let mut records = File::open(records).expect("tracer has created it");
+    converse(&pair, &listener, WHILE_BLOCKED);
     running.wait_for("No space left on device");
     running.wait_for("DEGRADED: records");
-    fs::remove_file(filler).expect("there is room now");
+    fs::remove_file(filler).expect("the filler can be removed");
     running.wait_for("no longer degraded");
     converse(&pair, &listener, AFTERWARDS);
     thread::sleep(Duration::from_secs(1));
     running.interrupt();
-    let (code, said) = running.end();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = running.end();
+    assert_eq!(code, Some(0), "{printed}");
     let mut output = String::new();
     records.read_to_string(&mut output).expect("text");
     check(&output, "output_full");
     assert_undisturbed(&pair);
 }
 
-/// Exchanges while tracer stands still: their heads and ends fit into the smallest ring, but not the rows of their
-/// segments.
+/// Exchanges while tracer is stopped: their heads and ends fit into the smallest ring buffer, but
+/// not their segment rows.
 const UNREAD: usize = 80;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
+fn segment_rows_are_shed_before_any_head_or_end_of_a_message() {
     let pair = pair();
     let listener = listen(&pair);
     let events = "connection,exchange,segment";
@@ -275,26 +277,26 @@ fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
     await_end(&mut client);
     drop(client);
     tracer.wait_for(1, "connection.closed");
-    let (told, lost) = crate::operation_loss::counted(tracer.pid());
+    let (emitted, lost) = crate::operation_loss::counted(tracer.pid());
     let trace = tracer.stop();
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
     let summary = trace.summary();
-    println!("{told} events told, {lost} lost");
-    assert_eq!(summary.number("tracer.events.received"), told, "{summary:#}");
+    println!("{emitted} events emitted, {lost} lost");
+    assert_eq!(summary.number("tracer.events.received"), emitted, "{summary:#}");
     assert_eq!(
         summary.number("tracer.events.lost.segment_ring_full"),
         lost,
         "nothing else was lost: {summary:#}"
     );
-    assert!(lost > 10, "only {lost} rows were lost: that is no test");
+    assert!(lost > 10, "only {lost} rows were lost: too few for this test");
     let states: Vec<_> = trace
         .of("tracer.degraded")
         .iter()
         .map(|record| {
             (
                 record.text("tracer.degraded.state"),
-                record.text("tracer.degraded.step"),
-                record.text("tracer.degraded.cause"),
+                record.text("tracer.degraded.shed"),
+                record.text("tracer.degraded.reason"),
             )
         })
         .collect();
@@ -306,6 +308,6 @@ fn rows_of_segments_are_given_up_before_any_head_or_end_of_a_message() {
         assert_eq!(exchange.text("url.original"), format!("/{number}"));
         assert_eq!(exchange.number("http.response.status_code"), 400 + number as u64);
     }
-    assert_eq!(trace.closed()[0].number("events.lost"), lost, "the connection says so");
+    assert_eq!(trace.closed()[0].number("events.lost"), lost, "the connection reports the loss");
     assert_undisturbed(&pair);
 }

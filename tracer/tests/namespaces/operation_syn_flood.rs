@@ -1,4 +1,4 @@
-//! Real floods, and what only looks like one: the alarm comes, goes, and stays away.
+//! SYN floods raise and end an alarm; other load that looks like a flood does not.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -23,22 +23,22 @@ use crate::{
     web::Nginx,
 };
 
-/// How long the flood is.
+/// Duration of the flood.
 const FLOOD: Duration = Duration::from_secs(5);
-/// Between two SYNs of it, in µs; hping3 takes some more.
+/// Interval between two SYNs, in µs; hping3 takes a little longer.
 const INTERVAL: &str = "u50";
-/// How soon the alarm must come, and be over.
+/// Limits for the delay of the alarm and of its end.
 const ALARM: Duration = Duration::from_secs(2);
 const ALL_CLEAR: Duration = Duration::from_secs(10);
-/// What is asked for besides the defaults.
+/// Options for the events of these tests.
 pub(crate) const EVENTS: [&str; 2] = ["--events", "connection,exchange,stats"];
 
-/// SYNs from addresses that nobody has, until it is dropped.
+/// A flood of SYNs from random addresses. Dropping it ends the flood.
 struct Flood(Child);
 
 impl Flood {
     fn start(pair: &VethPair) -> Self {
-        // The server answers all of them by way of the client, which is none of them.
+        // Route the server's SYN-ACKs to the client, which has none of these addresses.
         let gateway = pair.client.v4;
         let routed = pair.server.namespace.run(|| link::add_route(Ipv4Addr::UNSPECIFIED, 0, gateway));
         routed.expect("namespace").expect("there is no other default route");
@@ -56,7 +56,7 @@ impl Drop for Flood {
     }
 }
 
-/// Fetches a page over a connection of its own; the port of the client.
+/// Fetches a page over a new connection, and returns the client's port.
 fn fetch(server: SocketAddr) -> u64 {
     let mut stream = TcpStream::connect(server).expect("nginx listens");
     let port = stream.local_addr().expect("it is connected").port();
@@ -68,7 +68,7 @@ fn fetch(server: SocketAddr) -> u64 {
     port.into()
 }
 
-/// Fetches pages one after the other until told to stop; the ports.
+/// Fetches pages one after the other until `stop` is set, and returns the client's ports.
 fn visitor(pair: &VethPair, stop: &AtomicBool) -> Vec<u64> {
     let server = SocketAddr::from((pair.server.v4, 80));
     let visit = || {
@@ -82,14 +82,14 @@ fn visitor(pair: &VethPair, stop: &AtomicBool) -> Vec<u64> {
     pair.client.namespace.run(visit).expect("namespace")
 }
 
-/// When a record was written, in the time of the machine.
+/// The timestamp of a record.
 fn time_of(record: &Value) -> SystemTime {
     humantime::parse_rfc3339(record.text("timestamp")).expect("a time")
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_flood_is_told_and_the_visitors_in_it_are_told_as_ever() {
+fn a_flood_is_reported_and_visitors_during_it_are_traced_as_usual() {
     let pair = Arc::new(pair());
     let _nginx = Nginx::start(&pair.server.namespace);
     let tracer = Tracer::at(&pair.server, &EVENTS);
@@ -114,29 +114,35 @@ fn a_flood_is_told_and_the_visitors_in_it_are_told_as_ever() {
 
     let [started] = trace.of("syn_flood.started")[..] else { panic!("{:#?}", trace.names()) };
     let [ended] = trace.of("syn_flood.ended")[..] else { panic!("{:#?}", trace.names()) };
-    let after = time_of(started).duration_since(begin).expect("after its begin");
+    let after = time_of(started).duration_since(begin).expect("after its start");
     assert!(after <= ALARM, "the alarm came after {after:?}: {started:#}");
     let after = time_of(ended).duration_since(end).expect("after its end");
     assert!(after <= ALL_CLEAR, "it was over after {after:?}: {ended:#}");
     println!("{started:#}\n{ended:#}\n{} visits, over {after:?} after the end", ports.len());
-    assert!(started.flag("tcp.sources.forged") && ended.flag("tcp.sources.forged"), "{ended:#}");
+    assert!(started.flag("tcp.sources.spoofed") && ended.flag("tcp.sources.spoofed"), "{ended:#}");
     assert!(started.number("tcp.half_open") > 0, "{started:#}");
     check_visits(&trace, &ports);
 
-    // All that was sent is counted, and next to nothing of it was told.
+    // All SYNs are counted, and hardly any is reported individually.
     let summary = trace.records.last().expect("a summary");
     assert_eq!(summary.number("tracer.connections.evicted"), 0, "{summary:#}");
-    let told = summary.number("tracer.connections.opened") - ports.len() as u64;
+    let reported = summary.number("tracer.connections.opened") - ports.len() as u64;
     let attempts = ended.number("syn_flood.attempts") - ended.number("syn_flood.completed");
-    assert!(told < 1000 && told < attempts / 4, "{told} attempts of {attempts} were told: {summary:#}");
+    assert!(
+        reported < 1000 && reported < attempts / 4,
+        "{reported} attempts of {attempts} were reported: {summary:#}"
+    );
     let listeners = trace.of("tcp.listener");
-    let server = listeners.last().expect("the server was asked");
+    let server = listeners.last().expect("the server has statistics");
     let sum = |name| server.number(name);
     assert_eq!(sum("tcp.listener.completed"), ports.len() as u64, "{server:#}");
-    assert!(server.has("tcp.listener.queue.limit") && server.has("tcp.syn_cookies.sent"), "{server:#}");
+    assert!(
+        server.has("tcp.listener.queue.limit") && server.has("tcp.namespace.syn_cookies_sent"),
+        "{server:#}"
+    );
 }
 
-/// Each visit is told from its SYN to its end, with nothing lost.
+/// Checks that each visit is reported from its SYN to its end, with nothing lost.
 fn check_visits(trace: &Trace, ports: &[u64]) {
     assert!(ports.len() > 100, "{} visits", ports.len());
     let visits = trace.records.iter().filter(|record| record["client.address"] == "10.77.0.2");
@@ -160,7 +166,7 @@ fn check_visits(trace: &Trace, ports: &[u64]) {
     }
 }
 
-/// There was no alarm; the last verdicts, by port.
+/// Checks that there was no alarm, and returns the last verdict of each port.
 #[track_caller]
 pub(crate) fn verdicts(trace: &Trace) -> Vec<(u64, String)> {
     assert_eq!(trace.code, Some(0), "{}", trace.errors);
@@ -172,7 +178,7 @@ pub(crate) fn verdicts(trace: &Trace) -> Vec<(u64, String)> {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_busy_client_is_no_flood() {
+fn a_busy_client_is_not_a_flood() {
     let pair = pair();
     let _nginx = Nginx::start(&pair.server.namespace);
     let tracer = Tracer::at(&pair.server, &EVENTS);
@@ -187,7 +193,8 @@ fn a_busy_client_is_no_flood() {
     let summary = trace.records.last().expect("a summary");
     let (lost, connections_lost) = (trace.events_lost(), summary["tracer.connections.lost"].as_u64());
     println!("{server:#}\n{summary:#}");
-    // Each is told, or counted where all its events were lost: a debug build cannot take so many.
+    // Each is reported, or counted if all its events were lost: a debug build is too slow for so
+    // many.
     let (opened, connections_lost) = (trace.opened().len() as u64, connections_lost.unwrap_or(0));
     assert_eq!(server.number("tcp.listener.completed"), opened + connections_lost, "{server:#}");
     assert_eq!(trace.closed().len() as u64, summary.number("tracer.connections.opened"));
@@ -199,11 +206,11 @@ fn a_busy_client_is_no_flood() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_server_that_refuses_is_no_flood() {
+fn a_server_that_refuses_is_not_a_flood() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &EVENTS);
     let server = SocketAddr::from((pair.server.v4, 80));
-    let ask = || {
+    let connect = || {
         let until = Instant::now() + Duration::from_secs(3);
         let mut refused = 0;
         while Instant::now() < until {
@@ -212,7 +219,7 @@ fn a_server_that_refuses_is_no_flood() {
         }
         refused
     };
-    let refused: u64 = pair.client.namespace.run(ask).expect("namespace");
+    let refused: u64 = pair.client.namespace.run(connect).expect("namespace");
     let trace = tracer.stop();
     assert_eq!(verdicts(&trace), [(80, "refusing".to_owned())]);
     let server = trace.of("tcp.listener")[0].clone();
@@ -221,34 +228,34 @@ fn a_server_that_refuses_is_no_flood() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_server_that_is_silent_is_no_flood() {
+fn a_silent_server_is_not_a_flood() {
     let pair = pair();
-    // What the client sends there, the server is to pass on, and does not.
+    // The server is the gateway to this network, but does not forward.
     let gateway = pair.server.v4;
     let routed = pair.client.namespace.run(|| link::add_route(Ipv4Addr::new(10, 77, 99, 0), 24, gateway));
     routed.expect("namespace").expect("it can be routed");
     let tracer = Tracer::at(&pair.server, &EVENTS);
-    let ask = || {
+    let connect = || {
         let address = SocketAddr::from(([10, 77, 99, 9], 80)).into();
-        let mut asking = Vec::new();
+        let mut sockets = Vec::new();
         for _ in 0..8 {
             for _ in 0..100 {
                 let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
                 socket.set_nonblocking(true).expect("a socket");
                 let _ = socket.connect(&address);
-                asking.push(socket);
+                sockets.push(socket);
             }
             thread::sleep(Duration::from_millis(500));
         }
     };
-    pair.client.namespace.run(ask).expect("namespace");
+    pair.client.namespace.run(connect).expect("namespace");
     let trace = tracer.stop();
     assert_eq!(verdicts(&trace), [(80, "silent".to_owned())]);
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_scan_of_ports_is_no_flood() {
+fn a_port_scan_is_not_a_flood() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &[&EVENTS[..], &["-p", "1000-1199"]].concat());
     let address = pair.server.v4;
@@ -267,13 +274,13 @@ fn a_scan_of_ports_is_no_flood() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_handshake_that_nobody_confirms_is_listed() {
+fn a_half_open_handshake_is_reported() {
     let pair = pair();
     let _nginx = Nginx::start(&pair.server.namespace);
-    half_open::prepare(&pair, None).expect("the forged addresses can be routed");
+    half_open::prepare(&pair, None).expect("the spoofed addresses can be routed");
     let tracer = Tracer::at(&pair.server, &["--events", "half-open"]);
     let target = std::net::SocketAddrV4::new(pair.server.v4, 80);
-    let syns = (0..3).map(|number| half_open::ForgedSyn::numbered(number, target));
+    let syns = (0..3).map(|number| half_open::SpoofedSyn::numbered(number, target));
     pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("SYNs can be sent");
     tracer.wait_for(3, "connection.half_open");
     let trace = tracer.stop();

@@ -1,4 +1,4 @@
-//! What an operator runs into: no privileges, no room, a polite request to end.
+//! Missing privileges, and a request to terminate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,13 +14,13 @@ use crate::{
     web::Folder,
 };
 
-/// The user and the group of nobody, as on most systems: any number that owns nothing will do.
+/// The uid and gid of nobody, as on most systems. Any id that owns no files will do.
 const NOBODY: u32 = 65_534;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn without_privileges_it_says_what_is_missing() {
-    // Where nobody may go, wherever the program was built.
+fn without_privileges_the_error_says_what_is_missing() {
+    // A place that nobody can access, wherever the program was built.
     let folder = Folder::new();
     let program = folder.file("tracer");
     fs::copy(env!("CARGO_BIN_EXE_tracer"), &program).expect("the program can be copied");
@@ -38,7 +38,7 @@ fn without_privileges_it_says_what_is_missing() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_request_to_terminate_is_followed_with_everything_told() {
+fn sigterm_ends_tracer_with_everything_reported() {
     let pair = pair();
     let listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &[]);

@@ -1,4 +1,4 @@
-//! What is left of the privileges once tracer is attached, and that it goes on with its work.
+//! The privileges that tracer keeps after attaching, and that it works with them.
 
 use std::fs::{self, File};
 use std::os::fd::AsFd as _;
@@ -22,14 +22,14 @@ use crate::{
     web::Folder,
 };
 
-/// The user and the group of nobody, as on most systems.
+/// The uid and gid of nobody, as on most systems.
 const NOBODY: u32 = 65_534;
 /// CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, as `/proc` shows them.
 const TO_ATTACH: u64 = 1 << 39 | 1 << 12 | 1 << 38;
 /// CAP_DAC_OVERRIDE.
 const TO_WRITE: u64 = 1 << 1;
 
-/// What `/proc` shows of each thread of a process, which must be confined but for `capabilities`.
+/// Checks in `/proc` that each thread of a process is confined and has only `capabilities`.
 #[track_caller]
 fn assert_confined(process: Pid, user: u32, capabilities: u64) {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
@@ -55,14 +55,14 @@ fn assert_confined(process: Pid, user: u32, capabilities: u64) {
     }
 }
 
-/// Waits for the line that says what is in force.
+/// Waits for the line that reports the sandbox.
 #[track_caller]
 fn await_confined(tracer: &Tracer, user: &str) {
     let line = format!("tracer: runs as {user}, ");
     assert!(eventually(|| tracer.errors().contains(&line)), "{}", tracer.errors());
 }
 
-/// One connection with one exchange, closed by both.
+/// One connection with one exchange, closed by both sides.
 fn converse(pair: &VethPair, target: &str) {
     let listener = listen(pair);
     let (mut client, mut server) = connect(pair, &listener);
@@ -76,14 +76,14 @@ pub(crate) fn has_tc(pair: &VethPair) -> bool {
     let interface = pair.server.interface;
     let there = pair.server.namespace.run(|| {
         [TcAttachType::Ingress, TcAttachType::Egress]
-            .map(|side| SchedClassifier::query_tcx(interface, side).expect("the kernel tells").1.len())
+            .map(|side| SchedClassifier::query_tcx(interface, side).expect("the hook can be queried").1.len())
     });
     there.expect("the namespace can be entered") != [0, 0]
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn root_becomes_nobody_without_capabilities_and_traces_on() {
+fn root_becomes_nobody_without_capabilities_and_keeps_tracing() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &["--attach", "tc"]);
     await_confined(&tracer, "nobody");
@@ -96,27 +96,27 @@ fn root_becomes_nobody_without_capabilities_and_traces_on() {
     let trace = tracer.stop();
     trace.assert_clean();
     assert_eq!(trace.exchanges().len(), 1);
-    assert!(!has_tc(&pair), "it detaches without privileges");
+    assert!(!has_tc(&pair), "tracer detaches without privileges");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_killed_one_without_privileges_leaves_nothing_attached() {
+fn a_killed_tracer_without_privileges_leaves_no_programs() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &["--attach", "tc"]);
     await_confined(&tracer, "nobody");
     assert!(has_tc(&pair));
     kill(tracer.pid(), Signal::SIGKILL).expect("tracer is running");
-    assert!(eventually(|| !has_tc(&pair)), "the programs outlive it");
+    assert!(eventually(|| !has_tc(&pair)), "the programs are still attached");
 }
 
-/// Traces into a file in `folder`, which is renamed and asked for again in between.
-fn rotate(folder: &Folder, capabilities: u64, says: &str) {
+/// Traces into a file in `folder`, which is rotated in between.
+fn rotate(folder: &Folder, capabilities: u64, expected: &str) {
     let pair = pair();
     let (file, old) = (folder.file("records"), folder.file("records.1"));
     let tracer = Tracer::at(&pair.server, &["-w", file.to_str().expect("text")]);
     await_confined(&tracer, "nobody");
-    assert!(tracer.errors().contains(says), "{}", tracer.errors());
+    assert!(tracer.errors().contains(expected), "{}", tracer.errors());
     assert_confined(tracer.pid(), NOBODY, capabilities);
     let has = |file: &Path, word: &str| fs::read_to_string(file).is_ok_and(|text| text.contains(word));
     converse(&pair, "/before");
@@ -135,7 +135,7 @@ fn rotate(folder: &Folder, capabilities: u64, says: &str) {
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
 fn a_log_is_rotated_where_only_root_may_write() {
-    rotate(&Folder::new(), TO_WRITE, "with CAP_DAC_OVERRIDE (to open the output file anew)");
+    rotate(&Folder::new(), TO_WRITE, "with CAP_DAC_OVERRIDE (to reopen the output file)");
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn a_log_is_rotated_without_capabilities_where_the_user_may_write() {
     rotate(&folder, 0, "runs as nobody, without capabilities");
 }
 
-/// Makes the server's interface again, with its other end in the namespace that is returned.
-fn make_again(pair: &VethPair) -> Namespace {
+/// Recreates the server's interface, with its other end in the returned namespace.
+fn recreate(pair: &VethPair) -> Namespace {
     let name = pair.server.interface;
     let near = VethEnd { name, mac: [0x02, 0, 0, 0x78, 1, 1], mtu: None };
     let far = VethEnd { name: "far", mac: [0x02, 0, 0, 0x78, 1, 2], mtu: None };
@@ -166,12 +166,12 @@ fn make_again(pair: &VethPair) -> Namespace {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_interface_that_comes_again_is_attached_to_only_with_the_privileges_kept() {
-    for (more, kept, says) in [
+fn a_recreated_interface_is_attached_only_if_privileges_are_kept() {
+    for (more, kept, expected) in [
         (
             &[][..],
             0,
-            "not traced: it came after the privileges to attach were given up: start with --keep-privileges",
+            "not traced: it appeared after the privileges to attach were dropped: start with --keep-privileges",
         ),
         (&["--keep-privileges"], TO_ATTACH, "attached: veth-server egress"),
     ] {
@@ -180,9 +180,9 @@ fn an_interface_that_comes_again_is_attached_to_only_with_the_privileges_kept() 
         let tracer = Tracer::at(&pair.server, &arguments);
         await_confined(&tracer, "nobody");
         assert_confined(tracer.pid(), NOBODY, kept);
-        let times = |said: &str| said.matches(says).count();
+        let times = |errors: &str| errors.matches(expected).count();
         let before = times(&tracer.errors());
-        let _elsewhere = make_again(&pair);
+        let _elsewhere = recreate(&pair);
         assert!(eventually(|| times(&tracer.errors()) > before), "{more:?}: {}", tracer.errors());
         assert_eq!(tracer.stop().code, Some(0));
     }
@@ -190,18 +190,18 @@ fn an_interface_that_comes_again_is_attached_to_only_with_the_privileges_kept() 
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn all_interfaces_means_that_privileges_are_kept() {
+fn privileges_are_kept_for_all_interfaces() {
     let pair = pair();
     let tracer = Tracer::start(&pair.server.namespace, &["trace", "-i", "any", "-o", "json"]);
     await_confined(&tracer, "nobody");
     assert_confined(tracer.pid(), NOBODY, TO_ATTACH);
-    assert!(tracer.errors().contains("(for interfaces that come later)"), "{}", tracer.errors());
+    assert!(tracer.errors().contains("(for new interfaces)"), "{}", tracer.errors());
     assert_eq!(tracer.stop().code, Some(0));
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn root_stays_root_if_asked_to_and_loses_its_capabilities() {
+fn root_stays_root_on_request_but_loses_its_capabilities() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &["--user", "root"]);
     await_confined(&tracer, "root");
@@ -216,8 +216,8 @@ fn root_stays_root_if_asked_to_and_loses_its_capabilities() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_user_with_the_three_capabilities_traces_and_gives_them_up() {
-    // Where nobody may go, wherever the program was built.
+fn a_user_with_the_three_capabilities_traces_and_drops_them() {
+    // A place that nobody can access, wherever the program was built.
     let folder = Folder::new();
     let program = folder.file("tracer");
     fs::copy(env!("CARGO_BIN_EXE_tracer"), &program).expect("the program can be copied");
@@ -234,7 +234,7 @@ fn a_user_with_the_three_capabilities_traces_and_gives_them_up() {
     let is_confined = || {
         fs::read_to_string(format!("/proc/{process}/status")).is_ok_and(|text| text.contains("Seccomp:\t2"))
     };
-    assert!(eventually(is_confined), "it does not confine itself");
+    assert!(eventually(is_confined), "tracer does not confine itself");
     assert_confined(process, NOBODY, 0);
     converse(&pair, "/");
     let output = child.wait_with_output().expect("it ends by itself");

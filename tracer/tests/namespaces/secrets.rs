@@ -1,11 +1,11 @@
-//! Secrets of an exchange are in nothing that tracer writes, not even in its most talkative log.
+//! No output of tracer contains secrets of an exchange, not even its most verbose log.
 
 use std::fs;
 use std::net::SocketAddrV4;
 use std::process::Command;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tracer::lab::{demo::half_open::ForgedSyn, netns::VethPair};
+use tracer::lab::{demo::half_open::SpoofedSyn, netns::VethPair};
 
 use crate::{
     eventually,
@@ -14,9 +14,9 @@ use crate::{
     web::{Folder, Nginx, curl},
 };
 
-/// Part of every secret, and what curl makes of those before and behind the @ for Basic authentication.
+/// A part of every secret, and the user information as curl encodes it for Basic authentication.
 const SECRETS: [&str; 2] = ["s3cr3t", "czNjcjN0LXVzZXI6czNjcjN0LXBhc3M="];
-/// What is sent: user information and fields; nginx answers `/account` with a cookie of its own.
+/// A request with user information and secret fields. nginx sets a secret cookie in its response.
 const SECRET_REQUEST: [&str; 7] = [
     "http://s3cr3t-user:s3cr3t-pass@10.77.0.1/account",
     "-H",
@@ -26,17 +26,17 @@ const SECRET_REQUEST: [&str; 7] = [
     "-H",
     "Referer: http://s3cr3t-user@example.org/",
 ];
-/// The same, as to a proxy: the user information is in the request target.
+/// A request as to a proxy, with user information in the request target.
 const TARGET: [&str; 3] =
     ["--request-target", "http://s3cr3t-user:s3cr3t-pass@10.77.0.1/small", "http://10.77.0.1/"];
 const EVERY_EVENT: &str = "connection,exchange,state,segment,request,response,half-open,flood,stats";
 /// The protocol number of raw IP (`IPPROTO_RAW`).
 const RAW_IP: i32 = 255;
 
-/// Sends what the kernel programs have a message for: a TCP header that claims to have no length.
+/// Sends a TCP header with a data offset of 0, which makes the kernel programs log a message.
 fn send_malformed(pair: &VethPair) {
     let server = SocketAddrV4::new(pair.server.v4, 80);
-    let mut packet = ForgedSyn::numbered(0, server).to_packet();
+    let mut packet = SpoofedSyn::numbered(0, server).to_packet();
     packet[20 + 12] = 0;
     let send = || {
         let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW_IP))).expect("root");
@@ -45,7 +45,7 @@ fn send_malformed(pair: &VethPair) {
     pair.client.namespace.run(send).expect("namespace");
 }
 
-/// Traces the secrets in `format`, to standard output or to `file`; all that was written.
+/// Traces the secrets in `format`, to standard output or to `file`. Returns all output.
 #[track_caller]
 fn written(pair: &VethPair, format: &str, file: Option<&str>) -> String {
     let mut command = Command::new("env");
@@ -64,7 +64,7 @@ fn written(pair: &VethPair, format: &str, file: Option<&str>) -> String {
             let ends = || {
                 fs::read_to_string(file).map_or(0, |text| text.lines().filter(|line| is_end(line)).count())
             };
-            assert!(eventually(|| ends() >= 2), "the connections are not told: {}", tracer.errors());
+            assert!(eventually(|| ends() >= 2), "the connections are not reported: {}", tracer.errors());
         }
         None => tracer.wait_for_lines(2, "a connection that is over", is_end),
     }
@@ -84,7 +84,7 @@ fn no_secret_is_in_any_output_or_log() {
         let file = folder.file(format);
         for file in [None, file.to_str()] {
             let text = written(&pair, format, file);
-            assert!(text.contains("/account") && text.contains("200"), "{format}: not told:\n{text}");
+            assert!(text.contains("/account") && text.contains("200"), "{format}: not reported:\n{text}");
             for secret in SECRETS {
                 assert!(!text.contains(secret), "{secret} in {format}:\n{text}");
             }

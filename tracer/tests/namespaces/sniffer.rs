@@ -1,4 +1,5 @@
-//! The TCP segments of a namespace in short words, seen by a packet socket, not by the tracer.
+//! The TCP segments of a namespace in short form, captured by a packet socket independently of
+//! tracer.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -10,23 +11,23 @@ use etherparse::{SlicedPacket, TcpSlice, TransportSlice};
 use socket2::{Domain, Protocol, Socket, Type};
 use tracer::lab::netns::Namespace;
 
-/// `ETH_P_ALL` in network byte order, as packet sockets want it: every frame, both directions.
+/// `ETH_P_ALL` in network byte order, as packet sockets expect it: every frame, both directions.
 const EVERY_FRAME: i32 = 0x0003_u16.to_be() as i32;
-/// How often the stop flag is looked at.
+/// Interval at which the stop flag is checked.
 const STOP_CHECK: Duration = Duration::from_millis(20);
-/// Above the largest super-segment.
+/// Longer than the largest super-segment, in bytes.
 const MAX_FRAME: usize = 128 * 1024;
 
-/// A thread that listens inside a namespace.
+/// A thread that captures segments in a namespace.
 pub(crate) struct Sniffer {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<anyhow::Result<Vec<String>>>,
 }
 
 impl Sniffer {
-    /// Listens on every interface of `namespace`, from now on.
+    /// Starts capturing on every interface of `namespace`.
     pub(crate) fn start(namespace: &Namespace, server_port: u16) -> Self {
-        // Opened here and not by the thread: the kernel keeps the frames that come before the thread reads.
+        // Opened before the thread starts, so that the kernel queues frames until the thread reads.
         let socket = namespace
             .run(|| Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERY_FRAME))))
             .expect("the namespace can be entered")
@@ -38,7 +39,8 @@ impl Sniffer {
         Self { stop, thread }
     }
 
-    /// The segments so far, one text each: who sent it, its flags, the first line of its payload.
+    /// Stops, and describes each segment: its sender, and the first line of its payload or its
+    /// flags.
     pub(crate) fn finish(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the listener does not panic").expect("the namespace can be entered")
@@ -50,7 +52,7 @@ fn listen(mut socket: Socket, server_port: u16, stop: &AtomicBool) -> Vec<String
     let mut frame = vec![0; MAX_FRAME];
     loop {
         let Ok(length) = socket.read(&mut frame) else {
-            // Stop only at a moment of silence, so that what has come is all told.
+            // Stop only when no frame is queued, so that all segments are reported.
             if stop.load(Ordering::Relaxed) {
                 return segments;
             }

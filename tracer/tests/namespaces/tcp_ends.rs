@@ -1,4 +1,4 @@
-//! How connections end, by real sockets: what tracer says of each, completely.
+//! How connections end: sockets produce each end, and the records are checked completely.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -6,44 +6,45 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tracer::lab::{
-    demo::half_open::{self, ForgedSyn},
+    demo::half_open::{self, SpoofedSyn},
     netns::{VethPair, link},
 };
 
 use crate::{
-    PATIENCE,
+    TIMEOUT,
     harness::{Fields, Trace, Tracer},
     pair,
 };
 
-/// A server at port 80 of the server's end.
+/// A listener on port 80 of the server's end.
 pub(crate) fn listen(pair: &VethPair) -> TcpListener {
     let address = SocketAddr::new(pair.server.v4.into(), 80);
     pair.server.namespace.run(|| TcpListener::bind(address)).expect("namespace").expect("port 80")
 }
 
-/// A connection, from both sides: the client's and the server's.
+/// A connection: the client's and the server's socket.
 pub(crate) fn connect(pair: &VethPair, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let address = listener.local_addr().expect("a listener has an address");
-    let connected = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, PATIENCE));
+    let connected = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, TIMEOUT));
     let client = connected.expect("namespace").expect("the server listens");
     let (server, _) = listener.accept().expect("the client has connected");
     for stream in [&client, &server] {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a read timeout");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a socket has a read timeout");
         stream.set_nodelay(true).expect("a socket has the option");
     }
     (client, server)
 }
 
-/// Sends `bytes` and waits until all of them have come.
+/// Sends `bytes` and waits until all of them have arrived.
 pub(crate) fn transfer(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
     from.write_all(bytes).expect("the connection is open");
     let mut received = vec![0; bytes.len()];
-    to.read_exact(&mut received).expect("what was sent arrives");
+    to.read_exact(&mut received).expect("the bytes arrive");
     assert_eq!(received, bytes);
 }
 
-/// A request for `target` and a response with `status` and five bytes of content.
+/// Sends a request for `target` and a response with `status` and five bytes of content. Returns the
+/// bytes of both.
 pub(crate) fn exchange(
     client: &mut TcpStream,
     server: &mut TcpStream,
@@ -62,10 +63,10 @@ pub(crate) fn await_end(stream: &mut TcpStream) {
     assert_eq!(stream.read(&mut [0]).expect("the other side closes"), 0);
 }
 
-/// The fields of the one `connection.closed`, in this order: state, reason, who began, bytes of client and server.
+/// Fields of the only `connection.closed`: state, reason, initiator, bytes of client and server.
 fn end(trace: &Trace) -> (&str, &str, Option<&str>, u64, u64) {
     let closed = trace.closed();
-    let [closed] = closed[..] else { panic!("one connection was expected: {closed:#?}") };
+    let [closed] = closed[..] else { panic!("expected one connection: {closed:#?}") };
     let initiator = closed.has("tcp.close.initiator").then(|| closed.text("tcp.close.initiator"));
     (
         closed.text("tcp.conn_state"),
@@ -78,11 +79,11 @@ fn end(trace: &Trace) -> (&str, &str, Option<&str>, u64, u64) {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_refused_connection_is_told_as_refused() {
+fn a_refused_connection_is_reported_as_refused() {
     let pair = pair();
     let tracer = Tracer::at(&pair.server, &[]);
     let address = SocketAddr::new(pair.server.v4.into(), 80);
-    let refused = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, PATIENCE));
+    let refused = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, TIMEOUT));
     assert_eq!(refused.expect("namespace").expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
     tracer.wait_for(1, "connection.closed");
     let trace = tracer.stop();
@@ -96,16 +97,16 @@ fn a_refused_connection_is_told_as_refused() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_connection_that_nobody_answers_is_told_as_unanswered_with_its_repetitions() {
+fn an_unanswered_connection_is_reported_with_its_retransmissions() {
     let pair = pair();
-    // Behind the server, which does not forward: the SYN is swallowed there.
+    // The server is the gateway to this network, but does not forward the SYN.
     let gateway = pair.server.v4;
     let network = Ipv4Addr::new(10, 77, 99, 0);
     let routed = pair.client.namespace.run(|| link::add_route(network, 24, gateway));
     routed.expect("namespace").expect("the network can be routed");
     let tracer = Tracer::at(&pair.client, &["--half-open-timeout", "1500ms"]);
     let address = SocketAddr::from(([10, 77, 99, 9], 80));
-    // Long enough for one repetition, after a second.
+    // Long enough for one retransmission, after a second.
     let unanswered =
         pair.client.namespace.run(|| TcpStream::connect_timeout(&address, Duration::from_millis(1300)));
     assert_eq!(unanswered.expect("namespace").expect_err("nobody is there").kind(), ErrorKind::TimedOut);
@@ -123,13 +124,13 @@ fn a_connection_that_nobody_answers_is_told_as_unanswered_with_its_repetitions()
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_handshake_never_confirmed_is_told_when_it_expires() {
+fn a_half_open_handshake_is_reported_when_it_expires() {
     let pair = pair();
-    half_open::prepare(&pair, Some(1)).expect("the forged addresses can be routed");
+    half_open::prepare(&pair, Some(1)).expect("the spoofed addresses can be routed");
     let _listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &["--half-open-timeout", "1500ms"]);
-    let forged = ForgedSyn::numbered(0, SocketAddrV4::new(pair.server.v4, 80));
-    pair.client.namespace.run(|| half_open::send([forged])).expect("namespace").expect("a SYN can be sent");
+    let spoofed = SpoofedSyn::numbered(0, SocketAddrV4::new(pair.server.v4, 80));
+    pair.client.namespace.run(|| half_open::send([spoofed])).expect("namespace").expect("a SYN can be sent");
     tracer.wait_for(1, "connection.closed");
     let trace = tracer.stop();
     trace.assert_clean();
@@ -139,20 +140,20 @@ fn a_handshake_never_confirmed_is_told_when_it_expires() {
     assert_eq!((closed.text("tcp.history"), closed.number("tcp.completeness")), ("Sh", 3));
     assert_eq!((closed.number("client.packets"), closed.number("server.packets")), (1, 2));
     assert_eq!(closed.number("server.retransmits"), 1);
-    assert_eq!(closed.text("client.address"), forged.source.ip().to_string());
+    assert_eq!(closed.text("client.address"), spoofed.source.ip().to_string());
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_client_that_resets_in_the_middle_of_the_answer_leaves_it_truncated() {
+fn a_response_is_truncated_when_the_client_resets_in_the_middle() {
     let pair = pair();
     let listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &[]);
     let (mut client, mut server) = connect(&pair, &listener);
     let request = b"GET /long HTTP/1.1\r\nHost: server.test\r\n\r\n";
-    let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly so much";
+    let beginning = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly so much";
     transfer(&mut client, &mut server, request);
-    transfer(&mut server, &mut client, begun);
+    transfer(&mut server, &mut client, beginning);
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("a socket can linger");
     drop(client);
     tracer.wait_for(1, "connection.closed");
@@ -163,13 +164,13 @@ fn a_client_that_resets_in_the_middle_of_the_answer_leaves_it_truncated() {
     assert_eq!(exchange.text("http.outcome"), "response_truncated");
     assert_eq!(exchange.number("http.response.status_code"), 200);
     assert!(!exchange.has("http.response.body.size"), "{exchange:#}");
-    assert_eq!(end(&trace), ("RSTO", "reset", Some("client"), request.len() as u64, begun.len() as u64));
+    assert_eq!(end(&trace), ("RSTO", "reset", Some("client"), request.len() as u64, beginning.len() as u64));
     assert_eq!(trace.closed()[0].number("tcp.completeness"), 1 + 2 + 4 + 8 + 32);
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_answer_after_the_client_has_closed_its_half_is_complete() {
+fn a_response_after_the_client_has_closed_its_direction_is_complete() {
     let pair = pair();
     let listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &[]);
@@ -177,7 +178,7 @@ fn an_answer_after_the_client_has_closed_its_half_is_complete() {
     let request = b"GET /late HTTP/1.1\r\nHost: server.test\r\n\r\n";
     let response = b"HTTP/1.1 200 OK\r\n\r\nuntil the end";
     transfer(&mut client, &mut server, request);
-    client.shutdown(Shutdown::Write).expect("a half can be closed");
+    client.shutdown(Shutdown::Write).expect("one direction can be closed");
     await_end(&mut server);
     transfer(&mut server, &mut client, response);
     drop(server);
@@ -194,21 +195,21 @@ fn an_answer_after_the_client_has_closed_its_half_is_complete() {
     assert_eq!(exchange.number("http.response.body.size"), "until the end".len() as u64);
     assert_eq!(end(&trace), ("SF", "fin", Some("client"), request.len() as u64, response.len() as u64));
     let history = trace.closed()[0].text("tcp.history");
-    let at = |letter| history.find(letter).unwrap_or_else(|| panic!("no {letter} in {history}"));
+    let at = |event| history.find(event).unwrap_or_else(|| panic!("no {event} in {history}"));
     assert!(history.starts_with("ShAD") && at('F') < at('d') && at('d') < at('f'), "{history}");
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn each_state_is_told_when_the_server_closes_first() {
+fn each_state_is_reported_when_the_server_closes_first() {
     let pair = pair();
     let listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &["--events", "connection,exchange,state"]);
     let (mut client, mut server) = connect(&pair, &listener);
-    let [asked, answered] = exchange(&mut client, &mut server, "/", 200);
+    let [request_bytes, response_bytes] = exchange(&mut client, &mut server, "/", 200);
     drop(server);
     await_end(&mut client);
-    // Its acknowledgment comes by itself; a close at once could be one segment with it.
+    // Wait for the ACK of the server's FIN: an immediate close could send both in one segment.
     tracer.wait_for_lines(1, "CLOSE-WAIT", |line| line.contains(r#""tcp.client.state":"CLOSE-WAIT""#));
     drop(client);
     tracer.wait_for(1, "connection.closed");
@@ -233,5 +234,5 @@ fn each_state_is_told_when_the_server_closes_first() {
     );
     let names: Vec<_> = trace.names().into_iter().filter(|name| *name != "connection.state").collect();
     assert_eq!(names, ["connection.opened", "http.exchange", "connection.closed", "tracer.summary"]);
-    assert_eq!(end(&trace), ("SF", "fin", Some("server"), asked, answered));
+    assert_eq!(end(&trace), ("SF", "fin", Some("server"), request_bytes, response_bytes));
 }

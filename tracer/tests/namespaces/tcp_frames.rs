@@ -1,4 +1,5 @@
-//! Frames that this kernel would not send by itself: tagged ones and fragments, made by hand, through the real hooks.
+//! Crafted frames that the kernel would not send here, VLAN tags and fragments, through the real
+//! hooks.
 
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
@@ -8,24 +9,24 @@ use etherparse::{
 };
 use nix::sys::socket::{MsgFlags, sendto};
 use socket2::{Domain, Socket, Type};
-use tracer::lab::netns::{End, VethPair};
+use tracer::lab::netns::{PairEnd, VethPair};
 
 use crate::{
     harness::{Fields, Tracer},
     pair,
 };
 
-/// Addresses of nobody, so that no kernel answers.
+/// Unused addresses, so that no kernel answers.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 5, 2);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 5, 1);
 const CLIENT_PORT: u16 = 40_000;
-/// Where the sequence numbers of each side begin.
+/// Initial sequence number of each side.
 const FIRST: u32 = 1000;
 
 const REQUEST: &[u8] = b"GET /tagged HTTP/1.1\r\nHost: server.test\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-/// What a side says in a conversation.
+/// Control bits of a segment.
 #[derive(Clone, Copy, PartialEq)]
 enum Flags {
     Syn,
@@ -41,7 +42,7 @@ struct Packet {
     segment: Vec<u8>,
 }
 
-/// Both sides' streams, as they write them down.
+/// The sequence numbers of both sides.
 #[derive(Default)]
 struct Streams {
     /// Sequence numbers used by the server and by the client.
@@ -94,14 +95,14 @@ impl Packet {
         ip
     }
 
-    /// The frame with these tags.
+    /// The packet in a frame with these tags.
     fn frame(&self, pair: &VethPair, tags: &[(EtherType, u16)]) -> Vec<u8> {
         framed(self.from_client, pair, tags, &self.ip(), &self.segment)
     }
 
-    /// Two frames, each with a part of the IP packet, the first with `first` bytes of the segment.
+    /// The packet as two fragments in frames, the first with `first` bytes of the segment.
     fn fragments(&self, pair: &VethPair, first: usize) -> [Vec<u8>; 2] {
-        assert_eq!(first % 8, 0, "fragments are counted in eight bytes");
+        assert_eq!(first % 8, 0, "fragment offsets are in units of eight bytes");
         let (front, back) = self.segment.split_at(first);
         [(front, 0), (back, first / 8)].map(|(part, offset)| {
             let mut ip = self.ip();
@@ -139,8 +140,8 @@ fn framed(
     frame
 }
 
-/// Puts a frame on the wire at one end.
-fn send(end: &End, frame: &[u8]) {
+/// Sends a frame at one end.
+fn send(end: &PairEnd, frame: &[u8]) {
     let sent = end.namespace.run(|| {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
         let there = nix::ifaddrs::getifaddrs()?.find_map(|interface| {
@@ -153,13 +154,13 @@ fn send(end: &End, frame: &[u8]) {
     assert_eq!(sent.expect("namespace").expect("a frame can be sent"), frame.len());
 }
 
-fn sender(pair: &VethPair, packet: &Packet) -> End {
+fn sender(pair: &VethPair, packet: &Packet) -> PairEnd {
     if packet.from_client { pair.client.clone() } else { pair.server.clone() }
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn tagged_frames_are_followed_through_xdp_and_tc() {
+fn tagged_frames_are_traced_by_xdp_and_tc() {
     let (c_tag, s_tag) = (EtherType::VLAN_TAGGED_FRAME, EtherType::PROVIDER_BRIDGING);
     for hook in ["xdp", "tc"] {
         for tags in [&[(c_tag, 42)][..], &[(s_tag, 7), (c_tag, 42)]] {
@@ -168,7 +169,7 @@ fn tagged_frames_are_followed_through_xdp_and_tc() {
                 Tracer::at(&pair.server, &["--attach", hook, "--events", "connection,exchange,segment"]);
             for (number, packet) in (1..).zip(Streams::default().conversation()) {
                 send(&sender(&pair, &packet), &packet.frame(&pair, tags));
-                // The two directions go by way of different queues: one after the other.
+                // The two directions use different queues, so wait for each segment.
                 tracer.wait_for(number, "tcp.segment");
             }
             tracer.wait_for(1, "connection.closed");
@@ -198,7 +199,7 @@ fn tagged_frames_are_followed_through_xdp_and_tc() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn fragments_are_counted_and_what_they_hide_is_not_made_up() {
+fn fragments_are_counted_and_their_content_is_not_invented() {
     for hook in ["xdp", "tc"] {
         let pair = pair();
         let tracer = Tracer::at(&pair.server, &["--attach", hook, "--events", "connection,exchange,segment"]);

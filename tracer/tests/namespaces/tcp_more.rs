@@ -1,4 +1,4 @@
-//! Connections that tracer does not see alone, or not from their start.
+//! Midstream connections, and connections seen by two tracers.
 
 use serde_json::Value;
 
@@ -10,13 +10,13 @@ use crate::{
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_connection_older_than_tracer_is_followed_from_its_next_exchange() {
+fn a_connection_older_than_tracer_is_traced_from_its_next_exchange() {
     let pair = pair();
     let listener = listen(&pair);
     let (mut client, mut server) = connect(&pair, &listener);
     exchange(&mut client, &mut server, "/before", 200);
     let tracer = Tracer::at(&pair.server, &[]);
-    let [asked, answered] = exchange(&mut client, &mut server, "/after", 404);
+    let [request_bytes, response_bytes] = exchange(&mut client, &mut server, "/after", 404);
     drop(server);
     await_end(&mut client);
     drop(client);
@@ -31,12 +31,15 @@ fn a_connection_older_than_tracer_is_followed_from_its_next_exchange() {
     assert_eq!((exchange.text("http.outcome"), exchange.text("http.confidence")), ("complete", "resynced"));
     let closed = trace.closed()[0];
     assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("SF", "fin"));
-    assert_eq!((closed.number("client.bytes"), closed.number("server.bytes")), (asked, answered));
+    assert_eq!(
+        (closed.number("client.bytes"), closed.number("server.bytes")),
+        (request_bytes, response_bytes)
+    );
     assert_eq!(closed.text("server.address"), pair.server.v4.to_string());
 }
 
-/// A record without what differs from one tracer to another: its clock, and its names of connections.
-fn essence(record: &Value) -> Value {
+/// A record without the fields that differ between tracers: times and connection identifiers.
+fn comparable(record: &Value) -> Value {
     let mut record = record.clone();
     if let Some(fields) = record.as_object_mut() {
         fields.retain(|name, _| !name.ends_with("_ns") && name != "timestamp" && name != "connection.id");
@@ -46,7 +49,7 @@ fn essence(record: &Value) -> Value {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn two_tracers_tell_the_same_and_one_survives_the_other() {
+fn two_tracers_report_the_same_and_one_continues_after_the_other() {
     let pair = pair();
     let listener = listen(&pair);
     let converse = |target: &str| {
@@ -67,16 +70,16 @@ fn two_tracers_tell_the_same_and_one_survives_the_other() {
     let second = second.stop();
     first.assert_clean();
     second.assert_clean();
-    let told = |records: &[Value]| records.iter().map(essence).collect::<Vec<_>>();
+    let reported = |records: &[Value]| records.iter().map(comparable).collect::<Vec<_>>();
     assert_eq!(first.names(), ["connection.opened", "http.exchange", "connection.closed", "tracer.summary"]);
-    assert_eq!(told(&first.records[..3]), told(&second.records[..3]));
+    assert_eq!(reported(&first.records[..3]), reported(&second.records[..3]));
     let targets: Vec<_> = second.exchanges().iter().map(|exchange| exchange.text("url.path")).collect();
     assert_eq!(targets, ["/both", "/second"]);
 }
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn a_connection_given_up_in_silence_is_picked_up_anew() {
+fn an_expired_idle_connection_is_traced_midstream_when_it_continues() {
     let pair = pair();
     let listener = listen(&pair);
     let tracer = Tracer::at(&pair.server, &["--idle-timeout", "700ms"]);
@@ -90,8 +93,8 @@ fn a_connection_given_up_in_silence_is_picked_up_anew() {
     tracer.wait_for(2, "connection.closed");
     let trace = tracer.stop();
     trace.assert_clean();
-    let story = ["connection.opened", "http.exchange", "connection.closed"];
-    assert_eq!(trace.names(), [&story[..], &story, &["tracer.summary"]].concat(), "{:#?}", trace.records);
+    let names = ["connection.opened", "http.exchange", "connection.closed"];
+    assert_eq!(trace.names(), [&names[..], &names, &["tracer.summary"]].concat(), "{:#?}", trace.records);
     let ends: Vec<_> = trace
         .closed()
         .iter()

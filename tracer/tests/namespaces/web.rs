@@ -1,4 +1,4 @@
-//! A real web server and a real client: nginx and curl, each with its own account of what was sent.
+//! A real web server and a real client, nginx and curl, each with its own log of the bytes sent.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,20 +8,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tracer::lab::netns::{End, Namespace};
+use tracer::lab::netns::{Namespace, PairEnd};
 
 use crate::eventually;
 
-/// A folder that nobody else uses; removed with everything in it when this is dropped.
+/// A temporary directory. Dropping it removes it with its content.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one.
+    /// Creates a new directory.
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("tracer-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
-        // Fails where it exists: then it is not ours.
+        // Fails if it exists: then it is not ours.
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
         made.unwrap_or_else(|error| panic!("no folder {}: {error}", path.display()));
         Self(path)
@@ -48,32 +48,32 @@ impl Drop for Folder {
 pub(crate) const SMALL: usize = 1_000;
 /// Size of `/big`.
 pub(crate) const BIG: usize = 5_000_000;
-/// What `/broken` answers.
+/// Content of the response to `/broken`.
 pub(crate) const BROKEN: &str = "out of order\n";
 
-/// A running nginx; killed when this is dropped.
+/// A running nginx. Dropping it kills the process.
 ///
 /// - `/small`, `/big`: files
-/// - `/paced`: the same as `/big`, which takes some seconds
-/// - `/chunked`: a file of 5000 bytes whose length nginx does not state
+/// - `/paced`: the same file as `/big`, which takes some seconds
+/// - `/chunked`: a file of 5000 bytes, sent chunked
 /// - `/broken`: status 500
-/// - `/account`: sets a cookie, `s3cr3t`, and answers 200
-/// - `/form`: reads the body, and answers 200
+/// - `/account`: status 200 with a cookie, `s3cr3t`
+/// - `/form`: reads the body; status 200
 pub(crate) struct Nginx {
     child: Child,
     folder: Folder,
 }
 
-/// nginx's account of one request.
+/// A line of nginx's access log: one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Served {
     /// Number of the connection.
     pub(crate) connection: u64,
     /// Number of the request in its connection, from 1.
     pub(crate) request: u64,
-    /// Status code; 499 if the client went away first.
+    /// Status code; 499 if the client closed first.
     pub(crate) status: u64,
-    /// Bytes sent for it, head and content.
+    /// Bytes of the response, head and content.
     pub(crate) bytes_sent: u64,
     /// Bytes of content sent.
     pub(crate) body_bytes_sent: u64,
@@ -84,7 +84,8 @@ pub(crate) struct Served {
 }
 
 impl Nginx {
-    /// Starts nginx on the ports 80 and 8080 of `namespace`; it accepts connections when this returns.
+    /// Starts nginx on the ports 80 and 8080 of `namespace`, and waits until it accepts
+    /// connections.
     #[track_caller]
     pub(crate) fn start(namespace: &Namespace) -> Self {
         let folder = Folder::new();
@@ -100,7 +101,7 @@ impl Nginx {
         let child = namespace.command(command);
         let child = child.unwrap_or_else(|error| panic!("nginx (nginx-light) is not installed: {error}"));
         let mut nginx = Self { child, folder };
-        // Written when all sockets listen.
+        // nginx writes this file when all sockets listen.
         let started = eventually(|| {
             let ended = !matches!(nginx.child.try_wait(), Ok(None));
             ended || nginx.folder.file("nginx.pid").exists()
@@ -110,18 +111,18 @@ impl Nginx {
         nginx
     }
 
-    /// The access log, once it has at least `count` lines.
+    /// Waits until the access log has at least `count` lines, and returns it.
     #[track_caller]
     pub(crate) fn served(&self, count: usize) -> Vec<Served> {
         let read = || fs::read_to_string(self.folder.file("access.log")).unwrap_or_default();
-        // nginx writes a line when it is done with a request, which is after the client is.
+        // nginx writes a line after it has finished a request, which is later than the client has.
         let written = eventually(|| read().lines().count() >= count);
         let log = read();
         assert!(written, "nginx served {} requests, not {count}:\n{}", log.lines().count(), self.errors());
         log.lines().map(Served::parse).collect()
     }
 
-    /// Lets nginx end, and returns its complete access log.
+    /// Stops nginx, and returns its complete access log.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Vec<Served> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("process numbers are small"));
@@ -156,7 +157,7 @@ impl Served {
     }
 }
 
-/// Bytes that differ from place to place, with no pattern of a segment's length.
+/// Bytes without a pattern that repeats with the length of a segment.
 pub(crate) fn content(size: usize) -> Vec<u8> {
     (0..size).map(|place| b'a' + u8::try_from(place % 10_007 % 26).expect("below 26")).collect()
 }
@@ -203,7 +204,7 @@ $request_length $remote_port';
     )
 }
 
-/// curl's account of one transfer.
+/// A line of curl's output: one transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetched {
     /// Status code.
@@ -222,23 +223,23 @@ pub(crate) struct Fetched {
     pub(crate) port: u64,
 }
 
-/// What curl writes of each transfer.
-const ACCOUNT: &str = "%{http_code} %{size_download} %{size_header} %{size_request} %{size_upload} \
+/// The format of curl's output for each transfer.
+const WRITE_OUT: &str = "%{http_code} %{size_download} %{size_header} %{size_request} %{size_upload} \
 %{num_connects} %{local_port}\n";
 
-/// Runs curl with `arguments` at one end, and returns its account of each transfer.
+/// Runs curl with `arguments` at one end, and returns each transfer.
 #[track_caller]
-pub(crate) fn curl(end: &End, arguments: &[&str]) -> Vec<Fetched> {
+pub(crate) fn curl(end: &PairEnd, arguments: &[&str]) -> Vec<Fetched> {
     curl_in(&end.namespace, arguments)
 }
 
-/// The same for a namespace.
+/// Runs curl with `arguments` in a namespace, and returns each transfer.
 #[track_caller]
 pub(crate) fn curl_in(namespace: &Namespace, arguments: &[&str]) -> Vec<Fetched> {
     let mut command = Command::new("curl");
     // -q: the developer's own .curlrc must not change a byte.
     command.args(["-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]);
-    command.args(["--output", "/dev/null", "--write-out", ACCOUNT]).args(arguments);
+    command.args(["--output", "/dev/null", "--write-out", WRITE_OUT]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = namespace.command(command).unwrap_or_else(|error| panic!("curl is not installed: {error}"));
     let output = child.wait_with_output().expect("curl ends");
@@ -252,7 +253,7 @@ impl Fetched {
     fn parse(line: &str) -> Self {
         let numbers: Vec<u64> = line.split(' ').map_while(|number| number.parse().ok()).collect();
         let [status, content, header, request, upload, connects, port] = numbers[..] else {
-            panic!("not curl's account of a transfer: {line}")
+            panic!("not a line of curl's output: {line}")
         };
         Self { status, content, header, request, upload, connects, port }
     }

@@ -1,12 +1,13 @@
-//! Records the captures of `tests/captures` anew: real conversations of nginx and curl, and segments that nobody can be
-//! asked to send, in private namespaces.
+//! Records the captures of `tests/captures` again: conversations of nginx and curl, and crafted
+//! segments, in private namespaces.
 //!
-//! As root: `cargo test -p tracer --test record -- --ignored`, and then, because each recording has ports and times of
-//! its own, `UPDATE_GOLDENS=1 cargo test -p tracer --test replay`.
+//! Run as root `cargo test -p tracer --test record -- --ignored`. Then run
+//! `UPDATE_GOLDENS=1 cargo test -p tracer --test replay`, because each recording has new ports and
+//! times.
 #![forbid(unsafe_code)]
 
 mod scenes;
-#[expect(dead_code, reason = "the accounts of nginx and curl are for other tests")]
+#[expect(dead_code, reason = "other tests use the logs of nginx and curl")]
 #[path = "../namespaces/web.rs"]
 mod web;
 
@@ -23,16 +24,16 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tracer::lab::netns::{End, PairOptions, VethPair};
+use tracer::lab::netns::{PairEnd, PairOptions, VethPair};
 
-/// How long what was asked for may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Silence after which nothing more comes: longer than a delayed acknowledgment.
+/// How long an operation may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence after which no more packets come: longer than a delayed ACK.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Whether `condition` came true within [`PATIENCE`].
+/// Whether `condition` came true within [`TIMEOUT`].
 fn eventually(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         if Instant::now() > deadline {
             return false;
@@ -42,18 +43,18 @@ fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     true
 }
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
 }
 
-/// tcpdump at one end.
+/// A tcpdump at one end.
 struct Recorder(Child);
 
 impl Recorder {
-    /// Records from now on.
-    fn start(end: &End, path: &Path) -> Self {
+    /// Starts recording.
+    fn start(end: &PairEnd, path: &Path) -> Self {
         let mut command = Command::new("tcpdump");
-        // Written at once, and without giving up the rights to write there.
+        // Write each packet at once, and keep the privileges to write the file.
         command
             .args(["-i", end.interface, "-U", "--immediate-mode", "-Z", "root", "-w"])
             .arg(path)
@@ -67,7 +68,7 @@ impl Recorder {
         Self(child)
     }
 
-    /// Ends the recording when the file does not grow any more.
+    /// Stops recording when the file no longer grows.
     fn finish(mut self, path: &Path) {
         let size = || fs::metadata(path).map_or(0, |file| file.len());
         let mut before = 0;
@@ -84,10 +85,10 @@ impl Recorder {
 #[test]
 #[ignore = "needs root, and changes files of the repository: see above"]
 fn record() {
-    fs::create_dir_all(folder()).expect("the folder can be made");
+    fs::create_dir_all(directory()).expect("the directory can be made");
     for (name, scene) in scenes::SCENES {
         let pair = VethPair::new(PairOptions::default()).expect("a pair of namespaces");
-        let path = folder().join(format!("{name}.pcap"));
+        let path = directory().join(format!("{name}.pcap"));
         let recorder = Recorder::start(&pair.client, &path);
         scene(&pair);
         recorder.finish(&path);

@@ -1,4 +1,4 @@
-//! What is recorded.
+//! The recorded scenes.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,19 +10,19 @@ use std::{
 
 use socket2::SockRef;
 use tracer::lab::{
-    demo::half_open::{self, ForgedSyn},
-    netns::{End, VethPair},
+    demo::half_open::{self, SpoofedSyn},
+    netns::{PairEnd, VethPair},
 };
 
 use crate::{
-    PATIENCE, SILENCE, eventually,
+    SILENCE, TIMEOUT, eventually,
     web::{Nginx, curl},
 };
 
-/// What happens between two namespaces.
+/// A scene between two namespaces.
 type Scene = fn(&VethPair);
 
-/// The name of each capture, and what happens.
+/// The name of each capture and its scene.
 pub(super) const SCENES: [(&str, Scene); 11] = [
     ("page_and_two_cached", page_and_two_cached),
     ("pipelined", pipelined),
@@ -37,10 +37,10 @@ pub(super) const SCENES: [(&str, Scene); 11] = [
     ("retransmission", retransmission),
 ];
 
-/// An address of the server's network that nobody has.
-const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
-/// An Ethernet address that nobody has.
-const NOBODYS_MAC: &str = "02:00:00:77:00:99";
+/// An unused address of the server's network.
+const UNUSED_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
+/// An unused MAC address.
+const UNUSED_MAC: &str = "02:00:00:77:00:99";
 
 fn with_nginx(pair: &VethPair, arguments: &[&str]) {
     let _nginx = Nginx::start(&pair.server.namespace);
@@ -81,25 +81,25 @@ fn refused(pair: &VethPair) {
 }
 
 fn unanswered(pair: &VethPair) {
-    // The SYN reaches the server's kernel, whose address this is not.
-    neighbour(&pair.client, NOBODY, &pair.server.mac.map(|byte| format!("{byte:02x}")).join(":"));
-    let address = SocketAddr::new(NOBODY.into(), 80);
-    // The SYN is repeated after 1 s and 3 s.
-    let patience = Duration::from_millis(3500);
-    let connected = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, patience));
+    // The SYN reaches the server's kernel, which does not have this address.
+    neighbour(&pair.client, UNUSED_ADDRESS, &pair.server.mac.map(|byte| format!("{byte:02x}")).join(":"));
+    let address = SocketAddr::new(UNUSED_ADDRESS.into(), 80);
+    // The SYN is retransmitted after 1 s and 3 s.
+    let timeout = Duration::from_millis(3500);
+    let connected = pair.client.namespace.run(|| TcpStream::connect_timeout(&address, timeout));
     connected.expect("namespace").expect_err("nobody answers");
 }
 
 fn never_confirmed(pair: &VethPair) {
-    half_open::prepare(pair, Some(1)).expect("the forged addresses can be routed");
+    half_open::prepare(pair, Some(1)).expect("the spoofed addresses can be routed");
     let server = SocketAddrV4::new(pair.server.v4, 80);
     let _listener = listen(pair);
-    let syns = [ForgedSyn::numbered(0, server)];
+    let syns = [SpoofedSyn::numbered(0, server)];
     pair.client.namespace.run(|| half_open::send(syns)).expect("namespace").expect("the SYN can be sent");
     let waiting = || pair.server.namespace.run(|| half_open::syn_received(80)).expect("namespace");
-    // One repetition after 1 s, given up 2 s later.
+    // One retransmission after 1 s, expired 2 s later.
     assert!(eventually(|| waiting().is_ok_and(|count| count == 1)), "the server answers");
-    assert!(eventually(|| waiting().is_ok_and(|count| count == 0)), "the server gives up");
+    assert!(eventually(|| waiting().is_ok_and(|count| count == 0)), "the handshake expires");
 }
 
 fn reset_in_mid_transfer(pair: &VethPair) {
@@ -108,7 +108,7 @@ fn reset_in_mid_transfer(pair: &VethPair) {
     client.write_all(b"GET /long HTTP/1.1\r\nHost: server.test\r\n\r\n").expect("connected");
     let (mut server, _) = listener.accept().expect("a client");
     let received = server.read(&mut [0; 100]).expect("a request");
-    assert!(received > 0, "the request is there");
+    assert!(received > 0, "the request has arrived");
     server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n").expect("connected");
     server.write_all(&[b'x'; 1000]).expect("connected");
     thread::sleep(SILENCE);
@@ -124,8 +124,8 @@ fn ipv6(pair: &VethPair) {
 fn retransmission(pair: &VethPair) {
     let _nginx = Nginx::start(&pair.server.namespace);
     let mut stream = connect(pair, pair.server.v4.into()).expect("nginx listens");
-    // What is sent goes on the wire, and to nobody.
-    neighbour(&pair.client, pair.server.v4, NOBODYS_MAC);
+    // The segment is sent on the wire, but received by nobody.
+    neighbour(&pair.client, pair.server.v4, UNUSED_MAC);
     stream.write_all(b"GET /small HTTP/1.0\r\n\r\n").expect("connected");
     thread::sleep(Duration::from_millis(100));
     neighbour(&pair.client, pair.server.v4, &pair.server.mac.map(|byte| format!("{byte:02x}")).join(":"));
@@ -139,14 +139,14 @@ fn listen(pair: &VethPair) -> TcpListener {
 
 fn connect(pair: &VethPair, server: IpAddr) -> std::io::Result<TcpStream> {
     let address = SocketAddr::new(server, 80);
-    pair.client.namespace.run(|| TcpStream::connect_timeout(&address, PATIENCE)).expect("namespace")
+    pair.client.namespace.run(|| TcpStream::connect_timeout(&address, TIMEOUT)).expect("namespace")
 }
 
-/// Where frames for `address` go.
-fn neighbour(end: &End, address: Ipv4Addr, mac: &str) {
+/// Sends frames for `address` to `mac`.
+fn neighbour(end: &PairEnd, address: Ipv4Addr, mac: &str) {
     let mut command = Command::new("ip");
     let address = address.to_string();
     command.args(["neighbour", "replace", &address, "lladdr", mac, "dev", end.interface, "nud", "permanent"]);
     let mut child = end.namespace.command(command).expect("ip (iproute2) is installed");
-    assert!(child.wait().expect("ip ends").success(), "ip cannot lead {address} to {mac}");
+    assert!(child.wait().expect("ip ends").success(), "ip cannot set the neighbour {address} to {mac}");
 }

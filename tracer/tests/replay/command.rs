@@ -1,4 +1,4 @@
-//! Several files, where records go, and when it ends.
+//! Several files, output files, and ways to end.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[test]
-fn several_files_are_told_one_after_the_other() {
+fn several_files_are_replayed_one_after_the_other() {
     let replayed = replay(&["chunked.pcap", "ipv6.pcap", "-o", "json"], b"");
     assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""));
     let names: Vec<_> = replayed
@@ -35,7 +35,7 @@ fn several_files_are_told_one_after_the_other() {
 }
 
 #[test]
-fn a_connection_may_go_on_in_the_next_file() {
+fn a_connection_may_continue_in_the_next_file() {
     let frames = frames("page_and_two_cached.pcap");
     let (first, second) = frames.split_at(frames.len() / 2);
     let files = [first, second].map(|half| Temporary::new(&pcap(half, Order::Little, false)));
@@ -49,19 +49,19 @@ fn a_connection_may_go_on_in_the_next_file() {
 }
 
 #[test]
-fn a_key_of_its_own_gives_the_same_hash_in_every_run_and_a_bad_one_is_refused() {
+fn a_key_file_gives_the_same_hash_in_every_run_and_a_short_key_is_refused() {
     let key = Temporary::new(b"a key of sixteen bytes or more");
     let path = key.0.to_str().expect("a plain path");
-    let told = |level: &str| {
+    let hashed_path = |level: &str| {
         let replayed =
             replay(&["chunked.pcap", "-o", "json", "--redact", level, "--redact-key-file", path], b"");
         assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""));
         let exchange = replayed.output.lines().find(|line| line.contains("http.exchange")).expect("one");
         serde_json::from_str::<Value>(exchange).expect("JSON")["url.path"].to_string()
     };
-    assert_eq!(told("query"), "\"/chunked\"");
-    let hashed = told("path");
-    assert_eq!((hashed.len(), &hashed, hashed.contains("chunked")), (19, &told("path"), false));
+    assert_eq!(hashed_path("query"), "\"/chunked\"");
+    let hashed = hashed_path("path");
+    assert_eq!((hashed.len(), &hashed, hashed.contains("chunked")), (19, &hashed_path("path"), false));
 
     let short = Temporary::new(b"too short");
     let path = short.0.to_str().expect("a plain path");
@@ -72,7 +72,7 @@ fn a_key_of_its_own_gives_the_same_hash_in_every_run_and_a_bad_one_is_refused() 
 }
 
 #[test]
-fn a_missing_file_does_not_keep_the_others_from_being_told() {
+fn the_other_files_are_replayed_when_one_is_missing() {
     let replayed = replay(&["chunked.pcap", "nowhere.pcap", "ipv6.pcap", "-o", "json"], b"");
     assert_eq!(replayed.code, Some(1));
     assert_eq!(replayed.errors.lines().count(), 1, "{}", replayed.errors);
@@ -81,8 +81,8 @@ fn a_missing_file_does_not_keep_the_others_from_being_told() {
 }
 
 #[test]
-fn a_closed_pipe_ends_it_quietly() {
-    // More than any pipe holds.
+fn a_closed_pipe_ends_replay_quietly() {
+    // More output than fits into a pipe.
     let many = vec!["page_and_two_cached.pcap"; 400];
     let mut command = tracer(&[&many[..], &["-o", "json", "--events", "segment"]].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tracer starts");
@@ -108,7 +108,7 @@ fn a_full_disk_is_one_error() {
 }
 
 #[test]
-fn records_go_to_the_file_that_is_named() {
+fn records_go_to_the_given_file() {
     let file = Temporary::new(b"");
     let path = file.0.to_str().expect("a plain path");
     let replayed = replay(&["chunked.pcap", "-o", "json", "-w", path], b"");
@@ -124,7 +124,7 @@ fn records_go_to_the_file_that_is_named() {
 }
 
 #[test]
-fn so_many_records_are_enough() {
+fn count_limits_the_number_of_records() {
     let all = replay(&["pipelined.pcap", "-o", "json"], b"").output;
     for count in 1..=4 {
         let replayed = replay(&["pipelined.pcap", "-o", "json", "--count", &count.to_string()], b"");
@@ -135,8 +135,8 @@ fn so_many_records_are_enough() {
 }
 
 #[test]
-fn the_duration_is_time_of_the_capture() {
-    // The SYN is repeated after about 1 s, and later.
+fn the_duration_is_measured_in_capture_time() {
+    // The SYN is retransmitted after about 1 s, and again later.
     let all = frames("unanswered.pcap").len() as u64;
     for (duration, segments) in [("10ms", 1), ("1500ms", 2), ("1h", all)] {
         let replayed = replay(&["unanswered.pcap", "-o", "json", "--duration", duration], b"");
@@ -146,7 +146,7 @@ fn the_duration_is_time_of_the_capture() {
 }
 
 #[test]
-fn an_interruption_ends_a_pipe_that_never_ends() {
+fn an_interrupt_ends_reading_from_an_open_pipe() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut command = tracer(&["-", "-o", "json"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -171,7 +171,7 @@ fn an_interruption_ends_a_pipe_that_never_ends() {
 }
 
 #[test]
-fn the_records_of_a_pipe_come_while_it_is_open() {
+fn the_records_of_a_pipe_are_written_while_it_is_open() {
     let mut command = tracer(&["-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("tracer starts");

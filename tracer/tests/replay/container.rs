@@ -1,4 +1,4 @@
-//! The same frames give the same records, whatever file they come in.
+//! The same frames give the same records in every file format.
 
 use std::io::Cursor;
 
@@ -15,8 +15,8 @@ use crate::{
 const CAPTURE: &str = "page_and_two_cached.pcap";
 const ORDERS: [Order; 2] = [Order::Little, Order::Big];
 
-/// The records of a capture, without where it came from and on which interface it was made.
-fn told(arguments: &[&str], input: &[u8]) -> String {
+/// The records of a capture, without the file name and the interface.
+fn records_of(arguments: &[&str], input: &[u8]) -> String {
     let replayed = replay(&[arguments, &["-o", "json"]].concat(), input);
     assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""));
     let (records, summary) =
@@ -28,7 +28,7 @@ fn told(arguments: &[&str], input: &[u8]) -> String {
     (records + rest).replace(r#""network.interface.name":"eth7","#, "")
 }
 
-/// Every kind of file with these frames, and what it is.
+/// Files of every format with these frames, each with its description.
 fn files(frames: &[Frame]) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for order in ORDERS {
@@ -52,7 +52,7 @@ fn files(frames: &[Frame]) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The second half in another byte order, as if two files had been joined.
+/// Two sections, the second in the other byte order, as in concatenated files.
 fn sections(frames: &[Frame]) -> Vec<u8> {
     let (first, second) = frames.split_at(frames.len() / 2);
     let interface = [Interface::default()];
@@ -63,7 +63,7 @@ fn with_other_blocks(frames: &[Frame]) -> Vec<u8> {
     let mut file = File::pcapng(Order::Little);
     file.interface(&Interface::default());
     for frame in frames {
-        // A name resolution block, an interface statistics block, one of nobody.
+        // A name resolution block, an interface statistics block, and an unknown one.
         file.block(4, |file| file.bytes.extend([0; 4]));
         file.block(5, |file| file.bytes.extend([0; 12]));
         file.block(0x0bad_beef, |file| file.bytes.extend(b"who knows"));
@@ -73,25 +73,33 @@ fn with_other_blocks(frames: &[Frame]) -> Vec<u8> {
 }
 
 #[test]
-fn the_same_frames_give_the_same_records_from_every_kind_of_file() {
+fn the_same_frames_give_the_same_records_in_every_file_format() {
     let frames = frames(CAPTURE);
     assert!(frames.len() > 10, "{} frames", frames.len());
-    let expected = told(&[CAPTURE], b"");
+    let expected = records_of(&[CAPTURE], b"");
     assert_eq!(expected.lines().count(), 6, "opened, three exchanges, closed, summary:\n{expected}");
     for (what, file) in files(&frames) {
-        assert_eq!(told(&["-"], &file), expected, "{what}, by a pipe");
+        assert_eq!(records_of(&["-"], &file), expected, "{what}, through a pipe");
         let packed = gzip(&file);
-        assert_eq!(told(&["-"], &packed), expected, "{what}, packed, by a pipe");
+        assert_eq!(records_of(&["-"], &packed), expected, "{what}, compressed, through a pipe");
         let packed = Temporary::new(&packed);
-        assert_eq!(told(&[packed.0.to_str().expect("a plain path")], b""), expected, "{what}, packed");
+        assert_eq!(
+            records_of(&[packed.0.to_str().expect("a plain path")], b""),
+            expected,
+            "{what}, compressed"
+        );
     }
     let original = recorded(CAPTURE);
     let (front, back) = original.split_at(original.len() / 2);
-    assert_eq!(told(&["-"], &[gzip(front), gzip(back)].concat()), expected, "packed in two members");
+    assert_eq!(
+        records_of(&["-"], &[gzip(front), gzip(back)].concat()),
+        expected,
+        "compressed in two members"
+    );
 }
 
 #[test]
-fn the_interface_is_named_as_the_file_names_it() {
+fn the_interface_has_its_name_in_the_file() {
     let named = Interface { name: Some("eth7"), ..Interface::default() };
     let file = pcapng(&frames(CAPTURE), Order::Little, &[Interface::default(), named]);
     let replayed = replay_bytes(&file);
@@ -101,7 +109,7 @@ fn the_interface_is_named_as_the_file_names_it() {
 }
 
 #[test]
-fn connections_of_two_interfaces_are_told_with_their_own() {
+fn connections_on_two_interfaces_are_reported_with_their_own() {
     let mut file = File::pcapng(Order::Big);
     for name in ["eth0", "eth1"] {
         file.interface(&Interface { name: Some(name), ..Interface::default() });
@@ -141,7 +149,7 @@ fn packets_captured_on_two_interfaces_count_once() {
 }
 
 #[test]
-fn a_simple_packet_block_has_bytes_and_no_time() {
+fn a_simple_packet_block_has_bytes_but_no_time() {
     let frame = &frames(CAPTURE)[0];
     let mut file = File::pcapng(Order::Little);
     file.interface(&Interface { link: ETHERNET, ..Interface::default() });

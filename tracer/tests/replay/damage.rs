@@ -1,4 +1,5 @@
-//! Files that are not what they should be: what can be read is told, then what is wrong, and the exit status is 1.
+//! Truncated and corrupt files: frames before the damage are processed, then one error is printed,
+//! and the exit status is 1.
 
 use std::io::{Cursor, Read};
 
@@ -10,75 +11,75 @@ use crate::{
     frames, recorded, replay, replay_bytes,
 };
 
-/// Two frames.
+/// A capture of two frames.
 const SHORT: &str = "refused.pcap";
 
-/// One line of complaint, and the exit status.
+/// Checks that one error line contains one of `words`, and that the exit status is 1.
 #[track_caller]
-fn check_complaint(replayed: &Replayed, words: &[&str], what: &str) {
+fn check_error(replayed: &Replayed, words: &[&str], what: &str) {
     assert_eq!(replayed.code, Some(1), "{what}: {replayed:?}");
     assert_eq!(replayed.errors.lines().count(), 1, "{what}: {replayed:?}");
     let said = words.iter().any(|words| replayed.errors.contains(words));
     assert!(said && replayed.errors.starts_with("tracer: "), "{what}: {replayed:?}");
 }
 
-/// Where each frame ends in a file, and where the file may end without it showing.
+/// Where each frame ends in a file, and where a truncated file still looks complete.
 struct Ends {
     frames: Vec<usize>,
     whole: Vec<usize>,
 }
 
-/// Cuts a file everywhere.
-fn cut_everywhere(file: &[u8], ends: &Ends) {
+/// Replays a file truncated at every byte.
+fn truncate_everywhere(file: &[u8], ends: &Ends) {
     for len in 0..file.len() {
-        let what = format!("cut to {len} of {} bytes", file.len());
+        let what = format!("truncated to {len} of {} bytes", file.len());
         let replayed = replay_bytes(&file[..len]);
         let expected = ends.frames.iter().filter(|&&end| end <= len).count() as u64;
         if ends.whole.contains(&len) {
             assert_eq!((replayed.code, replayed.errors.as_str()), (Some(0), ""), "{what}");
         } else {
-            check_complaint(
+            check_error(
                 &replayed,
-                &["is empty", "is no capture", "is cut short", "cannot be read"],
+                &["is empty", "is not a capture", "is truncated", "cannot be read"],
                 &what,
             );
         }
         let told =
             if replayed.output.is_empty() { 0 } else { replayed.summary("tracer.segments").unwrap_or(0) };
-        assert_eq!(told, expected, "{what}: what came before is told");
+        assert_eq!(told, expected, "{what}: frames before the damage are processed");
     }
 }
 
 #[test]
-fn a_pcap_file_cut_anywhere_is_told_as_far_as_it_goes() {
+fn a_pcap_file_truncated_anywhere_is_processed_up_to_there() {
     let frames = frames(SHORT);
     let file = recorded(SHORT);
     let first = 24 + 16 + frames[0].bytes.len();
-    cut_everywhere(&file, &Ends { frames: vec![first], whole: vec![24, first] });
+    truncate_everywhere(&file, &Ends { frames: vec![first], whole: vec![24, first] });
 }
 
 #[test]
-fn a_pcapng_file_cut_anywhere_is_told_as_far_as_it_goes() {
+fn a_pcapng_file_truncated_anywhere_is_processed_up_to_there() {
     let frames = frames(SHORT);
     let upto = |count: usize| pcapng(&frames[..count], Order::Little, &[Interface::default()]).len();
     let mut section = File::pcapng(Order::Little);
     let whole = vec![section.bytes.len(), upto(0), upto(1)];
     section.interface(&Interface::default());
     let file = pcapng(&frames, Order::Little, &[Interface::default()]);
-    cut_everywhere(&file, &Ends { frames: vec![upto(1)], whole });
+    truncate_everywhere(&file, &Ends { frames: vec![upto(1)], whole });
 }
 
 #[test]
-fn a_packed_file_cut_anywhere_is_not_whole() {
+fn a_compressed_file_truncated_anywhere_is_an_error() {
     let file = gzip(&recorded("page_and_two_cached.pcap"));
     for len in (0..file.len()).step_by(13) {
-        let words = ["is empty", "is no capture", "is cut short", "cannot be read"];
-        check_complaint(&replay_bytes(&file[..len]), &words, &format!("cut to {len} of {}", file.len()));
+        let words = ["is empty", "is not a capture", "is truncated", "cannot be read"];
+        check_error(&replay_bytes(&file[..len]), &words, &format!("truncated to {len} of {}", file.len()));
     }
 }
 
 #[test]
-fn what_is_no_capture_is_said_to_be_none() {
+fn a_file_that_is_not_a_capture_is_an_error() {
     let directory = std::env::temp_dir();
     let directory = directory.to_str().expect("a plain path");
     for (file, words) in [
@@ -88,38 +89,34 @@ fn what_is_no_capture_is_said_to_be_none() {
         ("/proc/self/mem", "cannot be read"),
     ] {
         let replayed = replay(&[file], b"");
-        check_complaint(&replayed, &[words], file);
+        check_error(&replayed, &[words], file);
         assert!(replayed.errors.starts_with(&format!("tracer: {file} ")), "{replayed:?}");
-        assert_eq!(replayed.output, "", "nothing is told of nothing");
+        assert_eq!(replayed.output, "", "no records");
     }
     for garbage in
         [&b"GET / HTTP/1.1\r\n\r\n\x1b[31m and more than twenty-four bytes"[..], b"\0", &[0xff; 4000]]
     {
         let replayed = replay_bytes(garbage);
-        check_complaint(&replayed, &["is no capture: it starts with "], "garbage");
+        check_error(&replayed, &["is not a capture: it starts with "], "garbage");
         assert!(!replayed.errors.contains('\x1b') && replayed.output.is_empty(), "{replayed:?}");
     }
-    check_complaint(&replay_bytes(&gzip(b"not at all")), &["is no capture"], "garbage, packed");
-    check_complaint(
-        &replay_bytes(b"\x1f\x8b and then garbage of some length"),
-        &["cannot be read"],
-        "no gzip",
-    );
+    check_error(&replay_bytes(&gzip(b"not at all")), &["is not a capture"], "garbage, compressed");
+    check_error(&replay_bytes(b"\x1f\x8b and then garbage of some length"), &["cannot be read"], "not gzip");
 }
 
 #[test]
-fn garbage_behind_readable_frames_ends_the_reading() {
+fn garbage_after_valid_frames_is_an_error() {
     let frames = frames(SHORT);
     let garbage = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff and so on";
     for file in [pcap(&frames, Order::Little, false), pcapng(&frames, Order::Big, &[Interface::default()])] {
         let replayed = replay_bytes(&[file.as_slice(), garbage].concat());
-        check_complaint(&replayed, &["first 2 frames", "after the first 2"], "garbage behind");
+        check_error(&replayed, &["first 2 frames", "after the first 2"], "garbage after frames");
         assert_eq!(replayed.summary("tracer.segments"), Some(2));
     }
 }
 
 #[test]
-fn a_frame_of_an_interface_that_is_not_described_is_damage() {
+fn a_frame_of_an_interface_without_a_description_is_corrupt() {
     let frames = frames(SHORT);
     let mut file = File::pcapng(Order::Little);
     file.interface(&Interface::default());
@@ -127,7 +124,7 @@ fn a_frame_of_an_interface_that_is_not_described_is_damage() {
         file.packet(7 * number as u32, frame.time / 1000, frame);
     }
     let replayed = replay_bytes(&file.bytes);
-    check_complaint(&replayed, &["is damaged: what follows the first 1 frames"], "interface 7 of one");
+    check_error(&replayed, &["is corrupt: there is no valid frame after the first 1"], "interface 7 of 1");
     assert_eq!(replayed.summary("tracer.segments"), Some(1));
 }
 
@@ -143,7 +140,7 @@ fn frames_of_an_unknown_link_layer_are_counted() {
 }
 
 #[test]
-fn absurd_times_do_no_harm() {
+fn absurd_timestamps_are_accepted() {
     let frames = frames(SHORT);
     for (resolution, offset) in [
         (None, None),
@@ -170,7 +167,7 @@ fn absurd_times_do_no_harm() {
     assert_eq!(replay_bytes(&file.bytes).code, Some(0));
 }
 
-/// A frame of this length between two ordinary ones.
+/// A frame of `len` bytes between two ordinary ones.
 fn long(len: usize) -> [Frame; 3] {
     let ordinary = frames(SHORT).swap_remove(0);
     let bytes = vec![0xaa; len];
@@ -187,7 +184,7 @@ fn long_frames_are_read() {
         {
             for small_reads in [false, true] {
                 let capture = if small_reads {
-                    Capture::new(Dribble(Cursor::new(file.clone())))
+                    Capture::new(SmallReads(Cursor::new(file.clone())))
                 } else {
                     Capture::new(Cursor::new(file.clone()))
                 };
@@ -203,17 +200,17 @@ fn long_frames_are_read() {
     }
 }
 
-/// Gives odd numbers of bytes at a time, as a pipe may.
-struct Dribble(Cursor<Vec<u8>>);
+/// A reader that returns a few bytes at a time, as a pipe may.
+struct SmallReads(Cursor<Vec<u8>>);
 
-impl Read for Dribble {
+impl Read for SmallReads {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let len = buffer.len().min(4097);
         self.0.read(&mut buffer[..len])
     }
 }
 
-/// A file, and then zeros without end; counts what was read.
+/// A file followed by endless zeros. Counts the bytes read.
 struct Endless {
     front: Cursor<Vec<u8>>,
     read: std::rc::Rc<std::cell::Cell<usize>>,
@@ -234,7 +231,7 @@ impl Read for Endless {
 }
 
 #[test]
-fn a_frame_that_claims_a_gigabyte_is_damage_and_is_not_read() {
+fn a_frame_that_claims_a_gigabyte_is_corrupt_and_is_not_read() {
     let ordinary = frames(SHORT).swap_remove(0);
     let claimed = 1_100_000_000_u32;
     let mut plain = pcap(std::slice::from_ref(&ordinary), Order::Little, false);
@@ -246,19 +243,19 @@ fn a_frame_that_claims_a_gigabyte_is_damage_and_is_not_read() {
         let source = Endless { front: Cursor::new(file), read: std::rc::Rc::clone(&read) };
         let mut capture = Capture::new(source).expect("a capture");
         assert!(capture.next_frame().expect("the first is whole").is_some());
-        let error = capture.next_frame().expect_err("the second is damage");
-        assert!(matches!(error, CaptureError::Damaged { after: 1 }), "{error:?}");
+        let error = capture.next_frame().expect_err("the second is corrupt");
+        assert!(matches!(error, CaptureError::Corrupt { after: 1 }), "{error:?}");
         assert!(read.get() < 64 << 20, "{} bytes were read", read.get());
     }
 }
 
 #[test]
-fn a_damaged_file_does_not_keep_the_next_from_being_told() {
+fn the_next_file_is_replayed_after_a_truncated_one() {
     let whole = recorded(SHORT);
     let cut = Temporary::new(&whole[..whole.len() - 1]);
     let cut = cut.0.to_str().expect("a plain path");
     let replayed = replay(&[cut, "unanswered.pcap", "-o", "json"], b"");
-    check_complaint(&replayed, &["is cut short"], "the first of two");
-    // The SYN of the first, and three of the second and one more.
+    check_error(&replayed, &["is truncated"], "the first of two");
+    // One frame of the first file, and all of the second.
     assert_eq!(replayed.summary("tracer.segments"), Some(1 + frames("unanswered.pcap").len() as u64));
 }

@@ -1,16 +1,19 @@
-//! What is told of each recorded capture.
+//! The records of each recorded capture.
 //!
-//! `UPDATE_GOLDENS=1 cargo test -p tracer --test replay` writes down what is told now, to be looked at before it is
-//! committed.
+//! `UPDATE_GOLDENS=1 cargo test -p tracer --test replay` writes the current records; review them
+//! before committing.
 
 use std::{env, fs, path::Path};
 
+use tracer_core::record::Events;
+
 use crate::{captures, replay, schema::check_line};
 
-/// The capture that is told in every format.
+/// The capture that is replayed in every format.
 const SHOWN: &str = "page_and_two_cached";
 
-/// The records without what differs from run to run: the number before the dash in the identifiers of connections.
+/// Records without the part that differs from run to run: the number before the dash in a
+/// connection's identifier.
 pub(crate) fn normalised(output: &str) -> String {
     const START: &str = r#""connection.id":""#;
     let mut parts = output.split(START);
@@ -20,7 +23,7 @@ pub(crate) fn normalised(output: &str) -> String {
     })
 }
 
-/// The names of all recorded captures, without the ending.
+/// The names of all recorded captures, without the extension.
 fn names() -> Vec<String> {
     let files = fs::read_dir(captures()).expect("the captures").flatten();
     let mut names: Vec<_> =
@@ -30,20 +33,20 @@ fn names() -> Vec<String> {
 }
 
 #[track_caller]
-fn compare(told: &str, golden: &Path) {
+fn compare(actual: &str, golden: &Path) {
     if env::var_os("UPDATE_GOLDENS").is_some() {
-        fs::write(golden, told).expect("the repository can be written to");
+        fs::write(golden, actual).expect("the repository can be written to");
     }
     let expected = fs::read_to_string(golden);
     let expected = expected.unwrap_or_else(|error| panic!("{}: {error}", golden.display()));
-    for (number, (told, expected)) in (1..).zip(told.lines().zip(expected.lines())) {
-        assert_eq!(told, expected, "{}:{number}", golden.display());
+    for (number, (actual, expected)) in (1..).zip(actual.lines().zip(expected.lines())) {
+        assert_eq!(actual, expected, "{}:{number}", golden.display());
     }
-    assert_eq!(told.lines().count(), expected.lines().count(), "lines of {}", golden.display());
+    assert_eq!(actual.lines().count(), expected.lines().count(), "lines of {}", golden.display());
 }
 
 #[test]
-fn what_is_told_of_each_capture_is_what_it_was() {
+fn the_records_of_each_capture_are_unchanged() {
     let names = names();
     assert!(names.len() >= 11, "{names:?}");
     for name in names {
@@ -57,9 +60,10 @@ fn what_is_told_of_each_capture_is_what_it_was() {
 }
 
 #[test]
-fn a_capture_is_told_in_every_format_as_it_was() {
+fn the_output_in_every_format_is_unchanged() {
     for format in ["text", "explain"] {
-        let replayed = replay(&[&format!("{SHOWN}.pcap"), "-o", format], b"");
+        let replayed =
+            replay(&[&format!("{SHOWN}.pcap"), "-o", format, "--events", Events::DEFAULT_WORDS], b"");
         assert_eq!(replayed.code, Some(0), "{}", replayed.errors);
         let golden = captures().join(format!("{SHOWN}.{format}.txt"));
         compare(&(replayed.output + &replayed.errors), &golden);

@@ -1,9 +1,9 @@
-//! `tracer replay` from outside.
+//! Runs `tracer replay` as a command.
 //!
-//! - `golden`: what is told of the captures of `tests/captures`, line by line
-//! - `container`: the same frames in every kind of file
-//! - `damage`: files that are not what they should be
-//! - `command`: several files, pipes, ends
+//! - `golden`: the records of the captures in `tests/captures`, line by line
+//! - `container`: the same frames in every file format
+//! - `damage`: truncated and corrupt files
+//! - `command`: several files, pipes, and ways to end
 #![forbid(unsafe_code)]
 
 mod command;
@@ -29,7 +29,7 @@ use containers::Frame;
 use serde_json::Value;
 use tracer::replay::capture::{Capture, Interrupt};
 
-/// What a run said.
+/// The result of a run.
 #[derive(Debug)]
 struct Replayed {
     code: Option<i32>,
@@ -48,15 +48,19 @@ impl Replayed {
     }
 }
 
-/// The folder with the recorded captures.
+/// The directory of the recorded captures.
 fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
 }
 
 fn tracer(arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
-    // Where it is started shows in no record.
+    // The working directory appears in no record.
     command.arg("replay").args(arguments).env_remove("RUST_LOG").current_dir(captures());
+    // Most tests look at the start of connections too, which the default leaves out.
+    if !arguments.iter().any(|argument| argument.as_ref() == "--events") {
+        command.args(["--events", "connection,exchange"]);
+    }
     command
 }
 
@@ -67,7 +71,7 @@ fn replay(arguments: &[impl AsRef<OsStr>], input: &[u8]) -> Replayed {
     let mut child = command.spawn().expect("tracer starts");
     let mut stdin = child.stdin.take().expect("the input is piped");
     thread::scope(|scope| {
-        // It may end before it has read everything.
+        // tracer may end before it has read everything.
         scope.spawn(move || stdin.write_all(input));
         let output = child.wait_with_output().expect("tracer ends");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -75,7 +79,7 @@ fn replay(arguments: &[impl AsRef<OsStr>], input: &[u8]) -> Replayed {
     })
 }
 
-/// A capture on standard input, as JSON.
+/// Replays a capture from standard input as JSON.
 fn replay_bytes(capture: &[u8]) -> Replayed {
     replay(&["-", "-o", "json"], capture)
 }
@@ -85,7 +89,7 @@ fn recorded(name: &str) -> Vec<u8> {
     fs::read(captures().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Its frames.
+/// The frames of a recorded capture.
 fn frames(name: &str) -> Vec<Frame> {
     let path = captures().join(name);
     let mut capture = Capture::open(&path, &Interrupt::default()).expect("it is a capture");
@@ -97,7 +101,7 @@ fn frames(name: &str) -> Vec<Frame> {
     frames
 }
 
-/// A file that nobody else uses; removed when this is dropped.
+/// A temporary file. Dropping it removes the file.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -105,7 +109,7 @@ impl Temporary {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("tracer-replay-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, content).expect("the folder for temporary files can be written to");
+        fs::write(&path, content).expect("the temporary directory is writable");
         Self(path)
     }
 }

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use tracer_core::{
     record::{
-        Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded,
+        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedReason,
         DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
-        Response, ResponseFraming, Side, StateChange, Step, TcpState, Text, Verdict,
+        Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
     },
     render::Format,
 };
@@ -46,9 +46,9 @@ fn states() -> Vec<TcpState> {
 fn purposes() -> Vec<Purpose> {
     let text = |text: &str| Text::from_wire(text.as_bytes());
     all!(Purpose {
-        AsksForConnection, AcceptsConnection, ConfirmsConnection, Request(text("GET"), text("/")), Response(200),
+        RequestsConnection, AcceptsConnection, ConfirmsConnection, Request(text("GET"), text("/")), Response(200),
         RequestComplete, ResponseComplete(Some(304)), Data, Acknowledges, ReadyToClose, ConfirmsClose, Refuses, Resets,
-        Retransmission, AfterGap, OutOfOrder, DuplicateAck, WindowFull, WindowOpen, KeepAlive, AcknowledgesUnseen,
+        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment,
         Other,
     })
 }
@@ -111,10 +111,12 @@ fn variants() -> Vec<(String, Body)> {
         );
     }
     for state in all!(DegradedState { Entered, Left }) {
-        for step in all!(Step { Segments, Anomalies, Control, Records }) {
-            for cause in all!(Cause { ReaderBehind, RingFull, OutputBlocked, OutputFull, OutputFailed }) {
+        for shed in all!(ShedClass { Segments, Anomalies, Control, Records }) {
+            for reason in
+                all!(DegradedReason { ReaderBehind, RingFull, OutputBlocked, OutputFull, OutputFailed })
+            {
                 let duration_ns = (state == DegradedState::Left).then_some(1);
-                let degraded = Degraded { state, step, cause, lost: 1, duration_ns };
+                let degraded = Degraded { state, shed, reason, lost: 1, duration_ns };
                 add(format!("degraded, {degraded:?}"), Body::Degraded(degraded));
             }
         }

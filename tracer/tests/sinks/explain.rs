@@ -4,9 +4,9 @@
 
 use super::support::records::{closed, connection, exchange, explained, get, record, segment, written};
 use Purpose::{
-    AcceptsConnection, Acknowledges, AcknowledgesUnseen, AfterGap, AsksForConnection, ConfirmsClose,
-    ConfirmsConnection, Data, DuplicateAck, KeepAlive, OutOfOrder, ReadyToClose, Refuses, Resets, Response,
-    ResponseComplete, Retransmission, WindowFull, WindowOpen,
+    AcceptsConnection, AckedUnseenSegment, Acknowledges, ConfirmsClose, ConfirmsConnection, Data,
+    DuplicateAck, KeepAlive, OutOfOrder, PreviousSegmentNotCaptured, ReadyToClose, Refuses,
+    RequestsConnection, Resets, Response, ResponseComplete, Retransmission, WindowUpdate, ZeroWindow,
 };
 use Side::{Client, Server};
 use TcpState::{
@@ -41,7 +41,7 @@ fn answered(us: [u64; 3], index: u32, target: &str, status: u16, size: u64) -> R
 fn handshake() -> Vec<Record> {
     let opened = Opened { syn_ack_ns: Some(43_000), ack_ns: Some(31_000), ..Opened::default() };
     vec![
-        segment(Client, 0, "SYN", (0, None, 0), &[AsksForConnection], (SynSent, Listen)),
+        segment(Client, 0, "SYN", (0, None, 0), &[RequestsConnection], (SynSent, Listen)),
         segment(Server, 43, "SYN, ACK", (0, Some(1), 0), &[AcceptsConnection], (SynSent, SynReceived)),
         segment(Client, 74, "ACK", (1, Some(1), 0), &[ConfirmsConnection], OPEN),
         record(74, Body::Opened(opened)),
@@ -110,7 +110,7 @@ fn half_open() -> Vec<Record> {
     };
     let again = [Retransmission, AcceptsConnection];
     vec![
-        segment(Client, 0, "SYN", (0, None, 0), &[AsksForConnection], (SynSent, Listen)),
+        segment(Client, 0, "SYN", (0, None, 0), &[RequestsConnection], (SynSent, Listen)),
         segment(Server, 21, "SYN, ACK", (0, Some(1), 0), &[AcceptsConnection], waiting),
         segment(Server, 1_004_021, "SYN, ACK", (0, Some(1), 0), &again, waiting),
         segment(Server, 3_012_021, "SYN, ACK", (0, Some(1), 0), &again, waiting),
@@ -144,13 +144,13 @@ fn what_goes_wrong_on_the_way_is_explained() {
     records.extend([
         segment(Client, 200, "PSH, ACK", (1, Some(1), 90), &[request("/a.css?v=1")], OPEN),
         segment(Client, 400, "PSH, ACK", (1, Some(1), 90), &[request("/a.css?v=1"), Retransmission], OPEN),
-        segment(Server, 500, "ACK", (1449, Some(91), 1448), &[Data, AfterGap], OPEN),
+        segment(Server, 500, "ACK", (1449, Some(91), 1448), &[Data, PreviousSegmentNotCaptured], OPEN),
         empty(Client, 510, (91, 1), DuplicateAck),
         segment(Server, 520, "ACK", (1, Some(91), 1448), &[OutOfOrder, Response(404)], OPEN),
-        empty(Client, 530, (91, 2897), WindowFull),
-        empty(Client, 900, (91, 2897), WindowOpen),
+        empty(Client, 530, (91, 2897), ZeroWindow),
+        empty(Client, 900, (91, 2897), WindowUpdate),
         empty(Server, 60_000_000, (2896, 91), KeepAlive),
-        empty(Client, 60_000_040, (91, 5793), AcknowledgesUnseen),
+        empty(Client, 60_000_040, (91, 5793), AckedUnseenSegment),
         segment(Client, 61_000_000, "RST", (91, None, 0), &[Resets], (TcpState::Closed, TcpState::Closed)),
     ]);
     let truncated = Exchange {
@@ -196,7 +196,7 @@ fn connections_that_interleave_keep_their_numbers() {
     let mut next = || steps.next().expect("a handshake has three segments");
     let records = [
         next(),
-        of_other(segment(Client, 0, "SYN", (0, None, 0), &[AsksForConnection], (SynSent, Listen))),
+        of_other(segment(Client, 0, "SYN", (0, None, 0), &[RequestsConnection], (SynSent, Listen))),
         next(),
         of_other(refuses),
         of_other(record(9, Body::Closed(Box::new(refused)))),

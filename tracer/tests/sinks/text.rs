@@ -2,9 +2,9 @@
 
 use tracer_core::{
     record::{
-        Anomaly, Body, Cause, CloseReason, Closed, Confidence, ConnState, Connection, Degraded,
+        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, Connection, Degraded, DegradedReason,
         DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response,
-        ResponseFraming, Side, SideTotals, StateChange, Step, TcpState,
+        ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
     },
     render::Format,
 };
@@ -141,18 +141,18 @@ fn an_ipv6_address_is_in_brackets() {
 }
 
 #[test]
-fn what_is_given_up_is_told_when_it_begins_and_when_it_is_over() {
-    let phrase = |state, step, cause, duration_ns| {
-        phrase(Body::Degraded(Degraded { state, step, cause, lost: 12, duration_ns }))
+fn shedding_is_reported_when_it_begins_and_when_it_ends() {
+    let phrase = |state, shed, reason, duration_ns| {
+        phrase(Body::Degraded(Degraded { state, shed, reason, lost: 12, duration_ns }))
     };
     assert_eq!(
-        phrase(DegradedState::Entered, Step::Segments, Cause::ReaderBehind, None),
-        "DEGRADED: rows of segments are given up, the ring buffer fills faster than it is read: 12 lost so far \
+        phrase(DegradedState::Entered, ShedClass::Segments, DegradedReason::ReaderBehind, None),
+        "DEGRADED: shedding rows of segments, because the ring buffer fills faster than it is read: 12 lost so far \
          (give it more with --ring-bytes)"
     );
     assert_eq!(
-        phrase(DegradedState::Left, Step::Records, Cause::OutputFull, Some(2_000_000_000)),
-        "no longer degraded: 12 records were lost, the disk is full for 2.0 s"
+        phrase(DegradedState::Left, ShedClass::Records, DegradedReason::OutputFull, Some(2_000_000_000)),
+        "no longer degraded: 12 records were lost in 2.0 s, because the disk is full"
     );
 }
 
@@ -164,7 +164,7 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
   connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 LOST
   exchanges    12
   events       120 received, 3 LOST (ring_full 3)
-  buffers      3 GIVEN UP
+  buffers      3 DROPPED
   records      30 written, 2 LOST
 ";
     assert_eq!(written(&[summary()], Format::Text), expected);
@@ -181,20 +181,20 @@ fn a_flood_has_a_line_at_its_start_and_at_its_end() {
     assert_eq!(
         line(Body::FloodStarted(Box::new(flood())), Format::Text),
         "SYN FLOOD at 10.0.0.1:80: 41000 half-open, 200000 SYN/s, 0.3 % confirmed, about 190000 sources, \
-         forged by their looks"
+         probably spoofed"
     );
     assert_eq!(
         line(Body::FloodEnded(Box::new(flood_ended())), Format::Text),
         "SYN flood at 10.0.0.1:80 is over after 61 s: 12000000 attempts, 31000 confirmed, at most 44000 half-open; \
-         now 41000 half-open, 0 SYN/s, 0.3 % confirmed, about 190000 sources, forged by their looks; \
-         400000 segments summarised"
+         now 41000 half-open, 0 SYN/s, 0.3 % confirmed, about 190000 sources, probably spoofed; \
+         400000 handshake segments aggregated"
     );
     let told = line(Body::FloodStarted(Box::new(flood())), Format::Explain);
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
         told,
         "SYN flood: somebody asks 10.0.0.1:80 for 200000 connections a second and does not confirm them. 41000 \
-         handshakes are half-open there now; the SYNs came from about 190000 addresses, which look forged."
+         handshakes are half-open there now; the SYNs came from about 190000 addresses, probably spoofed."
     );
 }
 
@@ -203,7 +203,7 @@ fn a_server_has_a_line_with_its_verdict() {
     assert_eq!(
         line(Body::Listener(Box::new(listener())), Format::Text),
         "server 10.0.0.1:80 busy: 3 half-open, 15000 SYN/s, 100.0 % confirmed, about 4 sources; so far 150000 \
-         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, 400000 segments summarised; listen queue 1 \
+         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, 400000 handshake segments aggregated; listen queue 1 \
          of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
     );
 }

@@ -1,4 +1,4 @@
-//! Capture files written from frames: pcap and pcapng in both byte orders.
+//! Writes frames to capture files: pcap and pcapng in both byte orders.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 /// LINKTYPE_ETHERNET.
 pub(crate) const ETHERNET: u16 = 1;
 
-/// One frame.
+/// A frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// Nanoseconds since the Unix epoch.
@@ -18,14 +18,14 @@ pub(crate) struct Frame {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Which byte of a number comes first.
+/// Byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Little,
     Big,
 }
 
-/// A file being written.
+/// A builder of capture files.
 pub(crate) struct File {
     order: Order,
     pub(crate) bytes: Vec<u8>,
@@ -49,14 +49,15 @@ impl Default for Interface<'_> {
 }
 
 impl Interface<'_> {
-    /// The number that stands for a time; rounded up, so that the reader, who rounds down, finds the same nanosecond.
+    /// The timestamp of a time. Rounded up, because the reader rounds down, to get the same
+    /// nanosecond.
     fn ticks(&self, time: u64) -> u64 {
         let seconds = u64::try_from(self.offset.unwrap_or(0)).unwrap_or(0);
         let time = u128::from(time) - u128::from(seconds) * 1_000_000_000;
         let resolution = self.resolution.unwrap_or(6);
         let exponent = u32::from(resolution & 0x7f);
         let units = if resolution & 0x80 == 0 { 10_u128.pow(exponent) } else { 1 << exponent };
-        u64::try_from((time * units).div_ceil(1_000_000_000)).expect("a time of this age of the world")
+        u64::try_from((time * units).div_ceil(1_000_000_000)).expect("the timestamp fits")
     }
 }
 
@@ -77,7 +78,7 @@ impl File {
         self.bytes.extend(if self.order == Order::Big { number.to_be_bytes() } else { number.to_le_bytes() });
     }
 
-    /// The header of a pcap file.
+    /// Starts a pcap file with its header.
     pub(crate) fn pcap(order: Order, nanoseconds: bool, link: u16) -> Self {
         let mut file = Self::new(order);
         file.u32(if nanoseconds { 0xa1b2_3c4d } else { 0xa1b2_c3d4 });
@@ -90,7 +91,7 @@ impl File {
         file
     }
 
-    /// A record of a pcap file, that claims `len` bytes captured.
+    /// Adds a record of a pcap file that claims `len` captured bytes.
     pub(crate) fn record(&mut self, seconds: u32, fraction: u32, len: u32, frame: &Frame) {
         for number in [seconds, fraction, len, frame.wire_len] {
             self.u32(number);
@@ -98,14 +99,14 @@ impl File {
         self.bytes.extend(&frame.bytes);
     }
 
-    /// The first section of a pcapng file.
+    /// Starts a pcapng file with its first section.
     pub(crate) fn pcapng(order: Order) -> Self {
         let mut file = Self::new(order);
         file.section(order);
         file
     }
 
-    /// A section from here on.
+    /// Starts a section.
     pub(crate) fn section(&mut self, order: Order) {
         self.order = order;
         self.block(0x0a0d_0d0a, |file| {
@@ -116,7 +117,7 @@ impl File {
         });
     }
 
-    /// A block of any type.
+    /// Adds a block of any type.
     pub(crate) fn block(&mut self, kind: u32, fill: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.u32(kind);
@@ -136,7 +137,7 @@ impl File {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
-    /// Describes the next interface.
+    /// Adds an interface description.
     pub(crate) fn interface(&mut self, interface: &Interface<'_>) {
         self.block(1, |file| {
             file.u16(interface.link);
@@ -157,7 +158,7 @@ impl File {
         });
     }
 
-    /// A frame of interface `number`, at this time in its units, with a comment.
+    /// Adds a frame of the interface `number`, at a time in its units, with a comment.
     pub(crate) fn packet(&mut self, number: u32, ticks: u64, frame: &Frame) {
         self.block(6, |file| {
             file.u32(number);
@@ -186,7 +187,7 @@ pub(crate) fn pcap(frames: &[Frame], order: Order, nanoseconds: bool) -> Vec<u8>
     file.bytes
 }
 
-/// A pcapng file of these frames, all of the last of the interfaces.
+/// A pcapng file of these frames, all on the last of the interfaces.
 pub(crate) fn pcapng(frames: &[Frame], order: Order, interfaces: &[Interface<'_>]) -> Vec<u8> {
     let mut file = File::pcapng(order);
     for interface in interfaces {
@@ -200,9 +201,9 @@ pub(crate) fn pcapng(frames: &[Frame], order: Order, interfaces: &[Interface<'_>
     file.bytes
 }
 
-/// Compressed.
+/// Compresses bytes.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-    packed.write_all(bytes).expect("memory takes everything");
-    packed.finish().expect("memory takes everything")
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
+    compressed.write_all(bytes).expect("memory takes everything");
+    compressed.finish().expect("memory takes everything")
 }

@@ -1,4 +1,4 @@
-//! What several test programs share.
+//! Code shared by several test programs.
 
 pub(crate) mod records;
 pub(crate) mod schema;

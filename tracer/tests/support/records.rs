@@ -1,4 +1,4 @@
-//! Records written by hand, and what a sink makes of them.
+//! Hand-written records, and the output of sinks for them.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,7 +14,7 @@ use tracer_core::{
     render::{Actors, Explain, Format, Sink},
 };
 
-/// When the connections of the tests begin: 2025-01-01 00:00:00 UTC.
+/// Start of the tests' connections: 2025-01-01 00:00:00 UTC, in ns since the Unix epoch.
 pub(crate) const START: u64 = 1_735_689_600_000_000_000;
 
 /// A connection of `10.0.0.2:45678` to `10.0.0.1:80` on veth0.
@@ -30,18 +30,18 @@ pub(crate) fn connection() -> Connection {
     }
 }
 
-/// A record of [`connection`], `after_us` its start.
+/// A record of [`connection`], `after_us` µs after its start.
 pub(crate) fn record(after_us: u64, body: Body) -> Record {
     Record { timestamp: Timestamp(START + after_us * 1000), connection: Some(connection()), body }
 }
 
-/// A record of no connection.
+/// A summary, which belongs to no connection.
 pub(crate) fn summary() -> Record {
     let summary = Summary {
         duration_ns: 10_000_000_000,
         frames: 1000,
         segments: 900,
-        summarised: 0,
+        aggregated: 0,
         skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
         events_received: 120,
         events_lost: Counts(vec![("ring_full", 3)]),
@@ -52,7 +52,7 @@ pub(crate) fn summary() -> Record {
         evicted: 0,
         connections_lost: 7,
         exchanges: 12,
-        buffers_given_up: 3,
+        buffers_dropped: 3,
         records_written: Some(30),
         records_lost: Some(2),
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
@@ -66,7 +66,7 @@ pub(crate) fn get(target: &str) -> RequestHead {
     RequestHead { method: text("GET"), target: text(target), path: text(target), ..RequestHead::default() }
 }
 
-/// `GET target`, answered in 3.2 ms.
+/// `GET target` with a response in 3.2 ms.
 pub(crate) fn exchange(index: u32, target: &str, status: u16, size: u64) -> Exchange {
     Exchange {
         index,
@@ -84,7 +84,7 @@ pub(crate) fn exchange(index: u32, target: &str, status: u16, size: u64) -> Exch
     }
 }
 
-/// Pressure on a server.
+/// A SYN flood on a server.
 pub(crate) fn flood() -> Flood {
     Flood {
         address: "10.0.0.1".parse().expect("an address"),
@@ -93,8 +93,8 @@ pub(crate) fn flood() -> Flood {
         syn_rate: 200_000,
         completion_permille: 3,
         sources: 190_000,
-        forged: true,
-        summarised: 400_000,
+        spoofed: true,
+        aggregated: 400_000,
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn flood_ended() -> FloodEnded {
     }
 }
 
-/// How it stands with a server.
+/// Handshake statistics of a server.
 pub(crate) fn listener() -> Listener {
     Listener {
         now: Flood {
@@ -117,7 +117,7 @@ pub(crate) fn listener() -> Listener {
             syn_rate: 15_000,
             completion_permille: 1000,
             sources: 4,
-            forged: false,
+            spoofed: false,
             ..flood()
         },
         verdict: Verdict::Busy,
@@ -130,9 +130,9 @@ pub(crate) fn listener() -> Listener {
         reset: 0,
         queue: Some(ListenQueue { length: 1, limit: 511 }),
         namespace: Some(NamespaceCounters {
-            overflows: 5,
-            drops: 6,
-            cookies_sent: 7,
+            listen_overflows: 5,
+            listen_drops: 6,
+            syn_cookies_sent: 7,
             ..NamespaceCounters::default()
         }),
     }
@@ -155,8 +155,8 @@ pub(crate) fn closed() -> Closed {
     }
 }
 
-/// A segment `after_us` the start of its connection, with `flags`, `(seq, ack, len)`, `purposes` and the states of
-/// client and server after it.
+/// A segment `after_us` µs after the start of its connection, with `flags`, `(seq, ack, len)`,
+/// `purposes` and the states of client and server after it.
 pub(crate) fn segment(
     sender: Side,
     after_us: u64,
@@ -180,7 +180,7 @@ pub(crate) fn segment(
     record(after_us, Body::Segment(Box::new(seen)))
 }
 
-/// What `sink` writes for `records`, and in how many calls.
+/// The output of a sink for `records`, and its number of writes.
 fn write_all(records: &[Record], make: impl FnOnce(Box<dyn io::Write>) -> Box<dyn Sink>) -> (String, usize) {
     let written = Shared::default();
     let mut sink = make(Box::new(written.clone()));
@@ -192,19 +192,19 @@ fn write_all(records: &[Record], make: impl FnOnce(Box<dyn io::Write>) -> Box<dy
     (String::from_utf8(calls.concat()).expect("sinks write UTF-8"), calls.len())
 }
 
-/// What `records` look like in `format`: each must be handed over in one piece.
+/// The output for `records` in `format`. Checks that each record is one write.
 pub(crate) fn written(records: &[Record], format: Format) -> String {
     let (text, calls) = write_all(records, |writer| tracer_core::render::new(format, writer));
     assert!(calls <= records.len(), "at most one call of write a record: {calls}");
     text
 }
 
-/// `records` explained, with a browser as the client.
+/// The explanation of `records`, with a browser as the client.
 pub(crate) fn explained(records: &[Record]) -> String {
     write_all(records, |writer| Box::new(Explain::new(writer, Actors::BROWSER))).0
 }
 
-/// Memory that two can hold: what was written, by calls.
+/// A shared in-memory output that keeps each write.
 #[derive(Clone, Default)]
 struct Shared(Rc<RefCell<Vec<Vec<u8>>>>);
 

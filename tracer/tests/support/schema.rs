@@ -1,11 +1,11 @@
-//! The contract of the JSON lines, as a check for a line.
+//! Checks JSON lines against the schema.
 
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// Compiled once: this is what takes time.
+/// The compiled schema. Compiled once, because that is slow.
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
     let schema =
         serde_json::from_str(include_str!("../../schema/record.schema.json")).expect("the schema is JSON");
@@ -13,7 +13,10 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::draft202012::new(&schema).expect("the schema can be compiled")
 });
 
-/// Whether `line` is one record as the schema wants it; else what is wrong.
+/// Checks that `line` is a valid record.
+///
+/// # Errors
+/// It is not: the reason.
 pub(crate) fn check_line(line: &str) -> Result<(), String> {
     let record: Value = serde_json::from_str(line).map_err(|error| format!("{error} in {line}"))?;
     match VALIDATOR.iter_errors(&record).map(|error| format!("{}: {error}", error.instance_path())).next() {

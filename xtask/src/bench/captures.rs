@@ -1,4 +1,4 @@
-//! The captures that are read: what people have much of, and what hurts.
+//! The captures for the replay benchmark: common traffic and worst cases.
 
 use std::path::{Path, PathBuf};
 
@@ -6,28 +6,28 @@ use anyhow::Result;
 
 use super::pcap::{Capture, Connection};
 
-/// A kind of capture. Every number below is one of full scale, at which tshark takes some seconds.
+/// A kind of capture. The numbers below are for scale 1, at which tshark takes a few seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Large bodies on some connections.
     Bulk,
     /// Many requests on few connections.
     KeepAlive,
-    /// One request a connection.
+    /// One request per connection.
     Short,
-    /// SYNs that nobody answers.
+    /// Unanswered SYNs.
     HalfOpen,
-    /// So many connections open at once, each with one exchange.
+    /// This many connections open at once, each with one exchange.
     Growth(u32),
 }
 
-/// A capture in a file, and what is in it.
+/// A capture file and the amounts of its content.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) path: PathBuf,
     pub(super) packets: u64,
     pub(super) bytes: u64,
-    /// Requests, each with its response.
+    /// Number of exchanges.
     pub(super) exchanges: u64,
 }
 
@@ -44,7 +44,7 @@ const HALF_OPEN: u32 = 1_000_000;
 const SMALL_BODY: usize = 1000;
 
 impl Kind {
-    /// All, in the order of the tables.
+    /// All kinds, in the order of the tables.
     pub(super) const ALL: [Self; 8] = [
         Self::Bulk,
         Self::KeepAlive,
@@ -66,29 +66,29 @@ impl Kind {
         }
     }
 
-    pub(super) fn about(self, scale: f64) -> String {
+    pub(super) fn description(self, scale: f64) -> String {
         match self {
             Self::Bulk => format!(
-                "{BULK_CONNECTIONS} connections, on each {} responses of 1 MiB",
+                "{BULK_CONNECTIONS} connections with {} responses of 1 MiB each",
                 scaled(BULK_BODIES, scale)
             ),
             Self::KeepAlive => format!(
-                "{KEEP_ALIVE_CONNECTIONS} connections, on each {} requests",
+                "{KEEP_ALIVE_CONNECTIONS} connections with {} requests each",
                 scaled(KEEP_ALIVE_REQUESTS, scale)
             ),
             Self::Short => {
-                format!("{} connections of one request each", scaled(SHORT_CONNECTIONS, scale))
+                format!("{} connections with one request each", scaled(SHORT_CONNECTIONS, scale))
             }
             Self::HalfOpen => {
-                format!("{} SYNs that nobody answers, each of another client", scaled(HALF_OPEN, scale))
+                format!("{} unanswered SYNs, each from a different client", scaled(HALF_OPEN, scale))
             }
             Self::Growth(_) => {
-                format!("{} connections open at once, one request each", self.connections(scale))
+                format!("{} connections open at once with one request each", self.connections(scale))
             }
         }
     }
 
-    /// Connections, and half-open handshakes, that are there at once.
+    /// Maximum number of simultaneous connections and half-open handshakes.
     pub(super) fn connections(self, scale: f64) -> u32 {
         match self {
             Self::Bulk => BULK_CONNECTIONS,
@@ -99,17 +99,17 @@ impl Kind {
         }
     }
 
-    /// Writes it into `folder`.
+    /// Writes the capture into `folder`.
     pub(super) fn write(self, folder: &Path, scale: f64) -> Result<Written> {
         let path = folder.join(format!("{}.pcap", self.name()));
         let mut capture = Capture::create(&path)?;
         let exchanges = match self {
-            Self::Bulk => in_turn(&mut capture, BULK_CONNECTIONS, scaled(BULK_BODIES, scale), BULK_BODY)?,
+            Self::Bulk => interleaved(&mut capture, BULK_CONNECTIONS, scaled(BULK_BODIES, scale), BULK_BODY)?,
             Self::KeepAlive => {
                 let requests = scaled(KEEP_ALIVE_REQUESTS, scale);
-                in_turn(&mut capture, KEEP_ALIVE_CONNECTIONS, requests, SMALL_BODY)?
+                interleaved(&mut capture, KEEP_ALIVE_CONNECTIONS, requests, SMALL_BODY)?
             }
-            Self::Short => one_by_one(&mut capture, scaled(SHORT_CONNECTIONS, scale))?,
+            Self::Short => consecutive(&mut capture, scaled(SHORT_CONNECTIONS, scale))?,
             Self::HalfOpen => {
                 for number in 0..scaled(HALF_OPEN, scale) {
                     Connection::number(number).syn(&mut capture)?;
@@ -135,7 +135,7 @@ impl Kind {
     }
 }
 
-/// At least one.
+/// `count` times `scale`, but at least one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -154,8 +154,8 @@ fn response(body: usize) -> Vec<u8> {
     response
 }
 
-/// Each connection makes its next request when all others have made one.
-fn in_turn(to: &mut Capture, connections: u32, requests: u32, body: usize) -> Result<u64> {
+/// Writes connections that are open at once and take turns to exchange messages.
+fn interleaved(to: &mut Capture, connections: u32, requests: u32, body: usize) -> Result<u64> {
     let response = response(body);
     let mut open: Vec<_> = (0..connections).map(Connection::number).collect();
     for connection in &mut open {
@@ -172,7 +172,8 @@ fn in_turn(to: &mut Capture, connections: u32, requests: u32, body: usize) -> Re
     Ok(u64::from(connections) * u64::from(requests))
 }
 
-fn one_by_one(to: &mut Capture, connections: u32) -> Result<u64> {
+/// Writes connections one after the other, each with one exchange.
+fn consecutive(to: &mut Capture, connections: u32) -> Result<u64> {
     let response = response(SMALL_BODY);
     for number in 0..connections {
         let mut connection = Connection::number(number);
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_capture_has_whole_frames_with_right_checksums() {
+    fn a_capture_has_complete_frames_with_valid_checksums() {
         let folder = std::env::temp_dir().join(format!("tracer-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let written = Kind::Short.write(&folder, 0.000_05).expect("a capture");
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_leaves_at_least_one() {
+    fn a_scaled_count_is_at_least_one() {
         assert_eq!([scaled(10, 1.0), scaled(10, 0.25), scaled(10, 0.001)], [10, 3, 1]);
     }
 }

@@ -1,23 +1,16 @@
-//! The benches of the crate `tracer`, which measure what cannot be seen from outside.
+//! Runs the benchmarks of the `tracer` crate, which measure internals.
 
-use std::process::Stdio;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::report::Report;
-use crate::process::{cargo, step};
+use crate::process::{cargo, output, step};
 
-/// Runs `cargo bench -p tracer --bench NAME`, whose standard output is the report.
+/// Runs `cargo bench -p tracer --bench NAME` and publishes the report on its standard output.
 pub(super) fn run(name: &str) -> Result<()> {
-    let output = step(&format!("measuring: {name}"), || {
-        let mut bench = cargo("bench");
-        bench.args(["--package", "tracer", "--features", "bench", "--bench", name]).stderr(Stdio::inherit());
-        bench.output().context("cargo cannot be started")
+    let json = step(&format!("measuring: {name}"), || {
+        output(cargo("bench").args(["--package", "tracer", "--features", "bench", "--bench", name]))
     })?;
-    if !output.status.success() {
-        bail!("the bench {name} failed with {}", output.status);
-    }
-    let report: Report = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("the bench {name} printed no report"))?;
+    let report: Report =
+        serde_json::from_str(&json).with_context(|| format!("the benchmark {name} printed no report"))?;
     report.publish()
 }

@@ -1,4 +1,4 @@
-//! The load: wrk, and what it says.
+//! Generates load with wrk and parses its results.
 
 use std::process::Stdio;
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::namespaces::{Pair, SERVER};
 
-/// What is asked of the server.
+/// The requests that wrk sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Workload {
-    /// 1 KiB over and over on 32 connections
+    /// Responses of 1 KiB on 32 persistent connections
     KeepAlive,
-    /// 1 KiB, a connection for each, 32 at once
+    /// Responses of 1 KiB, one per connection, 32 connections at once
     Close,
-    /// 1 MiB over and over on 8 connections
+    /// Responses of 1 MiB on 8 persistent connections
     Bulk,
 }
 
@@ -36,17 +36,18 @@ impl Workload {
     }
 }
 
-/// What wrk has measured.
+/// The results of wrk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Load {
-    /// Requests a second.
+    /// Requests per second.
     pub(super) rate: f64,
-    /// Latencies in seconds: half of the requests are faster, and 99 of 100.
+    /// Median latency in seconds.
     pub(super) p50: f64,
+    /// 99th percentile of the latency in seconds.
     pub(super) p99: f64,
 }
 
-/// Puts load on the server for some seconds.
+/// Puts load on the server for `seconds`.
 pub(super) fn run(pair: &Pair, workload: Workload, seconds: u32) -> Result<Load> {
     let mut command = pair.client.command("wrk");
     let duration = format!("{seconds}s");
@@ -64,13 +65,13 @@ pub(super) fn run(pair: &Pair, workload: Workload, seconds: u32) -> Result<Load>
     let text = String::from_utf8_lossy(&output.stdout);
     let load = parse(&text);
     match load {
-        Some(load) if output.status.success() && !is_troubled(&text) => Ok(load),
-        _ => bail!("wrk is in trouble: {text}{}", String::from_utf8_lossy(&output.stderr)),
+        Some(load) if output.status.success() && !has_errors(&text) => Ok(load),
+        _ => bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr)),
     }
 }
 
-/// Whether wrk tells of answers or connections that went wrong.
-fn is_troubled(text: &str) -> bool {
+/// Whether wrk reports failed connections or error responses.
+fn has_errors(text: &str) -> bool {
     text.contains("Socket errors") || text.contains("Non-2xx")
 }
 
@@ -83,9 +84,9 @@ fn parse(text: &str) -> Option<Load> {
     })
 }
 
-/// A time as wrk writes it, in seconds.
+/// Parses a duration in the format of wrk; returns seconds.
 fn parse_time(text: &str) -> Option<f64> {
-    // The longer units first, for they end in the shorter one.
+    // "us" and "ms" must be tried before "s", which they end in.
     let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let (number, unit) = units.iter().find_map(|&(unit, size)| Some((text.strip_suffix(unit)?, size)))?;
     Some(number.parse::<f64>().ok()? * unit)
@@ -111,20 +112,20 @@ Transfer/sec:     59.08MB
 ";
 
     #[test]
-    fn what_wrk_prints_is_read() {
+    fn the_output_of_wrk_is_parsed() {
         let load = parse(OUTPUT).expect("a load");
         assert_eq!(
             (load.rate, (load.p50 * 1e6).round(), (load.p99 * 1e6).round()),
             (47031.55, 635.0, 1250.0)
         );
         assert!(
-            !is_troubled(OUTPUT) && is_troubled("  Socket errors: connect 0, read 1, write 0, timeout 0\n")
+            !has_errors(OUTPUT) && has_errors("  Socket errors: connect 0, read 1, write 0, timeout 0\n")
         );
         assert_eq!(parse("unable to connect"), None);
     }
 
     #[test]
-    fn times_have_units() {
+    fn durations_are_parsed_with_their_units() {
         for (text, seconds) in [("2.5s", 2.5), ("1.00m", 60.0), ("3.00ms", 0.003)] {
             assert_eq!(parse_time(text), Some(seconds), "{text}");
         }

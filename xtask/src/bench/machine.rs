@@ -1,4 +1,4 @@
-//! Where and when something was measured.
+//! The machine, time and commit of a measurement.
 
 use std::{fmt, fs, process::Command, thread, time::SystemTime};
 
@@ -7,23 +7,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::workspace;
 
-/// A figure means little without these.
+/// The conditions of a measurement, without which its figures mean little.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     kernel: String,
     cpu: String,
     cores: usize,
-    /// UTC, at the end.
+    /// Time in UTC at the end of the measurement.
     time: String,
-    /// The commit of the checkout, with `+` if files differ from it; empty where there is none.
+    /// The checked-out commit, with `+` if files were changed; empty outside a git repository.
     commit: String,
 }
 
 impl Machine {
-    pub(super) fn look() -> Result<Self> {
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel is not known")?;
-        let cpu = fs::read_to_string("/proc/cpuinfo").context("the processor is not known")?;
-        let cores = thread::available_parallelism().context("the number of cores is not known")?;
+    /// The current conditions.
+    pub(super) fn now() -> Result<Self> {
+        let kernel =
+            fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel release is unknown")?;
+        let cpu = fs::read_to_string("/proc/cpuinfo").context("the processor is unknown")?;
+        let cores = thread::available_parallelism().context("the number of cores is unknown")?;
         Ok(Self {
             kernel: kernel.trim().to_owned(),
             cpu: model(&cpu).to_owned(),
@@ -41,7 +43,7 @@ impl fmt::Display for Machine {
     }
 }
 
-/// The processor's name in `/proc/cpuinfo`; architectures without one have none.
+/// The processor model in `/proc/cpuinfo`, which some architectures do not name.
 fn model(cpuinfo: &str) -> &str {
     let names = cpuinfo.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
     names.map(|(_, name)| name.trim()).next().unwrap_or("unknown")
@@ -60,7 +62,7 @@ fn commit() -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_processor_is_read_from_proc() {
+    fn the_processor_model_is_parsed_from_cpuinfo() {
         let text = "processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7763\nprocessor\t: 1\n";
         assert_eq!(super::model(text), "AMD EPYC 7763");
         assert_eq!(super::model(""), "unknown");

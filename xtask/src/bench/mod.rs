@@ -1,8 +1,8 @@
-//! What tracing costs, and how fast a replay is, beside the programs that people use for the same.
+//! Measures the overhead of tracing and the speed of replay, compared with other programs.
 //!
-//! Every comparison is made within one run, the variants in turn, several rounds: on a machine that does other things
-//! as well, only what is measured side by side can be compared. Tables go to standard output, and with every single
-//! measurement as JSON to `target/bench`.
+//! All variants of a comparison are measured in one run, alternating for several rounds, because
+//! measurements from different times on a busy machine are not comparable. Tables go to standard
+//! output; tables and all measurements go to `target/bench` as JSON.
 
 mod captures;
 mod figures;
@@ -18,17 +18,19 @@ mod replay;
 mod report;
 mod server;
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::{
+    apt::Apt,
+    files::create_folder,
     process::{is_root, target_dir},
-    test_programs,
+    programs::{self, UsedBy},
 };
 
-/// What is measured.
+/// Which benchmark to run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -37,26 +39,27 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Everything, with the default options
+    /// Run all benchmarks with their default options
     All,
-    /// What the kernel programs cost a packet; needs root
+    /// Measure the time of the kernel programs per packet; needs root
     Kernel,
-    /// What an observer costs a web server under load; needs root
+    /// Measure the overhead of observers on a web server under load; needs root
     Overhead(overhead::Options),
-    /// How fast captures are read, and in how much memory
+    /// Measure the speed and memory of reading captures
     Replay(replay::Options),
-    /// What userspace costs an event
+    /// Measure the CPU time of userspace per event
     Events,
-    /// Run a command and tell what it took: a program of its own, for the kernel keeps one account of all children
+    /// Run a command and print its resource usage; a separate process, because getrusage sums up
+    /// all children
     #[command(hide = true)]
     Measure {
-        /// The command
+        /// The command to run
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
 }
 
-/// Measures, prints the tables and writes `target/bench/NAME.json`.
+/// Runs the benchmark, prints its tables and writes `target/bench/NAME.json`.
 pub(crate) fn run(options: Options) -> Result<()> {
     match options.bench.unwrap_or(Bench::All) {
         Bench::All => all(),
@@ -68,7 +71,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     }
 }
 
-/// All of them, also if one fails.
+/// Runs all benchmarks, even if one fails.
 fn all() -> Result<()> {
     require_root("all")?;
     let outcomes = [
@@ -85,7 +88,7 @@ fn all() -> Result<()> {
         }
     }
     if !failed.is_empty() {
-        bail!("not measured: {}", failed.join(", "));
+        bail!("failed benchmarks: {}", failed.join(", "));
     }
     Ok(())
 }
@@ -97,12 +100,12 @@ fn kernel() -> Result<()> {
 
 fn overhead(options: &overhead::Options) -> Result<()> {
     require_root("overhead")?;
-    test_programs::install_for_bench()?;
+    programs::install(&mut Apt::default(), &[UsedBy::Bench])?;
     overhead::run(options)
 }
 
 fn replay(options: &replay::Options) -> Result<()> {
-    test_programs::install_for_bench()?;
+    programs::install(&mut Apt::default(), &[UsedBy::Bench])?;
     replay::run(options)
 }
 
@@ -113,9 +116,9 @@ fn require_root(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The folder of results and captures.
+/// The folder for results and captures.
 fn folder() -> Result<PathBuf> {
     let folder = target_dir()?.join("bench");
-    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    create_folder(&folder)?;
     Ok(folder)
 }

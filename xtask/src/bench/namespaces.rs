@@ -1,8 +1,8 @@
-//! A client and a server in network namespaces of their own, with a virtual cable between.
+//! A client and a server in separate network namespaces, connected by a veth pair.
 //!
-//! The namespaces have no names: each lives as long as a process that sleeps in it. Everything that is started here
-//! is killed by the kernel when the bench ends, however it ends, and with the last process goes the namespace with
-//! its cable. There is nothing to clean up.
+//! The namespaces have no names: each exists as long as a process sleeps in it. The kernel kills
+//! all processes started here when xtask exits, for whatever reason, and removes the namespaces and
+//! the veth pair with them. No cleanup is needed.
 
 use std::{
     fs,
@@ -16,17 +16,18 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process::execute;
 
-/// The interface of both ends.
+/// The name of both interfaces of the veth pair.
 pub(super) const INTERFACE: &str = "veth-bench";
 /// The server's address.
 pub(super) const SERVER: &str = "10.77.0.1";
 const CLIENT: &str = "10.77.0.2";
 
-/// How long to wait for what takes milliseconds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Time limit for operations that take milliseconds.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval between two checks of a condition.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Two namespaces that reach each other.
+/// Two connected namespaces.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) server: Namespace,
@@ -44,7 +45,7 @@ impl Pair {
             execute(namespace.command("ip").args(["address", "add", &address, "dev", INTERFACE]))?;
             execute(namespace.command("ip").args(["link", "set", INTERFACE, "up"]))?;
         }
-        // A connection for each request uses up the usual 28,000 within seconds.
+        // One connection per request would exhaust the default 28,000 ports within seconds.
         let ports = "echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range";
         execute(pair.client.command("sh").args(["-c", ports]))?;
         Ok(pair)
@@ -67,13 +68,14 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Waits until the sleeper has left the namespace of this process.
+    /// Waits until the sleeping process has left the namespace of this process.
     fn wait(&mut self) -> Result<()> {
-        let here = fs::read_link("/proc/self/ns/net").context("this kernel has no network namespaces")?;
+        let here =
+            fs::read_link("/proc/self/ns/net").context("this kernel does not support network namespaces")?;
         let there = self.path();
         wait_for("a network namespace", || {
-            if let Some(status) = self.holder.try_wait().context("a child can be waited for")? {
-                bail!("there is no network namespace to be had: unshare ended with {status}");
+            if let Some(status) = self.holder.try_wait().context("cannot wait for unshare")? {
+                bail!("no network namespace can be created: unshare failed with {status}");
             }
             Ok(fs::read_link(Path::new(&there)).is_ok_and(|there| there != here))
         })
@@ -83,7 +85,8 @@ impl Namespace {
         format!("/proc/{}/ns/net", self.holder.id())
     }
 
-    /// `program` in the namespace, by its own process number; killed when the bench ends.
+    /// Runs `program` in the namespace. The child has the process ID of `program`, and the kernel
+    /// kills it when xtask exits.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path()));
@@ -94,24 +97,24 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        end(&mut self.holder);
+        kill(&mut self.holder);
     }
 }
 
-/// Kills a child that still runs.
-pub(super) fn end(child: &mut Child) {
+/// Kills a child and waits for it.
+pub(super) fn kill(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// Waits until `condition` comes true.
+/// Waits until `condition` is true.
 pub(super) fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition()? {
         if Instant::now() > deadline {
-            bail!("waited in vain for {what}");
+            bail!("timed out waiting for {what}");
         }
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Those who watch: tracer in several ways, and what else people use.
+//! The observers to compare: tracer with various options, other programs, and minimal programs.
 
 use std::{
     fs::{self, File},
@@ -11,20 +11,20 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{self, Signal},
     unistd::Pid,
 };
 use serde_json::Value;
 
 use super::{
     measure::{self, Usage},
-    namespaces::{INTERFACE, Pair, end, wait_for},
+    namespaces::{INTERFACE, Pair, kill, wait_for},
 };
 
-/// After the programs say that they are ready: dumpcap says so a little early, and all take a breath.
-const SETTLE: Duration = Duration::from_millis(300);
+/// Delay after a program reports that it is ready, because dumpcap does so slightly too early.
+const START_DELAY: Duration = Duration::from_millis(300);
 
-/// Somebody who watches, or nobody.
+/// An observer, or none.
 #[derive(Debug)]
 pub(super) struct Variant {
     pub(super) name: &'static str,
@@ -33,21 +33,22 @@ pub(super) struct Variant {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    Nobody,
-    /// Programs on the hooks that do nothing.
+    None,
+    /// XDP and TC programs that only pass packets on.
     Noop,
-    /// What any observer that passes heads through the ring and writes lines must do, and no more.
+    /// The minimum that an observer must do if it passes message headers through a ring buffer and
+    /// writes lines.
     Floor,
-    /// `tracer trace` with these arguments; `-w` comes by itself.
+    /// `tracer trace` with these arguments, without `-w`.
     Tracer(&'static str),
     Tcpdump(&'static str),
     Tshark,
 }
 
-/// All, the one that the others are compared with first, and the same once more last: how far that is from 1 is how
-/// far the others are to be trusted.
+/// All variants. The first is the baseline, and the last repeats it: how far its ratio is from 1
+/// shows the error of the other ratios.
 pub(super) const VARIANTS: [Variant; 12] = [
-    Variant { name: "none", kind: Kind::Nobody },
+    Variant { name: "none", kind: Kind::None },
     Variant { name: "no-op XDP and TC", kind: Kind::Noop },
     Variant { name: "floor: ring and file", kind: Kind::Floor },
     Variant { name: "tracer -o json", kind: Kind::Tracer("-o json") },
@@ -58,29 +59,29 @@ pub(super) const VARIANTS: [Variant; 12] = [
     Variant { name: "tcpdump -s 96", kind: Kind::Tcpdump("-s 96") },
     Variant { name: "tcpdump", kind: Kind::Tcpdump("") },
     Variant { name: "tshark, fields", kind: Kind::Tshark },
-    Variant { name: "none again", kind: Kind::Nobody },
+    Variant { name: "none again", kind: Kind::None },
 ];
 
-/// What observers are made of.
+/// The files that observers need.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) tracer: PathBuf,
-    /// The program that attaches the least.
+    /// The minimal observers.
     pub(super) least: PathBuf,
-    /// Where records and complaints go.
+    /// The folder for records and error messages.
     pub(super) folder: PathBuf,
 }
 
-/// What tracer told in its records, and what the floor wrote instead.
+/// What tracer reports in its records, or the floor in its lines.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Told {
-    /// Exchanges with a request; none if they were not asked for.
+pub(super) struct Reported {
+    /// Exchanges with a request; none if exchanges were not selected.
     pub(super) exchanges: Option<u64>,
-    /// Events that were lost.
+    /// Lost events.
     pub(super) lost: u64,
 }
 
-/// A variant at work.
+/// A running observer.
 #[derive(Debug)]
 pub(super) struct Observer {
     process: Option<Process>,
@@ -90,59 +91,60 @@ pub(super) struct Observer {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// The least programs stay until this is closed.
+    /// Closing this stops the minimal observers.
     stdin: Option<ChildStdin>,
     records: PathBuf,
     errors: PathBuf,
 }
 
 impl Kind {
-    /// Whether it ends when its standard input does, and not by a signal.
-    fn ends_with_stdin(self) -> bool {
+    /// Whether the observer stops when its standard input is closed, rather than by a signal.
+    fn stops_with_stdin(self) -> bool {
         matches!(self, Self::Noop | Self::Floor)
     }
 }
 
 impl Variant {
-    /// Whether what it does counts only if it does so for nearly all requests: a floor that loses work is none.
+    /// Whether this is the floor, which is valid only if it reports nearly all requests.
     pub(super) fn is_floor(&self) -> bool {
         self.kind == Kind::Floor
     }
 
-    /// The observer is attached when this returns.
+    /// Starts the observer, which is attached when this returns.
     pub(super) fn start(&self, pair: &Pair, programs: &Programs) -> Result<Observer> {
         let records = programs.folder.join("records");
         let errors = programs.folder.join("errors");
         let Some((mut command, ready)) = self.command(pair, programs, &records)? else {
-            thread::sleep(SETTLE);
+            thread::sleep(START_DELAY);
             return Ok(Observer { process: None, kind: self.kind });
         };
-        let complaints = File::create(&errors).context("the observer's errors have no file")?;
-        let stdin = if self.kind.ends_with_stdin() { Stdio::piped() } else { Stdio::null() };
+        let stderr =
+            File::create(&errors).with_context(|| format!("{} cannot be created", errors.display()))?;
+        let stdin = if self.kind.stops_with_stdin() { Stdio::piped() } else { Stdio::null() };
         let mut child = command
             .env_remove("RUST_LOG")
             .stdin(stdin)
             .stdout(Stdio::null())
-            .stderr(complaints)
+            .stderr(stderr)
             .spawn()
             .with_context(|| format!("{} cannot be started", self.name))?;
         let stdin = child.stdin.take();
         let mut process = Process { child, stdin, records, errors };
         process.wait_until(self.name, ready)?;
-        thread::sleep(SETTLE);
+        thread::sleep(START_DELAY);
         Ok(Observer { process: Some(process), kind: self.kind })
     }
 
-    /// The command, and what it says on standard error when it is attached.
+    /// The command, and the message on standard error that means it is attached.
     fn command(
         &self,
         pair: &Pair,
         programs: &Programs,
         records: &Path,
     ) -> Result<Option<(Command, &'static str)>> {
-        let path = |path: &Path| path.to_str().map(str::to_owned).context("a path is no text");
+        let path = |path: &Path| path.to_str().map(str::to_owned).context("a path is not valid UTF-8");
         Ok(match self.kind {
-            Kind::Nobody => None,
+            Kind::None => None,
             Kind::Noop | Kind::Floor => {
                 let mut command = pair.server.command(&path(&programs.least)?);
                 command.arg(INTERFACE);
@@ -169,7 +171,7 @@ impl Variant {
                 for field in TSHARK_FIELDS {
                     command.args(["-e", field]);
                 }
-                // What it captures goes through a file, which must be removed with the rest.
+                // tshark captures into a temporary file, which must be removed too.
                 command.env("TMPDIR", &programs.folder);
                 Some((command, "Capturing on"))
             }
@@ -193,8 +195,8 @@ impl Process {
     fn wait_until(&mut self, name: &str, ready: &str) -> Result<()> {
         wait_for(name, || {
             let errors = fs::read_to_string(&self.errors).unwrap_or_default();
-            if let Some(status) = self.child.try_wait().context("a child can be waited for")? {
-                bail!("{name} ended with {status}:\n{errors}");
+            if let Some(status) = self.child.try_wait().context("cannot wait for the observer")? {
+                bail!("{name} exited with {status}:\n{errors}");
             }
             Ok(errors.contains(ready))
         })
@@ -202,7 +204,7 @@ impl Process {
 }
 
 impl Observer {
-    /// What it has taken until now; none if nobody watches from a process.
+    /// The resource usage until now; none if the observer has no userspace part to measure.
     pub(super) fn usage(&self) -> Result<Option<Usage>> {
         match (&self.process, self.kind) {
             (Some(process), Kind::Floor | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark) => {
@@ -210,51 +212,51 @@ impl Observer {
             }
             (
                 _,
-                Kind::Nobody | Kind::Noop | Kind::Floor | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark,
+                Kind::None | Kind::Noop | Kind::Floor | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark,
             ) => Ok(None),
         }
     }
 
-    /// Ends it as a user does, and returns what it told.
-    pub(super) fn stop(mut self) -> Result<Option<Told>> {
+    /// Stops the observer as a user would, and returns what it reported.
+    pub(super) fn stop(mut self) -> Result<Option<Reported>> {
         let Some(mut process) = self.process.take() else { return Ok(None) };
         drop(process.stdin.take());
-        if !self.kind.ends_with_stdin() {
-            let id = i32::try_from(process.child.id()).context("a process number is too large")?;
-            kill(Pid::from_raw(id), Signal::SIGINT).context("the observer has ended by itself")?;
+        if !self.kind.stops_with_stdin() {
+            let id = i32::try_from(process.child.id()).context("a process ID is too large")?;
+            signal::kill(Pid::from_raw(id), Signal::SIGINT).context("the observer has already exited")?;
         }
-        let stopped = wait_for("the observer's end", || {
-            Ok(process.child.try_wait().context("a child can be waited for")?.is_some())
+        let stopped = wait_for("the observer to exit", || {
+            Ok(process.child.try_wait().context("cannot wait for the observer")?.is_some())
         });
-        let told = match self.kind {
+        let reported = match self.kind {
             Kind::Tracer(arguments) if arguments.contains("json") => {
-                let told = stopped.and_then(|()| read(&process.records));
-                told.map(|told| {
-                    let asked = !arguments.contains("--events");
-                    Some(Told { exchanges: told.exchanges.filter(|_| asked), ..told })
+                let reported = stopped.and_then(|()| read(&process.records));
+                reported.map(|reported| {
+                    let selected = !arguments.contains("--events");
+                    Some(Reported { exchanges: reported.exchanges.filter(|_| selected), ..reported })
                 })
             }
             Kind::Floor => stopped.and_then(|()| read(&process.records)).map(Some),
-            Kind::Nobody | Kind::Noop | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark => {
+            Kind::None | Kind::Noop | Kind::Tracer(_) | Kind::Tcpdump(_) | Kind::Tshark => {
                 stopped.map(|()| None)
             }
         };
         let _ = fs::remove_file(&process.records);
         self.process = Some(process);
-        told
+        reported
     }
 }
 
 impl Drop for Observer {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            end(&mut process.child);
+            kill(&mut process.child);
         }
     }
 }
 
-/// Reads the records of a run.
-fn read(path: &Path) -> Result<Told> {
+/// Counts exchanges and lost events in the records of a run.
+fn read(path: &Path) -> Result<Reported> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut lines = BufReader::with_capacity(1 << 20, file);
     let (mut line, mut last, mut exchanges) = (Vec::new(), Vec::new(), 0);
@@ -263,15 +265,16 @@ fn read(path: &Path) -> Result<Told> {
         std::mem::swap(&mut line, &mut last);
         line.clear();
     }
-    let lost = parse_lost(&last).context("the last record is no summary: the observer did not end well")?;
-    Ok(Told { exchanges: Some(exchanges), lost })
+    let lost =
+        parse_lost(&last).context("the last record is not a summary: the observer did not stop cleanly")?;
+    Ok(Reported { exchanges: Some(exchanges), lost })
 }
 
 fn is_request(record: &str) -> bool {
     record.contains(r#""event.name":"http.exchange""#) && record.contains(r#""http.request.method":"#)
 }
 
-/// The sum of all causes, which are absent when zero.
+/// The sum of the lost events in a summary; counters that are zero are absent.
 fn parse_lost(summary: &[u8]) -> Option<u64> {
     let summary: Value = serde_json::from_slice(summary).ok()?;
     (summary["event.name"] == "tracer.summary").then_some(())?;
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_summed_up() {
+    fn lost_events_are_summed_up() {
         let summary =
             br#"{"event.name":"tracer.summary","tracer.events.lost.open":2,"tracer.events.lost.close":3}"#;
         assert_eq!(parse_lost(summary), Some(5));

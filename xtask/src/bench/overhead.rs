@@ -1,4 +1,4 @@
-//! What an observer costs a web server under load, beside what others cost it.
+//! Measures the overhead of observers on a web server under load.
 
 use std::{
     fs,
@@ -10,7 +10,6 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum as _};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     figures::Figure,
@@ -18,34 +17,34 @@ use super::{
     load::{self, Load, Workload},
     measure,
     namespaces::Pair,
-    observers::{Programs, Told, VARIANTS, Variant},
+    observers::{Programs, Reported, VARIANTS, Variant},
     report::{Cell, Report, Table},
     server::Nginx,
 };
 use crate::{
     build,
-    process::{cargo, step, target_dir},
+    process::{cargo, executable, output, step, target_dir},
 };
 
-/// Between the end of the load and the account: what is in buffers is still worked on.
+/// Delay between the end of the load and the measurement, while buffers are drained.
 const DRAIN: Duration = Duration::from_millis(300);
 
-/// The share of requests that the floor must have told of.
+/// The share of requests that the floor must report to be valid.
 const FLOOR_SHARE: f64 = 0.99;
 
-/// What is measured, and how often.
+/// What to measure, and how often.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How often each variant is measured
+    /// Number of measurements of each variant
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long the load lasts each time
+    /// Duration of the load in each measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=60))]
     seconds: u32,
-    /// Only this load; repeatable
+    /// Measure only this workload; repeatable
     #[arg(long, value_enum)]
     workload: Vec<Workload>,
-    /// Only observers whose name contains this, and none; repeatable
+    /// Measure only the baseline and observers whose name contains this; repeatable
     #[arg(long, value_name = "NAME")]
     variant: Vec<String>,
 }
@@ -56,32 +55,35 @@ impl Default for Options {
     }
 }
 
-/// One variant under one load, once.
+/// One measurement of one variant under one workload.
 #[derive(Debug, Serialize)]
 struct Run {
     workload: &'static str,
     round: u32,
     variant: &'static str,
     load: Load,
-    /// Requests by nginx's count.
+    /// Requests as counted by nginx.
     requests: u64,
-    /// Seconds of processor time that the whole machine worked for a request.
+    /// CPU time in seconds of the whole machine per request.
     cpu_per_request: f64,
-    /// The observer's own, and its peak of memory in bytes.
+    /// CPU time of the observer in seconds.
     observer_cpu: Option<f64>,
+    /// Peak resident memory of the observer in bytes.
     observer_memory: Option<u64>,
     events_lost: Option<u64>,
     exchanges: Option<u64>,
 }
 
-/// Measures and tells.
+/// Runs the benchmark and publishes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let variants: Vec<&Variant> = VARIANTS
         .iter()
         .enumerate()
         .filter(|(index, variant)| {
-            let wanted = &options.variant;
-            *index == 0 || wanted.is_empty() || wanted.iter().any(|part| variant.name.contains(part.as_str()))
+            let selected = &options.variant;
+            *index == 0
+                || selected.is_empty()
+                || selected.iter().any(|part| variant.name.contains(part.as_str()))
         })
         .map(|(_, variant)| variant)
         .collect();
@@ -105,45 +107,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for run in &runs {
             report.keep(run)?;
         }
-        report.tables.push(nobody(workload, &runs));
+        report.tables.push(baseline_table(workload, &runs));
         report.tables.push(table(workload, options, &variants, &runs));
     }
     report.publish()
 }
 
-/// The bench of the crate `tracer` that is built for this one.
+/// The benchmark of the `tracer` crate with the minimal observers.
 const LEAST: &str = "least";
 
-/// The program that attaches what does nothing, or the least, from the crate `tracer`: nobody else reads its object.
+/// Builds the minimal observers. They are in the `tracer` crate because it embeds the kernel
+/// object.
 fn build_least() -> Result<PathBuf> {
-    let output = step("building the least observers", || {
+    let messages = step("building the minimal observers", || {
         let mut build = cargo("bench");
-        build.args([
-            "--package",
-            "tracer",
-            "--features",
-            "bench",
-            "--bench",
-            LEAST,
-            "--no-run",
-            "--message-format=json",
-        ]);
-        build.stderr(std::process::Stdio::inherit()).output().context("cargo cannot be started")
+        build.args(["--package", "tracer", "--features", "bench", "--bench", LEAST, "--no-run"]);
+        output(build.args(["--message-format", "json-render-diagnostics"]))
     })?;
-    ensure!(output.status.success(), "the least observers cannot be built");
-    executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no program")
+    executable(&messages, LEAST)
 }
 
-/// The program in cargo's messages, a JSON object a line.
-fn executable(messages: &str) -> Option<PathBuf> {
-    messages.lines().rev().find_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        (message["target"]["name"] == LEAST).then_some(())?;
-        message["executable"].as_str().map(PathBuf::from)
-    })
-}
-
-/// A folder for one run, without what an interrupted one may have left.
+/// A folder for one run. Creating it removes what an interrupted run may have left.
 #[derive(Debug)]
 struct Folder(PathBuf);
 
@@ -151,7 +135,7 @@ impl Folder {
     fn new() -> Result<Self> {
         let path = folder()?.join("overhead");
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).with_context(|| format!("{} cannot be made", Path::display(&path)))?;
+        fs::create_dir(&path).with_context(|| format!("{} cannot be created", Path::display(&path)))?;
         Ok(Self(path))
     }
 }
@@ -171,9 +155,10 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// All variants in turn, every other round backwards, so that none is always measured behind the same other.
+    /// Measures all variants in each round, every other round in reverse, so that no variant always
+    /// follows the same other one.
     fn rounds(&self, workload: Workload, variants: &[&Variant]) -> Result<Vec<Run>> {
-        // The first load of all is slower: nobody has touched anything yet.
+        // The very first load is slower, because caches are cold.
         load::run(self.pair, workload, 1)?;
         let mut runs = Vec::new();
         for round in 0..self.options.rounds {
@@ -191,21 +176,23 @@ impl Bench<'_> {
 
     fn measure(&self, workload: Workload, round: u32, variant: &Variant) -> Result<Run> {
         let observer = variant.start(self.pair, self.programs)?;
-        let asked = self.nginx.requests()?;
-        let own = observer.usage()?;
-        let busy = measure::machine_busy()?;
+        let requests_before = self.nginx.requests()?;
+        let usage_before = observer.usage()?;
+        let cpu_before = measure::machine_cpu_time()?;
         let load = load::run(self.pair, workload, self.options.seconds)?;
         thread::sleep(DRAIN);
-        let busy = measure::machine_busy()? - busy;
+        let cpu = measure::machine_cpu_time()? - cpu_before;
         let usage = observer.usage()?;
-        // Less the question itself.
-        let requests = self.nginx.requests()? - asked - 1;
-        let told = observer.stop()?;
-        if let Some(exchanges) = told.and_then(|told| told.exchanges).filter(|_| variant.is_floor()) {
+        // The status request counts itself.
+        let requests = self.nginx.requests()? - requests_before - 1;
+        let reported = observer.stop()?;
+        if let Some(exchanges) =
+            reported.and_then(|reported| reported.exchanges).filter(|_| variant.is_floor())
+        {
             let share = exchanges as f64 / requests as f64;
             ensure!(
                 share >= FLOOR_SHARE,
-                "{exchanges} of {requests} requests: a floor that loses work is none"
+                "the floor reported only {exchanges} of {requests} requests, so it is no valid baseline"
             );
         }
         Ok(Run {
@@ -214,19 +201,19 @@ impl Bench<'_> {
             variant: variant.name,
             load,
             requests,
-            cpu_per_request: busy / requests as f64,
-            observer_cpu: usage.zip(own).map(|(after, before)| after.cpu - before.cpu),
+            cpu_per_request: cpu / requests as f64,
+            observer_cpu: usage.zip(usage_before).map(|(after, before)| after.cpu - before.cpu),
             observer_memory: usage.map(|usage| usage.memory),
-            events_lost: told.map(|told: Told| told.lost),
-            exchanges: told.and_then(|told| told.exchanges),
+            events_lost: reported.map(|reported: Reported| reported.lost),
+            exchanges: reported.and_then(|reported| reported.exchanges),
         })
     }
 }
 
 /// The runs without an observer.
-fn nobody(workload: Workload, runs: &[Run]) -> Table {
-    let columns = ["", "requests/s", "p50 µs", "p99 µs", "CPU µs a request"];
-    let mut table = Table::new(format!("{}: nobody watches", workload.name()), &columns);
+fn baseline_table(workload: Workload, runs: &[Run]) -> Table {
+    let columns = ["", "requests/s", "p50 µs", "p99 µs", "CPU µs/request"];
+    let mut table = Table::new(format!("{}: without observer", workload.name()), &columns);
     for name in [VARIANTS[0].name, VARIANTS[VARIANTS.len() - 1].name] {
         let of = || runs.iter().filter(|run| run.variant == name);
         if of().next().is_some() {
@@ -242,10 +229,10 @@ fn nobody(workload: Workload, runs: &[Run]) -> Table {
     table
 }
 
-/// Everybody, compared with nobody in the same round.
+/// All observers, as ratios to the run without observer in the same round.
 fn table(workload: Workload, options: &Options, variants: &[&Variant], runs: &[Run]) -> Table {
     let title = format!(
-        "{}: ratios to none of the same round; {} rounds of {} s, median (least–most)",
+        "{}: ratios to the run without observer of the same round; {} rounds of {} s, median (min–max)",
         workload.name(),
         options.rounds,
         options.seconds
@@ -253,12 +240,12 @@ fn table(workload: Workload, options: &Options, variants: &[&Variant], runs: &[R
     let columns = [
         "",
         "requests/s",
-        "CPU a request",
+        "CPU/request",
         "p50",
         "p99",
-        "own CPU s / 1M requests",
-        "own peak MiB",
-        "lost",
+        "observer CPU s / 1M requests",
+        "observer peak MiB",
+        "events lost",
         "exchanges / requests",
     ];
     let mut table = Table::new(title, &columns);
@@ -270,8 +257,8 @@ fn table(workload: Workload, options: &Options, variants: &[&Variant], runs: &[R
                 Some(figure(run) / figure(runs.iter().find(none)?))
             }))
         };
-        let own_cpu = of().filter_map(|run| Some(run.observer_cpu? * 1e6 / run.requests as f64));
-        let own_memory = of().filter_map(|run| Some(run.observer_memory? as f64 / f64::from(1 << 20)));
+        let observer_cpu = of().filter_map(|run| Some(run.observer_cpu? * 1e6 / run.requests as f64));
+        let observer_memory = of().filter_map(|run| Some(run.observer_memory? as f64 / f64::from(1 << 20)));
         let lost = of().filter_map(|run| run.events_lost).reduce(|sum, lost| sum + lost);
         table.push(vec![
             variant.name.into(),
@@ -279,33 +266,18 @@ fn table(workload: Workload, options: &Options, variants: &[&Variant], runs: &[R
             ratio(|run| run.cpu_per_request),
             ratio(|run| run.load.p50),
             ratio(|run| run.load.p99),
-            Figure::cell(own_cpu),
-            Figure::cell(own_memory),
+            Figure::cell(observer_cpu),
+            Figure::cell(observer_memory),
             lost.map_or_else(|| "–".to_owned(), |lost| lost.to_string()).into(),
-            told(of()),
+            exchanges_of_requests(of()),
         ]);
     }
     table
 }
 
-/// Exchanges of all rounds, and requests.
-fn told<'a>(runs: impl Iterator<Item = &'a Run>) -> Cell {
+/// A cell with the reported exchanges and the requests of all rounds.
+fn exchanges_of_requests<'a>(runs: impl Iterator<Item = &'a Run>) -> Cell {
     let counted = runs.filter_map(|run| Some((run.exchanges?, run.requests)));
     let sum = counted.reduce(|sum, run| (sum.0 + run.0, sum.1 + run.1));
     sum.map_or_else(|| "–".to_owned(), |(exchanges, requests)| format!("{exchanges}/{requests}")).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_is_found_in_cargos_messages() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"tracer"},"executable":"/target/tracer"}
-{"reason":"compiler-artifact","target":{"name":"least"},"executable":"/target/least-1"}
-{"reason":"build-finished","success":true}
-"#;
-        assert_eq!(executable(messages), Some(PathBuf::from("/target/least-1")));
-        assert_eq!(executable(""), None);
-    }
 }

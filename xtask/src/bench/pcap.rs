@@ -1,4 +1,4 @@
-//! Writes a capture: valid TCP segments in IPv4 in Ethernet, in pcap.
+//! Writes pcap files with valid TCP segments in IPv4 and Ethernet.
 
 use std::{
     fs::File,
@@ -9,14 +9,13 @@ use std::{
 use anyhow::{Context as _, Result};
 use etherparse::PacketBuilder;
 
-/// pcap with microseconds, as written by a little-endian machine, of Ethernet.
-const MAGIC: u32 = 0xa1b2_c3d4;
-const VERSION: [u16; 2] = [2, 4];
-const SNAPLEN: u32 = 1 << 18;
-const ETHERNET: u32 = 1;
+/// The file header, in words: magic number of pcap with microseconds, version 2.4, time zone,
+/// accuracy, snapshot length and link type Ethernet.
+const HEADER: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 1 << 18, 1];
 
-/// When a capture starts, in seconds since 1970, and how far apart its frames are, in microseconds.
+/// Time of the first frame, in seconds since 1970.
 const START: u64 = 1_700_000_000;
+/// Time between two frames, in microseconds.
 const STEP: u64 = 2;
 
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -25,19 +24,19 @@ const SERVER: ([u8; 4], u16) = ([10, 77, 0, 1], 80);
 const TTL: u8 = 64;
 const WINDOW: u16 = 65_535;
 
-/// Bytes of a full segment.
+/// Payload of a full segment, in bytes.
 const MSS: usize = 1460;
 
-/// A capture that is being written.
+/// A capture file that is being written.
 #[derive(Debug)]
 pub(super) struct Capture {
     file: BufWriter<File>,
     frame: Vec<u8>,
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
+    packets: u64,
+    bytes: u64,
 }
 
-/// Control bits beside ACK.
+/// The control bit of a segment in addition to ACK.
 #[derive(Clone, Copy, PartialEq)]
 enum Control {
     Syn,
@@ -53,20 +52,16 @@ enum Sender {
 }
 
 impl Capture {
+    /// Creates the file and writes its header.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-        let mut capture =
-            Self { file: BufWriter::with_capacity(1 << 20, file), frame: Vec::new(), packets: 0, bytes: 0 };
-        let mut header = MAGIC.to_le_bytes().to_vec();
-        header.extend(VERSION.iter().flat_map(|half| half.to_le_bytes()));
-        // Time zone and accuracy, which nobody uses.
-        header.extend([0; 8]);
-        header.extend([SNAPLEN, ETHERNET].iter().flat_map(|word| word.to_le_bytes()));
-        capture.write(&header)?;
+        let file = BufWriter::with_capacity(1 << 20, file);
+        let mut capture = Self { file, frame: Vec::new(), packets: 0, bytes: 0 };
+        capture.write(HEADER.map(u32::to_le_bytes).as_flattened())?;
         Ok(capture)
     }
 
-    /// All of it is in the file when this returns.
+    /// Flushes the file and returns the number of packets and bytes.
     pub(super) fn finish(mut self) -> Result<(u64, u64)> {
         self.file.flush().context("a capture cannot be written")?;
         Ok((self.packets, self.bytes))
@@ -77,12 +72,12 @@ impl Capture {
         self.file.write_all(bytes).context("a capture cannot be written")
     }
 
-    /// Writes `self.frame`.
+    /// Writes `self.frame` with its record header.
     fn record(&mut self) -> Result<()> {
         let time = self.packets * STEP;
-        let length = self.frame.len() as u64;
-        for word in [START + time / 1_000_000, time % 1_000_000, length, length] {
-            let word = u32::try_from(word).context("a number is too large for pcap")?;
+        let len = self.frame.len() as u64;
+        for word in [START + time / 1_000_000, time % 1_000_000, len, len] {
+            let word = u32::try_from(word).context("a field is too large for pcap")?;
             self.write(&word.to_le_bytes())?;
         }
         let frame = std::mem::take(&mut self.frame);
@@ -101,17 +96,17 @@ pub(super) struct Connection {
     server_next: u32,
 }
 
-/// Ports of a client's address that are used.
+/// Number of ports used per client address.
 const PORTS: u32 = 50_000;
 const FIRST_PORT: u16 = 1024;
 const FIRST_CLIENT: u32 = u32::from_be_bytes([10, 77, 1, 1]);
 
 impl Connection {
-    /// The connection with this number: no two have the same address and port.
+    /// The connection with this number. Each has a different client address or port.
     pub(super) fn number(number: u32) -> Self {
         let address = (FIRST_CLIENT + number / PORTS).to_be_bytes();
         let port = FIRST_PORT + u16::try_from(number % PORTS).unwrap_or(0);
-        // Some spread, as real sequence numbers have, and the same in every run.
+        // Spread like real initial sequence numbers, but the same in every run.
         let client_next = number.wrapping_mul(0x9e37_79b1);
         Self { client: (address, port), client_next, server_next: client_next.rotate_left(16) }
     }
@@ -126,13 +121,13 @@ impl Connection {
         self.segment(to, Sender::Client, Control::None, b"")
     }
 
-    /// A request and its response; the client acknowledges every other segment, and the last.
+    /// Writes a request and its response. The client acknowledges every other segment and the last.
     pub(super) fn exchange(&mut self, to: &mut Capture, request: &[u8], response: &[u8]) -> Result<()> {
         self.request(to, request, response)?;
         self.segment(to, Sender::Client, Control::None, b"")
     }
 
-    /// The same, but the last segment is not acknowledged yet.
+    /// Like [`Self::exchange`], but the last segment is not acknowledged.
     pub(super) fn request(&mut self, to: &mut Capture, request: &[u8], response: &[u8]) -> Result<()> {
         self.segment(to, Sender::Client, Control::Push, request)?;
         let last = response.len().div_ceil(MSS);
@@ -146,7 +141,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The server closes, then the client.
+    /// Closes the connection, the server first.
     pub(super) fn close(&mut self, to: &mut Capture) -> Result<()> {
         self.segment(to, Sender::Server, Control::Fin, b"")?;
         self.segment(to, Sender::Client, Control::Fin, b"")?;
@@ -175,9 +170,9 @@ impl Connection {
             Control::None => packet,
             Control::Fin => packet.fin(),
         };
-        let takes_one = u32::from(matches!(control, Control::Syn | Control::Fin));
+        let control_len = u32::from(matches!(control, Control::Syn | Control::Fin));
         let length = u32::try_from(payload.len()).context("a segment is too long")?;
-        *next = next.wrapping_add(length + takes_one);
+        *next = next.wrapping_add(length + control_len);
         to.frame.clear();
         packet.write(&mut to.frame, payload).context("a segment cannot be written")?;
         to.record()

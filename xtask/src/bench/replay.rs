@@ -1,4 +1,4 @@
-//! How fast captures are read, and in how much memory.
+//! Measures the speed and memory of programs that read captures.
 
 use std::{
     ffi::OsString,
@@ -17,7 +17,7 @@ use super::{
     captures::{Kind, Written},
     figures::Figure,
     folder,
-    measure::{self, Taken},
+    measure::{self, Measurement},
     report::{Report, Table},
 };
 use crate::{
@@ -25,19 +25,19 @@ use crate::{
     process::{step, target_dir},
 };
 
-/// With more of them at once, tshark takes minutes for one reading.
+/// Most simultaneous connections that tshark is measured with; with more it takes minutes per run.
 const TSHARK_CONNECTIONS: u32 = 100_000;
 
-/// What is measured, and how often.
+/// What to measure, and how often.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How often each program reads each capture
+    /// Number of times that each program reads each capture
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Size of the captures; at 1, tshark takes some seconds for one
+    /// Size of the captures; at 1, tshark takes a few seconds for each
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     scale: f64,
-    /// Only captures whose name contains this: bulk, keep-alive, short, half-open, growth
+    /// Read only captures whose name contains this: bulk, keep-alive, short, half-open, growth
     #[arg(long, value_name = "NAME", default_value = "")]
     capture: String,
 }
@@ -48,7 +48,7 @@ impl Default for Options {
     }
 }
 
-/// One program reads one capture.
+/// One measurement of one program with one capture.
 #[derive(Debug, Serialize)]
 struct Run {
     capture: String,
@@ -57,10 +57,10 @@ struct Run {
     round: u32,
     program: &'static str,
     #[serde(flatten)]
-    taken: Taken,
+    measurement: Measurement,
 }
 
-/// Makes the captures, reads them in every way, and tells.
+/// Runs the benchmark and publishes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(options.scale > 0.0, "--scale must be more than 0");
     let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.name().contains(&options.capture)).collect();
@@ -74,8 +74,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let name = kind.name();
         let written = step(&format!("writing the capture {name}"), || kind.write(&folder, options.scale))?;
         let programs = programs(&tracer, kind, options.scale, &written.path)?;
-        step("looking whether it is read right", || check(&programs[0], kind, &written))?;
-        let runs = step("reading it", || rounds(options.rounds, &name, &programs, &written))?;
+        step("checking the records of tracer", || check(&programs[0], kind, &written))?;
+        let runs = step("measuring", || rounds(options.rounds, &name, &programs, &written))?;
         for run in &runs {
             report.keep(run)?;
         }
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.publish()
 }
 
-/// A way to read a capture.
+/// A program that reads a capture.
 #[derive(Debug)]
 struct Program {
     name: &'static str,
@@ -106,10 +106,10 @@ impl Program {
     }
 }
 
-/// tracer, and what it is compared with: the same questions, only copying, only reading.
+/// tracer and the programs to compare it with: tshark analyses, tcpdump copies, cat only reads.
 fn programs(tracer: &Path, kind: Kind, scale: f64, capture: &Path) -> Result<Vec<Program>> {
     let find = |name: &str| find_program(name).with_context(|| format!("{name} is not installed"));
-    // Half-open handshakes are bounded as they are for a user; connections open at once are the question.
+    // The limit is raised only where the number of open connections is what is measured.
     let limit = match kind {
         Kind::Growth(_) => format!("--max-connections {}", kind.connections(scale).max(65_536) + 1),
         Kind::Bulk | Kind::KeepAlive | Kind::Short | Kind::HalfOpen => String::new(),
@@ -119,16 +119,16 @@ fn programs(tracer: &Path, kind: Kind, scale: f64, capture: &Path) -> Result<Vec
     if kind.connections(scale) <= TSHARK_CONNECTIONS {
         programs.push(Program::new("tshark", find("tshark")?, &tshark(), capture));
     }
-    // Else tcpdump becomes another user, who may not read the file.
+    // Otherwise tcpdump switches to another user, who may not be able to read the file.
     let copy = "-r FILE -n -Z root -w /dev/null";
     programs.push(Program::new("tcpdump -w /dev/null", find("tcpdump")?, copy, capture));
     programs.push(Program::new("cat", find("cat")?, "FILE", capture));
     Ok(programs)
 }
 
-/// What tshark is asked: what tracer's records tell, as far as it has a name for it. Of what it leaves out (Zeek's state and
-/// history, who closed, totals of each side, pairs of requests and responses) some follows from these.
-const QUESTIONS: [&str; 34] = [
+/// The fields that tshark prints: those that correspond to fields of tracer's records. tshark has
+/// no fields for Zeek's state and history, who closed, totals per side, and exchanges.
+const TSHARK_FIELDS: [&str; 34] = [
     "frame.time_epoch",
     "tcp.stream",
     "communityid",
@@ -165,16 +165,16 @@ const QUESTIONS: [&str; 34] = [
     "http.time",
 ];
 
-/// The questions as tshark's arguments: asked of the segments that tracer's records are about. tracer verifies checksums
-/// and tells the Community ID unasked.
+/// The arguments of tshark. It prints the segments that cause records of tracer; checksums and the
+/// Community ID, which tracer always has, must be enabled.
 fn tshark() -> String {
-    let display = "http||tcp.analysis.flags||tcp.flags.syn==1||tcp.flags.fin==1||tcp.flags.reset==1";
-    let unasked = "--enable-protocol communityid -o tcp.check_checksum:TRUE";
-    let fields: Vec<String> = QUESTIONS.iter().map(|field| format!("-e {field}")).collect();
-    format!("-n -r FILE {unasked} -Y {display} -T fields {}", fields.join(" "))
+    let filter = "http||tcp.analysis.flags||tcp.flags.syn==1||tcp.flags.fin==1||tcp.flags.reset==1";
+    let options = "--enable-protocol communityid -o tcp.check_checksum:TRUE";
+    let fields: Vec<String> = TSHARK_FIELDS.iter().map(|field| format!("-e {field}")).collect();
+    format!("-n -r FILE {options} -Y {filter} -T fields {}", fields.join(" "))
 }
 
-/// Whether tracer finds in a capture what was put there; otherwise its speed means nothing.
+/// Fails unless tracer reports exactly what was written to the capture.
 fn check(tracer: &Program, kind: Kind, written: &Written) -> Result<()> {
     let mut command = Command::new(&tracer.path);
     let arguments = tracer
@@ -187,20 +187,20 @@ fn check(tracer: &Program, kind: Kind, written: &Written) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .context("tracer cannot be started")?;
-    let output = child.stdout.take().context("its output is piped")?;
+    let output = child.stdout.take().context("tracer has no output")?;
     let last = BufReader::new(output).lines().last().context("tracer wrote nothing")??;
-    child.wait().context("tracer does not end")?;
-    let summary: Value = serde_json::from_str(&last).context("the summary is no JSON")?;
+    child.wait().context("cannot wait for tracer")?;
+    let summary: Value = serde_json::from_str(&last).context("the summary is not JSON")?;
     let number = |field: &str| summary[field].as_u64().unwrap_or(0);
     let skipped =
         summary.as_object().into_iter().flatten().any(|(name, _)| name.starts_with("tracer.skipped"));
-    let right = number("tracer.frames") == written.packets
+    let correct = number("tracer.frames") == written.packets
         && number("tracer.exchanges") == written.exchanges
         && (number("tracer.connections.evicted") == 0 || kind == Kind::HalfOpen)
         && !skipped;
-    if !right {
+    if !correct {
         bail!(
-            "{} packets and {} exchanges were written, tracer says {last}",
+            "the capture has {} packets and {} exchanges, but tracer reports {last}",
             written.packets,
             written.exchanges
         );
@@ -208,26 +208,27 @@ fn check(tracer: &Program, kind: Kind, written: &Written) -> Result<()> {
     Ok(())
 }
 
-/// All programs in turn, beginning with another one each round.
+/// Measures all programs in each round, starting with a different one each time.
 fn rounds(count: u32, capture: &str, programs: &[Program], written: &Written) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for round in 0..count {
         for index in 0..programs.len() {
             let program = &programs[(index + round as usize) % programs.len()];
-            let taken = measure::take(&program.path, &program.arguments)?;
+            let measurement = measure::measure(&program.path, &program.arguments)?;
             runs.push(Run {
                 capture: capture.to_owned(),
                 packets: written.packets,
                 bytes: written.bytes,
                 round,
                 program: program.name,
-                taken,
+                measurement,
             });
         }
     }
     Ok(runs)
 }
 
+/// The runs of a program.
 fn of<'a>(program: &'a str, runs: &'a [Run]) -> impl Iterator<Item = &'a Run> {
     runs.iter().filter(move |run| run.program == program)
 }
@@ -238,9 +239,9 @@ fn mebibytes(bytes: u64) -> f64 {
 
 fn table(kind: Kind, options: &Options, written: &Written, programs: &[Program], runs: &[Run]) -> Table {
     let title = format!(
-        "replay, {}: {}; {} packets, {:.1} MiB; {} rounds, median (least–most)",
+        "replay, {}: {}; {} packets, {:.1} MiB; {} rounds, median (min–max)",
         kind.name(),
-        kind.about(options.scale),
+        kind.description(options.scale),
         written.packets,
         mebibytes(written.bytes),
         options.rounds
@@ -251,42 +252,43 @@ fn table(kind: Kind, options: &Options, written: &Written, programs: &[Program],
         let runs_of = || of(program.name, runs);
         let ratios = runs_of().filter_map(|run| {
             let tracer = of(programs[0].name, runs).find(|other| other.round == run.round)?;
-            Some(run.taken.elapsed / tracer.taken.elapsed)
+            Some(run.measurement.elapsed / tracer.measurement.elapsed)
         });
         table.push(vec![
             program.name.into(),
-            Figure::cell(runs_of().map(|run| run.packets as f64 / run.taken.elapsed / 1e3)),
-            Figure::cell(runs_of().map(|run| mebibytes(run.bytes) / run.taken.elapsed)),
-            Figure::cell(runs_of().map(|run| run.taken.cpu)),
-            Figure::cell(runs_of().map(|run| mebibytes(run.taken.memory))),
+            Figure::cell(runs_of().map(|run| run.packets as f64 / run.measurement.elapsed / 1e3)),
+            Figure::cell(runs_of().map(|run| mebibytes(run.bytes) / run.measurement.elapsed)),
+            Figure::cell(runs_of().map(|run| run.measurement.cpu)),
+            Figure::cell(runs_of().map(|run| mebibytes(run.measurement.memory))),
             Figure::cell(ratios),
         ]);
     }
     table
 }
 
-/// What a connection more costs tracer.
+/// Time and memory of tracer per connection, by the number of open connections.
 fn growth_table(growth: &[(u32, Vec<Run>)]) -> Table {
-    let columns = ["connections open at once", "µs a connection", "peak MiB", "bytes a connection more"];
-    let mut table = Table::new("growth: tracer replay -o json, median (least–most)", &columns);
-    let tracer = |runs: &'_ [Run]| -> Vec<Taken> {
-        runs.iter().filter(|run| run.program.starts_with("tracer")).map(|run| run.taken).collect()
+    let columns =
+        ["connections open at once", "µs/connection", "peak MiB", "bytes per additional connection"];
+    let mut table = Table::new("growth: tracer replay -o json, median (min–max)", &columns);
+    let tracer = |runs: &'_ [Run]| -> Vec<Measurement> {
+        runs.iter().filter(|run| run.program.starts_with("tracer")).map(|run| run.measurement).collect()
     };
-    let mut before: Option<(u32, f64)> = None;
+    let mut previous: Option<(u32, f64)> = None;
     for (connections, runs) in growth {
-        let taken = tracer(runs);
+        let measurements = tracer(runs);
         let count = f64::from(*connections);
-        let more = before.map_or_else(Vec::new, |(fewer, memory)| {
-            let more = |taken: &Taken| (taken.memory as f64 - memory) / (count - f64::from(fewer));
-            taken.iter().map(more).collect()
+        let growth = previous.map_or_else(Vec::new, |(fewer, memory)| {
+            let additional = count - f64::from(fewer);
+            measurements.iter().map(|run| (run.memory as f64 - memory) / additional).collect()
         });
         table.push(vec![
             connections.to_string().into(),
-            Figure::cell(taken.iter().map(|taken| taken.elapsed * 1e6 / count)),
-            Figure::cell(taken.iter().map(|taken| mebibytes(taken.memory))),
-            Figure::cell(more),
+            Figure::cell(measurements.iter().map(|run| run.elapsed * 1e6 / count)),
+            Figure::cell(measurements.iter().map(|run| mebibytes(run.memory))),
+            Figure::cell(growth),
         ]);
-        before = Figure::of(taken.iter().map(|taken| taken.memory as f64))
+        previous = Figure::of(measurements.iter().map(|run| run.memory as f64))
             .map(|memory| (*connections, memory.median));
     }
     table

@@ -1,22 +1,23 @@
-//! Tables, as text for people and as JSON for programs.
+//! Benchmark reports: tables as text and JSON.
 
-use std::{fmt, fs};
+use std::fmt;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{folder, machine::Machine};
+use crate::files::write;
 
-/// What a bench has measured.
+/// The results of a benchmark.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) bench: String,
-    /// Absent in what a bench of the library prints: it is the same machine.
+    /// Absent in the output of a benchmark of the library, which runs on the same machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<Machine>,
     pub(super) tables: Vec<Table>,
-    /// Every single measurement, for those who do not want medians.
+    /// All single measurements.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     runs: Vec<Value>,
 }
@@ -40,23 +41,24 @@ impl Report {
         Self { bench: bench.to_owned(), machine: None, tables: Vec::new(), runs: Vec::new() }
     }
 
-    /// Keeps a single measurement.
+    /// Adds a single measurement.
     pub(super) fn keep(&mut self, run: &impl Serialize) -> Result<()> {
-        self.runs.push(serde_json::to_value(run).context("a measurement is no JSON")?);
+        self.runs.push(serde_json::to_value(run).context("a measurement cannot be written as JSON")?);
         Ok(())
     }
 
     /// Prints the tables and writes `target/bench/NAME.json`.
     pub(super) fn publish(mut self) -> Result<()> {
-        let machine = Machine::look()?;
+        let machine = Machine::now()?;
         println!("{machine}");
         for table in &self.tables {
             print!("\n{table}");
         }
         self.machine = Some(machine);
         let path = folder()?.join(format!("{}.json", self.bench));
-        let json = serde_json::to_string_pretty(&self).context("the report is no JSON")? + "\n";
-        fs::write(&path, json).with_context(|| format!("{} cannot be written", path.display()))?;
+        let json =
+            serde_json::to_string_pretty(&self).context("the report cannot be written as JSON")? + "\n";
+        write(&path, json)?;
         println!("\nwritten: {}", path.display());
         Ok(())
     }
@@ -94,7 +96,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// A number with as many digits as mean something: three or four.
+/// Formats a number with three or four significant digits.
 pub(super) fn plain(number: f64) -> String {
     let size = number.abs();
     if size >= 1000.0 || number.fract() == 0.0 {
@@ -108,7 +110,7 @@ pub(super) fn plain(number: f64) -> String {
     }
 }
 
-/// The first column to the left, the others to the right.
+/// The first column is left-aligned, the others are right-aligned.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows: Vec<Vec<String>> =
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_bench_of_the_library_prints_is_read() {
+    fn the_report_of_a_library_benchmark_is_parsed() {
         let json = r#"{"bench": "kernel", "tables": [
             {"title": "ns", "columns": ["", "median"], "rows": [["pure ACK", 123.4], ["SYN", 7]]}]}"#;
         let report: Report = serde_json::from_str(json).expect("a report");
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_the_digits_that_mean_something() {
+    fn numbers_have_three_or_four_significant_digits() {
         for (number, text) in [
             (0.0, "0"),
             (12.0, "12"),

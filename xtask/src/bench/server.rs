@@ -1,4 +1,4 @@
-//! The web server under load: an nginx of one process, and its own count of what it was asked.
+//! The web server under load: nginx with one process, and its own count of requests.
 
 use std::{
     fs,
@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::namespaces::{Pair, end, wait_for};
+use super::namespaces::{Pair, kill, wait_for};
+use crate::files::{create_folder, write};
 
-/// The files that are served, and their sizes.
+/// The files to serve and their sizes in bytes.
 const FILES: [(&str, usize); 2] = [("small", 1 << 10), ("large", 1 << 20)];
 
 /// A running nginx.
@@ -23,15 +24,15 @@ pub(super) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it with everything that it needs in `folder`.
+    /// Starts nginx with all its files in `folder`.
     pub(super) fn start(pair: &Pair, folder: &Path) -> Result<Self> {
         let www = folder.join("www");
-        fs::create_dir_all(&www).with_context(|| format!("{} cannot be made", www.display()))?;
+        create_folder(&www)?;
         for (name, size) in FILES {
-            fs::write(www.join(name), vec![b'x'; size]).with_context(|| format!("no file {name}"))?;
+            write(&www.join(name), vec![b'x'; size])?;
         }
         let file = folder.join("nginx.conf");
-        fs::write(&file, configuration(folder)).context("nginx's configuration cannot be written")?;
+        write(&file, configuration(folder))?;
         let log = folder.join("error.log");
         let mut command = pair.server.command("nginx");
         command.arg("-c").arg(&file).arg("-p").arg(folder).arg("-e").arg(&log);
@@ -39,32 +40,34 @@ impl Nginx {
         let mut nginx =
             Self { child: child.context("nginx cannot be started")?, status: folder.join("status") };
         wait_for("nginx", || {
-            if let Some(status) = nginx.child.try_wait().context("a child can be waited for")? {
+            if let Some(status) = nginx.child.try_wait().context("cannot wait for nginx")? {
                 let log = fs::read_to_string(&log).unwrap_or_default();
-                bail!("nginx ended with {status}:\n{log}");
+                bail!("nginx exited with {status}:\n{log}");
             }
             Ok(nginx.requests().is_ok())
         })?;
         Ok(nginx)
     }
 
-    /// Requests until now, this question included. It is asked on a socket that no network sees.
+    /// The number of requests until now, including this one, which uses a Unix socket so that no
+    /// observer sees it.
     pub(super) fn requests(&self) -> Result<u64> {
-        let mut stream = UnixStream::connect(&self.status).context("nginx does not answer")?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").context("nginx does not listen")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).context("nginx does not answer")?;
-        parse_requests(&answer).with_context(|| format!("not what nginx's status looks like: {answer}"))
+        let mut stream = UnixStream::connect(&self.status).context("cannot connect to nginx")?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").context("cannot send the status request to nginx")?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).context("cannot read the status response of nginx")?;
+        parse_requests(&response)
+            .with_context(|| format!("nginx sent an unexpected status response: {response}"))
     }
 }
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        end(&mut self.child);
+        kill(&mut self.child);
     }
 }
 
-/// The third number of the line below "server accepts handled requests".
+/// Parses the third number in the line after "server accepts handled requests".
 fn parse_requests(status: &str) -> Option<u64> {
     let mut lines = status.lines().skip_while(|line| !line.starts_with("server accepts"));
     lines.nth(1)?.split_whitespace().nth(2)?.parse().ok()
@@ -107,7 +110,7 @@ http {{
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_status_tells_the_requests() {
+    fn the_number_of_requests_is_parsed_from_the_status() {
         let status = "HTTP/1.1 200 OK\r\n\r\nActive connections: 1 \nserver accepts handled requests\n \
                       7 7 31 \nReading: 0 Writing: 1 Waiting: 0 \n";
         assert_eq!(super::parse_requests(status), Some(31));

@@ -1,19 +1,18 @@
-//! Live tracing of the captures' frames, compared with their replay: a test of tracer that needs root and does the work.
-
-use std::process::Stdio;
+//! Compares live tracing of the captures' frames with their replay, by running a root test of
+//! tracer.
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{Figure, Measured, Subject};
-use crate::process::{cargo, is_root};
+use crate::process::{cargo, is_root, output};
 
-/// The figure: captures whose exchanges are told alike.
+/// The figure: the share of captures with the same exchanges live and in replay.
 const NAME: &str = "live as replayed";
 
-/// The test that sends the frames.
+/// The test that sends the frames and compares.
 const TEST: &str = "agreement::the_share_of_foreign_captures_that_live_tracing_and_replay_agree_on";
 
-/// Runs the test, and reads what it says.
+/// Runs the test and parses its output.
 pub(super) fn measure(subject: &Subject) -> Result<Measured> {
     if !is_root() {
         bail!("sending frames needs root: type `sudo -E cargo xtask corpus --live`");
@@ -30,24 +29,19 @@ pub(super) fn measure(subject: &Subject) -> Result<Measured> {
         "--exact",
         TEST,
     ]);
-    let corpus = subject.corpus.canonicalize().context("the folder of captures is gone")?;
-    let output = test.env("TRACER_CORPUS", corpus).stderr(Stdio::inherit()).output();
-    let output = output.context("cargo cannot be started")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        bail!("{TEST} failed with {}:\n{said}", output.status);
-    }
-    measured(&said).with_context(|| format!("{TEST} did not say how many captures agree:\n{said}"))
+    let corpus = subject.corpus.canonicalize().context("the folder of captures does not exist")?;
+    let text = output(test.env("TRACER_CORPUS", corpus))?;
+    parse(&text).with_context(|| format!("{TEST} did not print how many captures agree:\n{text}"))
 }
 
-fn measured(said: &str) -> Option<Measured> {
-    let mut words = said.lines().find(|line| line.contains(" agree on "))?.split_whitespace();
+fn parse(text: &str) -> Option<Measured> {
+    let mut words = text.lines().find(|line| line.contains(" agree on "))?.split_whitespace();
     let mut number = || words.find_map(|word| word.parse().ok());
-    let (right, wanted) = (number()?, number()?);
+    let (right, expected) = (number()?, number()?);
     let differences =
-        said.lines().filter(|line| line.starts_with("differs: ") || line.starts_with("not sent: "));
+        text.lines().filter(|line| line.starts_with("differs: ") || line.starts_with("not sent: "));
     Some(Measured {
-        figures: vec![Figure { name: NAME.to_owned(), right, wanted }],
+        figures: vec![Figure { name: NAME.to_owned(), right, expected }],
         failures: differences.map(|line| format!("{NAME}: {line}")).collect(),
     })
 }
@@ -57,15 +51,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_and_the_differences_are_read_from_what_the_test_prints() {
-        let said = "running 1 test\ndiffers: a.pcap\n  live   {}\nnot sent: {\"snapped\": 3}\n\
+    fn the_share_and_the_differences_are_parsed_from_the_output_of_the_test() {
+        let text = "running 1 test\ndiffers: a.pcap\n  live   {}\nnot sent: {\"snapped\": 3}\n\
                     live tracing and replay agree on 399 of 401 captures\ntest x ... ok\n";
-        let measured = measured(said).expect("a share");
-        assert_eq!((measured.figures[0].right, measured.figures[0].wanted), (399, 401));
+        let measured = parse(text).expect("a share");
+        assert_eq!((measured.figures[0].right, measured.figures[0].expected), (399, 401));
         assert_eq!(
             measured.failures,
             ["live as replayed: differs: a.pcap", "live as replayed: not sent: {\"snapped\": 3}"]
         );
-        assert!(super::measured("test x ... ok").is_none());
+        assert!(parse("test x ... ok").is_none());
     }
 }

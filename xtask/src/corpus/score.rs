@@ -1,13 +1,14 @@
-//! The captures' own program of comparison, `score.py`.
+//! Runs `score.py`, which compares replays with the ground truth.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::{Figure, Measured, Subject, read};
+use super::{Figure, Measured, Subject};
+use crate::files::read;
 
-/// Lets the program compare all captures.
+/// Compares all captures.
 pub(super) fn measure(subject: &Subject) -> Result<Measured> {
     let json = subject.target_dir.join("corpus-score.json");
     let mut score = Command::new("python3");
@@ -16,26 +17,26 @@ pub(super) fn measure(subject: &Subject) -> Result<Measured> {
         .arg(&subject.tracer)
         .args(["--failures", "0", "--json"])
         .arg(&json);
-    // What it prints is in the file too.
+    // The JSON file contains everything that it prints.
     let status = score.stdout(Stdio::null()).status().context("python3 cannot be started")?;
-    let told: Value = serde_json::from_str(&read(&json)?).context("score.py wrote no JSON")?;
-    let broken = list(&told["broken"]);
-    // It fails when tracer did, and says so.
+    let scores: Value = serde_json::from_str(&read(&json)?).context("score.py wrote no JSON")?;
+    let broken = list(&scores["broken"]);
+    // It fails if tracer failed, and lists those captures.
     if !status.success() || !broken.is_empty() {
-        let broken: Vec<_> = broken.iter().map(words).collect();
+        let broken: Vec<_> = broken.iter().map(line).collect();
         bail!("score.py ended with {status}; tracer failed on {}", broken.join("; "));
     }
-    let failures = list(&told["failures"]).iter().map(words).collect();
-    Ok(Measured { figures: figures(&told)?, failures })
+    let failures = list(&scores["failures"]).iter().map(line).collect();
+    Ok(Measured { figures: figures(&scores)?, failures })
 }
 
-/// In the order of the file.
-fn figures(told: &Value) -> Result<Vec<Figure>> {
-    let scores = told["scores"].as_object().context("score.py wrote no scores")?;
+/// The figures, in the order of the file.
+fn figures(scores: &Value) -> Result<Vec<Figure>> {
+    let scores = scores["scores"].as_object().context("score.py wrote no scores")?;
     let figure = |(name, counts): (&String, &Value)| {
         let count = |index: usize| counts[index].as_u64();
-        let (right, wanted) = count(0).zip(count(1)).with_context(|| format!("{name} is {counts}"))?;
-        Ok(Figure { name: name.clone(), right, wanted })
+        let (right, expected) = count(0).zip(count(1)).with_context(|| format!("{name} is {counts}"))?;
+        Ok(Figure { name: name.clone(), right, expected })
     };
     scores.iter().map(figure).collect()
 }
@@ -44,8 +45,8 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A row of texts in one line.
-fn words(row: &Value) -> String {
+/// A row of strings as one line.
+fn line(row: &Value) -> String {
     let words: Vec<_> = list(row).iter().filter_map(Value::as_str).collect();
     words.join(": ")
 }
@@ -57,27 +58,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scores_become_figures() {
-        let told = json!({"scores": {"close": [7, 8], "bytes": [0, 0]}});
-        let mut figures = figures(&told).expect("scores");
-        figures.sort_by_key(|figure| figure.wanted);
-        let close = Figure { name: "close".into(), right: 7, wanted: 8 };
-        assert_eq!(figures, [Figure { name: "bytes".into(), right: 0, wanted: 0 }, close]);
+    fn scores_become_figures() {
+        let scores = json!({"scores": {"close": [7, 8], "bytes": [0, 0]}});
+        let mut figures = figures(&scores).expect("scores");
+        figures.sort_by_key(|figure| figure.expected);
+        let close = Figure { name: "close".into(), right: 7, expected: 8 };
+        assert_eq!(figures, [Figure { name: "bytes".into(), right: 0, expected: 0 }, close]);
     }
 
     #[test]
-    fn scores_of_another_shape_are_an_error() {
-        for told in [json!({}), json!({"scores": []}), json!({"scores": {"close": [1]}})] {
-            assert!(figures(&told).is_err(), "{told}");
+    fn scores_of_any_other_shape_are_an_error() {
+        for scores in [json!({}), json!({"scores": []}), json!({"scores": {"close": [1]}})] {
+            assert!(figures(&scores).is_err(), "{scores}");
         }
     }
 
     #[test]
     fn a_failure_is_one_line() {
         assert_eq!(
-            words(&json!(["close", "a.pcap 10.0.0.1:1 > 10.0.0.2:80", "fin want rst"])),
+            line(&json!(["close", "a.pcap 10.0.0.1:1 > 10.0.0.2:80", "fin want rst"])),
             "close: a.pcap 10.0.0.1:1 > 10.0.0.2:80: fin want rst"
         );
-        assert_eq!(words(&json!(["close", "a.pcap", null])), "close: a.pcap");
+        assert_eq!(line(&json!(["close", "a.pcap", null])), "close: a.pcap");
     }
 }

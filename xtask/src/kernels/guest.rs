@@ -1,54 +1,55 @@
-//! An emulated machine that starts one kernel and ends by itself.
+//! Boots one kernel in an emulated machine that powers itself off.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long a guest may take, in seconds: three times what it does on a busy machine.
-const PATIENCE: u32 = 2400;
-/// What `timeout` ends with when the time is over.
+/// Time limit for a guest, in seconds: three times what it takes on a busy machine.
+const TIMEOUT: u32 = 2400;
+/// Exit status of `timeout` after the time limit.
 const TIMED_OUT: i32 = 124;
-/// Memory of a guest, in MiB: several times what the file system and the tests take.
+/// Memory of a guest, in MiB: several times what its file system and the tests need.
 const MEMORY: u32 = 1024;
-/// Lines of the console's end that are shown when a guest did not end in good order.
+/// Number of last lines of the console and the report that are shown after a failure.
 const TAIL: usize = 30;
 
-/// Starts the kernel `image` with the file system `archive`, waits for its end, and returns its report. What the kernel
-/// itself says goes to a file beside it.
+/// Boots the kernel `image` with the file system `archive`, waits until it powers off, and returns
+/// its report. The kernel's console goes to a file next to `archive`.
 pub(super) fn boot(image: &Path, archive: &Path) -> Result<String> {
     let (console, report) = (archive.with_extension("console"), archive.with_extension("report"));
-    // `timeout` bounds the guest also where this process is killed; in the foreground, Ctrl-C ends it too.
+    // `timeout` stops the guest even if xtask is killed; with --foreground, Ctrl-C reaches it too.
     let mut guest = Command::new("timeout");
-    guest.args(["--foreground", "--kill-after=10", &PATIENCE.to_string(), "qemu-system-x86_64"]);
-    // One thread for both processors: with two, QEMU executes code that a kernel is just patching, and it panics.
+    guest.args(["--foreground", "--kill-after=10", &TIMEOUT.to_string(), "qemu-system-x86_64"]);
+    // One thread for both processors: with two, QEMU executes code while the guest kernel patches
+    // it, and the kernel panics.
     guest.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", &MEMORY.to_string()]);
     guest.args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]);
     for file in [&console, &report] {
         guest.arg("-serial").arg(format!("file:{}", file.display()));
     }
     guest.arg("-kernel").arg(image).arg("-initrd").arg(archive);
-    // A kernel that panics reboots at once, which ends the guest.
+    // A kernel that panics reboots at once, which ends the guest because of -no-reboot.
     guest.args(["-append", "console=ttyS0 loglevel=4 panic=-1"]);
     let status = guest.status().context("qemu-system-x86_64 cannot be started")?;
-    let told = fs::read(&report).with_context(|| format!("{} cannot be read", report.display()))?;
-    // A line discipline or two may have been there before the guest switched it off.
-    let told = String::from_utf8_lossy(&told).replace('\r', "");
-    if !status.success() || !told.contains("\n== tests\n") {
-        let ended = match status.code() {
-            Some(TIMED_OUT) => format!("did not end within {PATIENCE} s"),
-            _ => format!("ended early, with {status}"),
+    let text = fs::read(&report).with_context(|| format!("{} cannot be read", report.display()))?;
+    // The terminal may translate line ends before the guest sets it to raw mode.
+    let text = String::from_utf8_lossy(&text).replace('\r', "");
+    if !status.success() || !text.contains("\n== tests\n") {
+        let failure = match status.code() {
+            Some(TIMED_OUT) => format!("did not power off within {TIMEOUT} s"),
+            _ => format!("stopped early: {status}"),
         };
         let console = fs::read(&console).unwrap_or_default();
         bail!(
-            "the guest {ended}; its console ends:\n{}\nits report ends:\n{}",
-            end(&console),
-            end(told.as_bytes())
+            "the guest {failure}; end of its console:\n{}\nend of its report:\n{}",
+            tail(&console),
+            tail(text.as_bytes())
         );
     }
-    Ok(told)
+    Ok(text)
 }
 
-fn end(text: &[u8]) -> String {
+fn tail(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")

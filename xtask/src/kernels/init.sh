@@ -1,5 +1,6 @@
 #!/bin/busybox sh
-# The first process of a guest: it does everything, and tells it section by section on the second serial port.
+# The init process of a guest: runs everything and reports it, section by section, on the second
+# serial port.
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -18,10 +19,10 @@ section() {
     shift
     echo "== $name"
     "$@"
-    echo "== ended $?"
+    echo "== exit status $?"
 }
 
-# An emulated processor is some fifty times slower.
+# An emulated processor is about fifty times slower.
 export TRACER_RANDOM_CONVERSATIONS=50
 section kernel uname -r
 section doctor /tracer doctor

@@ -1,4 +1,5 @@
-//! The file system of a guest: the programs with their libraries, the modules, and the first process.
+//! Builds the file system of a guest: the init script, programs with their libraries, and kernel
+//! modules.
 
 use std::{
     fs::{self, File},
@@ -11,33 +12,39 @@ use anyhow::{Context as _, Result, ensure};
 use ebpf_build::find_program;
 
 use super::programs::Programs;
-use crate::process::execute;
+use crate::{
+    files::{create_folder, write},
+    process::{execute, output},
+};
 
-/// The first process.
+/// The init script.
 const INIT: &str = include_str!("init.sh");
-/// The modules that namespaces with cables, and programs at TC, need beside the kernel. None of them needs another.
+/// The kernel modules that veth pairs and TC programs need. They do not depend on others.
 const MODULES: [&str; 3] = ["veth", "sch_ingress", "cls_bpf"];
-/// The folders that the first process expects.
+/// The folders that the init script expects.
 const FOLDERS: [&str; 6] = ["bin", "dev", "modules", "proc", "sys", "tmp"];
 
-/// Puts everything together in the folder `root`, and packs it beside it.
+/// Assembles the file system in the folder `root`, and packs it into an archive next to it.
 pub(super) fn build(root: &Path, busybox: &Path, kernel: &Path, programs: &Programs) -> Result<PathBuf> {
     if root.exists() {
         fs::remove_dir_all(root).with_context(|| format!("{} cannot be removed", root.display()))?;
     }
     for folder in FOLDERS {
-        make(&root.join(folder))?;
+        create_folder(&root.join(folder))?;
     }
     write(&root.join("init"), INIT)?;
+    let executable = PermissionsExt::from_mode(0o755);
+    fs::set_permissions(root.join("init"), executable)
+        .context("the init script cannot be made executable")?;
     copy(busybox, &root.join("bin/busybox"))?;
-    let tc = find_program("tc").context("there is no tc")?;
+    let tc = find_program("tc").context("tc was not found")?;
     copy(&tc, &root.join("bin/tc"))?;
     strip(&programs.tests, &root.join("kernel-tests"))?;
     let tracer = inside(root, &programs.tracer)?;
     strip(&programs.tracer, &tracer)?;
     symlink(&programs.tracer, root.join("tracer")).context("tracer cannot be linked")?;
     for program in [&tc, &programs.tests, &programs.tracer] {
-        libraries(program, root)?;
+        copy_libraries(program, root)?;
     }
     for module in MODULES {
         add_module(module, kernel, &root.join("modules"))?;
@@ -45,41 +52,40 @@ pub(super) fn build(root: &Path, busybox: &Path, kernel: &Path, programs: &Progr
     pack(root, busybox)
 }
 
-/// The libraries that `program` is linked to, at the same place.
-fn libraries(program: &Path, root: &Path) -> Result<()> {
-    let told = Command::new("ldd").arg(program).output().context("ldd cannot be started")?;
-    let told = String::from_utf8_lossy(&told.stdout);
-    for library in told.split_whitespace().filter(|word| word.starts_with('/')) {
+/// Copies the libraries that `program` is linked to, to the same paths.
+fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
+    let libraries = output(Command::new("ldd").arg(program))?;
+    for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
         copy(Path::new(library), &inside(root, Path::new(library))?)?;
     }
     Ok(())
 }
 
-/// Adds a module, unpacked, unless it is part of the kernel.
+/// Adds a module, uncompressed, unless it is built into the kernel.
 fn add_module(name: &str, kernel: &Path, folder: &Path) -> Result<()> {
-    let found = Command::new("find").arg(kernel).args(["-name", &format!("{name}.ko*")]).output();
-    let found = String::from_utf8(found.context("find cannot be started")?.stdout)?;
+    let found = output(Command::new("find").arg(kernel).args(["-name", &format!("{name}.ko*")]))?;
     let Some(module) = found.lines().next() else {
-        // The kernel lists what is built in.
+        // modules.builtin lists the modules that are built in.
         let builtin = Command::new("grep").args(["-rqs", &format!("/{name}.ko$")]).arg(kernel).status()?;
         ensure!(builtin.success(), "{} has no module {name}", kernel.display());
         return Ok(());
     };
     let target = folder.join(format!("{name}.ko"));
     if module.ends_with(".xz") {
-        let file = File::create(&target).with_context(|| format!("{} cannot be made", target.display()))?;
+        let file =
+            File::create(&target).with_context(|| format!("{} cannot be created", target.display()))?;
         return execute(Command::new("xz").args(["--decompress", "--stdout", module]).stdout(file));
     }
     copy(Path::new(module), &target)
 }
 
-/// Packs the folder in the format that kernels unpack.
+/// Packs the folder as a cpio archive, which kernels unpack.
 fn pack(root: &Path, busybox: &Path) -> Result<PathBuf> {
     let archive = root.with_extension("cpio");
     let mut find = Command::new("find");
     let mut names =
         find.arg(".").current_dir(root).stdout(Stdio::piped()).spawn().context("find cannot be started")?;
-    let file = File::create(&archive).with_context(|| format!("{} cannot be made", archive.display()))?;
+    let file = File::create(&archive).with_context(|| format!("{} cannot be created", archive.display()))?;
     let mut cpio = Command::new(busybox);
     cpio.args(["cpio", "-o", "-H", "newc"]).current_dir(root).stdout(file).stderr(Stdio::null());
     cpio.stdin(names.stdout.take().context("find has no output")?);
@@ -88,15 +94,11 @@ fn pack(root: &Path, busybox: &Path) -> Result<PathBuf> {
     Ok(archive)
 }
 
-/// Where `path` is in the guest; its folder is made.
+/// The location of `path` below `root`; creates its folder.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let inside = root.join(path.strip_prefix("/").unwrap_or(path));
-    make(inside.parent().unwrap_or(root))?;
+    create_folder(inside.parent().unwrap_or(root))?;
     Ok(inside)
-}
-
-fn make(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -104,13 +106,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     copied.map(drop).with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()))
 }
 
-/// Copies a program without what only a debugger reads: guests have it all in memory.
+/// Copies a program without debug information, because the guest's file system is in memory.
 fn strip(from: &Path, to: &Path) -> Result<()> {
     execute(Command::new("strip").arg("-o").args([to, from]))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let written =
-        fs::write(path, text).and_then(|()| fs::set_permissions(path, PermissionsExt::from_mode(0o755)));
-    written.with_context(|| format!("{} cannot be written", path.display()))
 }

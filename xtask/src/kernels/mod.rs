@@ -1,12 +1,13 @@
-//! `cargo xtask test-kernels`: tracer and its kernel tests under other kernels, each in an emulated machine.
+//! `cargo xtask test-kernels`: runs tracer and its kernel tests under other kernels, each in an
+//! emulated machine.
 //!
 //! ```text
 //!   Debian's package ─► kernel, modules ─┐
-//!   tracer, kernel tests, libraries ─────┴─► initramfs ─► QEMU ─► report on a serial port ─► one row of the table
+//!   tracer, kernel tests, libraries ─────┴─► initramfs ─► QEMU ─► report on serial port ─► row of the table
 //! ```
 //!
-//! The guest has no disk and no network device: two serial ports are all there is. It is emulated, not virtualised, so
-//! that it needs no privileges and runs inside other virtual machines.
+//! The guest has two serial ports, no disk and no network device. It is emulated, not virtualised,
+//! so that it needs no privileges and runs inside other virtual machines.
 
 mod guest;
 mod initramfs;
@@ -24,36 +25,33 @@ use crate::{
     apt::Apt,
     build,
     process::{step, target_dir},
-    setup, test_programs,
+    programs::UsedBy,
+    setup,
 };
 
-/// Which kernels.
+/// Which kernels to test.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Versions, each of which stands for the newest of Debian's cloud kernels that starts with it
+    /// Kernel versions; each selects Debian's newest cloud kernel whose version starts with it
     #[arg(value_name = "VERSION", default_values_t = ["6.1".to_owned(), "6.12".to_owned()])]
     versions: Vec<String>,
 }
 
-/// What is to be booted.
+/// A kernel to boot, and its file system.
 struct Guest {
     package: String,
     image: PathBuf,
     archive: PathBuf,
 }
 
-/// Boots the kernels, and fails at the end if something failed under one of them.
+/// Boots all kernels, and fails at the end if a check failed under any of them.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    ensure!(
-        env::consts::ARCH == "x86_64",
-        "the kernels are those of x86-64, and this is {}",
-        env::consts::ARCH
-    );
-    test_programs::install_for_kernels()?;
-    build::build_object(&setup::run()?)?;
+    ensure!(env::consts::ARCH == "x86_64", "this needs x86-64, but this machine is {}", env::consts::ARCH);
+    let mut apt = Apt::default();
+    crate::programs::install(&mut apt, &[UsedBy::Kernels])?;
+    build::build_object(&setup::tools()?)?;
     let programs = step("building tracer and its kernel tests", programs::build)?;
     let folder = target_dir()?.join("kernels");
-    let mut apt = Apt::default();
     let busybox = package::unpack(&mut apt, "busybox-static", &folder)?.join("bin/busybox");
     let mut guests = Vec::new();
     for version in &options.versions {
@@ -64,29 +62,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         })?;
         guests.push(Guest { package, image: package::image(&kernel)?, archive });
     }
-    let outcomes = step("booting the kernels, for some minutes", || Ok(boot(&guests)))?;
+    let outcomes = step("booting the kernels, which takes minutes", || Ok(boot(&guests)))?;
     println!("{}", report::table(&outcomes));
-    let broken: Vec<_> = outcomes.iter().flat_map(Outcome::complaints).collect();
-    if !broken.is_empty() {
-        bail!("{}", broken.join("\n"));
+    let failures: Vec<_> = outcomes.iter().flat_map(Outcome::failures).collect();
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
     }
     Ok(())
 }
 
-/// Boots all guests at once: each takes one processor of this machine.
+/// Boots all guests in parallel; each uses one processor of this machine.
 fn boot(guests: &[Guest]) -> Vec<Outcome> {
     thread::scope(|scope| {
         let started: Vec<_> = guests
             .iter()
             .map(|guest| (guest, scope.spawn(|| guest::boot(&guest.image, &guest.archive))))
             .collect();
-        let ended = started.into_iter().map(|(guest, thread)| {
-            let told = thread.join().unwrap_or_else(|_| Err(anyhow!("xtask has panicked")));
-            match told {
+        let outcomes = started.into_iter().map(|(guest, thread)| {
+            let report = thread.join().unwrap_or_else(|_| Err(anyhow!("xtask panicked")));
+            match report {
                 Ok(report) => Outcome::of(&guest.package, &report),
                 Err(error) => Outcome::without_report(&guest.package, &error),
             }
         });
-        ended.collect()
+        outcomes.collect()
     })
 }

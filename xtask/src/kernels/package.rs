@@ -1,4 +1,4 @@
-//! Debian's packages, unpacked beside each other and not installed.
+//! Downloads and unpacks Debian packages without installing them.
 
 use std::{
     ffi::OsStr,
@@ -11,23 +11,25 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     apt::Apt,
+    files::create_folder,
     process::{execute, step},
 };
 
-/// What the names of kernels for virtual machines start and end with. They have what a guest needs, and start quickly.
+/// How the names of Debian's kernels for virtual machines start and end. These kernels boot quickly
+/// and have the drivers that a guest needs.
 const KERNEL: (&str, &str) = ("linux-image-", "-cloud-amd64");
 
-/// The newest kernel whose version starts with `version`.
+/// The package of the newest kernel whose version starts with `version`.
 pub(super) fn kernel(apt: &mut Apt, version: &str) -> Result<String> {
     let (start, end) = KERNEL;
     match newest(&apt.names(start)?, version) {
         Some(name) => Ok(name),
-        None => bail!("Debian's package sources on this machine have no {start}{version}…{end}"),
+        None => bail!("apt has no package {start}{version}…{end}"),
     }
 }
 
-/// The newest of `names` that is a kernel of `version`: one with the version's numbers and at least one more, so that the
-/// packages that only refer to others are none.
+/// The newest of `names` that is a kernel of `version`. A kernel has at least one more number than
+/// `version`, which excludes metapackages.
 fn newest(names: &[String], version: &str) -> Option<String> {
     let (start, end) = KERNEL;
     let kernels = names.iter().filter(|name| {
@@ -37,39 +39,41 @@ fn newest(names: &[String], version: &str) -> Option<String> {
     kernels.max_by_key(|name| numbers(name)).cloned()
 }
 
-/// The numbers in a name, in their order.
+/// The numbers in a name, in order.
 fn numbers(name: &str) -> Vec<u32> {
     name.split(|character: char| !character.is_ascii_digit())
         .filter_map(|digits| digits.parse().ok())
         .collect()
 }
 
-/// Fetches `package` unless it is there, and returns the folder of its files.
+/// Downloads and unpacks `package` unless that was done before, and returns the folder of its
+/// files.
 pub(super) fn unpack(apt: &mut Apt, package: &str, folder: &Path) -> Result<PathBuf> {
     let files = folder.join(package);
     if files.is_dir() {
         return Ok(files);
     }
-    let fetched = folder.join(format!("{package}.fetched"));
-    fs::create_dir_all(&fetched).with_context(|| format!("{} cannot be made", fetched.display()))?;
-    apt.download(package, &fetched)?;
-    let archive = only_file(&fetched, "")?;
-    // Under another name until it is complete.
+    let download = folder.join(format!("{package}.download"));
+    create_folder(&download)?;
+    apt.download(package, &download)?;
+    let archive = file(&download, "")?;
+    // The folder gets its final name when it is complete.
     let incomplete = folder.join(format!("{package}.incomplete"));
     step(&format!("unpacking {package}"), || {
         execute(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&incomplete))
     })?;
-    fs::rename(&incomplete, &files).with_context(|| format!("{} cannot be made", files.display()))?;
-    fs::remove_dir_all(&fetched).with_context(|| format!("{} cannot be removed", fetched.display()))?;
+    fs::rename(&incomplete, &files).with_context(|| format!("{} cannot be created", files.display()))?;
+    fs::remove_dir_all(&download).with_context(|| format!("{} cannot be removed", download.display()))?;
     Ok(files)
 }
 
-/// The kernel's image in an unpacked package.
+/// The kernel image in an unpacked package.
 pub(super) fn image(kernel: &Path) -> Result<PathBuf> {
-    only_file(&kernel.join("boot"), "vmlinuz-")
+    file(&kernel.join("boot"), "vmlinuz-")
 }
 
-fn only_file(folder: &Path, start: &str) -> Result<PathBuf> {
+/// A file in `folder` whose name starts with `start`.
+fn file(folder: &Path, start: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let mut files = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let starts =
@@ -82,7 +86,7 @@ mod tests {
     use super::newest;
 
     #[test]
-    fn the_newest_kernel_of_a_version_is_found_by_its_numbers() {
+    fn the_newest_kernel_of_a_version_is_found_by_comparing_numbers() {
         let names = [
             "linux-image-6.1.0-9-cloud-amd64",
             "linux-image-6.1.0-56-cloud-amd64",

@@ -1,29 +1,36 @@
-//! What a guest's report says, checked.
+//! Parses and checks the report of a guest.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// What became of one kernel.
+/// The outcome of all checks under one kernel.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// As `uname -r`.
+    /// The kernel release, as printed by `uname -r`.
     release: String,
-    /// Programs that load, and the most instructions that the verifier went through for one.
+    /// Number of programs that load.
     programs: usize,
+    /// The highest number of instructions that the verifier processed for a program.
     instructions: u32,
+    /// The hooks that the demo attached to.
     attached: Vec<String>,
+    /// Number of kernel tests that passed, without those that skipped themselves.
     passed: usize,
-    skipped: Vec<String>,
-    complaints: Vec<String>,
+    /// Number of kernel tests that failed.
     failed: usize,
+    /// Kernel tests that skipped themselves, with the reason.
+    skipped: Vec<String>,
+    /// Whether the demo reported what it must.
     end_to_end: bool,
+    /// Everything that failed, with its output.
+    failures: Vec<String>,
 }
 
-/// A section of the report: what it says, and with what exit status it ended.
+/// The text and the exit status of a section of the report.
 fn section<'a>(report: &'a str, name: &str) -> Option<(&'a str, i32)> {
     let (_, rest) = report.split_once(&format!("== {name}\n"))?;
-    let (text, rest) = rest.split_once("== ended ")?;
+    let (text, rest) = rest.split_once("== exit status ")?;
     Some((text, rest.lines().next()?.parse().ok()?))
 }
 
@@ -40,20 +47,20 @@ impl Outcome {
         for (name, read) in readers {
             let read = match section(report, name) {
                 Some((text, status)) => read(&mut outcome, text, status)
-                    .map_err(|complaint| format!("{complaint}; it says:\n{}", text.trim_end())),
-                None => Err("is not in the report to its end".to_owned()),
+                    .map_err(|failure| format!("{failure}; its output:\n{}", text.trim_end())),
+                None => Err("is missing or incomplete in the report".to_owned()),
             };
-            if let Err(complaint) = read {
-                outcome.complaints.push(format!("{}: {name} {complaint}", outcome.release));
+            if let Err(failure) = read {
+                outcome.failures.push(format!("{}: {name} {failure}", outcome.release));
             }
         }
         outcome
     }
 
-    /// The guest has not come to the end of its report.
+    /// The outcome of a guest that did not complete its report.
     pub(super) fn without_report(package: &str, error: &anyhow::Error) -> Self {
-        let complaints = vec![format!("{package}: {error:#}")];
-        Self { release: package.to_owned(), complaints, ..Self::default() }
+        let failures = vec![format!("{package}: {error:#}")];
+        Self { release: package.to_owned(), failures, ..Self::default() }
     }
 
     fn read_doctor(&mut self, text: &str, status: i32) -> Result<(), String> {
@@ -62,17 +69,18 @@ impl Outcome {
             loaded.filter_map(|(_, rest)| rest.split_whitespace().next()?.parse().ok()).collect();
         self.programs = instructions.len();
         self.instructions = instructions.into_iter().max().unwrap_or(0);
-        expect(status == 0 && self.programs > 0, || format!("ends with {status}"))
+        expect(status == 0 && self.programs > 0, || format!("exited with {status}"))
     }
 
-    /// The demo's conversation is known: a page, two cached pictures, and a handshake that nobody confirms.
+    /// The demo always has the same traffic: a page, two cached images, and a handshake that is
+    /// never completed.
     fn read_demo(&mut self, text: &str, status: i32) -> Result<(), String> {
-        expect(status == 0, || format!("ends with {status}"))?;
+        expect(status == 0, || format!("exited with {status}"))?;
         let records: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let of = |name: &'static str| records.iter().filter(move |record| record["event.name"] == name);
         for summary in of("tracer.summary") {
             let hooks = summary["tracer.attachments"].as_array().into_iter().flatten();
-            // Without the name of the interface.
+            // The name of the interface comes first and is removed.
             let hooks = hooks.filter_map(|hook| Some(hook.as_str()?.split_once(' ')?.1.to_owned()));
             self.attached = hooks.collect();
         }
@@ -80,12 +88,14 @@ impl Outcome {
             .filter(|record| record["http.outcome"] == "complete" && record["http.confidence"] == "exact")
             .filter_map(|record| record["http.response.status_code"].as_u64())
             .collect();
-        expect(statuses == [200, 304, 304], || format!("tells complete exchanges with {statuses:?}"))?;
-        let ends: Vec<_> = of("connection.closed")
+        expect(statuses == [200, 304, 304], || {
+            format!("reported complete exchanges with status codes {statuses:?}")
+        })?;
+        let reasons: Vec<_> = of("connection.closed")
             .filter(|record| record["events.lost"] == 0)
             .filter_map(|record| record["tcp.close.reason"].as_str())
             .collect();
-        expect(ends == ["fin", "half_open_timeout"], || format!("tells the ends {ends:?}"))?;
+        expect(reasons == ["fin", "half_open_timeout"], || format!("reported close reasons {reasons:?}"))?;
         self.end_to_end = true;
         Ok(())
     }
@@ -109,27 +119,25 @@ impl Outcome {
             }
         }
         let (Some(passed), Some(failed)) = (count("passed"), count("failed")) else {
-            return Err(format!("end with {status}, without a result"));
+            return Err(format!("exited with {status} and printed no result"));
         };
         (self.passed, self.failed) = (passed.saturating_sub(self.skipped.len()), failed);
-        expect(status == 0 && failed == 0 && passed > 0, || {
-            format!("end with {status}, {failed} of them failed")
-        })
+        expect(status == 0 && failed == 0 && passed > 0, || format!("exited with {status}, {failed} failed"))
     }
 
-    /// What is wrong, each with what was said about it.
-    pub(super) fn complaints(&self) -> impl Iterator<Item = &str> {
-        self.complaints.iter().map(String::as_str)
+    /// Everything that failed, with its output.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().map(String::as_str)
     }
 }
 
-fn expect(condition: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(complaint()) }
+fn expect(condition: bool, failure: impl FnOnce() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(failure()) }
 }
 
-/// All outcomes, a row each, and the reasons why tests were skipped.
+/// A Markdown table with a row for each outcome, and the reasons for skipped tests.
 pub(super) fn table(outcomes: &[Outcome]) -> String {
-    let mut table = "| kernel | programs load | most instructions | attached | kernel tests | end to end |\n\
+    let mut table = "| kernel | programs | instructions (maximum) | attached | kernel tests | end to end |\n\
                      |---|---|---|---|---|---|\n"
         .to_owned();
     for outcome in outcomes {

@@ -5,12 +5,12 @@ use super::*;
 #[test]
 fn a_response_that_went_by_unseen_is_not_missing() {
     let mut wire = Wire::connected();
-    wire.client(get("/1")).unseen(false, 60).fin(false, 60).client_fin().finish(End::Closed);
+    wire.client(get("/1")).unseen(false, 60).fin(false, 60).client_fin().finish(ConnectionEnd::Closed);
     assert_eq!(wire.exchanges(), ["1 GET /1 - - 0/- not_observed exact"]);
     // The gap shows with the next segment; then a reset.
     let mut wire = Wire::connected();
     wire.client(get("/1")).unseen(false, 60).server("rest of it").client(get("/2")).server("more");
-    wire.finish(End::Reset);
+    wire.finish(ConnectionEnd::Reset);
     assert_eq!(
         wire.exchanges(),
         ["1 GET /1 - - 0/- not_observed exact", "2 GET /2 - - 0/- not_observed exact"]
@@ -136,7 +136,7 @@ fn whatever_is_lost_what_is_told_is_true() {
         for n in 0..40u16 {
             wire.client(get(&format!("/{n}")));
             if seed % 2 == 0 && random(10) == 0 {
-                wire.give_up_buffers();
+                wire.drop_buffers();
             }
             while answered <= n && random(3) > 0 {
                 let content = "x".repeat(usize::from(answered));

@@ -9,8 +9,8 @@ use tracer_common::{
 };
 
 use self::wire::Wire;
-use super::{Conversation, End, queue::MAX_PENDING};
-use crate::record::{Body, Said};
+use super::{ConnectionEnd, Conversation, queue::MAX_PENDING};
+use crate::record::{Bodies, Body};
 
 /// A request without content for `target`.
 fn get(target: &str) -> String {
@@ -115,9 +115,9 @@ fn a_status_code_below_100_is_final() {
 #[test]
 fn a_head_under_way_is_a_request_only_once_the_connection_ends() {
     for (end, told) in [
-        (End::Closed, &["1 GET /a - - -/- not_observed exact"][..]),
-        (End::Reset, &["1 GET /a - - -/- request_aborted exact"]),
-        (End::ObservationOver, &[]),
+        (ConnectionEnd::Closed, &["1 GET /a - - -/- not_observed exact"][..]),
+        (ConnectionEnd::Reset, &["1 GET /a - - -/- request_aborted exact"]),
+        (ConnectionEnd::ObservationOver, &[]),
     ] {
         let mut wire = Wire::connected();
         wire.client("GET /a HTTP/1.1\r\nHost: exa").finish(end);
@@ -178,7 +178,7 @@ fn content_until_the_close_is_complete_with_the_fin() {
             assert_eq!(wire.conversation().exchanges(), 0);
             wire.server_fin();
             assert_eq!(wire.conversation().exchanges(), 1);
-            wire.client_fin().finish(End::Closed);
+            wire.client_fin().finish(ConnectionEnd::Closed);
         },
         &["1 GET / 200 close 0/14 complete exact"],
     );
@@ -192,7 +192,7 @@ fn content_until_the_close_with_a_gap_has_no_size() {
         .unseen(false, 100)
         .fin(false, 100)
         .client_fin()
-        .finish(End::Closed);
+        .finish(ConnectionEnd::Closed);
     assert_eq!(wire.exchanges(), ["1 GET / 200 close 0/- complete exact"]);
 }
 
@@ -214,7 +214,7 @@ fn a_reset_truncates_a_response() {
     ] {
         expect(
             |wire| {
-                wire.client(get("/")).server(response).finish(End::Reset);
+                wire.client(get("/")).server(response).finish(ConnectionEnd::Reset);
             },
             &[words],
         );
@@ -235,12 +235,12 @@ fn a_fin_truncates_a_response_that_said_its_length() {
 fn a_connection_that_goes_on_unobserved_proves_nothing() {
     for response in [UNTIL_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nabc"] {
         let mut wire = Wire::connected();
-        wire.client(get("/")).server(response).finish(End::NotObserved);
+        wire.client(get("/")).server(response).finish(ConnectionEnd::NotObserved);
         let [words] = wire.exchanges().try_into().unwrap();
         assert!(words.ends_with("0/- not_observed exact"), "{words}");
     }
     let mut wire = Wire::connected();
-    wire.client(get("/")).finish(End::NotObserved);
+    wire.client(get("/")).finish(ConnectionEnd::NotObserved);
     assert_eq!(wire.exchanges(), ["1 GET / - - 0/- not_observed exact"]);
 }
 
@@ -344,19 +344,19 @@ fn an_aborted_request_is_told_with_what_was_sent() {
     ] {
         expect(
             |wire| {
-                wire.client(request).client_fin().server_fin().finish(End::Closed);
+                wire.client(request).client_fin().server_fin().finish(ConnectionEnd::Closed);
             },
             &[words],
         );
         expect(
             |wire| {
-                wire.client(request).server_fin().client_fin().finish(End::Closed);
+                wire.client(request).server_fin().client_fin().finish(ConnectionEnd::Closed);
             },
             &[words],
         );
         expect(
             |wire| {
-                wire.client(request).finish(End::Reset);
+                wire.client(request).finish(ConnectionEnd::Reset);
             },
             &[words],
         );
@@ -368,7 +368,7 @@ fn an_aborted_request_is_told_with_what_was_sent() {
     ] {
         expect(
             |wire| {
-                wire.client(start).finish(End::Reset);
+                wire.client(start).finish(ConnectionEnd::Reset);
             },
             words,
         );
@@ -381,7 +381,7 @@ fn a_request_without_an_answer_is_told_when_the_server_closes() {
         |wire| {
             wire.client([get("/1"), get("/2")].concat()).server(OK).server_fin();
             assert_eq!(wire.conversation().exchanges(), 2);
-            wire.client(get("/3")).client_fin().finish(End::Closed);
+            wire.client(get("/3")).client_fin().finish(ConnectionEnd::Closed);
         },
         &[
             "1 GET /1 200 content-length 0/2 complete exact",
@@ -476,7 +476,7 @@ fn events_that_make_no_sense_do_no_harm() {
         [b"", b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\r\n", b"\xff x \n"];
     for _ in 0..300 {
         let mut conversation = Conversation::default();
-        let mut said = Said::new();
+        let mut said = Bodies::new();
         for time in 0..200 {
             let bytes = lines[random(5) as usize];
             let mut facts = HttpFacts {
@@ -496,11 +496,15 @@ fn events_that_make_no_sense_do_no_harm() {
             match random(20) {
                 0 => conversation.on_lost(random(2) == 0),
                 1 => conversation.on_fin(random(2) == 0, random(99), random(2), time, &mut said),
-                2 => conversation.give_up_buffers(time, &mut said),
+                2 => conversation.drop_buffers(time, &mut said),
                 _ => conversation.on_event(&facts, bytes, &mut said),
             }
         }
-        conversation.finish([End::Closed, End::Reset, End::NotObserved][random(3) as usize], 9999, &mut said);
+        conversation.finish(
+            [ConnectionEnd::Closed, ConnectionEnd::Reset, ConnectionEnd::NotObserved][random(3) as usize],
+            9999,
+            &mut said,
+        );
         let mut next_index = 1;
         for (_, body) in said {
             if let Body::Exchange(exchange) = body {

@@ -11,8 +11,8 @@ use tracer_common::{
     wire::{Segment, TcpFlags},
 };
 
-use super::super::{Conversation, End};
-use crate::record::{Body, Said};
+use super::super::{ConnectionEnd, Conversation};
+use crate::record::{Bodies, Body};
 
 /// Where the streams start: close to the wrap.
 const BASE: u32 = 0xffff_fff0;
@@ -34,7 +34,7 @@ pub(super) struct Wire {
     ring: Ring,
     conversation: Conversation,
     /// What it said since that was asked for.
-    said: Said,
+    said: Bodies,
     time: u64,
     /// Bytes sent so far, by the server and by the client.
     sent: [u32; 2],
@@ -62,7 +62,7 @@ impl Wire {
             buffer: Box::new(ScanBuffer::EMPTY),
             ring: Ring::default(),
             conversation: Conversation::default(),
-            said: Said::new(),
+            said: Bodies::new(),
             time: 1000,
             sent: [0; 2],
             size: usize::MAX,
@@ -123,7 +123,7 @@ impl Wire {
         self
     }
 
-    pub(super) fn finish(&mut self, why: End) -> &mut Self {
+    pub(super) fn finish(&mut self, why: ConnectionEnd) -> &mut Self {
         self.time += 10;
         self.tell_lost(true);
         self.tell_lost(false);
@@ -133,12 +133,12 @@ impl Wire {
 
     /// Both sides close.
     pub(super) fn close(&mut self) -> &mut Self {
-        self.server_fin().client_fin().finish(End::Closed)
+        self.server_fin().client_fin().finish(ConnectionEnd::Closed)
     }
 
     /// There is no room for what is kept.
-    pub(super) fn give_up_buffers(&mut self) {
-        self.conversation.give_up_buffers(0, &mut self.said);
+    pub(super) fn drop_buffers(&mut self) {
+        self.conversation.drop_buffers(0, &mut self.said);
     }
 
     pub(super) fn conversation(&self) -> &Conversation {
@@ -146,7 +146,7 @@ impl Wire {
     }
 
     /// All that was said since the last call.
-    pub(super) fn said(&mut self) -> Said {
+    pub(super) fn said(&mut self) -> Bodies {
         take(&mut self.said)
     }
 

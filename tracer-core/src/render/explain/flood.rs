@@ -37,6 +37,6 @@ pub(super) fn sentence(body: &Body) -> Option<String> {
 }
 
 fn whose(flood: &Flood) -> String {
-    let looks = if flood.forged { ", which look forged" } else { "" };
+    let looks = if flood.spoofed { ", probably spoofed" } else { "" };
     format!("; the SYNs came from about {} addresses{looks}", flood.sources)
 }

@@ -57,9 +57,9 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
         Purpose::Acknowledges | Purpose::Other => segment.purposes.len() > 1,
         // Said in other words by those that can be repeated as a whole.
         Purpose::Retransmission => any(|other| {
-            matches!(other, Purpose::AsksForConnection | Purpose::AcceptsConnection | Purpose::ReadyToClose)
+            matches!(other, Purpose::RequestsConnection | Purpose::AcceptsConnection | Purpose::ReadyToClose)
         }),
-        Purpose::AsksForConnection
+        Purpose::RequestsConnection
         | Purpose::AcceptsConnection
         | Purpose::ConfirmsConnection
         | Purpose::Request(..)
@@ -68,13 +68,13 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
         | Purpose::ConfirmsClose
         | Purpose::Refuses
         | Purpose::Resets
-        | Purpose::AfterGap
+        | Purpose::PreviousSegmentNotCaptured
         | Purpose::OutOfOrder
         | Purpose::DuplicateAck
-        | Purpose::WindowFull
-        | Purpose::WindowOpen
+        | Purpose::ZeroWindow
+        | Purpose::WindowUpdate
         | Purpose::KeepAlive
-        | Purpose::AcknowledgesUnseen => false,
+        | Purpose::AckedUnseenSegment => false,
     }
 }
 
@@ -83,8 +83,11 @@ const fn rank(purpose: &Purpose) -> u8 {
     match purpose {
         Purpose::ConfirmsConnection | Purpose::ConfirmsClose => 0,
         Purpose::ReadyToClose | Purpose::Resets | Purpose::Refuses => 2,
-        Purpose::Retransmission | Purpose::AfterGap | Purpose::OutOfOrder | Purpose::AcknowledgesUnseen => 3,
-        Purpose::AsksForConnection
+        Purpose::Retransmission
+        | Purpose::PreviousSegmentNotCaptured
+        | Purpose::OutOfOrder
+        | Purpose::AckedUnseenSegment => 3,
+        Purpose::RequestsConnection
         | Purpose::AcceptsConnection
         | Purpose::Request(..)
         | Purpose::Response(_)
@@ -93,8 +96,8 @@ const fn rank(purpose: &Purpose) -> u8 {
         | Purpose::Data
         | Purpose::Acknowledges
         | Purpose::DuplicateAck
-        | Purpose::WindowFull
-        | Purpose::WindowOpen
+        | Purpose::ZeroWindow
+        | Purpose::WindowUpdate
         | Purpose::KeepAlive
         | Purpose::Other => 1,
     }
@@ -114,7 +117,7 @@ impl Scene<'_> {
     fn sentence(&mut self, purpose: &Purpose, who: &str, whose: &str) -> String {
         let other = self.actors.name(self.segment.sender.other());
         match purpose {
-            Purpose::AsksForConnection | Purpose::AcceptsConnection => self.handshake(purpose, who),
+            Purpose::RequestsConnection | Purpose::AcceptsConnection => self.handshake(purpose, who),
             Purpose::ConfirmsConnection => format!("{who} confirms: the connection is established."),
             Purpose::Request(method, target) => self.request(who, method, target),
             Purpose::RequestComplete => format!("{whose} request is complete."),
@@ -132,17 +135,19 @@ impl Scene<'_> {
             Purpose::Retransmission => {
                 "This was sent before: the first copy or its acknowledgment was lost or late.".into()
             }
-            Purpose::AfterGap => "Something before this is missing: lost, or still on its way.".into(),
+            Purpose::PreviousSegmentNotCaptured => {
+                "Something before this is missing: lost, or still on its way.".into()
+            }
             Purpose::OutOfOrder => "This fills a gap: it was overtaken on its way.".into(),
             Purpose::DuplicateAck => {
                 format!("{who} acknowledges the same as before: what comes next is missing.")
             }
-            Purpose::WindowFull => {
+            Purpose::ZeroWindow => {
                 format!("{who} has no room for more (zero window): the {other} has to wait.")
             }
-            Purpose::WindowOpen => format!("{who} has room again: the {other} may go on."),
+            Purpose::WindowUpdate => format!("{who} has room again: the {other} may go on."),
             Purpose::KeepAlive => format!("{who} asks whether the {other} is still there (keep-alive)."),
-            Purpose::AcknowledgesUnseen => {
+            Purpose::AckedUnseenSegment => {
                 format!("{who} acknowledges more than was seen here of what the {other} sent.")
             }
             Purpose::Other => format!("{who} sends a segment that changes nothing."),
@@ -150,7 +155,7 @@ impl Scene<'_> {
     }
 
     fn handshake(&self, purpose: &Purpose, who: &str) -> String {
-        match (purpose == &Purpose::AsksForConnection, self.is_again) {
+        match (purpose == &Purpose::RequestsConnection, self.is_again) {
             (true, false) => format!("{who} asks for a connection (SYN)."),
             (true, true) => format!("{who} asks for the connection again (SYN): no answer has reached it."),
             (false, false) => format!("{who} answers and asks for confirmation (SYN-ACK)."),

@@ -19,11 +19,11 @@ pub(super) fn half_open(out: &mut dyn Write, half_open: &HalfOpen) -> Result {
     Ok(())
 }
 
-/// `SYN FLOOD at 10.0.0.1:80: 41000 half-open, 200000 SYN/s, 0.3 % confirmed, about 190000 sources, forged by their looks`.
+/// `SYN FLOOD at 10.0.0.1:80: 41000 half-open, 200000 SYN/s, 0.3 % confirmed, about 190000 sources, probably spoofed`.
 pub(super) fn flood_started(out: &mut dyn Write, flood: &Flood) -> Result {
     write!(out, "SYN FLOOD at {}: ", flood.server())?;
     pressure(out, flood)?;
-    out.write_str(if flood.forged { ", forged by their looks" } else { "" })
+    out.write_str(if flood.spoofed { ", probably spoofed" } else { "" })
 }
 
 /// `syn flood at 10.0.0.1:80 is over after 61 s: 12000000 attempts, 31000 confirmed, at most 41000 half-open, …`.
@@ -38,8 +38,8 @@ pub(super) fn flood_ended(out: &mut dyn Write, flood: &FloodEnded) -> Result {
         flood.half_open_peak
     )?;
     pressure(out, &flood.now)?;
-    out.write_str(if flood.now.forged { ", forged by their looks" } else { "" })?;
-    write!(out, "; {} segments summarised", flood.now.summarised)
+    out.write_str(if flood.now.spoofed { ", probably spoofed" } else { "" })?;
+    write!(out, "; {} handshake segments aggregated", flood.now.aggregated)
 }
 
 fn pressure(out: &mut dyn Write, flood: &Flood) -> Result {
@@ -62,12 +62,13 @@ pub(super) fn listener(out: &mut dyn Write, listener: &Listener) -> Result {
         out,
         "; so far {attempts} attempts, {answered} answered, {completed} confirmed, {refused} refused"
     )?;
-    write!(out, ", {reset} reset, {} segments summarised", listener.now.summarised)?;
+    write!(out, ", {reset} reset, {} handshake segments aggregated", listener.now.aggregated)?;
     if let Some(queue) = listener.queue {
         write!(out, "; listen queue {} of {}", queue.length, queue.limit)?;
     }
     if let Some(counters) = listener.namespace {
-        let (overflows, drops, cookies) = (counters.overflows, counters.drops, counters.cookies_sent);
+        let (overflows, drops, cookies) =
+            (counters.listen_overflows, counters.listen_drops, counters.syn_cookies_sent);
         write!(out, ", namespace: {overflows} overflows, {drops} drops, {cookies} SYN cookies sent")?;
     }
     Ok(())

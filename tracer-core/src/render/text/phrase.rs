@@ -4,9 +4,9 @@ use std::fmt::{Result, Write};
 
 use super::{interface_name, listener};
 use crate::record::{
-    Body, Cause, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedState, Exchange,
-    Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side, SideTotals,
-    StateChange, Summary, TcpState,
+    Body, CloseReason, Closed, Confidence, Connection, Counts, Degraded, DegradedReason, DegradedState,
+    Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen, Side,
+    SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -214,28 +214,31 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
     Ok(())
 }
 
-/// `DEGRADED: rows of segments are given up, the ring buffer is full: 12 lost so far`.
+/// `DEGRADED: shedding rows of segments, because the ring buffer is full: 12 lost so far`.
 pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
-    let Degraded { state, step, cause, lost, duration_ns } = degraded;
-    let (step, cause) = (step.words(), cause.words());
+    let Degraded { state, shed, reason, lost, duration_ns } = degraded;
+    let (shed, reason) = (shed.words(), reason.words());
     match state {
         DegradedState::Entered => {
-            write!(out, "DEGRADED: {step} are given up, {cause}: {lost} lost so far")?;
-            if matches!(degraded.cause, Cause::ReaderBehind | Cause::RingFull) {
+            write!(out, "DEGRADED: shedding {shed}, because {reason}: {lost} lost so far")?;
+            if matches!(degraded.reason, DegradedReason::ReaderBehind | DegradedReason::RingFull) {
                 write!(out, " (give it more with --ring-bytes)")?;
             }
             Ok(())
         }
         DegradedState::Left => {
-            write!(out, "no longer degraded: {lost} {step} were lost, {cause}")?;
-            duration_ns.map_or(Ok(()), |ns| write!(out, " for {}", duration(ns)))
+            write!(out, "no longer degraded: {lost} {shed} were lost")?;
+            if let Some(ns) = duration_ns {
+                write!(out, " in {}", duration(*ns))?;
+            }
+            write!(out, ", because {reason}")
         }
     }
 }
 
 /// A short block.
 pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
-    let Summary { frames, segments, summarised, opened, closed, open, half_open, evicted, exchanges, .. } =
+    let Summary { frames, segments, aggregated, opened, closed, open, half_open, evicted, exchanges, .. } =
         summary;
     let points = summary.attachments.iter().map(|point| interface_name(point).to_string());
     let points = points.collect::<Vec<_>>().join(", ");
@@ -245,8 +248,8 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     }
     write!(out, "\n  frames       {frames} seen, {segments} followed, {} skipped", summary.skipped.total())?;
     counts(out, &summary.skipped)?;
-    if *summarised > 0 {
-        write!(out, "\n  handshakes   {summarised} segments summarised")?;
+    if *aggregated > 0 {
+        write!(out, "\n  handshakes   {aggregated} segments aggregated")?;
     }
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
     write!(out, ", {evicted} evicted")?;
@@ -262,8 +265,8 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
         if lost > 0 { "LOST" } else { "lost" }
     )?;
     counts(out, &summary.events_lost)?;
-    if summary.buffers_given_up > 0 {
-        write!(out, "\n  buffers      {} GIVEN UP", summary.buffers_given_up)?;
+    if summary.buffers_dropped > 0 {
+        write!(out, "\n  buffers      {} DROPPED", summary.buffers_dropped)?;
     }
     match (summary.records_written, summary.records_lost) {
         (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),

@@ -1,16 +1,16 @@
 //! The time of day is stepped while connections are observed.
 
-use super::{limits, wire::Wire};
+use super::{options, wire::Wire};
 use crate::record::Record;
 
-/// Hours and a second, in ns: steps of an administrator and of a time service, both ways.
+/// Steps by hours, as of an administrator, and by a second, as of a time service, in ns.
 const STEPS: [i64; 4] = [3_600_000_000_000, -7_200_000_000_000, 1_000_000_000, -1_000_000_000];
-/// A handshake, two exchanges and the end.
+/// A handshake, two exchanges and the close.
 const SCRIPT: &str = ">S <SA >A >G +20 <O >A +300 >G <O >A <FA >A >FA <A +1000";
 
-/// What is told when the clock is stepped by each of `steps` in turn before each segment.
-fn told(steps: &[i64]) -> Vec<Record> {
-    let mut wire = Wire::new(limits());
+/// The records if the clock is stepped by each of `steps` in turn before each segment.
+fn records(steps: &[i64]) -> Vec<Record> {
+    let mut wire = Wire::new(options());
     let (mut offset, mut steps) = (1_700_000_000_000_000_000, steps.iter().cycle());
     for step in SCRIPT.split(' ') {
         offset += steps.next().copied().unwrap_or_default();
@@ -21,12 +21,12 @@ fn told(steps: &[i64]) -> Vec<Record> {
 }
 
 #[test]
-fn a_stepped_clock_moves_time_stamps_and_no_duration() {
-    let (even, stepped) = (told(&[]), told(&STEPS));
+fn a_stepped_clock_changes_timestamps_and_no_duration() {
+    let (even, stepped) = (records(&[]), records(&STEPS));
     let bodies =
         |records: &[Record]| records.iter().map(|record| format!("{:?}", record.body)).collect::<Vec<_>>();
     assert_eq!(bodies(&even), bodies(&stepped));
     assert!(bodies(&even).iter().any(|body| body.contains("duration_ns: Some(2")), "{:?}", bodies(&even));
     let backwards = |records: &[Record]| records.windows(2).any(|two| two[1].timestamp < two[0].timestamp);
-    assert!(!backwards(&even) && backwards(&stepped), "the time stamps follow the clock");
+    assert!(!backwards(&even) && backwards(&stepped), "the timestamps follow the clock");
 }

@@ -1,10 +1,10 @@
-//! Whole connections through the kernel's flow logic and the tracker, and all that is told of them.
+//! Whole connections through the kernel's flow logic and the tracker, and their records.
 
-mod again;
+mod capacity;
 mod clock;
 mod flood;
 mod lost;
-mod room;
+mod port_reuse;
 mod wire;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -12,26 +12,26 @@ use std::{collections::BTreeSet, time::Duration};
 use tracer_common::server::Count;
 
 use self::wire::Wire;
-use super::{Limits, Totals};
-use crate::record::{Body, EventName};
+use super::{Totals, TrackerOptions};
+use crate::record::{Body, EventName, Events};
 
 const OPEN: &[&str] = &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED", "ESTABLISHED/ESTABLISHED", "opened"];
 
-fn limits() -> Limits {
-    Limits {
+fn options() -> TrackerOptions {
+    TrackerOptions {
         half_open_timeout: Duration::from_secs(64),
         idle_timeout: Duration::from_secs(300),
-        ..Limits::default()
+        ..TrackerOptions::default()
     }
 }
 
-/// What is told of a script, to its end and after it: states and the like, and the record of the end.
-fn told(script: &str) -> (Vec<String>, String) {
-    let mut wire = Wire::new(limits());
+/// The records of a script, without requests and responses, and the last one.
+fn report(script: &str) -> (Vec<String>, String) {
+    let mut wire = Wire::new(options());
     wire.run(script).run("+1000").finish();
     let mut words = wire.words();
     words.retain(|words| words != "request" && words != "response");
-    let end = words.pop().expect("the end is told");
+    let end = words.pop().expect("a closed record");
     (words, end)
 }
 
@@ -39,10 +39,10 @@ fn told(script: &str) -> (Vec<String>, String) {
 fn check(rows: &[(&str, &str, &[&str], &str)]) {
     let mut wrong = Vec::new();
     for (what, script, states, end) in rows {
-        let (told, told_end) = told(script);
-        if told != *states || told_end != *end {
+        let (reported, reported_end) = report(script);
+        if reported != *states || reported_end != *end {
             wrong.push(format!(
-                "{what}\n   told {told:?}\nexpected {states:?}\n   told {told_end}\nexpected {end}"
+                "{what}\nreported {reported:?}\nexpected {states:?}\nreported {reported_end}\nexpected {end}"
             ));
         }
     }
@@ -55,7 +55,7 @@ fn open_then(more: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_connection_closes_in_good_order_from_either_side() {
+fn a_connection_closes_normally_from_either_side() {
     check(&[
         (
             "the server closes first",
@@ -70,7 +70,7 @@ fn a_connection_closes_in_good_order_from_either_side() {
             "Sf Fin by server ShADdfFa 31 client 27B/6 server 27B/4",
         ),
         (
-            "the client closes first, and the server answers with a FIN at once",
+            "the client closes first, and the server responds with a FIN at once",
             ">S <SA >A >G <O >FA <FA >A",
             &open_then(&[
                 "exchange 1 204 Complete Exact",
@@ -81,7 +81,7 @@ fn a_connection_closes_in_good_order_from_either_side() {
             "Sf Fin by client ShADdFf 31 client 27B/5 server 27B/3",
         ),
         (
-            "both close at once",
+            "simultaneous close",
             ">S <SA >A >FA^0 <FA^0 >A <A",
             &open_then(&[
                 "FIN-WAIT-1/ESTABLISHED",
@@ -92,7 +92,7 @@ fn a_connection_closes_in_good_order_from_either_side() {
             "Sf Fin by client ShAFfa 23 client 0B/4 server 0B/3",
         ),
         (
-            "the client closes its half, and the server answers afterwards",
+            "the client closes its half, and the server responds afterwards",
             ">S <SA >A >G >FA <A <O >A <FA >A",
             &open_then(&[
                 "FIN-WAIT-1/ESTABLISHED",
@@ -104,7 +104,7 @@ fn a_connection_closes_in_good_order_from_either_side() {
             "Sf Fin by client ShADFadf 31 client 27B/6 server 27B/4",
         ),
         (
-            "the last acknowledgment never comes",
+            "the last acknowledgment is missing",
             ">S <SA >A <FA >A >FA <FA@0^0",
             &open_then(&["ESTABLISHED/FIN-WAIT-1", "CLOSE-WAIT/FIN-WAIT-2", "LAST-ACK/FIN-WAIT-2"]),
             "Sf Fin by server ShAfF 23 client 0B/4 server 0B/3, server retransmits 1",
@@ -113,10 +113,10 @@ fn a_connection_closes_in_good_order_from_either_side() {
 }
 
 #[test]
-fn a_handshake_can_go_in_many_ways() {
+fn each_kind_of_handshake_is_reported() {
     check(&[
         (
-            "SYN and SYN-ACK are sent again",
+            "SYN and SYN-ACK are retransmitted",
             ">S +1000 >S@0 <SA +1000 <SA@0 >A <FA >A >FA <A",
             &[
                 "SYN-SENT/LISTEN",
@@ -131,7 +131,7 @@ fn a_handshake_can_go_in_many_ways() {
             "Sf Fin by server ShAfFa 23 client 0B/5 server 0B/4, client retransmits 1, server retransmits 1",
         ),
         (
-            "the request confirms the handshake",
+            "the request completes the handshake",
             ">S <SA >G <O",
             &[
                 "SYN-SENT/LISTEN",
@@ -143,7 +143,7 @@ fn a_handshake_can_go_in_many_ways() {
             "S1 EndOfCapture ShDd 11 client 27B/2 server 27B/2",
         ),
         (
-            "both open at once",
+            "simultaneous open",
             ">S <S >SA@0 <SA@0 >A",
             &[
                 "SYN-SENT/LISTEN",
@@ -161,13 +161,13 @@ fn a_handshake_can_go_in_many_ways() {
             "Rej Refused by server Sr 37 client 0B/1 server 0B/1",
         ),
         (
-            "given up before the answer",
+            "aborted before the SYN-ACK",
             ">S >R",
             &["SYN-SENT/LISTEN", "CLOSED/CLOSED"],
             "Rstos0 Reset by client SR 33 client 0B/2 server 0B/0",
         ),
         (
-            "answered, and then given up",
+            "aborted after the SYN-ACK",
             ">S <SA >R",
             &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED", "CLOSED/CLOSED"],
             "Rsto Reset by client ShR 35 client 0B/2 server 0B/1",
@@ -179,19 +179,19 @@ fn a_handshake_can_go_in_many_ways() {
             "S0 Unanswered S 1 client 0B/3 server 0B/0, client retransmits 2",
         ),
         (
-            "never confirmed",
+            "never completed",
             ">S <SA +1000 <SA@0 +2000 <SA@0 +70000",
             &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED"],
             "S1 HalfOpenTimeout Sh 3 client 0B/1 server 0B/3, server retransmits 2",
         ),
         (
-            "never confirmed when the observation ends",
+            "not completed when the observation ends",
             ">S <SA",
             &["SYN-SENT/LISTEN", "SYN-SENT/SYN-RECEIVED"],
             "S1 EndOfCapture Sh 3 client 0B/1 server 0B/1",
         ),
         (
-            "the SYN is overtaken by the whole connection",
+            "the SYN arrives after the whole connection",
             "->S <SA >A <FA >FA <A >S@0",
             &[
                 "SYN-SENT/SYN-RECEIVED",
@@ -204,7 +204,7 @@ fn a_handshake_can_go_in_many_ways() {
             "Sf Fin by server ^hAfFaS 22 client 0B/3 server 0B/3",
         ),
         (
-            "only the answer is seen",
+            "only the SYN-ACK is seen",
             "->S <SA +70000",
             &["SYN-SENT/SYN-RECEIVED"],
             "Oth HalfOpenTimeout ^h 0 client 0B/0 server 0B/1",
@@ -216,19 +216,19 @@ fn a_handshake_can_go_in_many_ways() {
 fn a_reset_ends_a_connection_if_it_is_in_the_window() {
     check(&[
         (
-            "by the client, in the middle of the answer",
+            "by the client, during the response",
             ">S <SA >A >G <A100 >R",
             &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
             "Rsto Reset by client ShADdR 47 client 27B/4 server 100B/2",
         ),
         (
-            "by the server, before its answer",
+            "by the server, before its response",
             ">S <SA >A >G <RA",
             &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
             "Rstr Reset by server ShADr 47 client 27B/3 server 0B/2",
         ),
         (
-            "not one out of the window, as somebody else would forge it",
+            "not one out of the window, as a spoofed one would be",
             ">S <SA >A >R@-100000000 >G <O <FA >FA <A",
             &open_then(&[
                 "exchange 1 204 Complete Exact",
@@ -239,13 +239,13 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
             "Rsto Fin by server ShARDdfFa 63 client 27B/5 server 27B/4",
         ),
         (
-            "out of nothing, however long between them",
+            "stray RSTs, however long between them",
             "<R +9000 <R +9000 <RA",
             &[],
             "Oth Reset ^r 36 client 0B/0 server 0B/3",
         ),
         (
-            "out of nothing, and then a connection",
+            "a stray RST, and then a connection",
             ">R +900 >S <SA >A",
             OPEN,
             "S1 EndOfCapture RShA 38 client 0B/3 server 0B/1",
@@ -260,22 +260,22 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
 }
 
 #[test]
-fn what_is_missing_late_or_sent_again_is_counted() {
+fn gaps_reordering_and_retransmissions_are_counted() {
     check(&[
         (
-            "sent again after a time",
+            "retransmitted after a time",
             ">S <SA >A <A100 +300 <A100@0 >A",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/3 server 100B/3, server retransmits 1",
         ),
         (
-            "overtaken on its way",
+            "out of order",
             ">S <SA >A <A100@100 <A100@0 >A",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/3 server 200B/3, server out_of_order 1",
         ),
         (
-            "missing, and sent again later",
+            "missing, and retransmitted later",
             ">S <SA >A <A100@100 +300 <A100@0 >A",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/3 server 200B/3, server retransmits 1",
@@ -287,7 +287,7 @@ fn what_is_missing_late_or_sent_again_is_counted() {
             "S1 EndOfCapture ShAdg 15 client 0B/3 server 100B/2, server gap_bytes 100",
         ),
         (
-            "never seen before the FIN, so that nobody can say that there was no answer",
+            "never seen before the FIN, so that a response may have been missed",
             ">S <SA >A >G -<O <FA >FA <A",
             &open_then(&[
                 "ESTABLISHED/FIN-WAIT-1",
@@ -304,43 +304,43 @@ fn what_is_missing_late_or_sent_again_is_counted() {
             "S1 EndOfCapture ShAdg 15 client 0B/3 server 100B/2, server gap_bytes 50",
         ),
         (
-            "acknowledged again and again while data is missing",
+            "duplicate acknowledgments while data is missing",
             ">S <SA >A <A100 >A <A100 <A100 >A^100 >A^100 >A^100",
             OPEN,
             "S1 EndOfCapture ShAd 15 client 0B/6 server 300B/4, client duplicate_acks 3",
         ),
         (
-            "asked for by duplicate acknowledgments, and sent again at once",
+            "requested by duplicate acknowledgments, and retransmitted at once",
             ">S <SA >A <A100 <A100 >A^0 >A^0 >A^0 <A100@0",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/5 server 200B/4, client duplicate_acks 3, server retransmits 1, server fast_retransmits 1",
         ),
         (
-            "asked for, but sent again when a timer ran out",
+            "requested, but retransmitted after a timeout",
             ">S <SA >A <A100 <A100 >A^0 >A^0 >A^0 +20 <A100@0",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/5 server 200B/4, client duplicate_acks 3, server retransmits 1",
         ),
         (
-            "asked for once",
+            "requested once",
             ">S <SA >A <A100 <A100 >A^0 <A100@0",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/3 server 200B/4, client duplicate_acks 1, server retransmits 1",
         ),
         (
-            "something else asked for than what was sent again",
+            "other data requested than retransmitted",
             ">S <SA >A <A100 <A100 <A100 >A^100 >A^100 >A^100 <A100@0",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/5 server 300B/5, client duplicate_acks 2, server retransmits 1, server spurious_retransmits 1",
         ),
         (
-            "acknowledged, and sent again all the same",
+            "acknowledged, and still retransmitted",
             ">S <SA >A <A100 >A <A100@0 >A",
             OPEN,
             "S1 EndOfCapture ShAdt 15 client 0B/4 server 100B/3, server retransmits 1, server spurious_retransmits 1",
         ),
         (
-            "a FIN with its payload is sent again once, not twice",
+            "a FIN with payload retransmitted counts once, not twice",
             ">S <SA >A <FA100 +300 <FA100@0",
             &open_then(&["ESTABLISHED/FIN-WAIT-1"]),
             "S3 EndOfCapture ShAft 31 client 0B/2 server 100B/3, server retransmits 1",
@@ -358,13 +358,13 @@ fn what_is_missing_late_or_sent_again_is_counted() {
             "Rsto Reset by client ShDaFR 63 client 100B/4 server 0B/2",
         ),
         (
-            "probes of a window of zero, and data from the same byte on",
+            "zero-window probes, and data from the same byte on",
             ">S <SA >A <A100 >A=0 <A1 >A^100=0 <A1@100 >A^100=0 >A^100=1000 <A100@100 >A",
             OPEN,
             "S1 EndOfCapture ShAdWt 15 client 0B/7 server 200B/5, client duplicate_acks 2, client zero_windows 3, server window_probes 2",
         ),
         (
-            "a window of zero, and open again",
+            "a zero window, and a window update",
             ">S <SA >A <A100 >A=0 <A1@99 >A=0 >A=1000",
             OPEN,
             "S1 EndOfCapture ShAdWt 15 client 0B/5 server 100B/3, client zero_windows 2, server keep_alives 1",
@@ -373,19 +373,19 @@ fn what_is_missing_late_or_sent_again_is_counted() {
 }
 
 #[test]
-fn segments_changed_on_their_way_are_counted_in_a_capture() {
+fn bad_checksums_are_counted_in_a_capture() {
     let script = ">S <SA >A #<A100 <A100 #>A";
     let live = "S1 EndOfCapture ShAd 15 client 0B/3 server 200B/3";
     let counted = format!("{live}, client checksum_errors 1, server checksum_errors 1");
-    assert_eq!(Wire::new(limits()).run(script).finish().words().pop().as_deref(), Some(live));
-    let mut wire = Wire::new(limits());
+    assert_eq!(Wire::new(options()).run(script).finish().words().pop().as_deref(), Some(live));
+    let mut wire = Wire::new(options());
     assert_eq!(wire.captured().run(script).finish().words().pop(), Some(counted));
 }
 
 #[test]
 fn sequence_numbers_wrap() {
-    // Far more than the 4 GiB that the numbers can tell apart, in segments as large as a capture may show.
-    let mut wire = Wire::new(limits());
+    // More than the 4 GiB of the sequence space, in segments as large as a capture may have.
+    let mut wire = Wire::new(options());
     wire.run(">S <SA >A");
     for _ in 0..5000 {
         wire.run("<A1000000 >A");
@@ -399,10 +399,10 @@ fn sequence_numbers_wrap() {
 }
 
 #[test]
-fn a_connection_is_picked_up_in_its_middle() {
+fn a_connection_can_be_first_seen_midstream() {
     check(&[
         (
-            "by the traced port, and closed",
+            "the traced port shows the server; closed",
             ">A100 <A100 <FA >FA <A",
             &[
                 "PARTIAL/PARTIAL",
@@ -414,13 +414,13 @@ fn a_connection_is_picked_up_in_its_middle() {
             "Sf Fin by server DdfFa 28 client 100B/2 server 100B/3",
         ),
         (
-            "and reset",
+            "reset",
             "<A100 >R",
             &["PARTIAL/PARTIAL", "opened midstream", "CLOSED/CLOSED"],
             "Rstos0 Reset by client ^dR 40 client 0B/1 server 100B/1",
         ),
         (
-            "at the answer to its SYN",
+            "the SYN-ACK is the first segment",
             "->S <SA >A >G <O",
             &["SYN-SENT/SYN-RECEIVED", "ESTABLISHED/ESTABLISHED", "opened", "exchange 1 204 Complete Exact"],
             "S1 EndOfCapture ^hADd 14 client 27B/2 server 27B/2",
@@ -429,24 +429,24 @@ fn a_connection_is_picked_up_in_its_middle() {
 }
 
 #[test]
-fn silence_ends_a_connection_unless_the_kernel_has_seen_something() {
-    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
+fn an_idle_connection_expires_unless_the_kernel_has_seen_segments() {
+    let mut wire = Wire::new(TrackerOptions { idle_timeout: Duration::from_secs(10), ..options() });
     wire.run(">S <SA >A >G <O");
     wire.words();
-    // Quiet segments are not told; the answers to the tracker's questions are.
+    // These segments are not reported, but lookups find them.
     wire.run("+6000 >A100 +6000 <A100 +6000 +3000");
     assert_eq!(wire.words(), [""; 0], "it is not idle");
     assert_eq!(wire.tracker.totals().open, 1);
-    // Asked once for the last bytes, and once more in vain.
+    // One lookup finds the last bytes, the next one nothing new.
     wire.run("+20000 +20000");
     assert_eq!(wire.words(), ["S1 IdleTimeout ShADd 15 client 127B/4 server 127B/3"]);
     assert_eq!(wire.tracker.totals(), Totals { opened: 1, closed: 1, exchanges: 1, ..Totals::default() });
-    assert_eq!(wire.kept(), 0, "the kernel's tables can forget it");
+    assert_eq!(wire.kept(), 0, "it is removed from the kernel's table");
 }
 
 #[test]
-fn quiet_segments_count_for_the_duration() {
-    let mut wire = Wire::new(limits());
+fn unreported_segments_count_for_the_duration() {
+    let mut wire = Wire::new(options());
     wire.run(">S <SA >A >A100 +5000 <A100 +9000 +400000");
     let closed = wire
         .records()
@@ -456,8 +456,8 @@ fn quiet_segments_count_for_the_duration() {
 }
 
 #[test]
-fn a_stray_segment_after_the_record_is_no_new_connection() {
-    let mut wire = Wire::new(limits());
+fn a_stray_segment_after_the_record_starts_no_connection() {
+    let mut wire = Wire::new(options());
     wire.run(">S <SA >A <FA >FA <A +1000").words();
     assert_eq!(wire.tracker.totals().closed, 1);
     wire.run("<FA >A >R +1000");

@@ -1,17 +1,17 @@
 //! One connection as a script, run through the kernel's flow logic on the host and into a [`Tracker`].
 //!
-//! A script is a row of steps. Each takes 1 ms.
+//! A script is a list of steps. Each takes 1 ms.
 //!
 //! ```text
-//! >S <SA >A        the client (>) sends a SYN, the server (<) a SYN-ACK, …: letters of the control bits S A F R P
+//! >S <SA >A        the client (>) sends a SYN, the server (<) a SYN-ACK, …: the control bits S A F R P
 //! >A100            … with 100 bytes of payload
 //! >G <O            … with a request that has no content, and a response that has none
-//! >A100@200        … that begins at offset 200 of the stream instead of behind what was sent
+//! >A100@200        … that starts at stream offset 200 instead of after what was sent
 //! >A^50            … that acknowledges up to offset 50 instead of everything sent
 //! >A=0             … with this window
-//! -<A100           … which the observer does not see
-//! !<A              … which the observer sees, but cannot tell of: the ring is full
-//! #<A              … whose checksum is wrong
+//! -<A100           … that the observer does not see
+//! !<A              … that the observer sees, but cannot emit: the ring is full
+//! #<A              … with a bad checksum
 //! +500             nothing for 500 ms
 //! ```
 
@@ -35,7 +35,7 @@ use tracer_common::{
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
-use super::super::{Limits, Tracker};
+use super::super::{Tracker, TrackerOptions};
 use crate::{
     host::{Selection, servers::NonAtomic, vantage::HostPlace},
     record::{Body, Closed, Opened, Record},
@@ -43,19 +43,19 @@ use crate::{
 
 /// How long a step takes, in ns.
 const STEP: u64 = 1_000_000;
-/// Where the streams begin: close to the wrap of the sequence numbers.
+/// The initial sequence numbers: close to the wrap.
 const BASE: [u32; 2] = [0xffff_ff80, 0xffff_fff0];
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-/// A segment that was never a frame.
-struct Carried {
+/// A segment without a frame.
+struct BareSegment {
     segment: Segment,
     payload: Vec<u8>,
     damaged: bool,
 }
 
-impl FrameBytes for Carried {
+impl FrameBytes for BareSegment {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.payload.as_slice().read(offset)
     }
@@ -69,7 +69,7 @@ impl FrameBytes for Carried {
     }
 }
 
-impl Frame for Carried {
+impl Frame for BareSegment {
     fn parse(&self, _link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         *segment = self.segment;
         Ok(())
@@ -89,7 +89,7 @@ impl Frame for Carried {
 }
 
 thread_local! {
-    /// What the scanner said about the segment in hand.
+    /// The HTTP events of the current segment.
     static HTTP: RefCell<Vec<(HttpFacts, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
     /// Whether the ring is full.
     static FULL: RefCell<bool> = const { RefCell::new(false) };
@@ -142,13 +142,13 @@ impl Tables for Maps {
     }
 }
 
-/// Where the events go.
+/// Where events and counts go.
 struct Output {
     connections: RefCell<Vec<ConnectionEvent>>,
     segments: RefCell<Vec<SegmentEvent>>,
     /// The only server.
     server: RefCell<ServerCounters>,
-    /// Connections that were lost with all their events.
+    /// Connections whose events were all lost.
     lost: Cell<u64>,
 }
 
@@ -175,32 +175,30 @@ impl Emit for OutputAt<'_> {
     }
 
     fn emit_connection(&self, fill: impl FnOnce(&mut ConnectionEvent)) -> bool {
-        let mut event = ConnectionEvent::ZERO;
-        emit(&self.output.connections, &mut event, fill)
+        emit(&self.output.connections, ConnectionEvent::ZERO, fill)
     }
 
     fn emit_segment(&self, _priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
-        let mut event = SegmentEvent::ZERO;
-        emit(&self.output.segments, &mut event, fill)
+        emit(&self.output.segments, SegmentEvent::ZERO, fill)
     }
 }
 
-fn emit<E: Copy>(events: &RefCell<Vec<E>>, event: &mut E, fill: impl FnOnce(&mut E)) -> bool {
+fn emit<E>(events: &RefCell<Vec<E>>, mut event: E, fill: impl FnOnce(&mut E)) -> bool {
     if FULL.with_borrow(|full| *full) {
         return false;
     }
-    fill(event);
-    events.borrow_mut().push(*event);
+    fill(&mut event);
+    events.borrow_mut().push(event);
     true
 }
 
-/// What one side has sent, and how far that was seen to arrive: both counted from its SYN.
+/// What one side has sent, counted from its SYN.
 #[derive(Clone, Copy, Default)]
 struct Sent {
     next: u32,
 }
 
-/// Segments between two hosts, and who watches them.
+/// Segments between two hosts, and their observer.
 pub(super) struct Wire {
     pub(super) tracker: Tracker,
     maps: Maps,
@@ -213,21 +211,21 @@ pub(super) struct Wire {
     pub(super) ports: [u16; 2],
     /// Last byte of the addresses.
     pub(super) hosts: [u8; 2],
-    said: Vec<Record>,
-    stands_still: bool,
+    records: Vec<Record>,
+    clock_stopped: bool,
 }
 
 impl Wire {
-    pub(super) fn new(limits: Limits) -> Self {
-        let segments = limits.segments;
+    pub(super) fn new(options: TrackerOptions) -> Self {
+        let events = options.events;
         Self {
-            tracker: Tracker::new(limits),
+            tracker: Tracker::new(options),
             maps: Maps::default(),
             buffer: Box::new(ScanBuffer::EMPTY),
             place: HostPlace { interface: 1, hook: Hook::Xdp, time: STEP },
             selection: Selection {
                 ports: vec![0..=u16::MAX],
-                every_segment: segments,
+                events,
                 // There are no headers for the pre-filter.
                 decapsulate: true,
                 ..Selection::default()
@@ -241,42 +239,42 @@ impl Wire {
             sent: [Sent { next: 0 }; 2],
             ports: [40_000, 80],
             hosts: [2, 1],
-            said: Vec::new(),
-            stands_still: false,
+            records: Vec::new(),
+            clock_stopped: false,
         }
     }
 
-    /// The next steps start another connection, in the eyes of those who send.
-    pub(super) fn afresh(&mut self) -> &mut Self {
+    /// The next steps are of another connection with the same ports.
+    pub(super) fn restart(&mut self) -> &mut Self {
         self.sent = [Sent { next: 0x100_0000 }; 2];
         self
     }
 
-    /// What is seen comes from a capture.
+    /// The segments come from a capture.
     pub(super) fn captured(&mut self) -> &mut Self {
         self.place.hook = Hook::Capture;
         self
     }
 
-    /// New attempts are not told from now on.
+    /// New attempts are not reported from now on.
     pub(super) fn flooded(&mut self) -> &mut Self {
         self.selection.max_reported_attempts = 0;
         self
     }
 
-    /// What was counted for the server.
+    /// A counter of the server.
     pub(super) fn counted(&self, count: Count) -> u64 {
         self.output.server.borrow().get(count)
     }
 
-    /// Connections that were lost with all their events.
+    /// Connections whose events were all lost.
     pub(super) fn connections_lost(&self) -> u64 {
         self.output.lost.get()
     }
 
-    /// Segments have the same time from now on.
-    pub(super) fn stand_still(&mut self) -> &mut Self {
-        self.stands_still = true;
+    /// All segments have the same time from now on.
+    pub(super) fn stop_clock(&mut self) -> &mut Self {
+        self.clock_stopped = true;
         self
     }
 
@@ -288,8 +286,8 @@ impl Wire {
         self
     }
 
-    /// The same, but what the kernel's tables are to forget on the way is still there afterwards.
-    pub(super) fn run_without_forgetting(&mut self, script: &str) -> &mut Self {
+    /// Runs the steps of a script, but keeps the connections that the tracker removes from the kernel's tables.
+    pub(super) fn run_without_removals(&mut self, script: &str) -> &mut Self {
         let maps = self.maps.clone();
         self.run(script);
         self.maps = maps;
@@ -297,7 +295,7 @@ impl Wire {
     }
 
     fn step(&mut self, step: &str) {
-        self.place.time += if self.stands_still { 0 } else { STEP };
+        self.place.time += if self.clock_stopped { 0 } else { STEP };
         if let Some(wait) = step.strip_prefix('+') {
             self.place.time += wait.parse::<u64>().expect("milliseconds") * STEP;
             self.tick();
@@ -307,37 +305,36 @@ impl Wire {
         let (unseen, step) = step.strip_prefix('-').map_or((false, step), |step| (true, step));
         let (damaged, step) = step.strip_prefix('#').map_or((false, step), |step| (true, step));
         let from = usize::from(step.starts_with('<'));
-        let carried = Carried { damaged, ..self.segment(from, &step[1..]) };
+        let segment = BareSegment { damaged, ..self.segment(from, &step[1..]) };
         if !unseen {
             FULL.with_borrow_mut(|is_full| *is_full = full);
-            self.show(&carried);
+            self.show(&segment);
         }
     }
 
-    /// The segment that the words of a step describe.
-    fn segment(&mut self, from: usize, words: &str) -> Carried {
+    /// The segment that a step describes.
+    fn segment(&mut self, from: usize, step: &str) -> BareSegment {
         let number = |sign: char| {
-            let (_, rest) = words.split_once(sign)?;
+            let (_, rest) = step.split_once(sign)?;
             let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
             Some(rest[..end].parse::<i64>().expect("a number") as u32)
         };
-        let letters: &str = words.split(['@', '^', '=']).next().expect("control bits");
-        let (letters, len) =
-            letters.split_at(letters.find(|c: char| c.is_ascii_digit()).unwrap_or(letters.len()));
+        let bits: &str = step.split(['@', '^', '=']).next().expect("control bits");
+        let (bits, len) = bits.split_at(bits.find(|c: char| c.is_ascii_digit()).unwrap_or(bits.len()));
         let mut flags = TcpFlags::EMPTY;
         let mut payload = vec![b'x'; if len.is_empty() { 0 } else { len.parse().expect("a length") }];
-        for letter in letters.chars() {
-            flags |= match letter {
+        for bit in bits.chars() {
+            flags |= match bit {
                 'S' => TcpFlags::SYN,
                 'A' => TcpFlags::ACK,
                 'F' => TcpFlags::FIN,
                 'R' => TcpFlags::RST,
                 'P' => TcpFlags::PSH,
                 'G' | 'O' => {
-                    payload = if letter == 'G' { REQUEST } else { RESPONSE }.to_vec();
+                    payload = if bit == 'G' { REQUEST } else { RESPONSE }.to_vec();
                     TcpFlags::ACK
                 }
-                _ => panic!("no control bit {letter} in {words}"),
+                _ => panic!("no control bit {bit} in {step}"),
             };
         }
         // The numbers of a script count from the byte after the SYN.
@@ -364,17 +361,17 @@ impl Wire {
             payload_len: payload.len() as u32,
             ..Segment::default()
         };
-        Carried { segment, payload, damaged: false }
+        BareSegment { segment, payload, damaged: false }
     }
 
-    /// Shows a segment to the observer, and what it says of it to the tracker.
-    fn show(&mut self, carried: &Carried) {
+    /// Shows a segment to the observer, and its events to the tracker.
+    fn show(&mut self, segment: &BareSegment) {
         let Selection { max_reported_attempts, seed, .. } = self.selection;
         let context = CountContext { now: self.place.time, max_reported_attempts, seed };
         let emit = OutputAt { context, output: &self.output };
         let vantage = Vantage { place: self.place, selection: &self.selection, emit };
         let buffer = &mut *self.buffer;
-        observe(carried, LinkType::Ethernet, &vantage, &mut self.maps, || Some(buffer)).expect("a segment");
+        observe(segment, LinkType::Ethernet, &vantage, &mut self.maps, || Some(buffer)).expect("a segment");
         for event in self.output.connections.borrow_mut().drain(..) {
             self.tracker.on_event(&Event::Connection(event));
         }
@@ -384,26 +381,26 @@ impl Wire {
         for event in self.output.segments.borrow_mut().drain(..) {
             self.tracker.on_event(&Event::Segment(event));
         }
-        self.settle();
+        self.drain();
     }
 
     fn tick(&mut self) {
         self.tracker.on_tick(self.place.time);
-        self.settle();
+        self.drain();
     }
 
-    /// What the pipeline does for the tracker.
-    fn settle(&mut self) {
-        self.forget_what_is_over();
-        while let Some(key) = self.tracker.next_question() {
+    /// Does what the pipeline does for the tracker.
+    fn drain(&mut self) {
+        self.apply_removals();
+        while let Some(key) = self.tracker.next_lookup() {
             let flow = self.maps.connections.get(&key).or_else(|| self.maps.half_open.get(&key)).copied();
-            self.tracker.on_flow(&key, flow.as_ref(), self.place.time);
-            self.forget_what_is_over();
+            self.tracker.on_lookup(&key, flow.as_ref(), self.place.time);
+            self.apply_removals();
         }
-        self.said.extend(std::iter::from_fn(|| self.tracker.next_record()));
+        self.records.extend(std::iter::from_fn(|| self.tracker.next_record()));
     }
 
-    fn forget_what_is_over(&mut self) {
+    fn apply_removals(&mut self) {
         while let Some(Removal { key, flow, .. }) = self.tracker.next_removal() {
             for map in [&mut self.maps.connections, &mut self.maps.half_open] {
                 if map.get(&key).is_some_and(|known| known.id == flow) {
@@ -413,42 +410,42 @@ impl Wire {
         }
     }
 
-    /// The kernel has seen the ports of every connection used again; the tracker has not been told yet.
-    pub(super) fn use_ports_again(&mut self) -> &mut Self {
+    /// The kernel has seen the ports of every connection reused; the tracker has no event of it yet.
+    pub(super) fn reuse_ports(&mut self) -> &mut Self {
         self.maps.connections.values_mut().for_each(|flow| flow.id += 1);
         self
     }
 
     /// The kernel's tables lose everything.
-    pub(super) fn forget(&mut self) -> &mut Self {
+    pub(super) fn clear_maps(&mut self) -> &mut Self {
         self.maps = Maps::default();
         self
     }
 
-    /// Asks the kernel's tables about everything, as is done after losses and at the end.
-    pub(super) fn question_all(&mut self) -> &mut Self {
-        self.tracker.question_all();
-        self.maps.connections.keys().for_each(|key| self.tracker.question_unknown(*key));
-        self.settle();
+    /// Looks up everything in the kernel's tables, as after losses and at the end.
+    pub(super) fn look_up_all(&mut self) -> &mut Self {
+        self.tracker.look_up_all();
+        self.maps.connections.keys().for_each(|key| self.tracker.look_up_unknown(*key));
+        self.drain();
         self
     }
 
     /// The observation ends.
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.question_all();
+        self.look_up_all();
         self.tracker.finish(self.place.time);
-        self.settle();
+        self.drain();
         self
     }
 
-    /// How many connections the kernel's tables hold.
+    /// The number of connections in the kernel's tables.
     pub(super) fn kept(&self) -> usize {
         self.maps.connections.len() + self.maps.half_open.len()
     }
 
     /// The records since the last call.
     pub(super) fn records(&mut self) -> Vec<Record> {
-        take(&mut self.said)
+        take(&mut self.records)
     }
 
     /// The records since the last call, each in a few words.
@@ -496,7 +493,7 @@ fn opened_words(opened: &Opened) -> String {
     words
 }
 
-/// State, reason, who began it, history, completeness, bytes and packets of both sides; what else was counted.
+/// State, reason, initiator, history, completeness, bytes and packets of both sides, and other counters.
 fn closed_words(closed: &Closed) -> String {
     let mut words = format!(
         "{:?} {:?}{} {} {} client {}B/{} server {}B/{}",

@@ -1,15 +1,15 @@
-//! What the demo's server has to offer: one page of about 40 KiB and the two pictures on it.
+//! The resources of the demo's server: a page of 40 KiB and the two pictures on it.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use super::wire::field;
 
-/// When everything here was last changed: 2025-01-01 00:00:00 UTC, in seconds since 1970.
+/// `Last-Modified` of every resource: 2025-01-01 00:00:00 UTC, in seconds since 1970.
 const LAST_MODIFIED: u64 = 1_735_689_600;
-/// Bytes of the page: enough for several windows' worth of segments, not so many that nobody reads them.
+/// Bytes of the page: several windows of segments, but few enough to read through.
 const PAGE_SIZE: usize = 40 * 1024;
-/// Bytes of each picture, sent only to a browser without a copy.
+/// Bytes of each picture, sent only to a browser without a cached copy.
 const PICTURE_SIZE: usize = 8 * 1024;
 
 /// Path of the first picture.
@@ -17,9 +17,9 @@ pub(super) const LOGO: &str = "/logo.png";
 /// Path of the second picture.
 pub(super) const PHOTO: &str = "/photo.jpg";
 
-/// Something a path stands for.
+/// A resource of the server.
 pub(super) struct Resource {
-    /// The request target it answers to.
+    /// Its path, as in the request target.
     pub(super) path: &'static str,
     /// Media type.
     pub(super) media_type: &'static str,
@@ -52,17 +52,17 @@ pub(super) fn find(path: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|resource| resource.path == path)
 }
 
-/// When everything here was last changed.
+/// `Last-Modified` of every resource.
 pub(super) fn last_modified() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_MODIFIED)
 }
 
 impl Resource {
-    /// Whether the browser's copy will do, by RFC 9110 section 13.2.2: the entity tag decides if one was sent, the
-    /// date only otherwise.
+    /// Whether the browser's cached copy is fresh (RFC 9110 section 13.2.2). The date counts only
+    /// if no entity tag was sent.
     pub(super) fn is_fresh_for(&self, request_head: &str) -> bool {
         if let Some(tags) = field(request_head, "If-None-Match") {
-            // Weak comparison (section 8.8.3.2): a W/ before the tag makes no difference.
+            // Weak comparison (section 8.8.3.2) ignores a W/ before the tag.
             let opaque = |tag: &str| tag.trim().trim_start_matches("W/") == self.etag;
             return tags == "*" || tags.split(',').any(opaque);
         }
@@ -73,7 +73,7 @@ impl Resource {
     }
 }
 
-/// A page that shows both pictures, padded with numbered paragraphs to exactly [`PAGE_SIZE`].
+/// A page that shows both pictures, padded with numbered paragraphs to [`PAGE_SIZE`].
 fn page() -> Vec<u8> {
     let mut page = format!(
         "<!doctype html>\n<title>tracer demo</title>\n<img src=\"{LOGO}\" alt=\"logo\">\n\
@@ -88,7 +88,7 @@ fn page() -> Vec<u8> {
     page.into_bytes()
 }
 
-/// Bytes that begin as a picture does. Nobody looks at it, the tracer least of all.
+/// A file that starts with `signature`. The rest is zeros, because nobody displays it.
 fn picture(signature: &[u8]) -> Vec<u8> {
     let mut picture = signature.to_vec();
     picture.resize(PICTURE_SIZE, 0);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matching_entity_tag_means_use_your_cache() {
+    fn a_matching_entity_tag_means_that_the_copy_is_fresh() {
         assert!(is_fresh("If-None-Match: \"logo-1\""));
         assert!(is_fresh("If-None-Match: \"x\", W/\"logo-1\""));
         assert!(is_fresh("If-None-Match: *"));

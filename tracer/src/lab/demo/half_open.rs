@@ -1,4 +1,4 @@
-//! Handshakes that nobody confirms: forged SYN segments whose SYN-ACK goes where nobody answers.
+//! Half-open handshakes: SYNs from spoofed addresses, where nobody answers the SYN-ACK.
 //!
 //! ```text
 //!   client namespace                                     server namespace
@@ -6,8 +6,9 @@
 //!   10.77.66.1 is not local here: dropped, no RST ◄───── SYN-ACK, again after 1 s, 3 s, 7 s, …
 //! ```
 //!
-//! The server's kernel routes the forged addresses to the client, so that its SYN-ACKs are really on the wire. It
-//! gives up after `ipv4/tcp_synack_retries` repetitions: 5 by default, which takes about 63 s; 1 takes about 3 s.
+//! The server's kernel routes the spoofed addresses to the client, so that its SYN-ACKs are sent on
+//! the wire. The handshake expires after `ipv4/tcp_synack_retries` retransmissions: 5 by default,
+//! which takes about 63 s; 1 takes about 3 s.
 
 use std::fs;
 use std::io;
@@ -19,44 +20,46 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::lab::netns::{VethPair, link};
 
-/// The network that forged addresses are taken from: routed to the client's namespace, owned by nobody there.
-const FORGED_NETWORK: Ipv4Addr = Ipv4Addr::new(10, 77, 66, 0);
+/// The network of the spoofed addresses: routed to the client's namespace, but not configured
+/// there.
+const SPOOFED_NETWORK: Ipv4Addr = Ipv4Addr::new(10, 77, 66, 0);
 /// Its prefix length in bits.
-const FORGED_PREFIX: u8 = 24;
-/// The protocol number of raw IP (`IPPROTO_RAW`): the sender writes the IP header, and receives nothing.
+const SPOOFED_PREFIX: u8 = 24;
+/// The protocol number of raw IP (`IPPROTO_RAW`): the sender writes the IP header, and the socket
+/// receives nothing.
 const RAW_IP: i32 = 255;
-/// The setting for how often the kernel repeats a SYN-ACK before it gives a half-open handshake up.
+/// The setting for how often the kernel retransmits a SYN-ACK before a half-open handshake expires.
 const SYN_ACK_RETRIES: &str = "ipv4/tcp_synack_retries";
 /// `TCP_SYN_RECV` of the kernel, as `/proc/net/tcp` prints it.
 const SYN_RECEIVED: &str = "03";
-/// Hops the forged packet may take; the kernel's own default.
+/// TTL of the packet; the kernel's default.
 const TTL: u8 = 64;
-/// Receive window of the forged SYN in bytes, as Linux offers.
+/// Receive window of the SYN in bytes, as Linux advertises.
 const WINDOW: u16 = 64_240;
-/// Maximum segment size of the forged SYN in bytes: Ethernet's 1500 without the two headers.
+/// Maximum segment size of the SYN in bytes: Ethernet's 1500 less the IP and TCP headers.
 const MSS: u16 = 1460;
 
-/// Distance of the initial sequence numbers of two forged SYNs: odd, so that they all differ, and large.
+/// Step between the initial sequence numbers of two SYNs: odd, so that all differ, and large.
 const SEQUENCE_STEP: u32 = 2_654_435_761;
 
-/// A SYN to be sent in somebody's name.
+/// A SYN with a spoofed source address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForgedSyn {
-    /// Who seems to ask: nobody.
+pub struct SpoofedSyn {
+    /// The spoofed source.
     pub source: SocketAddrV4,
-    /// The server asked.
+    /// The server.
     pub destination: SocketAddrV4,
     /// Initial sequence number.
     pub sequence: u32,
 }
 
-impl ForgedSyn {
-    /// The `number`th forged SYN for `destination`: another address or port for each of about 16 million numbers.
+impl SpoofedSyn {
+    /// The SYN number `number` to `destination`. About 16 million numbers have different sources.
     #[must_use]
     pub fn numbered(number: u32, destination: SocketAddrV4) -> Self {
         // Hosts 1 to 254 of the network first, then the next port.
         let (host, port) = (number % 254 + 1, number / 254 % 64_000 + 1024);
-        let source = Ipv4Addr::from_bits(FORGED_NETWORK.to_bits() | host);
+        let source = Ipv4Addr::from_bits(SPOOFED_NETWORK.to_bits() | host);
         let port = u16::try_from(port).expect("at most 65023");
         Self {
             source: SocketAddrV4::new(source, port),
@@ -80,19 +83,20 @@ impl ForgedSyn {
     }
 }
 
-/// Makes the forged addresses lead to the client's namespace, and the server repeat each SYN-ACK `retries` times.
+/// Routes the spoofed addresses to the client's namespace, and sets how often the server
+/// retransmits each SYN-ACK.
 pub fn prepare(pair: &VethPair, retries: Option<u8>) -> Result<()> {
     if let Some(retries) = retries {
         pair.server.namespace.change_setting(SYN_ACK_RETRIES, &retries.to_string())?;
     }
     let gateway = pair.client.v4;
-    pair.server.namespace.run(|| link::add_route(FORGED_NETWORK, FORGED_PREFIX, gateway))?
+    pair.server.namespace.run(|| link::add_route(SPOOFED_NETWORK, SPOOFED_PREFIX, gateway))?
 }
 
-/// Sends the forged SYNs one after the other; call it in the client's namespace.
-pub fn send(syns: impl IntoIterator<Item = ForgedSyn>) -> Result<()> {
+/// Sends the SYNs one after the other. Call it in the client's namespace.
+pub fn send(syns: impl IntoIterator<Item = SpoofedSyn>) -> Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW_IP)))
-        .context("cannot open a raw socket, which needs CAP_NET_RAW: run it as root (sudo)")?;
+        .context("cannot open a raw socket, which needs CAP_NET_RAW: run as root with sudo")?;
     for syn in syns {
         socket
             .send_to(&syn.to_packet(), &syn.destination.into())
@@ -101,13 +105,15 @@ pub fn send(syns: impl IntoIterator<Item = ForgedSyn>) -> Result<()> {
     Ok(())
 }
 
-/// Handshakes in SYN-RECEIVED at `port`, as the kernel of the calling thread's namespace lists them.
+/// Number of handshakes in SYN-RECEIVED at `port`, as the kernel lists them in the calling thread's
+/// namespace.
 pub fn syn_received(port: u16) -> io::Result<usize> {
     let table = fs::read_to_string("/proc/thread-self/net/tcp")?;
     Ok(table.lines().skip(1).filter(|line| is_syn_received(line, port)).count())
 }
 
-/// Whether a line of `/proc/net/tcp` is about a handshake in SYN-RECEIVED at local port `port`.
+/// Whether a line of `/proc/net/tcp` describes a handshake in SYN-RECEIVED at the local port
+/// `port`.
 fn is_syn_received(line: &str, port: u16) -> bool {
     // "sl: local_address:port remote_address:port state …", addresses and ports in hexadecimal.
     let mut columns = line.split_whitespace().skip(1);
@@ -125,8 +131,8 @@ mod tests {
     const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 1), 80);
 
     #[test]
-    fn a_forged_syn_is_a_valid_packet() {
-        let packet = ForgedSyn::numbered(7, SERVER).to_packet();
+    fn a_spoofed_syn_is_a_valid_packet() {
+        let packet = SpoofedSyn::numbered(7, SERVER).to_packet();
         let sliced = SlicedPacket::from_ip(&packet).expect("the packet is valid");
         let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("not TCP: {sliced:?}") };
         assert!(tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin());
@@ -137,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn forged_syns_differ_in_their_source() {
+    fn spoofed_syns_have_different_sources() {
         let sources: std::collections::HashSet<_> =
-            (0..1000).map(|number| ForgedSyn::numbered(number, SERVER).source).collect();
+            (0..1000).map(|number| SpoofedSyn::numbered(number, SERVER).source).collect();
         assert_eq!(sources.len(), 1000);
         assert!(sources.iter().all(|source| source.ip().octets()[..3] == [10, 77, 66]));
         assert!(sources.iter().all(|source| !matches!(source.ip().octets()[3], 0 | 255)));

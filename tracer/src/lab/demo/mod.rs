@@ -1,7 +1,7 @@
-//! The two sides of the demo's conversation, and the handshake that nobody confirms.
+//! The demo: a browser, a server, and a half-open handshake.
 //!
-//! These are actors on real sockets, for the tracer to watch. They share nothing with its parser, so that the demo
-//! and the tests compare two independent accounts of the same bytes.
+//! The browser and the server use real sockets. They share no code with the tracer's parser, so
+//! that tests compare two independent views of the same bytes.
 //!
 //! ```text
 //!   browser                                     server
@@ -21,7 +21,7 @@
 //!      │ ◄──── ACK ────────────────────────────── │
 //! ```
 //!
-//! The pauses keep apart what the kernels would otherwise merge into one segment.
+//! The pauses keep the kernels from merging an ACK with the segment after it.
 #![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ mod wire;
 
 pub use run::run;
 
-/// What one side knows of one connection once it is over, to be compared with the tracer's record.
+/// One side's view of a finished connection, to compare with the tracer's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
     /// This side's address and port.
@@ -46,6 +46,6 @@ pub struct Conversation {
     pub bytes_sent: u64,
     /// Bytes read from the socket.
     pub bytes_received: u64,
-    /// Status codes of the answers, in order.
+    /// Status codes of the responses, in order.
     pub statuses: Vec<u16>,
 }

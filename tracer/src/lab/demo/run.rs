@@ -1,12 +1,12 @@
-//! The demo, from the namespaces to the explanation.
+//! Runs the demo, from creating the namespaces to printing the explanation.
 //!
 //! ```text
 //!   namespace of the browser            namespace of the server
-//!   browse(), forged SYN ── veth pair ── serve_one()
+//!   browse(), spoofed SYN ─ veth pair ── serve_one()
 //!                                        XDP and TC programs ─► pipeline ─► sink
 //! ```
 //!
-//! The namespaces are held by this process only: however it ends, nothing is left.
+//! Only this process holds the namespaces, so the kernel removes them whenever it ends.
 
 use std::{
     io::{self, Write as _},
@@ -26,7 +26,7 @@ use tracer_core::{
 
 use super::{
     browser::{BrowserOptions, browse},
-    half_open::{self, ForgedSyn},
+    half_open::{self, SpoofedSyn},
     server::{ServerOptions, serve_one},
 };
 use crate::{
@@ -43,22 +43,23 @@ use crate::{
 
 /// The port of the demo's server.
 const PORT: u16 = 80;
-/// How often the server's kernel repeats its SYN-ACK: once, after a second. It gives up two seconds after that.
+/// How often the server's kernel retransmits a SYN-ACK: once, after a second. The handshake expires
+/// two seconds later.
 const SYN_ACK_RETRIES: u8 = 1;
-/// So tracer gives up at the same time as the kernel: two seconds after the last SYN-ACK.
+/// The handshake expires in tracer as in the kernel: two seconds after the last SYN-ACK.
 const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Each part of the demo takes a second or three; this long only if something is wrong.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Memory for the ring: the demo tells some hundred events.
+/// Limit for each part of the demo, which normally takes one to three seconds.
+const PART_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of the ring buffer: the demo emits a few hundred events.
 const RING_BYTES: u32 = 1024 * 1024;
-/// Connections followed: the demo has two.
+/// Size of the connection tables: the demo has two connections.
 const CONNECTIONS: u32 = 1024;
 
-/// Makes a conversation in private network namespaces, traces it and writes it as `format`; then a handshake that is never
-/// confirmed.
+/// Runs a conversation and a half-open handshake in private network namespaces, traces both and
+/// writes the records as `format`.
 ///
 /// # Errors
-/// Whatever keeps it from being shown.
+/// The namespaces, the traffic or the tracing fail.
 pub fn run(format: Format) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
     let pair = VethPair::new(PairOptions::default())?;
@@ -72,10 +73,10 @@ pub fn run(format: Format) -> Result<()> {
 
     let shown = match ready.recv() {
         Ok(()) => show(&pair, format, &closed),
-        // The observer has failed: its error says why.
+        // The observer has failed; its error is returned below.
         Err(_) => Ok(()),
     };
-    // The observer may have ended by itself, on Ctrl-C.
+    // The observer may have ended already, on Ctrl-C.
     let _ = stop.send(());
     observer.join().map_err(|_| anyhow!("the observing thread has panicked"))???;
     shown
@@ -94,7 +95,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
         kernel: KernelConfig {
             ports: PORT.to_string().parse::<Ports>()?,
             hosts: Vec::new(),
-            every_segment: format == Format::Explain,
+            events,
             decapsulate: false,
             ring_bytes: RING_BYTES,
             max_connections: CONNECTIONS,
@@ -103,7 +104,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
         limits: Limits {
             max_connections: CONNECTIONS,
             half_open_timeout: HALF_OPEN_TIMEOUT,
-            idle_timeout: PATIENCE,
+            idle_timeout: PART_TIMEOUT,
             buffer_bytes: BUFFER_BYTES,
             output_bytes: OUTPUT_BYTES,
         },
@@ -114,7 +115,7 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
     })
 }
 
-/// Traces in the namespace of this thread until `stopped`, or until interrupted.
+/// Traces in this thread's namespace until `stopped` or interrupted.
 fn observe(
     config: &Config,
     closed: Sender<()>,
@@ -129,7 +130,7 @@ fn observe(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(async {
         let interrupted = pipeline::interrupted()?;
-        let pipeline = Pipeline::start(config, Box::new(Watched { inner, closed })).await?;
+        let pipeline = Pipeline::start(config, Box::new(CloseNotifier { inner, closed })).await?;
         ready.send(()).context("the demo has ended early")?;
         let shutdown = async {
             tokio::select! {
@@ -141,19 +142,19 @@ fn observe(
     })
 }
 
-/// A sink that says when a connection is told to its end.
-struct Watched {
+/// A sink that sends a message for each connection record that it has written.
+struct CloseNotifier {
     inner: Box<dyn Sink>,
     closed: Sender<()>,
 }
 
-impl Sink for Watched {
+impl Sink for CloseNotifier {
     fn write(&mut self, record: Record) -> io::Result<()> {
         let closes = matches!(record.body, Body::Closed(_));
         self.inner.write(record)?;
         if closes {
             self.inner.flush()?;
-            // Nobody waits any more at the end.
+            // At the end, the receiver is gone.
             let _ = self.closed.send(());
         }
         Ok(())
@@ -164,10 +165,11 @@ impl Sink for Watched {
     }
 }
 
-/// Makes the traffic, part by part, each after the one before is told.
+/// Generates the traffic in two parts. The second starts after the records of the first are
+/// written.
 fn show(pair: &VethPair, format: Format, closed: &Receiver<()>) -> Result<()> {
     let server = SocketAddr::new(pair.server.v4.into(), PORT);
-    say(format, "A browser fetches a page and two pictures that it has in its cache\n")?;
+    print_heading(format, "A browser fetches a page and two pictures that it has in its cache\n")?;
     let listener = pair.server.namespace.run(|| TcpListener::bind(server))?.context("cannot listen")?;
     let serving = {
         let listener = listener.try_clone().context("cannot listen")?;
@@ -178,18 +180,18 @@ fn show(pair: &VethPair, format: Format, closed: &Receiver<()>) -> Result<()> {
     serving.join().map_err(|_| anyhow!("the server has panicked"))?.and_then(|served| Ok(served?))?;
     wait_for_end(closed)?;
 
-    say(
+    print_heading(
         format,
-        "\nAnother one, or somebody who pretends to be one, asks for a connection and never confirms it",
+        "\nA client, perhaps with a spoofed address, requests a connection and never completes the handshake",
     )?;
-    let target = SocketAddrV4::new(pair.server.v4, PORT);
-    pair.client.namespace.run(|| half_open::send([ForgedSyn::numbered(0, target)]))??;
+    let destination = SocketAddrV4::new(pair.server.v4, PORT);
+    pair.client.namespace.run(|| half_open::send([SpoofedSyn::numbered(0, destination)]))??;
     wait_for_end(closed)?;
-    // The kernel's own view must agree with what was told: its half-open connection has expired.
-    let deadline = Instant::now() + PATIENCE;
+    // The kernel must agree with the records: its half-open connection has expired too.
+    let deadline = Instant::now() + PART_TIMEOUT;
     while pair.server.namespace.run(|| half_open::syn_received(PORT))?? > 0 {
         if Instant::now() > deadline {
-            bail!("the server's kernel still waits in SYN-RECEIVED");
+            bail!("the server's kernel is still in SYN-RECEIVED");
         }
         sleep(Duration::from_millis(20));
     }
@@ -197,21 +199,23 @@ fn show(pair: &VethPair, format: Format, closed: &Receiver<()>) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a connection is told to its end; also when the observer ends first, on Ctrl-C.
+/// Waits until a closed connection was written, or the observer has ended, on Ctrl-C.
 fn wait_for_end(closed: &Receiver<()>) -> Result<()> {
-    match closed.recv_timeout(PATIENCE) {
+    match closed.recv_timeout(PART_TIMEOUT) {
         Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Ok(()),
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => bail!("the connection was not seen to end"),
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+            bail!("the end of the connection was not observed")
+        }
     }
 }
 
-/// A heading between the parts of the explanation.
-fn say(format: Format, text: &str) -> Result<()> {
+/// Prints a heading between the parts of the explanation.
+fn print_heading(format: Format, text: &str) -> Result<()> {
     if format != Format::Explain {
         return Ok(());
     }
     match writeln!(io::stdout(), "{text}") {
-        // The observer ends quietly too.
+        // The observer ends quietly on a closed pipe, too.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("cannot write to standard output"),
     }

@@ -1,4 +1,4 @@
-//! The demo's web server: strict HTTP/1.1 on a blocking socket, one connection after the other, and it closes first.
+//! The demo's web server: strict HTTP/1.1, one connection at a time. It closes first.
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
@@ -13,23 +13,23 @@ use super::Conversation;
 use super::content::{self, Resource};
 use super::wire::{Received, Wire, field};
 
-/// How often it is asked whether to go on waiting while nobody connects, in milliseconds.
+/// Interval in milliseconds at which a waiting server checks whether to stop.
 const STOP_CHECK_MS: u16 = 20;
 
-/// How the server behaves; the defaults give the conversation drawn in [`super`].
+/// How the server behaves. The defaults give the conversation drawn in [`super`].
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// Answers on one connection; the last one says `Connection: close`.
+    /// Responses on one connection. The last one says `Connection: close`.
     pub max_requests: usize,
-    /// Time to think before the first answer, after the request was acknowledged. Later requests are answered at
-    /// once, so that the answer carries the acknowledgment.
+    /// Delay before the first response, after the request's ACK. Later responses are sent at once,
+    /// so that they carry the ACK.
     pub think: Duration,
-    /// Time between the last answer and the FIN: above the shortest delay that Linux gives an acknowledgment (40 ms),
-    /// so that the browser's acknowledgment of the last answer comes before it.
+    /// Delay between the last response and the FIN: above the shortest delayed ACK of Linux (40
+    /// ms), so that the browser's ACK of the last response comes first.
     pub linger: Duration,
-    /// The connection is closed when no request came for so long.
+    /// Closes the connection after this time without a request.
     pub idle: Duration,
-    /// One connection lasts no longer, whatever the browser does, and [`serve_one`] waits no longer for it.
+    /// Limit for a whole connection, and for [`serve_one`] to wait for one.
     pub timeout: Duration,
 }
 
@@ -45,7 +45,8 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves one connection after the other until `stop` is set. The first connection that fails ends it with its error.
+/// Serves one connection after the other until `stop` is set. Returns the error of the first
+/// connection that fails.
 pub fn serve(
     listener: &TcpListener,
     options: &ServerOptions,
@@ -58,7 +59,7 @@ pub fn serve(
     Ok(conversations)
 }
 
-/// Waits for one connection, no longer than `options.timeout`, and serves it to its end.
+/// Waits up to `options.timeout` for one connection, and serves it to its end.
 pub fn serve_one(listener: &TcpListener, options: &ServerOptions) -> io::Result<Conversation> {
     let deadline = Instant::now() + options.timeout;
     match accept(listener, || Instant::now() > deadline)? {
@@ -67,21 +68,22 @@ pub fn serve_one(listener: &TcpListener, options: &ServerOptions) -> io::Result<
     }
 }
 
-/// Serves a connection: answers, closes its own direction, waits for the other to be closed.
+/// Serves a connection: sends the responses, closes its own direction, and waits for the browser to
+/// close the other.
 pub fn serve_connection(stream: TcpStream, options: &ServerOptions) -> io::Result<Conversation> {
     let mut wire = Wire::new(stream, options.timeout)?;
     let mut keep_open = true;
     while keep_open {
         let Received::Head(head) = wire.receive_head(options.idle)? else { break };
         let request = Request::parse(&head);
-        keep_open = request.keeps_open && wire.answers() + 1 < options.max_requests;
-        if wire.answers() == 0 {
+        keep_open = request.keeps_open && wire.responses() + 1 < options.max_requests;
+        if wire.responses() == 0 {
             wire.acknowledge_now()?;
             thread::sleep(options.think);
         }
-        let answer = answer(&request, SystemTime::now(), keep_open);
-        wire.send(&answer.bytes)?;
-        wire.note_status(answer.status);
+        let response = response(&request, SystemTime::now(), keep_open);
+        wire.send(&response.bytes)?;
+        wire.note_status(response.status);
     }
     thread::sleep(options.linger);
     wire.finish()?;
@@ -89,12 +91,12 @@ pub fn serve_connection(stream: TcpStream, options: &ServerOptions) -> io::Resul
     Ok(wire.into_conversation())
 }
 
-/// The next connection, or none if the caller `gave_up` waiting for it.
-fn accept(listener: &TcpListener, gave_up: impl Fn() -> bool) -> io::Result<Option<TcpStream>> {
-    // A connection may be gone between the poll and the accept, which would then wait for the next one.
+/// The next connection, or none once `is_over` returns true.
+fn accept(listener: &TcpListener, is_over: impl Fn() -> bool) -> io::Result<Option<TcpStream>> {
+    // A connection may be reset between poll and accept, which would then block until the next one.
     listener.set_nonblocking(true)?;
-    while !gave_up() {
-        // Whatever it says, also when a signal interrupts it: the accept below finds out.
+    while !is_over() {
+        // The result does not matter, nor does a signal: the accept below finds out.
         poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(STOP_CHECK_MS)).ok();
         match listener.accept() {
             Ok((stream, _)) => {
@@ -108,17 +110,17 @@ fn accept(listener: &TcpListener, gave_up: impl Fn() -> bool) -> io::Result<Opti
     Ok(None)
 }
 
-/// What the server makes of a request head.
+/// A parsed request head.
 struct Request<'a> {
     /// Start line and fields.
     head: &'a str,
     /// Request target, empty if there is none.
     target: &'a str,
-    /// The refusal, if the head breaks the rules this server knows.
+    /// The error status and reason phrase, if the request is refused.
     refusal: Option<(u16, &'static str)>,
-    /// HEAD: the fields of a GET without its content.
+    /// Whether the method is HEAD: the response has the fields of a GET, but no content.
     fields_only: bool,
-    /// Whether the browser may send another one.
+    /// Whether the browser may send another request.
     keeps_open: bool,
 }
 
@@ -137,21 +139,22 @@ impl<'a> Request<'a> {
             }
             _ => ("", Some((400, "Bad Request")), false),
         };
-        // After a refusal nobody knows where the next request would begin: there may be content in between.
+        // After a refusal the connection closes: content may follow, so the start of the next
+        // request is unknown.
         let closes = field(head, "Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         Self { head, target, refusal, fields_only, keeps_open: refusal.is_none() && !closes }
     }
 }
 
 /// A response as it goes on the wire.
-struct Answer {
+struct Response {
     /// Status code.
     status: u16,
     /// Head and content.
     bytes: Vec<u8>,
 }
 
-fn answer(request: &Request<'_>, now: SystemTime, keep_open: bool) -> Answer {
+fn response(request: &Request<'_>, now: SystemTime, keep_open: bool) -> Response {
     let resource = content::find(request.target);
     let (status, reason) = match (request.refusal, resource) {
         (Some(refusal), _) => refusal,
@@ -178,12 +181,12 @@ fn answer(request: &Request<'_>, now: SystemTime, keep_open: bool) -> Answer {
         head.push_str(&format!("Content-Length: {}\r\n", content.len()));
     }
     head.push_str(if keep_open { "\r\n" } else { "Connection: close\r\n\r\n" });
-    // Head and content in one write, so that they share segments as from any real server.
+    // One write for head and content, so that they share segments as from real servers.
     let content = if request.fields_only { &[] } else { content };
-    Answer { status, bytes: [head.as_bytes(), content].concat() }
+    Response { status, bytes: [head.as_bytes(), content].concat() }
 }
 
-/// The fields by which a browser can ask again whether its copy will do.
+/// The validator fields, which a browser sends back in conditional requests.
 fn validators(resource: &Resource) -> String {
     let changed = httpdate::fmt_http_date(content::last_modified());
     format!("Last-Modified: {changed}\r\nETag: {}\r\n", resource.etag)
@@ -194,8 +197,8 @@ mod tests {
     use super::*;
 
     fn text(head: &str) -> (u16, String) {
-        let answer = answer(&Request::parse(head), SystemTime::UNIX_EPOCH, true);
-        (answer.status, String::from_utf8_lossy(&answer.bytes).into_owned())
+        let response = response(&Request::parse(head), SystemTime::UNIX_EPOCH, true);
+        (response.status, String::from_utf8_lossy(&response.bytes).into_owned())
     }
 
     #[test]
@@ -218,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn a_304_has_the_validators_and_no_content() {
-        let (_, answer) = text("GET /logo.png HTTP/1.1\r\nHost: a\r\nIf-None-Match: \"logo-1\"");
+    fn a_304_has_validators_and_no_content() {
+        let (_, response) = text("GET /logo.png HTTP/1.1\r\nHost: a\r\nIf-None-Match: \"logo-1\"");
         assert_eq!(
-            answer,
+            response,
             "HTTP/1.1 304 Not Modified\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: tracer-demo\r\n\
              Last-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\nETag: \"logo-1\"\r\n\r\n"
         );
@@ -229,8 +232,11 @@ mod tests {
 
     #[test]
     fn a_head_request_gets_the_length_without_the_content() {
-        let (_, answer) = text("HEAD / HTTP/1.1\r\nHost: a");
-        assert!(answer.contains("Content-Length: 40960\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+        let (_, response) = text("HEAD / HTTP/1.1\r\nHost: a");
+        assert!(
+            response.contains("Content-Length: 40960\r\n") && response.ends_with("\r\n\r\n"),
+            "{response}"
+        );
     }
 
     #[test]

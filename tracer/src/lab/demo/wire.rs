@@ -1,4 +1,5 @@
-//! One connection as an HTTP actor sees it: heads and content, counted, and never waited for without a limit.
+//! A blocking HTTP connection for the demo's browser and server: reads heads and content with
+//! timeouts, and counts bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,20 +9,20 @@ use socket2::SockRef;
 
 use super::Conversation;
 
-/// Bytes of a message head (start line and fields) that these actors accept: four times what they write.
+/// The longest message head accepted, in bytes: four times the longest one that is sent.
 const MAX_HEAD: usize = 4096;
-/// Bytes asked of the kernel at once; of no consequence beyond the number of reads.
+/// Bytes requested by one read.
 const READ_SIZE: usize = 16 * 1024;
-/// The blank line that ends a head.
+/// The end of the last field line and the empty line that ends a head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// What came when a message head was waited for.
+/// The result of waiting for a message head.
 pub(super) enum Received {
-    /// The start line and the fields, without the blank line.
+    /// The start line and the fields, without the empty line.
     Head(String),
-    /// The other side has closed its direction, between two messages.
+    /// The peer closed its direction between two messages.
     End,
-    /// Nothing came for as long as was asked.
+    /// Nothing arrived within the timeout.
     Silence,
 }
 
@@ -29,18 +30,18 @@ pub(super) enum Received {
 pub(super) struct Wire {
     /// Blocking, with timeouts.
     stream: TcpStream,
-    /// Read, but not used yet.
+    /// Bytes read from the socket, but not consumed yet.
     unread: Vec<u8>,
-    /// No wait goes past it.
+    /// The end of every wait.
     deadline: Instant,
-    /// What has happened so far.
+    /// The view of the connection so far.
     conversation: Conversation,
 }
 
 impl Wire {
-    /// Takes over `stream`; the whole conversation must be over within `timeout`.
+    /// Wraps `stream`. The whole conversation must end within `timeout`.
     pub(super) fn new(stream: TcpStream, timeout: Duration) -> io::Result<Self> {
-        // An answer or a request is one write, and shall be on the wire when it is written.
+        // Each message is one write, and has to be sent at once.
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(timeout))?;
         let conversation = Conversation {
@@ -53,9 +54,9 @@ impl Wire {
         Ok(Self { stream, unread: Vec::new(), deadline: Instant::now() + timeout, conversation })
     }
 
-    /// Asks the kernel to acknowledge what has come now, not when its timer fires or the next data leaves.
+    /// Makes the kernel send a pending ACK at once, not by its timer or with the next data.
     ///
-    /// The kernel falls back to delayed acknowledgments by itself, so this holds for the moment only.
+    /// This holds for the moment only: the kernel returns to delayed ACKs by itself.
     pub(super) fn acknowledge_now(&self) -> io::Result<()> {
         SockRef::from(&self.stream).set_tcp_quickack(true)
     }
@@ -67,30 +68,30 @@ impl Wire {
         Ok(())
     }
 
-    /// Notes the status code of an answer sent or received.
+    /// Records the status code of a response sent or received.
     pub(super) fn note_status(&mut self, status: u16) {
         self.conversation.statuses.push(status);
     }
 
-    /// How many answers were sent or received.
-    pub(super) fn answers(&self) -> usize {
+    /// Number of responses sent or received.
+    pub(super) fn responses(&self) -> usize {
         self.conversation.statuses.len()
     }
 
-    /// Waits up to `patience` for each part of the next head.
-    pub(super) fn receive_head(&mut self, patience: Duration) -> io::Result<Received> {
+    /// Receives the next head, waiting up to `timeout` for each part of it.
+    pub(super) fn receive_head(&mut self, timeout: Duration) -> io::Result<Received> {
         loop {
             let end = self.unread.windows(HEAD_END.len()).position(|window| window == HEAD_END);
             if let Some(end) = end.filter(|&end| end <= MAX_HEAD) {
                 let head: Vec<u8> = self.unread.drain(..end + HEAD_END.len()).take(end).collect();
                 return String::from_utf8(head)
                     .map(Received::Head)
-                    .map_err(|_| invalid("a head is not text"));
+                    .map_err(|_| invalid("a message head is not valid UTF-8"));
             }
             if end.is_some() || self.unread.len() > MAX_HEAD {
-                return Err(invalid("a head is too long"));
+                return Err(invalid("a message head is too long"));
             }
-            match self.receive(patience) {
+            match self.receive(timeout) {
                 Ok(0) if self.unread.is_empty() => return Ok(Received::End),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
@@ -100,7 +101,7 @@ impl Wire {
         }
     }
 
-    /// Takes the next `length` bytes off the connection.
+    /// Receives the next `length` bytes.
     pub(super) fn receive_content(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.unread.len() < length {
             if self.receive(self.remaining()?)? == 0 {
@@ -110,35 +111,36 @@ impl Wire {
         Ok(self.unread.drain(..length).collect())
     }
 
-    /// Waits until the other side has closed its direction. Bytes before that are an error.
+    /// Waits until the peer closes its direction. Bytes before that are an error.
     pub(super) fn await_end(&mut self) -> io::Result<()> {
         let unread = self.unread.len() + self.receive(self.remaining()?)?;
-        if unread > 0 { Err(invalid("bytes came where the end was due")) } else { Ok(()) }
+        if unread > 0 { Err(invalid("bytes arrived instead of the end of the connection")) } else { Ok(()) }
     }
 
-    /// Closes this side's direction only: the FIN.
+    /// Closes this side's direction: sends the FIN.
     pub(super) fn finish(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Closes the socket and gives the account of it.
+    /// Closes the socket and returns the view of the connection.
     pub(super) fn into_conversation(self) -> Conversation {
         self.conversation
     }
 
-    /// The time left until the deadline, or the error that there is none.
+    /// The time left until the deadline, or a timeout error.
     fn remaining(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 
-    /// Reads what is there, waiting up to `patience`; 0 when the other side has closed its direction.
-    fn receive(&mut self, patience: Duration) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(patience.min(self.remaining()?)))?;
+    /// Reads the bytes that have arrived, waiting up to `timeout`. Returns 0 if the peer has closed
+    /// its direction.
+    fn receive(&mut self, timeout: Duration) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(timeout.min(self.remaining()?)))?;
         let mut chunk = [0; READ_SIZE];
         let length = loop {
             match self.stream.read(&mut chunk) {
-                // A signal to the program is not for this connection.
+                // A signal does not concern this connection.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result?,
             }
@@ -149,18 +151,19 @@ impl Wire {
     }
 }
 
-/// The value of the first field called `name` in a head, compared without case (RFC 9110 section 5.1).
+/// The value of the first field `name` in a head, compared case-insensitively (RFC 9110 section
+/// 5.1).
 pub(super) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
     fields.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-/// The error for bytes that break the protocol.
+/// The error for bytes that violate the protocol.
 pub(super) fn invalid(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
 
-/// A read that ran out of time: the kernel says "would block" for `SO_RCVTIMEO`.
+/// Whether a read timed out: for `SO_RCVTIMEO` the kernel reports "would block".
 fn is_timeout(error: &io::Error) -> bool {
     [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind())
 }
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_found_whatever_its_case() {
+    fn field_names_are_case_insensitive() {
         let head = "GET / HTTP/1.1\r\nHost: a:80\r\nif-none-match:\"x\"";
         assert_eq!(field(head, "host"), Some("a:80"));
         assert_eq!(field(head, "If-None-Match"), Some("\"x\""));

@@ -1,4 +1,4 @@
-//! Two namespaces joined by one virtual Ethernet cable: the smallest network in which a connection can be watched.
+//! Two namespaces connected by a veth pair: the smallest network for tracing a connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -12,25 +12,25 @@ use super::link::{self, VethEnd};
 const PREFIX_V4: u8 = 24;
 /// Prefix length of every IPv6 subnet here, in bits.
 const PREFIX_V6: u8 = 64;
-/// Name of the tagged interface, the same at both ends.
+/// Name of the VLAN interface, the same at both ends.
 const VLAN_INTERFACE: &str = "vlan";
-/// The smallest MTU that IPv6 works with (RFC 8200 section 5), in bytes.
+/// The smallest MTU for IPv6 in bytes (RFC 8200 section 5).
 const MIN_MTU: u32 = 1280;
-/// The VLAN identifiers that may name a network (IEEE 802.1Q): 0 and 4095 are reserved.
+/// Valid VLAN identifiers (IEEE 802.1Q): 0 and 4095 are reserved.
 const VLAN_IDS: std::ops::RangeInclusive<u16> = 1..=4094;
 
-/// What may differ from the plain pair.
+/// Options of a [`VethPair`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PairOptions {
-    /// Also join the ends by tagged interfaces with this 802.1Q identifier, 1 to 4094.
+    /// Adds VLAN interfaces with this 802.1Q identifier, 1 to 4094.
     pub vlan_id: Option<u16>,
-    /// Largest IP packet in bytes, at least 1280; 1500 if none.
+    /// MTU in bytes, at least 1280; 1500 if none.
     pub mtu: Option<u32>,
 }
 
-/// One end of the cable. Offloads (checksum, GSO, GRO) stay as the kernel sets them.
+/// One end of the veth pair. Offloads (checksum, GSO, GRO) keep the kernel's defaults.
 #[derive(Clone, Debug)]
-pub struct End {
+pub struct PairEnd {
     /// The namespace this end is in.
     pub namespace: Namespace,
     /// The interface of this end.
@@ -41,11 +41,11 @@ pub struct End {
     pub v4: Ipv4Addr,
     /// Its IPv6 address, in a /64, usable at once.
     pub v6: Ipv6Addr,
-    /// The tagged interface on top, if the options asked for one.
+    /// The VLAN interface on top, if requested.
     pub vlan: Option<PairVlan>,
 }
 
-/// A tagged interface on top of an [`End`].
+/// A VLAN interface on top of a [`PairEnd`].
 #[derive(Clone, Copy, Debug)]
 pub struct PairVlan {
     /// 802.1Q identifier.
@@ -58,30 +58,30 @@ pub struct PairVlan {
     pub v6: Ipv6Addr,
 }
 
-/// A server's and a client's namespace joined by a veth pair.
+/// A server's and a client's namespace, connected by a veth pair.
 ///
-/// Both are gone, with everything in them, once this value and its clones of [`Namespace`] are dropped and no
-/// thread, child or socket is left inside. The kernel does the removal a moment later.
+/// The kernel removes both namespaces, with everything in them, shortly after this value and all
+/// clones of its [`Namespace`]s are dropped and no thread, child or socket is left in them.
 #[derive(Debug)]
 pub struct VethPair {
-    /// `veth-server`, 10.77.0.1 and `fd77::1`; tagged: 10.77.1.1 and `fd77:0:0:1::1`.
-    pub server: End,
-    /// `veth-client`, 10.77.0.2 and `fd77::2`; tagged: 10.77.1.2 and `fd77:0:0:1::2`.
-    pub client: End,
+    /// `veth-server`, 10.77.0.1 and `fd77::1`; VLAN: 10.77.1.1 and `fd77:0:0:1::1`.
+    pub server: PairEnd,
+    /// `veth-client`, 10.77.0.2 and `fd77::2`; VLAN: 10.77.1.2 and `fd77:0:0:1::2`.
+    pub client: PairEnd,
 }
 
 impl VethPair {
-    /// Makes both namespaces and joins them; every address answers when this returns.
+    /// Creates and connects both namespaces. All addresses are usable when this returns.
     pub fn new(options: PairOptions) -> Result<Self> {
         if let Some(id) = options.vlan_id {
             ensure!(VLAN_IDS.contains(&id), "VLAN id {id} is not within 1 to 4094");
         }
         if let Some(mtu) = options.mtu {
-            ensure!(mtu >= MIN_MTU, "an MTU of {mtu} is below IPv6's least, {MIN_MTU}");
+            ensure!(mtu >= MIN_MTU, "an MTU of {mtu} is below the minimum of IPv6, {MIN_MTU}");
         }
         let pair = Self {
-            server: End::new("veth-server", 1, options)?,
-            client: End::new("veth-client", 2, options)?,
+            server: PairEnd::new("veth-server", 1, options)?,
+            client: PairEnd::new("veth-client", 2, options)?,
         };
         pair.join(options.mtu)?;
         pair.server.configure()?;
@@ -94,7 +94,8 @@ impl VethPair {
         let far = VethEnd { name: self.client.interface, mac: self.client.mac, mtu };
         let far_namespace = self.client.namespace.file.as_fd();
         self.server.namespace.run(|| link::create_veth(near, far, far_namespace))??;
-        // Both up before any address: an IPv6 address on a link without carrier waits for the carrier.
+        // Set both up before adding addresses: an IPv6 address on a link without carrier stays
+        // tentative.
         for end in [&self.server, &self.client] {
             end.namespace.run(|| link::set_up(end.interface))??;
         }
@@ -105,19 +106,20 @@ impl VethPair {
     }
 }
 
-impl End {
-    /// The end with host number `host`, in a new namespace; the interface is not made yet.
+impl PairEnd {
+    /// The end with host number `host`, in a new namespace. Its interface is created later.
     fn new(interface: &'static str, host: u8, options: PairOptions) -> Result<Self> {
         let subnet_v4 = |subnet| Ipv4Addr::new(10, 77, subnet, host);
         let subnet_v6 = |subnet| Ipv6Addr::new(0xfd77, 0, 0, subnet, 0, 0, 0, u16::from(host));
         let namespace = Namespace::new().with_context(|| format!("no namespace for {interface}"))?;
-        // The kernel copies the host's IPv4 settings into a new namespace. A host that forwards (as with
-        // containers) would make an end send packets for unknown addresses back, with ICMP errors beside them.
+        // The kernel copies the host's IPv4 settings into a new namespace. With forwarding on (as
+        // on container hosts), an end would send packets for unknown addresses back, with ICMP
+        // errors.
         namespace.change_setting("ipv4/ip_forward", "0")?;
         Ok(Self {
             namespace,
             interface,
-            // The second lowest bit of the first byte marks an address that no manufacturer gave.
+            // The second lowest bit of the first byte marks a locally administered address.
             mac: [0x02, 0, 0, 0x77, 0, host],
             v4: subnet_v4(0),
             v6: subnet_v6(0),

@@ -1,8 +1,8 @@
-//! The system calls that stay, by seccomp: a list of what is allowed. Everything else is answered with ENOSYS, as by a
-//! kernel that does not have it: libraries then go back to an older call, and nothing is killed.
+//! The list of allowed system calls, enforced by seccomp. All others fail with ENOSYS, as on a
+//! kernel without them: libraries then fall back to an older call, and nothing is killed.
 //!
-//! Not among them: starting programs, forking, other processes, sockets but netlink, new maps and programs, memory that can
-//! be executed, mounts, modules, and all that is not named here.
+//! Not allowed are, among others: executing programs, forking, access to other processes, sockets
+//! other than netlink, new maps and programs, executable memory, mounts, and kernel modules.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use seccompiler::{
     SeccompFilter, SeccompRule, apply_filter, apply_filter_all_threads,
 };
 
-/// What the process still has to do.
+/// What the process still has to be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Read events and maps, write records.
     Observe,
-    /// That, and attach to interfaces that come.
+    /// The same, and attach to new interfaces.
     Attach,
 }
 
-/// Calls that are allowed with any arguments.
-const FREE: [&[libc::c_long]; 8] = [
+/// System calls that are allowed with any arguments.
+const UNRESTRICTED: [&[libc::c_long]; 8] = [
     // Memory.
     &[libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_membarrier],
-    // Files: which ones is for Landlock and the user to say.
+    // Files: Landlock and the user's permissions limit which ones.
     &[
         libc::SYS_openat,
         libc::SYS_close,
@@ -70,7 +70,7 @@ const FREE: [&[libc::c_long]; 8] = [
         libc::SYS_nanosleep,
         libc::SYS_gettimeofday,
     ],
-    // Threads; a new one is a clone with a condition, below.
+    // Threads. A new one needs clone(2), restricted below.
     &[
         libc::SYS_futex,
         libc::SYS_set_robust_list,
@@ -90,7 +90,7 @@ const FREE: [&[libc::c_long]; 8] = [
         libc::SYS_restart_syscall,
         libc::SYS_sigaltstack,
     ],
-    // Sockets: new ones have a condition, below.
+    // Sockets. New ones need socket(2), restricted below.
     &[
         libc::SYS_bind,
         libc::SYS_connect,
@@ -102,7 +102,7 @@ const FREE: [&[libc::c_long]; 8] = [
         libc::SYS_recvfrom,
         libc::SYS_recvmsg,
     ],
-    // What the process is and has; nothing can be changed by these.
+    // Properties of the process, read only.
     &[
         libc::SYS_getuid,
         libc::SYS_geteuid,
@@ -117,7 +117,7 @@ const FREE: [&[libc::c_long]; 8] = [
     ],
 ];
 
-/// The older names of some of them, which only this architecture has.
+/// Older variants of some of them, which exist on this architecture only.
 #[cfg(target_arch = "x86_64")]
 const OLDER: [libc::c_long; 8] = [
     libc::SYS_open,
@@ -132,18 +132,19 @@ const OLDER: [libc::c_long; 8] = [
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: [libc::c_long; 0] = [];
 
-/// Commands of bpf(2) (`linux/bpf.h`) on maps and programs that are open: look up, update, delete, the next key, look up
-/// and delete, and four of them in batches; run a program.
+/// Commands of bpf(2) (`linux/bpf.h`) on open maps and programs: look up, update, delete, get the
+/// next key, look up and delete, the batched forms of four of these, and test-run a program.
 const BPF_OPEN: [u64; 10] = [1, 2, 3, 4, 10, 21, 24, 25, 26, 27];
-/// Those that attaching takes: load a program, the next program, open it, tell of it, tell of a hook, make a link.
+/// Commands that attaching needs: load a program, get the next program id, open a program by its
+/// id, query an object, query a hook, create a link.
 const BPF_ATTACH: [u64; 6] = [5, 11, 13, 15, 16, 28];
-/// Requests of ioctl(2): do not wait, close on exec, how much there is, whether it is a terminal and how wide, the number of
-/// an interface.
+/// Requests of ioctl(2): set non-blocking, close on exec, bytes to read, terminal attributes and
+/// size, interface index.
 const IOCTL: [u64; 6] =
     [libc::FIONBIO, libc::FIOCLEX, libc::FIONREAD, libc::TCGETS, libc::TIOCGWINSZ, libc::SIOCGIFINDEX];
-/// Names of threads and of memory.
+/// Options of prctl(2): names of threads and of memory areas.
 const PRCTL: [u64; 3] = [libc::PR_SET_NAME as u64, libc::PR_GET_NAME as u64, libc::PR_SET_VMA as u64];
-/// What makes a thread instead of a process.
+/// Flags of clone(2) that make a thread instead of a process.
 const THREAD: u64 = (libc::CLONE_THREAD | libc::CLONE_VM) as u64;
 
 /// Restricts all threads of this process.
@@ -159,37 +160,39 @@ pub(super) fn restrict_this_thread(scope: Scope) -> Result<String> {
 }
 
 fn program(scope: Scope) -> Result<BpfProgram> {
-    let architecture = std::env::consts::ARCH.try_into().context("not for this processor")?;
+    let architecture =
+        std::env::consts::ARCH.try_into().context("seccomp is not supported on this architecture")?;
     let filter = rules(scope).and_then(|rules| {
         let denied = SeccompAction::Errno(libc::ENOSYS as u32);
         SeccompFilter::new(rules, denied, SeccompAction::Allow, architecture)
     });
-    filter.and_then(TryInto::try_into).context("the filter cannot be made")
+    filter.and_then(TryInto::try_into).context("cannot compile the filter")
 }
 
 fn rules(scope: Scope) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let attach = scope == Scope::Attach;
     let bpf: &[&[u64]] = if attach { &[&BPF_OPEN, &BPF_ATTACH] } else { &[&BPF_OPEN] };
-    // The number of an interface is asked for by way of a socket of any kind: libraries take this one.
+    // Libraries query an interface index through a Unix socket.
     let families: &[libc::c_int] =
         if attach { &[libc::AF_NETLINK, libc::AF_UNIX] } else { &[libc::AF_NETLINK] };
-    let no_code = || argument(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0).map(|rule| vec![rule]);
-    let free = FREE.iter().copied().flatten().chain(&OLDER).map(|call| (*call, Vec::new()));
-    let mut rules: BTreeMap<_, _> = free.collect();
-    rules.insert(libc::SYS_mmap, no_code()?);
-    rules.insert(libc::SYS_mprotect, no_code()?);
+    let not_executable =
+        || argument(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0).map(|rule| vec![rule]);
+    let unrestricted = UNRESTRICTED.iter().copied().flatten().chain(&OLDER).map(|call| (*call, Vec::new()));
+    let mut rules: BTreeMap<_, _> = unrestricted.collect();
+    rules.insert(libc::SYS_mmap, not_executable()?);
+    rules.insert(libc::SYS_mprotect, not_executable()?);
     rules.insert(libc::SYS_bpf, one_of(0, bpf.iter().copied().flatten().copied())?);
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTL)?);
     rules.insert(libc::SYS_prctl, one_of(0, PRCTL)?);
     rules.insert(libc::SYS_socket, one_of(0, families.iter().map(|family| *family as u64))?);
     rules.insert(libc::SYS_clone, vec![argument(0, SeccompCmpOp::MaskedEq(THREAD), THREAD)?]);
-    // A limit may be looked at, not set; abort(3) may signal this process, nobody else.
+    // Limits may be read, not set. abort(3) may signal this process only.
     rules.insert(libc::SYS_prlimit64, vec![pointer_is_null(2)?]);
     rules.insert(libc::SYS_tgkill, one_of(0, [u64::from(std::process::id())])?);
     Ok(rules)
 }
 
-/// The argument is one of `values`.
+/// Rules that match if the argument is one of `values`.
 fn one_of(index: u8, values: impl IntoIterator<Item = u64>) -> Result<Vec<SeccompRule>, BackendError> {
     values.into_iter().map(|value| argument(index, SeccompCmpOp::Eq, value)).collect()
 }

@@ -1,4 +1,4 @@
-//! The capabilities that stay, and why.
+//! The capabilities that are kept, and why.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use caps::{CapSet, Capability, CapsHashSet, runtime};
 
 use crate::live::privilege::{Capabilities, names};
 
-/// Capabilities to keep, each lot with what it is for.
+/// Capabilities to keep, each group with its purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kept(Vec<(Vec<Capability>, &'static str)>);
+pub(super) struct RetainedCaps(Vec<(Vec<Capability>, &'static str)>);
 
-impl Kept {
-    /// Keeps those of `wanted` that are in force, or what stands for them.
+impl RetainedCaps {
+    /// Keeps those of `wanted` that are effective, or the capability that implies them.
     pub(super) fn add(&mut self, wanted: &[Capability], purpose: &'static str) -> Result<()> {
         let current = Capabilities::current()?;
-        self.extend(wanted.iter().filter_map(|capability| current.standing_for(*capability)), purpose);
+        self.extend(wanted.iter().filter_map(|capability| current.granting(*capability)), purpose);
         Ok(())
     }
 
-    /// Keeps `wanted` if it is permitted, in force or not.
+    /// Keeps `wanted` if it is permitted, effective or not.
     pub(super) fn add_permitted(&mut self, wanted: Capability, purpose: &'static str) -> Result<()> {
         let permitted = caps::has_cap(None, CapSet::Permitted, wanted).context("cannot read capabilities")?;
         self.extend(permitted.then_some(wanted), purpose);
@@ -27,45 +27,47 @@ impl Kept {
     }
 
     fn extend(&mut self, more: impl IntoIterator<Item = Capability>, purpose: &'static str) {
-        let mut lot = Vec::new();
+        let mut group = Vec::new();
         for capability in more {
-            if !self.all().contains(&capability) && !lot.contains(&capability) {
-                lot.push(capability);
+            if !self.all().contains(&capability) && !group.contains(&capability) {
+                group.push(capability);
             }
         }
-        if !lot.is_empty() {
-            self.0.push((lot, purpose));
+        if !group.is_empty() {
+            self.0.push((group, purpose));
         }
     }
 
     fn all(&self) -> CapsHashSet {
-        self.0.iter().flat_map(|(lot, _)| lot).copied().collect()
+        self.0.iter().flat_map(|(group, _)| group).copied().collect()
     }
 
-    /// Gives up all the others, for good.
+    /// Drops all other capabilities for good.
     pub(super) fn enforce(&self) -> Result<()> {
         let all = self.all();
         let set = |kind, wanted: &CapsHashSet| caps::set(None, kind, wanted);
-        // None that is not permitted may be effective, hence the order; ambient ones go with the inheritable.
+        // Effective before permitted, because it must be a subset. Clearing the inheritable set
+        // clears the ambient set too.
         set(CapSet::Effective, &all)
             .and_then(|()| set(CapSet::Permitted, &all))
             .and_then(|()| set(CapSet::Inheritable, &CapsHashSet::new()))
-            .context("cannot give up capabilities")
+            .context("cannot drop capabilities")
     }
 }
 
 /// As in "with CAP_BPF (to read maps on this kernel)".
-impl fmt::Display for Kept {
+impl fmt::Display for RetainedCaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("without capabilities");
         }
-        let lots = self.0.iter().map(|(lot, purpose)| format!("{} ({purpose})", names(lot)));
-        write!(f, "with {}", lots.collect::<Vec<_>>().join(", "))
+        let groups = self.0.iter().map(|(group, purpose)| format!("{} ({purpose})", names(group)));
+        write!(f, "with {}", groups.collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Empties the bounding set, where that is allowed: it matters only to programs that are started, and none can be.
+/// Empties the bounding set if that is permitted. If not, nothing is lost: the set matters only for
+/// exec, which seccomp forbids.
 pub(super) fn clear_bounding() -> Result<()> {
     let may = caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)
         .context("cannot read the capabilities of this thread")?;
@@ -76,7 +78,7 @@ pub(super) fn clear_bounding() -> Result<()> {
         .context("cannot empty the bounding set of capabilities")
 }
 
-/// Puts all capabilities out of force, so that the kernel can be asked what is possible without.
+/// Clears the effective capabilities, so that access checks show what works without them.
 pub(super) fn suspend() -> Result<()> {
     caps::clear(None, CapSet::Effective).context("cannot suspend capabilities")
 }
@@ -86,16 +88,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_capability_is_kept_once_with_its_reason() {
-        let mut kept = Kept::default();
-        assert_eq!(kept.to_string(), "without capabilities");
-        kept.extend([Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_BPF], "for this");
-        kept.extend([Capability::CAP_BPF], "for that");
-        kept.extend([Capability::CAP_DAC_OVERRIDE], "for the file");
+    fn each_capability_is_kept_once_with_its_purpose() {
+        let mut retained = RetainedCaps::default();
+        assert_eq!(retained.to_string(), "without capabilities");
+        retained.extend([Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_BPF], "for this");
+        retained.extend([Capability::CAP_BPF], "for that");
+        retained.extend([Capability::CAP_DAC_OVERRIDE], "for the file");
         assert_eq!(
-            kept.to_string(),
+            retained.to_string(),
             "with CAP_BPF, CAP_NET_ADMIN (for this), CAP_DAC_OVERRIDE (for the file)"
         );
-        assert_eq!(kept.all().len(), 3);
+        assert_eq!(retained.all().len(), 3);
     }
 }

@@ -1,4 +1,5 @@
-//! The files that stay within reach, by Landlock: what the kernel tells under `/proc`, and the folder of the output.
+//! The files that stay accessible, enforced by Landlock: `/proc`, the CPUs in `/sys`, and the
+//! output's directory.
 
 use std::{
     fs,
@@ -15,28 +16,30 @@ use nix::{
     unistd::{AccessFlags, faccessat},
 };
 
-/// The newest interface of Landlock that this was tried with; older ones restrict less.
-const KNOWN: ABI = ABI::V7;
+/// The newest Landlock ABI that was tested. Kernels with an older one restrict less.
+const TESTED_ABI: ABI = ABI::V7;
 
-/// What may be read: the state of the network and of this process, and how many processors there are.
+/// Directories that stay readable: the state of the network and of this process, and the number of
+/// CPUs.
 const READABLE: [&str; 2] = ["/proc", "/sys/devices/system/cpu"];
 
-/// Leaves this thread what it reads, and the folder of `output` to write files in. Says which interface is in force.
+/// Restricts this thread to reading [`READABLE`] and to writing files in the directory of `output`.
+/// Returns the ABI in force, for the user.
 pub(super) fn restrict(output: Option<&Path>) -> Result<String> {
-    let (folders, file) = output.map(writable).unwrap_or_default();
+    let (directories, file) = output.map(writable).unwrap_or_default();
     let ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_all(KNOWN))
-        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(KNOWN)))
-        .and_then(|ruleset| ruleset.scope(Scope::from_all(KNOWN)))
+        .handle_access(AccessFs::from_all(TESTED_ABI))
+        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(TESTED_ABI)))
+        .and_then(|ruleset| ruleset.scope(Scope::from_all(TESTED_ABI)))
         .and_then(Ruleset::create)
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(READABLE, read())))
-        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(folders, write() | AccessFs::MakeReg)))
+        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(directories, write() | AccessFs::MakeReg)))
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(file, write())))
         .context("the kernel refuses")?;
     let status = ruleset.restrict_self().context("the kernel refuses")?;
     match (status.ruleset, status.landlock) {
-        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => bail!("switched off on this kernel"),
-        (RulesetStatus::NotEnforced, _) => bail!("not in this kernel"),
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => bail!("disabled on this kernel"),
+        (RulesetStatus::NotEnforced, _) => bail!("not supported by this kernel"),
         (_, LandlockStatus::Available { effective_abi, .. }) => Ok(format!(" (ABI {effective_abi})")),
         (_, LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => Ok(String::new()),
     }
@@ -46,32 +49,35 @@ fn read() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// Truncating takes back half a line that a full disk has left.
+/// Truncating is needed to remove the partial line that a full disk leaves.
 fn write() -> BitFlags<AccessFs> {
     AccessFs::WriteFile | AccessFs::Truncate
 }
 
-/// Where `output` is opened anew: the folder of a file, also behind a symbolic link; anything else is itself.
+/// What reopening `output` needs: for a regular file, its directory and that of the file it links
+/// to; for anything else, the path itself.
 fn writable(output: &Path) -> (Vec<PathBuf>, Option<PathBuf>) {
     let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
     if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return (Vec::new(), Some(target));
     }
-    (vec![folder(output), folder(&target)], None)
+    (vec![directory(output), directory(&target)], None)
 }
 
-fn folder(file: &Path) -> PathBuf {
+fn directory(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         Some(_) | None => PathBuf::from("."),
     }
 }
 
-/// Whether the file at `path`, and a new one in its place, can be opened with the capabilities that are in force.
-pub(super) fn may_open_anew(path: &Path) -> bool {
+/// Whether the effective capabilities suffice to open the file at `path` and to create a new one in
+/// its place.
+pub(super) fn may_reopen(path: &Path) -> bool {
     let may = |path: &Path, flags| faccessat(AT_FDCWD, path, flags, AtFlags::AT_EACCESS).is_ok();
     let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
-    may(path, AccessFlags::W_OK) && (is_special || may(&folder(path), AccessFlags::W_OK | AccessFlags::X_OK))
+    may(path, AccessFlags::W_OK)
+        && (is_special || may(&directory(path), AccessFlags::W_OK | AccessFlags::X_OK))
 }
 
 #[cfg(test)]
@@ -79,11 +85,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_stands_for_its_folder_and_a_device_for_itself() {
-        let (folders, file) = writable(Path::new("/nonexistent/records"));
-        assert_eq!((folders[0].as_path(), file), (Path::new("/nonexistent"), None));
-        let (folders, file) = writable(Path::new("records"));
-        assert_eq!((folders[0].as_path(), file), (Path::new("."), None));
+    fn a_file_needs_its_directory_and_a_device_only_itself() {
+        let (directories, file) = writable(Path::new("/nonexistent/records"));
+        assert_eq!((directories[0].as_path(), file), (Path::new("/nonexistent"), None));
+        let (directories, file) = writable(Path::new("records"));
+        assert_eq!((directories[0].as_path(), file), (Path::new("."), None));
         assert_eq!(writable(Path::new("/dev/full")), (Vec::new(), Some(PathBuf::from("/dev/full"))));
     }
 }

@@ -1,4 +1,4 @@
-//! Who the process is after attaching.
+//! The user that the process runs as after attaching.
 
 use std::fmt;
 
@@ -9,27 +9,28 @@ use nix::{
     unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid},
 };
 
-/// Whom root becomes, unless told otherwise: the user that owns nothing.
+/// The user that root switches to by default: it owns no files.
 pub const DEFAULT_USER: &str = "nobody";
 
-/// Its number, and that of its group, where the system has no such name: what the kernel shows for users it cannot name
+/// The uid and gid of [`DEFAULT_USER`] on systems without that name: the kernel's overflow ids
 /// (`kernel.overflowuid`).
 const OVERFLOW: u32 = 65_534;
 
-/// Who to be from now on.
+/// The user to run as.
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
-    /// Another user: its name, its number, and its group.
+    /// Another user: its name, uid and gid.
     Other(String, Uid, Gid),
-    /// The same as before: its name, and why.
+    /// The current user: its name, and the reason if a switch was expected.
     Same(String, Option<&'static str>),
 }
 
 impl Identity {
-    /// The user `asked` for; without one, root becomes [`DEFAULT_USER`] and others stay who they are.
-    pub(super) fn resolve(asked: Option<&str>) -> Result<Self> {
+    /// The user `requested`. Without one, root switches to [`DEFAULT_USER`] and other users are
+    /// left unchanged.
+    pub(super) fn resolve(requested: Option<&str>) -> Result<Self> {
         let me = geteuid();
-        match asked {
+        match requested {
             Some(name) => Self::named(name, me),
             None if !me.is_root() => Ok(Self::Same(own_name(), None)),
             None if may_change()? => Ok(Self::default_user()),
@@ -39,21 +40,20 @@ impl Identity {
 
     fn named(name: &str, me: Uid) -> Result<Self> {
         let Some(user) = User::from_name(name).context("cannot look up users")? else {
-            bail!("there is no user {name:?} to run as: name another with --user (root stays root)");
+            bail!("there is no user {name:?}: name another with --user (--user root keeps root)");
         };
         if user.uid == me {
             return Ok(Self::Same(user.name, None));
         }
         if !may_change()? {
             let own = own_name();
-            bail!(
-                "becoming {name} needs CAP_SETUID and CAP_SETGID, which {own} runs this without: leave out --user"
-            );
+            bail!("switching to {name} needs CAP_SETUID and CAP_SETGID, which {own} lacks: leave out --user");
         }
         Ok(Self::Other(user.name, user.uid, user.gid))
     }
 
-    /// Containers and rescue systems may know no users at all.
+    /// [`DEFAULT_USER`], or the overflow ids: containers and rescue systems may have no user
+    /// database.
     fn default_user() -> Self {
         match User::from_name(DEFAULT_USER) {
             Ok(Some(user)) => Self::Other(user.name, user.uid, user.gid),
@@ -63,7 +63,8 @@ impl Identity {
         }
     }
 
-    /// Becomes this user, in all threads. The permitted capabilities stay for now, those in force go.
+    /// Switches all threads to this user. Keeps the permitted capabilities for now, but not the
+    /// effective ones.
     pub(super) fn assume(&self) -> Result<()> {
         let Self::Other(name, uid, gid) = self else { return Ok(()) };
         prctl::set_keepcaps(true)
@@ -71,7 +72,7 @@ impl Identity {
             .and_then(|()| setresgid(*gid, *gid, *gid))
             .and_then(|()| setresuid(*uid, *uid, *uid))
             .and_then(|()| prctl::set_keepcaps(false))
-            .with_context(|| format!("cannot become {name}; --user root stays root"))
+            .with_context(|| format!("cannot switch to {name}; --user root keeps root"))
     }
 }
 
@@ -91,7 +92,7 @@ fn may_change() -> Result<bool> {
         .context("cannot read the capabilities of this thread")
 }
 
-/// The name of this user, or its number where it has none.
+/// The name of the current user, or its uid if it has none.
 fn own_name() -> String {
     let me = geteuid();
     User::from_uid(me).ok().flatten().map_or_else(|| format!("user {me}"), |user| user.name)
@@ -102,13 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_that_is_not_there_is_an_error_that_names_it() {
+    fn an_unknown_user_is_an_error_that_names_it() {
         let error = Identity::resolve(Some("no such\nuser")).expect_err("there is none").to_string();
         assert!(error.contains(r#""no such\nuser""#) && error.contains("--user"), "{error}");
     }
 
     #[test]
-    fn who_asks_for_oneself_stays() {
+    fn naming_the_current_user_changes_nothing() {
         let me = own_name();
         let identity = Identity::resolve(Some(&me)).expect("it is there");
         assert!(matches!(&identity, Identity::Same(name, None) if *name == me), "{identity}");

@@ -1,13 +1,13 @@
-//! What `tracer trace` gives up once its programs are attached: whoever takes over the process by the bytes of a packet
-//! finds nothing to take.
+//! Drops privileges after attach, so that a bug triggered by packet data cannot be escalated.
 //!
 //! ```text
-//!   Plan::new      before anything is attached: who to become, which capabilities stay
-//!   Plan::enforce  after: no_new_privs ─► files (Landlock) ─► identity ─► capabilities ─► calls (seccomp)
+//!   Plan::new      before attaching: which user to run as, which capabilities to keep
+//!   Plan::enforce  after attaching: no_new_privs ─► files (Landlock) ─► identity
+//!                  ─► capabilities ─► calls (seccomp)
 //! ```
 //!
-//! What a kernel does not have is told and gone without. Capabilities and Landlock belong to a thread: other threads are to
-//! be started afterwards, and inherit both.
+//! Layers that the kernel does not support are reported and skipped. Capabilities and Landlock
+//! belong to a thread, so start other threads afterwards: they inherit both.
 
 mod calls;
 mod capabilities;
@@ -22,7 +22,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::sys::prctl;
 
-use self::{calls::Scope, capabilities::Kept, identity::Identity};
+use self::{calls::Scope, capabilities::RetainedCaps, identity::Identity};
 use crate::{
     config::{Confine, Interfaces},
     live::{
@@ -33,17 +33,17 @@ use crate::{
 
 pub use self::identity::DEFAULT_USER;
 
-/// What is going to be given up.
+/// The privileges to drop and to keep.
 #[derive(Debug)]
 pub struct Plan {
     identity: Identity,
-    kept: Kept,
-    /// Whether interfaces that come later are attached to.
+    retained: RetainedCaps,
+    /// Whether new interfaces will be attached to.
     attaches_later: bool,
     output: Option<PathBuf>,
 }
 
-/// What is in force. As text it is the line for the user.
+/// The sandbox in force. Its `Display` is the line for the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confined {
     user: String,
@@ -52,39 +52,41 @@ pub struct Confined {
     missing: Vec<String>,
 }
 
-/// Kernels before this one ask for CAP_BPF for every use of a map, where unprivileged BPF is switched off.
+/// Kernels before this one require CAP_BPF for every access to a map if unprivileged BPF is
+/// disabled.
 const FREE_MAPS: (u8, u8) = (5, 19);
-/// Kernels before this one have no TC links: filters are removed by netlink, which asks for CAP_NET_ADMIN.
+/// Kernels before this one have no TC links: removing a filter by netlink requires CAP_NET_ADMIN.
 const TC_LINKS: (u8, u8) = (6, 6);
 
 impl Plan {
-    /// What `asked`, the interfaces and this kernel come to; `output` is the file that SIGHUP opens anew.
+    /// Plans what `options`, the interfaces and this kernel require. `output` is the file that
+    /// SIGHUP reopens.
     ///
     /// # Errors
-    /// There is no such user, or this one may not become it: what was found and what to type.
-    pub fn new(asked: &Confine, interfaces: &Interfaces, output: Option<&Path>) -> Result<Self> {
-        let attaches_later = asked.keep_privileges || *interfaces == Interfaces::Any;
-        let mut kept = Kept::default();
+    /// The requested user does not exist, or the current one may not switch to it.
+    pub fn new(options: &Confine, interfaces: &Interfaces, output: Option<&Path>) -> Result<Self> {
+        let attaches_later = options.keep_privileges || *interfaces == Interfaces::Any;
+        let mut retained = RetainedCaps::default();
         if attaches_later {
-            kept.add(&TRACING, "for interfaces that come later")?;
+            retained.add(&TRACING, "for new interfaces")?;
         }
         if support::before(FREE_MAPS.0, FREE_MAPS.1) {
-            kept.add(&[Capability::CAP_BPF], "to read maps on this kernel")?;
+            retained.add(&[Capability::CAP_BPF], "to read maps on this kernel")?;
         }
         if support::before(TC_LINKS.0, TC_LINKS.1) {
-            kept.add(&[Capability::CAP_NET_ADMIN], "to remove TC filters at the end")?;
+            retained.add(&[Capability::CAP_NET_ADMIN], "to remove TC filters on exit")?;
         }
-        let identity = Identity::resolve(asked.user.as_deref())?;
-        Ok(Self { identity, kept, attaches_later, output: output.map(Path::to_owned) })
+        let identity = Identity::resolve(options.user.as_deref())?;
+        Ok(Self { identity, retained, attaches_later, output: output.map(Path::to_owned) })
     }
 
-    /// Whether interfaces that come later can be attached to.
+    /// Whether the process can attach to new interfaces after [`enforce`](Self::enforce).
     #[must_use]
     pub const fn attaches_later(&self) -> bool {
         self.attaches_later
     }
 
-    /// Gives it all up, for this thread and those that it starts from now on.
+    /// Enforces the plan on this thread and on those that it starts from now on.
     ///
     /// # Errors
     /// The user or the capabilities cannot be changed.
@@ -98,29 +100,30 @@ impl Plan {
         capabilities::clear_bounding()?;
         self.identity.assume()?;
         capabilities::suspend()?;
-        self.keep_the_output(files_are_confined, &mut confined)?;
-        self.kept.enforce()?;
-        // Others who run as the same user may not look into this process.
+        self.ensure_reopen(files_are_confined, &mut confined)?;
+        self.retained.enforce()?;
+        // Deny ptrace and core dumps to other processes of the same user.
         prctl::set_dumpable(false).context("cannot forbid core dumps")?;
         let scope = if self.attaches_later { Scope::Attach } else { Scope::Observe };
         confined.note("seccomp", calls::restrict(scope));
         confined.user = self.identity.to_string();
-        confined.capabilities = self.kept.to_string();
+        confined.capabilities = self.retained.to_string();
         Ok(confined)
     }
 
-    /// SIGHUP opens the output file anew, perhaps where only root may write. CAP_DAC_OVERRIDE does that; it stays only where
-    /// Landlock holds it to the folder of the file.
-    fn keep_the_output(&mut self, files_are_confined: bool, confined: &mut Confined) -> Result<()> {
+    /// Makes sure that SIGHUP can reopen the output file, even where only root may write. That
+    /// takes CAP_DAC_OVERRIDE, which is kept only if Landlock limits it to the file's
+    /// directory.
+    fn ensure_reopen(&mut self, files_are_confined: bool, confined: &mut Confined) -> Result<()> {
         let Some(path) = &self.output else { return Ok(()) };
-        if files::may_open_anew(path) {
+        if files::may_reopen(path) {
             return Ok(());
         }
         if files_are_confined {
-            return self.kept.add_permitted(Capability::CAP_DAC_OVERRIDE, "to open the output file anew");
+            return self.retained.add_permitted(Capability::CAP_DAC_OVERRIDE, "to reopen the output file");
         }
         confined.missing.push(format!(
-            "opening {} anew: give the folder to this user, or name another with --user",
+            "reopening {}: give its directory to this user, or name another user with --user",
             path.display()
         ));
         Ok(())
@@ -128,7 +131,7 @@ impl Plan {
 }
 
 impl Confined {
-    /// Whether `what` is in force; takes note of it, or of why it is not.
+    /// Records whether `what` is in force, or why it is not. Returns whether it is.
     fn note(&mut self, what: &str, outcome: Result<String>) -> bool {
         match &outcome {
             Ok(detail) => self.in_force.push(format!("{what}{detail}")),
@@ -149,7 +152,8 @@ impl fmt::Display for Confined {
     }
 }
 
-/// What this host would put in force, each with its name, or why not: tried on a thread that ends at once.
+/// Tries the layers of the sandbox that depend on the kernel, on a thread that ends at once: the
+/// name of each and its outcome.
 #[must_use]
 pub fn trial() -> Vec<(&'static str, Result<String>)> {
     let tried = std::thread::spawn(|| {
@@ -158,10 +162,10 @@ pub fn trial() -> Vec<(&'static str, Result<String>)> {
     tried.join().unwrap_or_default()
 }
 
-/// As in "as nobody, without capabilities", but for what the output file asks for.
+/// As in "as nobody, without capabilities". Does not include what the output file requires.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "as {}, {}", self.identity, self.kept)
+        write!(f, "as {}, {}", self.identity, self.retained)
     }
 }
 
@@ -173,7 +177,7 @@ mod tests {
     fn one_line_says_what_is_in_force_and_what_is_not() {
         let mut confined = Confined {
             user: "nobody".to_owned(),
-            capabilities: Kept::default().to_string(),
+            capabilities: RetainedCaps::default().to_string(),
             ..Confined::default()
         };
         assert!(confined.note("Landlock", Ok(" (ABI 7)".to_owned())));

@@ -1,4 +1,4 @@
-//! What the kernel programs count, summed over all CPUs.
+//! Reads the counters of the kernel programs, summed over all CPUs.
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, PerCpuArray};
@@ -19,10 +19,10 @@ impl Counters {
         Ok(Self(PerCpuArray::try_from(map).context("the map COUNTERS is not as expected")?))
     }
 
-    /// Events lost so far: rows of segments, anomalies, and the rest.
+    /// Events lost so far: segment rows, anomalies, and all others.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The map cannot be read.
     pub fn lost(&self) -> Result<[u64; 3]> {
         let of = |counter| self.total(counter as u32);
         Ok([
@@ -39,7 +39,7 @@ impl Counters {
     /// Reads them all.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The map cannot be read.
     pub fn read(&self) -> Result<Counted> {
         let mut totals = [0; Counter::COUNT];
         for (index, total) in (0..).zip(&mut totals) {

@@ -1,5 +1,5 @@
-//! The interfaces of this thread's network namespace, by netlink: `/sys/class/net` shows the namespace that it was
-//! mounted in, which need not be this one.
+//! Lists and watches the interfaces of this thread's network namespace, by netlink:
+//! `/sys/class/net` shows the namespace in which it was mounted, which may be another one.
 
 use std::{
     collections::BTreeSet,
@@ -18,32 +18,32 @@ use rtnetlink::{
 };
 use tracer_common::wire::LinkType;
 
-/// One interface.
+/// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// The kernel's number for it.
+    /// Interface index (ifindex).
     pub index: u32,
-    /// Its name now.
+    /// Its current name.
     pub name: String,
-    /// What its frames start with.
+    /// Its link layer.
     pub link: Link,
-    /// Set up by the administrator.
+    /// Whether it is administratively up.
     pub up: bool,
-    /// Kind of a virtual interface, as "veth".
+    /// Kind of a virtual interface, such as "veth".
     pub kind: Option<String>,
-    /// The XDP program attached.
+    /// The XDP program attached to it.
     pub xdp: Option<XdpAttachment>,
 }
 
 impl Interface {
-    /// Whether it is one end of a virtual cable, as containers have it.
+    /// Whether it is one end of a veth pair, as containers have.
     #[must_use]
     pub fn is_veth(&self) -> bool {
         self.kind.as_deref() == Some("veth")
     }
 }
 
-/// What the frames of an interface start with.
+/// The link layer of an interface: the header that its frames start with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// An Ethernet header.
@@ -52,12 +52,12 @@ pub enum Link {
     Loopback,
     /// The IP header.
     RawIp,
-    /// Something else: its ARPHRD number (`linux/if_arp.h`).
+    /// Any other link layer, by its ARPHRD number (`linux/if_arp.h`).
     Other(u16),
 }
 
 impl Link {
-    /// How the kernel programs are to read frames, where they can.
+    /// How the kernel programs read the frames, if they can.
     #[must_use]
     pub const fn frames(self) -> Option<LinkType> {
         match self {
@@ -68,7 +68,10 @@ impl Link {
     }
 
     fn from_layer(layer: LinkLayerType) -> Self {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a hundred link layers, and new ones to come")]
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "there are a hundred link layers, and more will be added"
+        )]
         match layer {
             LinkLayerType::Ether => Self::Ethernet,
             LinkLayerType::Loopback => Self::Loopback,
@@ -89,22 +92,22 @@ impl std::fmt::Display for Link {
         match self {
             Self::Ethernet => f.write_str("Ethernet"),
             Self::Loopback => f.write_str("loopback"),
-            Self::RawIp => f.write_str("bare IP"),
+            Self::RawIp => f.write_str("raw IP"),
             Self::Other(number) => write!(f, "link type {number}"),
         }
     }
 }
 
-/// An XDP program that is attached.
+/// An attached XDP program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XdpAttachment {
-    /// The kernel's number for the program, if it is one only.
+    /// The program's id, if there is exactly one.
     pub id: Option<u32>,
     /// "native", "generic", "offloaded" or "several".
     pub mode: &'static str,
 }
 
-/// All interfaces, in the order of their numbers.
+/// All interfaces, ordered by index.
 ///
 /// # Errors
 /// Netlink does not answer.
@@ -117,7 +120,7 @@ pub async fn list() -> Result<Vec<Interface>> {
     Ok(interfaces)
 }
 
-/// The numbers of the interfaces that a default route leads to, IPv4 or IPv6.
+/// The indexes of the interfaces with an IPv4 or IPv6 default route.
 ///
 /// # Errors
 /// Netlink does not answer.
@@ -136,7 +139,7 @@ pub async fn with_default_route() -> Result<BTreeSet<u32>> {
 
 fn connect() -> Result<Handle> {
     let (connection, netlink, _) = rtnetlink::new_connection().context("cannot open netlink")?;
-    // Ends once the handle is dropped.
+    // The task ends when the handle is dropped.
     tokio::spawn(connection);
     Ok(netlink)
 }
@@ -170,7 +173,7 @@ fn interface(message: LinkMessage) -> Option<Interface> {
         xdp: None,
     };
     for attribute in message.attributes {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "most attributes are of no interest")]
+        #[expect(clippy::wildcard_enum_match_arm, reason = "most attributes are not needed")]
         match attribute {
             LinkAttribute::IfName(name) => interface.name = name,
             LinkAttribute::LinkInfo(infos) => interface.kind = infos.iter().find_map(kind),
@@ -192,7 +195,7 @@ fn attached_xdp(attributes: &[LinkXdp]) -> Option<XdpAttachment> {
         if let LinkXdp::Attached(attached) = attribute {
             #[expect(
                 clippy::wildcard_enum_match_arm,
-                reason = "none, or one of a kind that is not known here"
+                reason = "no program, or a mode that is not known here"
             )]
             let word = match attached {
                 XdpAttached::Driver => Some("native"),
@@ -210,7 +213,7 @@ fn attached_xdp(attributes: &[LinkXdp]) -> Option<XdpAttachment> {
     mode.map(|mode| XdpAttachment { id, mode })
 }
 
-/// Notices that interfaces come, go, or change.
+/// Notifies of interfaces that appear, disappear or change.
 pub struct Watch {
     changes: Pin<Box<dyn Stream<Item = ()> + Send>>,
 }
@@ -233,10 +236,11 @@ impl Watch {
         Ok(Self { changes: Box::pin(messages.map(drop)) })
     }
 
-    /// Waits for a change. What changed is for [`list`] to tell: messages may be lost when many come at once.
+    /// Waits for a change. Call [`list`] to find out what changed: netlink may drop messages when
+    /// many arrive at once.
     pub async fn changed(&mut self) {
         if self.changes.next().await.is_none() {
-            // Netlink has ended, and there is nothing to wait for any more.
+            // Netlink has ended, so there will be no more changes.
             std::future::pending::<()>().await;
         }
     }
@@ -247,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_link_layer_decides_what_frames_start_with() {
+    fn link_layers_are_recognised_by_their_arphrd_number() {
         for (number, link) in [
             (1, Link::Ethernet),
             (772, Link::Loopback),

@@ -1,5 +1,6 @@
-//! What the kernel itself knows of the servers on this host: how many connections wait to be accepted (sock_diag), and what
-//! the network namespace counts (`/proc/net/netstat`). All that is needed is opened once: nothing must be opened later.
+//! Reads what the kernel reports about the servers on this host: how many connections wait to be
+//! accepted (sock_diag), and the counters of the network namespace (`/proc/net/netstat`).
+//! Everything is opened at the start, because the sandbox forbids it later.
 
 use std::{
     collections::HashMap,
@@ -18,12 +19,13 @@ use netlink_packet_sock_diag::{
 use netlink_sys::{Socket, SocketAddr as NetlinkAddress, protocols::NETLINK_SOCK_DIAG};
 use tracer_core::record::{ListenQueue, NamespaceCounters};
 
-/// Bytes of one reply: the kernel fills at most a page or what it is offered.
+/// Bytes for one reply: the kernel fills at most a page or the buffer, whichever is larger.
 const REPLY: usize = 32 * 1024;
-/// Replies to one question: so many, of a hundred sockets or more each, there never are.
+/// Bound on the replies to one request. Each holds a hundred sockets or more, so it is never
+/// reached.
 const MAX_REPLIES: usize = 4096;
 
-/// Where to ask.
+/// The open sources: a sock_diag socket and `/proc/net/netstat`.
 pub struct Listening {
     sockets: Socket,
     counters: File,
@@ -40,7 +42,7 @@ impl std::fmt::Debug for Listening {
 pub struct Queues(HashMap<SocketAddr, ListenQueue>);
 
 impl Queues {
-    /// The queue of what listens at this address, or at all addresses.
+    /// The queue of the socket that listens at this address, or at the wildcard address.
     #[must_use]
     pub fn of(&self, server: SocketAddr) -> Option<ListenQueue> {
         const ANY: [IpAddr; 2] =
@@ -51,10 +53,10 @@ impl Queues {
 }
 
 impl Listening {
-    /// Opens what is to be asked, in the network namespace of this thread.
+    /// Opens the sources, in the network namespace of this thread.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The kernel does not answer.
     pub fn open() -> Result<Self> {
         let mut sockets = Socket::new(NETLINK_SOCK_DIAG).context("no socket for sock_diag")?;
         sockets.bind_auto().context("no address for sock_diag")?;
@@ -63,10 +65,10 @@ impl Listening {
         Ok(Self { sockets, counters })
     }
 
-    /// What is known now.
+    /// The current queues and counters.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The kernel does not answer.
     pub fn read(&mut self) -> Result<(Queues, NamespaceCounters)> {
         let mut queues = Queues::default();
         for (family, socket_id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
@@ -79,7 +81,7 @@ impl Listening {
     }
 
     fn read_family(&self, family: u8, socket_id: SocketId, queues: &mut Queues) -> Result<()> {
-        self.sockets.send(&question(family, socket_id), 0)?;
+        self.sockets.send(&dump_request(family, socket_id), 0)?;
         for _ in 0..MAX_REPLIES {
             let mut reply = Vec::with_capacity(REPLY);
             self.sockets.recv(&mut reply, 0)?;
@@ -89,7 +91,7 @@ impl Listening {
                 let len = message.header.length as usize;
                 #[expect(
                     clippy::wildcard_enum_match_arm,
-                    reason = "sockets are asked for, and nothing else is known"
+                    reason = "a dump of sockets answers with these only"
                 )]
                 match message.payload {
                     NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
@@ -97,18 +99,18 @@ impl Listening {
                         queues.0.insert(address, queue);
                     }
                     NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::Error(error) => bail!("sock_diag says {error}"),
+                    NetlinkPayload::Error(error) => bail!("sock_diag: {error}"),
                     _ => {}
                 }
                 // Messages are aligned to 4 bytes.
                 rest = rest.get(len.next_multiple_of(4).max(4)..).unwrap_or_default();
             }
         }
-        bail!("sock_diag does not come to an end")
+        bail!("sock_diag sends more than {MAX_REPLIES} replies to one request")
     }
 }
 
-fn question(family: u8, socket_id: SocketId) -> Vec<u8> {
+fn dump_request(family: u8, socket_id: SocketId) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let request = InetRequest {
@@ -125,7 +127,8 @@ fn question(family: u8, socket_id: SocketId) -> Vec<u8> {
     bytes
 }
 
-/// For what listens, the kernel puts the length and the limit of the queue where others have bytes received and to be sent.
+/// For a listening socket, the kernel reports the length and the limit of the accept queue in the
+/// fields that hold the bytes received and unsent of other sockets.
 fn of_socket(response: &InetResponse) -> (SocketAddr, ListenQueue) {
     let socket = &response.header.socket_id;
     let queue =
@@ -133,7 +136,7 @@ fn of_socket(response: &InetResponse) -> (SocketAddr, ListenQueue) {
     (SocketAddr::new(socket.source_address, socket.source_port), queue)
 }
 
-/// The numbers under the names of `TcpExt`: a line of names, and below it a line of numbers.
+/// Parses the `TcpExt` counters: a line of names, followed by a line of numbers.
 fn counters(text: &str) -> NamespaceCounters {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
     let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -144,11 +147,11 @@ fn counters(text: &str) -> NamespaceCounters {
         .collect();
     let get = |name| all.get(name).copied().unwrap_or(0);
     NamespaceCounters {
-        overflows: get("ListenOverflows"),
-        drops: get("ListenDrops"),
-        cookies_sent: get("SyncookiesSent"),
-        cookies_received: get("SyncookiesRecv"),
-        cookies_failed: get("SyncookiesFailed"),
+        listen_overflows: get("ListenOverflows"),
+        listen_drops: get("ListenDrops"),
+        syn_cookies_sent: get("SyncookiesSent"),
+        syn_cookies_received: get("SyncookiesRecv"),
+        syn_cookies_failed: get("SyncookiesFailed"),
     }
 }
 
@@ -157,22 +160,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_found_by_their_names() {
+    fn counters_are_found_by_name() {
         let text = "TcpExt: SyncookiesSent SyncookiesRecv Other ListenOverflows ListenDrops\n\
                     TcpExt: 5 4 9 2 3\nIpExt: ListenDrops\nIpExt: 7\n";
         let expected = NamespaceCounters {
-            overflows: 2,
-            drops: 3,
-            cookies_sent: 5,
-            cookies_received: 4,
-            cookies_failed: 0,
+            listen_overflows: 2,
+            listen_drops: 3,
+            syn_cookies_sent: 5,
+            syn_cookies_received: 4,
+            syn_cookies_failed: 0,
         };
         assert_eq!(counters(text), expected);
         assert_eq!(counters(""), NamespaceCounters::default());
     }
 
     #[test]
-    fn a_socket_that_listens_here_has_a_queue() {
+    fn a_listening_socket_has_a_queue() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let _waiting = std::net::TcpStream::connect(address).expect("it listens");

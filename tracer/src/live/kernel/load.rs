@@ -1,4 +1,5 @@
-//! Loads the object: switches, sizes and tables first, and each program when it is to be attached.
+//! Loads the kernel object: creates its maps at once, and loads each program when it is first
+//! attached.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -18,6 +19,7 @@ use tracer_common::{
     config::{Config, FEW_PORTS, PORT_WORDS},
     server::MAX_REPORTED_ATTEMPTS,
 };
+use tracer_core::record::EventName;
 
 use super::{
     counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, servers::Servers, support,
@@ -25,40 +27,41 @@ use super::{
 };
 use crate::config::{KernelConfig, Ports};
 
-/// The programs of the object, loaded one by one as they are needed.
+/// The loaded object. Its programs are loaded one by one, when first needed.
 #[derive(Debug)]
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
 }
 
-/// What the programs share with userspace.
+/// The maps that userspace reads.
 #[derive(Debug)]
 pub struct Sources {
     /// Events.
     pub ring: Ring,
-    /// What was passed over, and what was lost.
+    /// The counters of skipped packets and lost events.
     pub counters: Counters,
-    /// The connections.
+    /// The connection tables.
     pub tables: Tables,
-    /// The servers asked for connections.
+    /// The counters of each server.
     pub servers: Servers,
-    /// The messages of the programs, if asked for; to be kept as long as programs are still to be loaded, which write
-    /// there.
+    /// The log messages of the programs, if logging is on. Keep it as long as programs may be
+    /// loaded: they write to its map.
     pub log: Option<KernelLog>,
 }
 
-/// How much the programs log: nothing, or everything.
+/// Log levels of the programs: nothing, or everything.
 const LOG_OFF: u8 = 0;
 const LOG_ALL: u8 = aya_log::Level::Trace as u8;
 
-/// Bits of an IPv6 address before the IPv4 address that is mapped into it (RFC 4291, 2.5.5.2).
+/// Bits before the IPv4 address in an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
 const MAPPED_PREFIX: u8 = 96;
 
 impl Kernel {
-    /// Makes the maps and fills them; loads no program yet that is to be attached.
+    /// Creates the maps and fills in the configuration. Programs that get attached are loaded
+    /// later.
     ///
     /// # Errors
-    /// There is no object, or the kernel does not take it: in words.
+    /// There is no object, or the kernel refuses it: the reason, for the user.
     pub fn load(config: &KernelConfig) -> Result<(Self, Sources)> {
         Self::load_object(object::embedded()?, config)
     }
@@ -67,7 +70,7 @@ impl Kernel {
         raise_locked_memory();
         let few_ports = few(&config.ports);
         let switches = Config {
-            every_segment: u8::from(config.every_segment),
+            every_segment: u8::from(config.events.has(EventName::Segment)),
             select_hosts: u8::from(!config.hosts.is_empty()),
             decapsulate: u8::from(config.decapsulate),
             few_ports: u8::from(few_ports.is_some()),
@@ -98,10 +101,10 @@ impl Kernel {
         Ok((kernel, sources))
     }
 
-    /// The XDP program `name`, loaded.
+    /// The XDP program `name`, loaded if it is not yet.
     ///
     /// # Errors
-    /// There is none, or the kernel refuses it: in words.
+    /// There is none, or the kernel refuses it: the reason, for the user.
     pub fn xdp(&mut self, name: &str) -> Result<&mut Xdp> {
         let program: &mut Xdp = self.program(name)?.try_into().context("not an XDP program")?;
         if program.fd().is_err() {
@@ -110,10 +113,10 @@ impl Kernel {
         Ok(program)
     }
 
-    /// The TC program `name`, loaded.
+    /// The TC program `name`, loaded if it is not yet.
     ///
     /// # Errors
-    /// There is none, or the kernel refuses it: in words.
+    /// There is none, or the kernel refuses it: the reason, for the user.
     pub fn classifier(&mut self, name: &str) -> Result<&mut SchedClassifier> {
         let program: &mut SchedClassifier = self.program(name)?.try_into().context("not a TC program")?;
         if program.fd().is_err() {
@@ -126,10 +129,11 @@ impl Kernel {
         self.ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))
     }
 
-    /// Loads every program that is ever attached, and tells the instructions that the verifier went through.
+    /// Loads every program that can be attached, and returns the number of instructions that the
+    /// verifier processed for each.
     ///
     /// # Errors
-    /// The kernel refuses one: in words.
+    /// The kernel refuses one: the reason, for the user.
     pub fn load_all(&mut self) -> Result<Vec<(&'static str, u32)>> {
         let mut verified = vec![(super::attach::XDP, instructions(self.xdp(super::attach::XDP)?.info())?)];
         for name in super::attach::CLASSIFIERS {
@@ -140,10 +144,10 @@ impl Kernel {
 }
 
 fn instructions(info: Result<aya::programs::ProgramInfo, ProgramError>) -> Result<u32> {
-    Ok(info.context("the kernel does not tell about its program")?.verified_instruction_count().unwrap_or(0))
+    Ok(info.context("cannot query the loaded program")?.verified_instruction_count().unwrap_or(0))
 }
 
-/// A handle of its own to a map: programs that are loaded later still refer to the one that stays with the object.
+/// A second handle to a map: the object keeps its own for the programs that are loaded later.
 fn share(ebpf: &Ebpf, name: &str) -> Result<Map> {
     let map = ebpf.map(name).with_context(|| format!("the object has no map {name}"))?;
     let (Map::RingBuf(map) | Map::PerCpuArray(map) | Map::HashMap(map) | Map::LruHashMap(map)) = map else {
@@ -155,7 +159,8 @@ fn share(ebpf: &Ebpf, name: &str) -> Result<Map> {
         .with_context(|| format!("the map {name} cannot be shared"))
 }
 
-/// Before Linux 5.11, maps count as locked memory. Later kernels do not care, and a refusal shows when the maps are made.
+/// Raises the limit on locked memory, which covers maps before Linux 5.11. A failure is not
+/// reported here: it shows when the maps are created.
 fn raise_locked_memory() {
     if support::before(5, 11)
         && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK)
@@ -166,14 +171,14 @@ fn raise_locked_memory() {
     }
 }
 
-/// Numbers that nobody outside can know.
+/// Random numbers that a remote peer cannot guess.
 fn seed() -> [u32; 2] {
-    // A RandomState is seeded by the system.
+    // A `RandomState` has a seed from the operating system.
     let random = RandomState::new().hash_one(0u8);
     [random as u32, (random >> 32) as u32]
 }
 
-/// The ports one by one, if they are few.
+/// The ports as a list, if they fit into `FEW_PORTS`.
 fn few(ports: &Ports) -> Option<[u16; FEW_PORTS]> {
     let first = ports.iter().next()?;
     let mut few = [first; FEW_PORTS];
@@ -187,7 +192,7 @@ fn fill_ports(ebpf: &mut Ebpf, ports: &Ports) -> Result<()> {
     let map = ebpf.map_mut("PORTS").context("the object has no map PORTS")?;
     let mut words = Array::<&mut MapData, u64>::try_from(map).context("the map PORTS is not as expected")?;
     for (index, word) in (0..).zip(port_words(ports)).filter(|(_, word)| *word != 0) {
-        words.set(index, word, 0).context("cannot tell the kernel the ports")?;
+        words.set(index, word, 0).context("cannot write the map PORTS")?;
     }
     Ok(())
 }
@@ -206,12 +211,12 @@ fn fill_hosts(ebpf: &mut Ebpf, hosts: &[IpNet]) -> Result<()> {
         LpmTrie::<&mut MapData, [u32; 4], u8>::try_from(map).context("the map HOSTS is not as expected")?;
     for host in hosts {
         let (prefix, words) = host_key(*host);
-        networks.insert(&Key::new(prefix, words), 1, 0).context("cannot tell the kernel the hosts")?;
+        networks.insert(&Key::new(prefix, words), 1, 0).context("cannot write the map HOSTS")?;
     }
     Ok(())
 }
 
-/// A network as the kernel programs see addresses: IPv6, network byte order.
+/// A network as a key of the map HOSTS: an IPv6 prefix in network byte order, IPv4 mapped.
 fn host_key(network: IpNet) -> (u32, [u32; 4]) {
     let (address, prefix) = match network.network() {
         IpAddr::V4(address) => (address.to_ipv6_mapped(), network.prefix_len() + MAPPED_PREFIX),
@@ -239,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_in_network_byte_order_and_ipv4_is_mapped() {
+    fn networks_are_keyed_in_network_byte_order_with_ipv4_mapped() {
         let key = |text: &str| host_key(config::host(text).expect("a host"));
         let (prefix, words) = key("192.0.2.0/24");
         assert_eq!(prefix, 120);

@@ -1,4 +1,4 @@
-//! The rare messages of the kernel programs, for whoever asks for them.
+//! Forwards the log messages of the kernel programs.
 
 use std::{io, os::fd::AsFd as _};
 
@@ -9,7 +9,7 @@ use log::Log;
 
 use super::readiness::Readiness;
 
-/// The messages of the kernel programs; they go to the logger of this process.
+/// The log messages of the kernel programs, on their way to the logger of this process.
 pub struct KernelLog {
     messages: EbpfLogger<&'static dyn Log>,
     readiness: Readiness,
@@ -23,16 +23,17 @@ impl std::fmt::Debug for KernelLog {
 
 impl KernelLog {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self> {
-        let messages = EbpfLogger::init(ebpf).context("cannot read the messages of the kernel programs")?;
+        let messages =
+            EbpfLogger::init(ebpf).context("cannot read the log messages of the kernel programs")?;
         let readiness =
-            Readiness::of(messages.as_fd()).context("cannot wait for messages of the kernel programs")?;
+            Readiness::of(messages.as_fd()).context("cannot wait for log messages of the kernel programs")?;
         Ok(Self { messages, readiness })
     }
 
-    /// Waits for messages and passes them on. May be dropped at any time: none is lost.
+    /// Waits for messages and forwards them. Cancel safe.
     ///
     /// # Errors
-    /// The runtime cannot wait any more.
+    /// The runtime cannot wait for the file descriptor.
     pub async fn pass_on(&mut self) -> io::Result<()> {
         self.readiness.readable().await?;
         let messages = &mut self.messages;

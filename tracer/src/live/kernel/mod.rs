@@ -1,17 +1,17 @@
-//! Everything that talks to the kernel: aya is used here and nowhere else.
+//! Loads and attaches the kernel programs and reads their maps. Only this module uses aya.
 //!
 //! ```text
 //!   object ─► load ──► attach: XDP, TCX, clsact ◄── interfaces (netlink)
 //!              │ maps
 //!              ├──► ring      events, as they come
-//!              ├──► counters  what was passed over and lost
-//!              ├──► tables    a connection by its key
-//!              │    removal   what is over, a list at once
-//!              ├──► servers   what is counted for each server
-//!              └──► log       the rare message of a kernel program
+//!              ├──► counters  skipped packets and lost events
+//!              ├──► tables    connections by key
+//!              │    removal   deletes closed connections in batches
+//!              ├──► servers   the counters of each server
+//!              └──► log       log messages of the kernel programs
 //! ```
 //!
-//! [`support`] says what this kernel has.
+//! [`support`] detects what this kernel supports.
 
 pub mod attach;
 pub mod counters;

@@ -1,4 +1,4 @@
-//! What the kernel refused, in words: one line that says what was found and what to do.
+//! Turns a refusal of the kernel into one line that says what was found and what to type.
 
 use std::error::Error;
 
@@ -7,7 +7,8 @@ use nix::errno::Errno;
 
 use super::support;
 
-/// Lines of the verifier's log that are looked at for the reason: it comes before a few lines of statistics.
+/// Lines searched for the reason at the end of the verifier's log: a few lines of statistics follow
+/// it.
 const VERIFIER_TAIL: usize = 12;
 
 /// Why the object cannot be loaded.
@@ -24,30 +25,30 @@ fn map(name: &str, errno: Option<i32>, error: &std::io::Error) -> String {
         Some(Errno::EPERM) => {
             "more privileges are needed, or, before Linux 5.11, more locked memory: type `ulimit -l unlimited`"
         }
-        Some(Errno::ENOMEM | Errno::E2BIG) => "ask for less with --ring-bytes and --max-connections",
+        Some(Errno::ENOMEM | Errno::E2BIG) => "lower --ring-bytes and --max-connections",
         Some(Errno::EINVAL) => "tracer needs Linux 5.8 or later, for the ring buffer",
-        _ => "`tracer doctor` tells what this host supports",
+        _ => "type `tracer doctor` to see what this host supports",
     };
-    format!("the kernel ({}) does not create the map {name}: {error}; {advice}", support::release())
+    format!("the kernel ({}) refuses to create the map {name}: {error}; {advice}", support::release())
 }
 
-/// Why the program `name` cannot be loaded. The verifier's whole log goes to the debug log.
+/// Why the program `name` cannot be loaded. Writes the verifier's full log to the debug log.
 #[must_use]
 pub fn program(name: &str, error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
         return format!("the program {name} cannot be loaded: {}", chain(error));
     };
     let verifier_log = verifier_log.to_string();
-    log::debug!("the verifier on {name}:\n{verifier_log}");
+    log::debug!("verifier log of {name}:\n{verifier_log}");
     let reason = verdict(&verifier_log).map(|line| format!(" ({line})")).unwrap_or_default();
     format!(
         "the kernel ({}) refuses the program {name}: {io_error}{reason}; tracer needs Linux 5.18 or later; \
-         RUST_LOG=debug shows the verifier's whole log",
+         RUST_LOG=debug shows the verifier's full log",
         support::release()
     )
 }
 
-/// The line of the verifier's log that says why: the last one that is no statistics.
+/// The reason in the verifier's log: the last line that is not statistics.
 fn verdict(verifier_log: &str) -> Option<&str> {
     let is_statistics = |line: &&str| {
         ["processed ", "verification time", "stack depth", "mark_precise", "func#"]
@@ -62,14 +63,14 @@ fn verdict(verifier_log: &str) -> Option<&str> {
 #[must_use]
 pub fn attachment(error: &ProgramError) -> String {
     match errno(error) {
-        Some(Errno::EOPNOTSUPP) => "the driver has no native XDP".to_owned(),
+        Some(Errno::EOPNOTSUPP) => "the driver does not support native XDP".to_owned(),
         Some(Errno::EBUSY | Errno::EEXIST) => "another XDP program is attached and stays".to_owned(),
         Some(Errno::ENODEV) => "the interface is gone".to_owned(),
         _ => chain(error),
     }
 }
 
-/// The error number of a refusal, if the kernel gave one.
+/// The error number that the kernel returned, if any.
 #[must_use]
 pub fn errno(error: &ProgramError) -> Option<Errno> {
     if let ProgramError::SyscallError(SyscallError { io_error, .. })
@@ -80,7 +81,7 @@ pub fn errno(error: &ProgramError) -> Option<Errno> {
     source_errno(error)
 }
 
-/// The error number at the root of a refusal.
+/// The error number in the chain of sources of `error`, if any.
 pub(super) fn source_errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -92,7 +93,7 @@ pub(super) fn source_errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     None
 }
 
-/// An error and its causes in one line, each cause once.
+/// An error and its sources in one line, without repetitions.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verdict_is_the_last_line_that_is_no_statistics() {
+    fn the_verdict_is_the_last_line_that_is_not_statistics() {
         let log = "0: R1=ctx()\n12: (bf) r2 = r1\nR2 invalid mem access 'scalar'\nverification time 12 usec\n\
                    stack depth 0\nprocessed 13 insns (limit 1000000) max_states_per_insn 0\n";
         assert_eq!(verdict(log), Some("R2 invalid mem access 'scalar'"));
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_that_cannot_be_created_says_what_to_do() {
+    fn the_error_for_a_map_says_what_to_do() {
         for (errno, advice) in
             [(Errno::EPERM, "ulimit"), (Errno::ENOMEM, "--max-connections"), (Errno::EINVAL, "5.8")]
         {

@@ -1,7 +1,7 @@
-//! The ring buffer, read without waiting in vain and without being woken for each event.
+//! Reads the ring buffer in batches, without a wake-up for each event.
 //!
-//! The kernel wakes us when an event comes to whoever has taken all before it. What comes in the next
-//! millisecond finds an event before it that is not taken yet, and costs nobody a wake-up.
+//! The kernel wakes the reader only for an event that arrives when the ring is empty. The reader
+//! then waits a millisecond before it reads, so that the events of that time cost no wake-up.
 
 use std::{io, os::fd::AsFd as _, time::Duration};
 
@@ -11,26 +11,26 @@ use tokio::{task::yield_now, time::sleep};
 
 use super::readiness::Readiness;
 
-/// The most events taken at once, so that a flood of them cannot keep signals and timeouts waiting: at a microsecond an
-/// event some milliseconds.
+/// The most events read at once, so that a flood of events delays signals and timeouts by a few
+/// milliseconds at most (about 1 µs an event).
 const BATCH: usize = 4096;
 
-/// How long events are gathered before they are taken: long enough that a busy host wakes us some hundred times a second
-/// instead of ten thousand times, and short, because what has been gathered keeps a CPU from the server for as long as it
-/// takes. The runtime's timers do not count less.
-const GATHERING: Duration = Duration::from_millis(1);
+/// How long to wait for more events after a wake-up. Long enough that a busy host wakes the reader
+/// some hundred times a second instead of ten thousand times; short, because a batch takes a CPU
+/// from the server while it is read. The runtime's timers have no finer resolution.
+const BATCHING_DELAY: Duration = Duration::from_millis(1);
 
-/// The bytes that may come in a second while nobody takes any: a fast host's 4 million events. A ring that is small beside
-/// that is read at once.
+/// The most bytes of events that a host produces in a second: 4 million events. A ring that could
+/// be half full after [`BATCHING_DELAY`] at this rate is read at once.
 const MAX_BYTES_PER_SECOND: u64 = 1 << 30;
 
 /// The ring buffer that the kernel programs write to.
 pub struct Ring {
     events: RingBuf<MapData>,
     readiness: Readiness,
-    gathering: Duration,
-    /// Whether the last [`drain`](Self::drain) left events behind.
-    behind: bool,
+    batching_delay: Duration,
+    /// Whether the last [`drain`](Self::drain) stopped at its bound and left events in the ring.
+    has_more: bool,
 }
 
 impl std::fmt::Debug for Ring {
@@ -40,31 +40,31 @@ impl std::fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// The ring in `map`, of so many bytes.
+    /// The ring in `map`, of `bytes` bytes.
     pub(super) fn new(map: Map, bytes: u32) -> Result<Self> {
         let events = RingBuf::try_from(map).context("the map EVENTS is not as expected")?;
         let readiness = Readiness::of(events.as_fd()).context("cannot wait for events")?;
-        Ok(Self { events, readiness, gathering: gathering(bytes), behind: false })
+        Ok(Self { events, readiness, batching_delay: batching_delay(bytes), has_more: false })
     }
 
-    /// Waits until there are events, and a little longer for more. Takes none: it may be dropped at any time.
+    /// Waits until there are events, and a little longer for more. Consumes none. Cancel safe.
     ///
     /// # Errors
-    /// The runtime cannot wait any more.
+    /// The runtime cannot wait for the file descriptor.
     pub async fn readable(&self) -> io::Result<()> {
         self.readiness.readable().await?;
-        if self.behind {
-            // Signals and timeouts are noticed by the runtime, which must get its turn for that.
+        if self.has_more {
+            // Let the runtime notice signals and timeouts.
             yield_now().await;
-        } else if !self.gathering.is_zero() {
-            sleep(self.gathering).await;
+        } else if !self.batching_delay.is_zero() {
+            sleep(self.batching_delay).await;
         }
         Ok(())
     }
 
-    /// Hands the events that are there to `take`, up to a bound; true when none is left.
+    /// Passes the events in the ring to `take`, up to a bound. Returns whether none is left.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> bool {
-        let Self { events, readiness, behind, .. } = self;
+        let Self { events, readiness, has_more, .. } = self;
         let mut emptied = false;
         readiness.read_until_empty(|| {
             for _ in 0..BATCH {
@@ -76,12 +76,12 @@ impl Ring {
             }
             emptied
         });
-        *behind = !emptied;
+        *has_more = !emptied;
         emptied
     }
 
-    /// Hands over all events that are there, whether the kernel has told of them or not: for the end, when no new ones
-    /// come.
+    /// Passes all events in the ring to `take`, also those without a wake-up. For shutdown, when no
+    /// new ones are written.
     pub fn drain_all(&mut self, mut take: impl FnMut(&[u8])) {
         while let Some(event) = self.events.next() {
             take(&event);
@@ -89,10 +89,11 @@ impl Ring {
     }
 }
 
-/// How long events are gathered in a ring of so many bytes: not at all where half of it may be full by then.
-fn gathering(bytes: u32) -> Duration {
-    let fills = Duration::from_nanos(u64::from(bytes) * 1_000_000_000 / (2 * MAX_BYTES_PER_SECOND));
-    if fills < GATHERING { Duration::ZERO } else { GATHERING }
+/// How long to wait for more events with a ring of `bytes` bytes: not at all if half of it could be
+/// full by then.
+fn batching_delay(bytes: u32) -> Duration {
+    let fills_in = Duration::from_nanos(u64::from(bytes) * 1_000_000_000 / (2 * MAX_BYTES_PER_SECOND));
+    if fills_in < BATCHING_DELAY { Duration::ZERO } else { BATCHING_DELAY }
 }
 
 #[cfg(test)]
@@ -100,10 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_gathered_only_as_long_as_the_ring_has_room_for_them() {
-        assert_eq!(gathering(64 << 10), Duration::ZERO);
-        assert_eq!(gathering(2 << 20), Duration::ZERO);
-        assert_eq!(gathering(3 << 20), GATHERING);
-        assert_eq!(gathering(u32::MAX), GATHERING);
+    fn events_are_batched_only_if_the_ring_has_room_for_them() {
+        assert_eq!(batching_delay(64 << 10), Duration::ZERO);
+        assert_eq!(batching_delay(2 << 20), Duration::ZERO);
+        assert_eq!(batching_delay(3 << 20), BATCHING_DELAY);
+        assert_eq!(batching_delay(u32::MAX), BATCHING_DELAY);
     }
 }

@@ -1,10 +1,10 @@
-//! What the kernel programs count for each server that is asked for connections.
+//! Reads the counters that the kernel programs keep for each server.
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, MapError};
 use tracer_common::server::{ServerCounters, ServerKey};
 
-/// The counts of all servers.
+/// The counters of all servers.
 #[derive(Debug)]
 pub struct Servers(HashMap<MapData, ServerKey, ServerCounters>);
 
@@ -13,10 +13,10 @@ impl Servers {
         Ok(Self(map.try_into().context("the map SERVERS is not as expected")?))
     }
 
-    /// Reads them all. One that makes room for another meanwhile may be missing, or come twice.
+    /// Reads them all. A server that is evicted meanwhile may be missing or be returned twice.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The map cannot be read.
     pub fn read(&self) -> Result<Vec<(ServerKey, ServerCounters)>> {
         let mut servers = Vec::new();
         for key in self.0.keys() {
@@ -24,7 +24,7 @@ impl Servers {
             match server {
                 Ok(server) => servers.push(server),
                 Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
-                Err(error) => return Err(error).context("cannot look into the table of servers"),
+                Err(error) => return Err(error).context("cannot read the table of servers"),
             }
         }
         Ok(servers)

@@ -1,4 +1,4 @@
-//! What this kernel can do.
+//! Detects what this kernel supports.
 
 use std::fs;
 
@@ -22,86 +22,87 @@ pub fn release() -> String {
     )
 }
 
-/// What is to be said beforehand of a kernel that is older than [`OLDEST`]; nothing of others.
+/// A warning if the kernel is older than [`OLDEST`] but has all required features.
 ///
 /// # Errors
-/// It is, and lacks what there is no tracing without: in words.
+/// The kernel is older and lacks a required feature: which one, for the user.
 pub fn warning() -> Result<Option<String>> {
     if !before(OLDEST.0, OLDEST.1) {
         return Ok(None);
     }
     let features = features();
-    let missing = features.iter().filter(|feature| feature.required && feature.there == Some(false));
+    let missing = features.iter().filter(|feature| feature.required && feature.available == Some(false));
     too_old(&release(), &missing.map(|feature| feature.name).collect::<Vec<_>>()).map(Some)
 }
 
-/// The number alone decides nothing: distributions bring features to kernels that keep their old number.
+/// The version alone does not decide: distributions backport features.
 fn too_old(release: &str, missing: &[&str]) -> Result<String> {
     let (major, minor) = OLDEST;
     let found = format!("{release} is older than {major}.{minor}, the oldest kernel that tracer supports");
     ensure!(missing.is_empty(), "{found}, and has no {}: see `tracer doctor`", missing.join(", no "));
-    Ok(format!("{found}: trying all the same, for it has what is needed"))
+    Ok(format!("{found}; continuing: all required features are present"))
 }
 
-/// Whether the kernel is older than `major.minor`; one that does not tell is taken for new.
+/// Whether the kernel is older than `major.minor`; false if its version is unknown.
 #[must_use]
 pub fn before(major: u8, minor: u8) -> bool {
     KernelVersion::current().is_ok_and(|version| version < KernelVersion::new(major, minor, 0))
 }
 
-/// One thing that tracing builds on.
+/// A feature of the kernel that tracer uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
-    /// What it is.
+    /// Its name, with the version that introduced it.
     pub name: &'static str,
-    /// Whether this kernel has it; none if it does not tell (it asks for the same capabilities as tracing).
-    pub there: Option<bool>,
-    /// What it is for, and what happens without it.
+    /// Whether this kernel has it; none if unknown (probing needs the same capabilities as
+    /// tracing).
+    pub available: Option<bool>,
+    /// What tracer uses it for, and what happens without it.
     pub purpose: &'static str,
-    /// Whether there is no tracing without it.
+    /// Whether tracing needs it.
     pub required: bool,
 }
 
-/// Asks the kernel for everything that tracing builds on.
+/// Probes every feature that tracer uses.
 #[must_use]
 pub fn features() -> Vec<Feature> {
     vec![
         Feature {
             name: "BPF ring buffer (5.8)",
-            there: is_map_supported(MapType::RingBuf).ok(),
+            available: is_map_supported(MapType::RingBuf).ok(),
             purpose: "carries events to userspace",
             required: true,
         },
         Feature {
             name: "bpf_loop (5.17)",
-            there: helper(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_loop),
+            available: helper(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_loop),
             purpose: "reads message heads of any length",
             required: true,
         },
         Feature {
             name: "bpf_xdp_load_bytes (5.18)",
-            there: helper(ProgramType::Xdp, BpfHelper::BPF_FUNC_xdp_load_bytes),
+            available: helper(ProgramType::Xdp, BpfHelper::BPF_FUNC_xdp_load_bytes),
             purpose: "reads payload at XDP; without it, TC on ingress",
             required: false,
         },
         Feature {
             name: "TCX (6.6)",
-            there: KernelVersion::current().ok().map(|_| !before(6, 6)),
-            purpose: "TC by link; without it, clsact filters",
+            available: KernelVersion::current().ok().map(|_| !before(6, 6)),
+            purpose: "attaches TC by BPF links; without it, clsact filters",
             required: false,
         },
         Feature {
             name: "BTF of the kernel",
-            there: Some(fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false)),
-            purpose: "not needed: the programs look at packets only",
+            available: Some(fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false)),
+            purpose: "not needed: the programs read packets only",
             required: false,
         },
         Feature {
             name: "BPF JIT compiler",
-            there: fs::read_to_string("/proc/sys/net/core/bpf_jit_enable")
+            available: fs::read_to_string("/proc/sys/net/core/bpf_jit_enable")
                 .ok()
                 .map(|on| on.trim_end() != "0"),
-            purpose: "without it the programs are several times slower",
+            purpose: "without it, the programs are several times slower",
             required: false,
         },
     ]
@@ -111,7 +112,7 @@ fn helper(program: ProgramType, helper: BpfHelper) -> Option<bool> {
     is_helper_supported(program, helper).ok()
 }
 
-/// The limit for locked memory, in words; it counts before Linux 5.11 only.
+/// Describes the limit on locked memory, which applies to maps before Linux 5.11 only.
 #[must_use]
 pub fn locked_memory() -> String {
     use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
@@ -120,11 +121,11 @@ pub fn locked_memory() -> String {
         Ok((bytes, _)) => format!("{} KiB", bytes / 1024),
         Err(error) => format!("unknown ({error})"),
     };
-    let counts = if before(5, 11) { "counts for maps" } else { "does not count for maps on this kernel" };
-    format!("{limit}, {counts}")
+    let applies = if before(5, 11) { "applies to maps" } else { "does not apply to maps on this kernel" };
+    format!("{limit}, {applies}")
 }
 
-/// CPUs that the kernel may have memory of maps for.
+/// The number of possible CPUs, for which the kernel allocates per-CPU maps.
 #[must_use]
 pub fn cpus() -> u64 {
     aya::util::nr_cpus().map_or(1, |cpus| cpus as u64)
@@ -135,7 +136,7 @@ mod tests {
     use super::too_old;
 
     #[test]
-    fn an_old_kernel_is_tried_if_it_has_what_is_needed_and_refused_in_one_line_if_not() {
+    fn an_old_kernel_is_accepted_with_all_features_and_refused_in_one_line_without() {
         let warning = too_old("Linux 5.14.0-503.el9", &[]).expect("a warning");
         assert!(warning.starts_with("Linux 5.14.0-503.el9 is older than 5.18,"), "{warning}");
         let error =

@@ -1,10 +1,10 @@
-//! The connection tables of the kernel programs.
+//! Reads the connection tables of the kernel programs.
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, MapError};
 use tracer_common::{connection::FlowState, flow::FlowKey};
 
-/// The connections as the kernel programs keep them.
+/// The connection tables of the kernel programs.
 #[derive(Debug)]
 pub struct Tables {
     connections: HashMap<MapData, FlowKey, FlowState>,
@@ -19,10 +19,10 @@ impl Tables {
         })
     }
 
-    /// The connection, if the kernel programs know it.
+    /// The state of a connection, if it is in a table.
     ///
     /// # Errors
-    /// The kernel does not tell.
+    /// The map cannot be read.
     pub fn find(&self, key: &FlowKey) -> Result<Option<FlowState>> {
         if let Some(flow) = found(self.connections.get(key, 0))? {
             return Ok(Some(flow));
@@ -30,20 +30,21 @@ impl Tables {
         found(self.half_open.get(key, 0))
     }
 
-    /// The connections, without the attempts at one. One that goes meanwhile may be missing, or others come twice.
+    /// The keys of the connections, without half-open handshakes. Entries that are deleted
+    /// meanwhile may make the iteration miss others or repeat them.
     pub fn connections(&self) -> impl Iterator<Item = Result<FlowKey>> {
-        self.connections.keys().map(|key| key.context("cannot look into the connection table"))
+        self.connections.keys().map(|key| key.context("cannot read the connection table"))
     }
 }
 
-/// Not there is an answer, not an error.
-fn found<T>(answer: Result<T, MapError>) -> Result<Option<T>> {
-    match answer {
+/// Turns a missing key into `None`.
+fn found<T>(result: Result<T, MapError>) -> Result<Option<T>> {
+    match result {
         Ok(value) => Ok(Some(value)),
         Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(None),
         Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => {
             Ok(None)
         }
-        Err(error) => Err(error).context("cannot look into the connection table"),
+        Err(error) => Err(error).context("cannot read the connection table"),
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tracer_core::{
     analysis::Stop,
     overload::Loss,
-    record::{Body, Cause, Degraded, Record, Step, Timestamp},
+    record::{Body, Degraded, DegradedReason, Record, ShedClass, Timestamp},
     render::text::phrase,
 };
 
@@ -32,9 +32,9 @@ impl Pipeline {
             return Ok(());
         }
         let Self { sources, analysis, .. } = self;
-        analysis.tracker.question_all();
+        analysis.tracker.look_up_all();
         sources.tables.connections().try_for_each(|key| {
-            analysis.tracker.question_unknown(key?);
+            analysis.tracker.look_up_unknown(key?);
             Ok(())
         })
     }
@@ -49,20 +49,20 @@ impl Pipeline {
     /// What was lost so far, the least valuable first.
     fn losses(&self) -> Result<Vec<Loss>> {
         let [segments, anomalies, control] = self.sources.counters.lost()?;
-        let of_ring = |step, total, cause| Loss { step, total, cause, has_room: true };
+        let of_ring = |shed, total, reason| Loss { shed, total, reason, has_room: true };
         let mut losses = vec![
-            of_ring(Step::Segments, segments, Cause::ReaderBehind),
-            of_ring(Step::Anomalies, anomalies, Cause::ReaderBehind),
-            of_ring(Step::Control, control, Cause::RingFull),
+            of_ring(ShedClass::Segments, segments, DegradedReason::ReaderBehind),
+            of_ring(ShedClass::Anomalies, anomalies, DegradedReason::ReaderBehind),
+            of_ring(ShedClass::Control, control, DegradedReason::RingFull),
         ];
         if let Some(state) = self.output.as_ref().map(Queued::state) {
-            let cause = match state.trouble {
-                Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Cause::OutputFull,
-                Some(_) => Cause::OutputFailed,
-                None => Cause::OutputBlocked,
+            let reason = match state.trouble {
+                Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => DegradedReason::OutputFull,
+                Some(_) => DegradedReason::OutputFailed,
+                None => DegradedReason::OutputBlocked,
             };
             let has_room = state.has_room && state.trouble.is_none();
-            losses.push(Loss { step: Step::Records, total: state.counts.lost, cause, has_room });
+            losses.push(Loss { shed: ShedClass::Records, total: state.counts.lost, reason, has_room });
         }
         Ok(losses)
     }

@@ -1,26 +1,26 @@
-//! Why a capture cannot be read, or no further.
+//! Errors of reading a capture.
 
 use std::{fmt, io};
 
-/// Why a capture cannot be read, or no further.
+/// Why a capture cannot be read, or not to its end.
 #[derive(Debug)]
 pub enum CaptureError {
-    /// The operating system does not let it be read.
+    /// An I/O error.
     Unreadable(io::Error),
-    /// There is nothing in it.
+    /// The file is empty.
     Empty,
-    /// It is no capture.
-    NoCapture {
+    /// The file is not a capture.
+    NotACapture {
         /// Its first bytes.
         start: Vec<u8>,
     },
-    /// It ends in the middle of a frame.
-    CutShort {
+    /// The file ends in the middle of a frame.
+    Truncated {
         /// How many frames were read.
         after: u64,
     },
-    /// It stops making sense.
-    Damaged {
+    /// The file is corrupt from some point on.
+    Corrupt {
         /// How many frames were read.
         after: u64,
     },
@@ -31,19 +31,19 @@ impl fmt::Display for CaptureError {
         match self {
             Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Self::Empty => f.write_str("is empty: expected a pcap or pcapng capture"),
-            Self::NoCapture { start } => {
+            Self::NotACapture { start } => {
                 write!(
                     f,
-                    "is no capture: it starts with {}, ",
+                    "is not a capture: it starts with {}, ",
                     start.get(..4).unwrap_or(start).escape_ascii()
                 )?;
-                f.write_str("expected pcap or pcapng, possibly compressed with gzip")
+                f.write_str("expected pcap or pcapng, optionally compressed with gzip")
             }
-            Self::CutShort { after } => {
-                write!(f, "is cut short: it ends inside the frame after the first {after}")
+            Self::Truncated { after } => {
+                write!(f, "is truncated: it ends inside the frame after the first {after}")
             }
-            Self::Damaged { after } => {
-                write!(f, "is damaged: what follows the first {after} frames is not a frame")
+            Self::Corrupt { after } => {
+                write!(f, "is corrupt: there is no valid frame after the first {after}")
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The bytes of a capture: from a file or a pipe, through gzip, until they end or somebody interrupts.
+//! Reads the bytes of a capture from a file or a pipe, decompresses gzip, and stops on an
+//! interrupt.
 
 use std::{
     cell::RefCell,
@@ -20,49 +21,50 @@ use super::CaptureError;
 /// First two bytes of a gzip file (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How many bytes tell the kind of a file, and the length of its header.
+/// Bytes needed to recognise the format and the length of the file header.
 const START: u64 = 12;
 
 /// Bytes of the header of a pcap file.
 const PCAP_HEADER: u64 = 24;
 
-/// First four bytes of a pcapng file: the type of a section header block, the same in both byte orders.
+/// First four bytes of a pcapng file: the type of a section header block, the same in both byte
+/// orders.
 pub(super) const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// The byte order magic of a section header block, if its numbers are big-endian.
+/// The byte order magic of a big-endian section header block.
 const BIG_ENDIAN: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
 
-/// The longest section header block that is waited for: it holds a few short texts.
+/// The longest section header block that is read in one piece. It holds a few short strings.
 const MAX_HEADER: u64 = 64 * 1024;
 
-/// How long an interruption may go unnoticed while nothing comes.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long an interrupt may go unnoticed while no bytes arrive.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Ends the reading from outside: what was read until then counts as all.
+/// Stops reading from another thread, as if the capture ended there.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Ends the reading.
+    /// Stops reading.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the reading is to end.
+    /// Whether reading has to stop.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What is known of the bytes besides themselves: the container's reader does not pass errors on.
+/// The first bytes of the capture and its I/O error, which pcap-parser does not pass on.
 pub(super) struct Input {
     start: Vec<u8>,
     error: Rc<RefCell<Option<io::Error>>>,
 }
 
 impl Input {
-    /// Looks at the first bytes of `source`, and unpacks it if need be.
+    /// Reads the first bytes of `source`, and decompresses it if it is gzip.
     pub(super) fn new(source: impl Read + 'static) -> Result<(Self, Box<dyn Read>), CaptureError> {
         let (start, source) = peek(source)?;
         if start.is_empty() {
@@ -75,7 +77,7 @@ impl Input {
             (start, Box::new(source))
         };
         let error = Rc::default();
-        let source = Remembering { source, error: Rc::clone(&error) };
+        let source = ErrorKeeper { source, error: Rc::clone(&error) };
         Ok((Self { start, error }, Box::new(source)))
     }
 
@@ -84,19 +86,20 @@ impl Input {
         self.start.clone()
     }
 
-    /// The error that ended the reading.
+    /// The kind of the I/O error that ended reading.
     pub(super) fn error(&self) -> Option<io::ErrorKind> {
         self.error.borrow().as_ref().map(io::Error::kind)
     }
 
-    /// The same, to be told.
+    /// Takes the I/O error that ended reading.
     pub(super) fn take_error(&self) -> CaptureError {
         let error = self.error.borrow_mut().take();
         CaptureError::Unreadable(error.unwrap_or_else(|| io::ErrorKind::Other.into()))
     }
 }
 
-/// The header of the file, and the whole file: the container's reader wants the header in one piece.
+/// Returns the file header, and a reader of the whole file: pcap-parser needs the header in one
+/// piece.
 fn peek<R: Read>(mut source: R) -> Result<(Vec<u8>, impl Read), CaptureError> {
     let mut start = Vec::new();
     let mut read = |len: u64, start: &mut Vec<u8>| {
@@ -111,7 +114,7 @@ fn peek<R: Read>(mut source: R) -> Result<(Vec<u8>, impl Read), CaptureError> {
     Ok((start, again.chain(source)))
 }
 
-/// The length of the file's header, from its first bytes.
+/// The length of the file header, from its first bytes.
 fn header_len(start: &[u8]) -> u64 {
     let (Some(kind), Some(len), Some(magic)) =
         (start.get(..4), start.get(4..8).and_then(<[u8]>::first_chunk), start.get(8..12))
@@ -125,13 +128,13 @@ fn header_len(start: &[u8]) -> u64 {
     u64::from(len).min(MAX_HEADER)
 }
 
-/// Keeps the error that reading ended with.
-struct Remembering<R> {
+/// A reader that keeps the error that ended reading.
+struct ErrorKeeper<R> {
     source: R,
     error: Rc<RefCell<Option<io::Error>>>,
 }
 
-impl<R: Read> Read for Remembering<R> {
+impl<R: Read> Read for ErrorKeeper<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.source.read(buffer) {
@@ -147,7 +150,7 @@ impl<R: Read> Read for Remembering<R> {
     }
 }
 
-/// `source` until `interrupt`: after that it has ended.
+/// A reader of `source` that ends on `interrupt`.
 pub(super) fn interruptible<R: Read + AsFd + 'static>(
     source: R,
     interrupt: &Interrupt,
@@ -164,8 +167,8 @@ impl<R: Read + AsFd> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.interrupt.is_set() {
             let mut fds = [PollFd::new(self.source.as_fd(), PollFlags::POLLIN)];
-            let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
-            match poll(&mut fds, patience) {
+            let timeout = PollTimeout::try_from(POLL_INTERVAL).unwrap_or(PollTimeout::ZERO);
+            match poll(&mut fds, timeout) {
                 Ok(0) | Err(nix::errno::Errno::EINTR) => {}
                 Ok(_) => return self.source.read(buffer),
                 Err(error) => return Err(error.into()),

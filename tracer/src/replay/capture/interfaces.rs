@@ -1,4 +1,4 @@
-//! The interfaces that a capture was made on, and what they say of its frames.
+//! The interfaces of a capture, which give the link layer and the time unit of its frames.
 
 use std::ops::Range;
 
@@ -9,38 +9,38 @@ use pcap_parser::{
 use super::Captured;
 
 /// Nanoseconds in a second.
-const SECOND: u64 = 1_000_000_000;
+const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// One interface.
+/// An interface of the capture.
 #[derive(Clone, Debug)]
 pub(super) struct Interface {
-    /// LINKTYPE_ value.
+    /// Link layer: a LINKTYPE_ value.
     link: i32,
-    /// Bytes captured of a frame at most; 0: all.
+    /// The most bytes captured of a frame; 0 for all.
     snaplen: usize,
     name: Option<String>,
-    /// Units of time in a second.
+    /// Timestamp units per second.
     resolution: u128,
-    /// Nanoseconds in a unit, if that is a whole number: then nothing need be divided for each frame.
+    /// Nanoseconds per unit, if that is a whole number: it saves a division for each frame.
     unit: Option<u64>,
-    /// Seconds to add.
+    /// Seconds to add to each timestamp.
     offset: i64,
 }
 
-/// All interfaces of a section.
+/// The interfaces of the current section.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     section: Vec<Interface>,
     big_endian: bool,
-    /// Number of the first one of the section, less one: numbers are not used again in later sections.
-    before: u32,
+    /// Number of interfaces in earlier sections, so that numbers are unique in the file.
+    earlier_interfaces: u32,
 }
 
 impl Interface {
-    /// The only one of a pcap file.
+    /// The only interface of a pcap file.
     pub(super) fn of_pcap(header: &PcapHeader) -> Self {
-        let resolution = if header.is_nanosecond_precision() { SECOND.into() } else { 1_000_000 };
-        // The upper bits tell of frame check sequences.
+        let resolution = if header.is_nanosecond_precision() { NS_PER_SECOND.into() } else { 1_000_000 };
+        // The upper bits describe the frame check sequence.
         let link = header.network.0 & 0xffff;
         Self {
             link,
@@ -52,21 +52,21 @@ impl Interface {
         }
     }
 
-    /// So many seconds and units since the Unix epoch, in ns; not 0, which means "not seen" everywhere else.
+    /// Converts a timestamp to ns since the Unix epoch. Never 0, which means "not seen" elsewhere.
     fn time(&self, seconds: u32, ticks: u64) -> Option<u64> {
         let since = match self.unit.and_then(|unit| ticks.checked_mul(unit)) {
             Some(since) => i128::from(since),
-            None => i128::try_from(u128::from(ticks) * u128::from(SECOND) / self.resolution).ok()?,
+            None => i128::try_from(u128::from(ticks) * u128::from(NS_PER_SECOND) / self.resolution).ok()?,
         };
-        let time = since + (i128::from(seconds) + i128::from(self.offset)) * i128::from(SECOND);
+        let time = since + (i128::from(seconds) + i128::from(self.offset)) * i128::from(NS_PER_SECOND);
         Some(u64::try_from(time).unwrap_or(0).max(1))
     }
 }
 
 impl Interfaces {
-    /// Other interfaces from here on.
+    /// Starts a new section, with its own interfaces.
     pub(super) fn start_section(&mut self, big_endian: bool) {
-        self.before += u32::try_from(self.section.len()).unwrap_or(0);
+        self.earlier_interfaces += u32::try_from(self.section.len()).unwrap_or(0);
         self.section.clear();
         self.big_endian = big_endian;
     }
@@ -87,9 +87,9 @@ impl Interfaces {
         });
     }
 
-    /// What a block says of the frame in it, if it holds one and its interface is known. `start` is where the bytes
-    /// that are not read yet lie.
-    pub(super) fn find(&self, block: &PcapBlockOwned<'_>, start: usize) -> Option<Found> {
+    /// Locates the frame in a block, if the block has one and its interface is known. `start` is
+    /// the address of the unread bytes.
+    pub(super) fn find(&self, block: &PcapBlockOwned<'_>, start: usize) -> Option<FrameLocation> {
         let (interface, (seconds, ticks), wire_len, bytes) = match block {
             PcapBlockOwned::Legacy(block) => {
                 (0, (block.ts_sec, u64::from(block.ts_usec)), block.origlen, block.data)
@@ -100,7 +100,7 @@ impl Interfaces {
                 (block.if_id, (0, ticks), block.origlen, bytes)
             }
             PcapBlockOwned::NG(Block::SimplePacket(block)) => {
-                // It has no time, and says nothing of its captured length but by the interface's limit.
+                // It has no timestamp, and its captured length follows from the interface's limit.
                 let snaplen = self.section.first()?.snaplen;
                 let limit = if snaplen == 0 { usize::MAX } else { snaplen };
                 let len = limit.min(block.orig_len() as usize);
@@ -110,36 +110,37 @@ impl Interfaces {
         };
         let time = self.section.get(interface as usize)?.time(seconds, ticks)?;
         let start = bytes.as_ptr().addr().checked_sub(start)?;
-        Some(Found { time, interface, wire_len, bytes: start..start + bytes.len() })
+        Some(FrameLocation { time, interface, wire_len, bytes: start..start + bytes.len() })
     }
 
-    /// The frame that was found in `data`, the bytes that are not read yet.
-    pub(super) fn frame<'a>(&'a self, found: &Found, data: &'a [u8]) -> Option<Captured<'a>> {
-        let interface = self.section.get(found.interface as usize)?;
-        let bytes = data.get(found.bytes.clone())?;
+    /// The frame at `location` in `data`, the unread bytes.
+    pub(super) fn frame<'a>(&'a self, location: &FrameLocation, data: &'a [u8]) -> Option<Captured<'a>> {
+        let interface = self.section.get(location.interface as usize)?;
+        let bytes = data.get(location.bytes.clone())?;
         Some(Captured {
-            time: found.time,
-            interface: self.before + found.interface + 1,
+            time: location.time,
+            interface: self.earlier_interfaces + location.interface + 1,
             name: interface.name.as_deref(),
             link: interface.link,
-            wire_len: (found.wire_len as usize).max(bytes.len()),
+            wire_len: (location.wire_len as usize).max(bytes.len()),
             bytes,
         })
     }
 }
 
-/// A frame in a block: as the block does not outlive its reading, where it lies.
-pub(super) struct Found {
-    /// In ns since the Unix epoch; not 0.
+/// The location of a frame in the buffer. The block itself does not outlive the call that reads it.
+pub(super) struct FrameLocation {
+    /// Time of capture in ns since the Unix epoch; not 0.
     time: u64,
-    /// Number in the section, from 0.
+    /// Number of the interface in the section, from 0.
     interface: u32,
     wire_len: u32,
-    /// From the first byte that is not read yet.
+    /// Range of the frame, relative to the first unread byte.
     bytes: Range<usize>,
 }
 
-/// Units in a second, from the option if_tsresol: a power of ten, or of two with the highest bit set.
+/// Units per second, from the option if_tsresol: a power of ten, or of two if the highest bit is
+/// set.
 fn resolution(option: u8) -> u128 {
     let exponent = u32::from(option & 0x7f);
     let units = if option & 0x80 == 0 { 10u128.checked_pow(exponent) } else { 1u128.checked_shl(exponent) };
@@ -148,7 +149,7 @@ fn resolution(option: u8) -> u128 {
 
 fn unit(resolution: u128) -> Option<u64> {
     let resolution = u64::try_from(resolution).ok()?;
-    SECOND.is_multiple_of(resolution).then(|| SECOND / resolution)
+    NS_PER_SECOND.is_multiple_of(resolution).then(|| NS_PER_SECOND / resolution)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The frames of capture files: pcap and pcapng, also compressed with gzip, also from a pipe.
+//! Reads frames from pcap and pcapng captures, optionally gzip-compressed, from files or pipes.
 //!
-//! The containers are read by pcap-parser; this module turns their blocks into [`Captured`] frames with times in
-//! nanoseconds, and their defects into errors that say where the file stops making sense. `link` knows the link layers.
+//! pcap-parser reads the containers. This module turns their blocks into [`Captured`] frames with
+//! times in nanoseconds, and their defects into errors that say after which frame the file is
+//! corrupt. `link` strips the link layers.
 
 mod error;
 mod input;
@@ -17,30 +18,30 @@ use pcap_parser::{
 pub use self::{error::CaptureError, input::Interrupt, link::strip};
 use self::{
     input::Input,
-    interfaces::{Found, Interface, Interfaces},
+    interfaces::{FrameLocation, Interface, Interfaces},
 };
 
-/// Bytes of the file in memory at first.
+/// Initial size of the buffer in bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// The most bytes in memory: no link has frames near this size, so what claims to be longer is damage. Wireshark's own
-/// limit for the longest kinds of packets is a few MiB, too.
+/// Largest size of the buffer in bytes. No link has frames near this size, so a longer block is
+/// corrupt. Wireshark limits its longest packets to a few MiB, too.
 const MAX_BUFFER: usize = 16 * 1024 * 1024;
 
 /// One frame of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Captured<'a> {
-    /// When it was captured, in ns since the Unix epoch.
+    /// Time of capture in ns since the Unix epoch.
     pub time: u64,
     /// Number of the interface in the capture, from 1.
     pub interface: u32,
-    /// What the capture calls it.
+    /// Name of the interface in the capture.
     pub name: Option<&'a str>,
-    /// LINKTYPE_ value (www.tcpdump.org/linktypes.html).
+    /// Link layer: a LINKTYPE_ value (www.tcpdump.org/linktypes.html).
     pub link: i32,
-    /// Bytes on the wire; `bytes` may be fewer.
+    /// Bytes on the wire; `bytes` may have fewer.
     pub wire_len: usize,
-    /// The bytes captured, link layer header first.
+    /// The captured bytes, starting with the link layer header.
     pub bytes: &'a [u8],
 }
 
@@ -49,11 +50,11 @@ pub struct Capture {
     reader: Box<dyn PcapReaderIterator>,
     input: Input,
     interfaces: Interfaces,
-    /// Bytes of the block handed out last.
+    /// Bytes of the last returned block.
     consumed: usize,
-    /// Whether there is no whole block in what was read.
-    is_dry: bool,
-    /// Frames handed out.
+    /// Whether the buffer has no complete block.
+    needs_refill: bool,
+    /// Number of frames returned.
     frames: u64,
 }
 
@@ -63,35 +64,35 @@ impl std::fmt::Debug for Capture {
     }
 }
 
-/// What comes next in a capture.
+/// The next item of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next<'a> {
     /// A frame.
     Frame(Captured<'a>),
-    /// There is none in what was read of the file: the next call reads on, and waits if the file is a pipe.
+    /// The buffer has no complete frame. The next call reads more, and waits if the file is a pipe.
     Dry,
-    /// Nothing: the capture is over.
+    /// The end of the capture.
     End,
 }
 
-/// The same, not taken out of the buffer yet.
-enum Sought {
-    Frame(Found),
-    Nothing,
+/// The next item, still in the buffer.
+enum Item {
+    Frame(FrameLocation),
+    NeedsMore,
     End,
 }
 
-/// What a block is for us.
+/// The result of reading one block.
 enum Step {
     /// A frame, in a block of `len` bytes.
-    Frame { found: Found, len: usize },
-    /// Something else.
+    Frame { location: FrameLocation, len: usize },
+    /// Another block of this many bytes.
     Other(usize),
-    /// More bytes are needed.
+    /// The block is incomplete: read more bytes.
     More,
-    /// More room is needed for one block.
-    ScanBuffer,
-    /// The file is over.
+    /// The block does not fit into the buffer.
+    BufferTooSmall,
+    /// The end of the file.
     End,
 }
 
@@ -99,10 +100,10 @@ impl Capture {
     /// Opens the file at `path`, or standard input for `-`.
     ///
     /// # Errors
-    /// The file cannot be read, or is no capture.
+    /// The file cannot be read, or is not a capture.
     pub fn open(path: &Path, interrupt: &Interrupt) -> Result<Self, CaptureError> {
         if path == Path::new("-") {
-            // Not through the buffer of `Stdin`: whether more is there is asked of the descriptor.
+            // Bypass the buffer of `Stdin`: poll(2) must see all unread bytes.
             let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(CaptureError::Unreadable)?;
             return Self::new(input::interruptible(std::fs::File::from(stdin), interrupt));
         }
@@ -113,10 +114,10 @@ impl Capture {
         Self::new(input::interruptible(file, interrupt))
     }
 
-    /// A capture that is read from `source`.
+    /// Reads a capture from `source`.
     ///
     /// # Errors
-    /// It cannot be read, or is no capture.
+    /// It cannot be read, or is not a capture.
     pub fn new(source: impl Read + 'static) -> Result<Self, CaptureError> {
         let (input, source) = Input::new(source)?;
         let start = input.start();
@@ -131,43 +132,45 @@ impl Capture {
                 input,
                 interfaces: Interfaces::default(),
                 consumed: 0,
-                is_dry: false,
+                needs_refill: false,
                 frames: 0,
             }),
             Err(_) if input.error().is_some() => Err(input.take_error()),
-            Err(_) => Err(CaptureError::NoCapture { start }),
+            Err(_) => Err(CaptureError::NotACapture { start }),
         }
     }
 
     /// The next frame; `None` at the end.
     ///
     /// # Errors
-    /// The file is damaged or cut short from here on, or cannot be read.
+    /// The file is corrupt or truncated here, or cannot be read.
     pub fn next_frame(&mut self) -> Result<Option<Captured<'_>>, CaptureError> {
         loop {
             match self.seek()? {
-                Sought::Frame(found) => return self.hand_out(&found).map(Some),
-                Sought::Nothing => {}
-                Sought::End => return Ok(None),
+                Item::Frame(location) => return self.take_frame(&location).map(Some),
+                Item::NeedsMore => {}
+                Item::End => return Ok(None),
             }
         }
     }
 
-    /// The next frame that was read already: for somebody who has something to do before it is waited for more of the file.
+    /// The next frame in the buffer, without waiting for more of the file. The caller can do other
+    /// work before the next call waits.
     ///
     /// # Errors
-    /// As of [`Capture::next_frame`].
+    /// As for [`Capture::next_frame`].
     pub fn next_buffered(&mut self) -> Result<Next<'_>, CaptureError> {
         match self.seek()? {
-            Sought::Frame(found) => self.hand_out(&found).map(Next::Frame),
-            Sought::Nothing => Ok(Next::Dry),
-            Sought::End => Ok(Next::End),
+            Item::Frame(location) => self.take_frame(&location).map(Next::Frame),
+            Item::NeedsMore => Ok(Next::Dry),
+            Item::End => Ok(Next::End),
         }
     }
 
-    /// Looks for the next frame in what was read; before that, reads more if there was nothing.
-    fn seek(&mut self) -> Result<Sought, CaptureError> {
-        if std::mem::take(&mut self.is_dry) {
+    /// Looks for the next frame in the buffer. Refills the buffer first if the last call found
+    /// none.
+    fn seek(&mut self) -> Result<Item, CaptureError> {
+        if std::mem::take(&mut self.needs_refill) {
             self.reader.refill().map_err(|_| self.input.take_error())?;
         }
         loop {
@@ -175,25 +178,25 @@ impl Capture {
                 self.reader.consume(std::mem::take(&mut self.consumed));
             }
             match self.step()? {
-                Step::Frame { found, len } => {
+                Step::Frame { location, len } => {
                     self.consumed = len;
-                    return Ok(Sought::Frame(found));
+                    return Ok(Item::Frame(location));
                 }
                 Step::Other(len) => self.consumed = len,
                 Step::More => {
-                    self.is_dry = true;
-                    return Ok(Sought::Nothing);
+                    self.needs_refill = true;
+                    return Ok(Item::NeedsMore);
                 }
-                Step::ScanBuffer => self.grow()?,
-                Step::End => return Ok(Sought::End),
+                Step::BufferTooSmall => self.grow()?,
+                Step::End => return Ok(Item::End),
             }
         }
     }
 
-    fn hand_out(&mut self, found: &Found) -> Result<Captured<'_>, CaptureError> {
+    fn take_frame(&mut self, location: &FrameLocation) -> Result<Captured<'_>, CaptureError> {
         self.frames += 1;
-        let damaged = CaptureError::Damaged { after: self.frames };
-        self.interfaces.frame(found, self.reader.data()).ok_or(damaged)
+        let corrupt = CaptureError::Corrupt { after: self.frames };
+        self.interfaces.frame(location, self.reader.data()).ok_or(corrupt)
     }
 
     fn step(&mut self) -> Result<Step, CaptureError> {
@@ -216,26 +219,28 @@ impl Capture {
                 }
                 block @ (PcapBlockOwned::Legacy(_)
                 | PcapBlockOwned::NG(Block::EnhancedPacket(_) | Block::SimplePacket(_))) => {
-                    // Of an interface that was described, or nobody knows what it is.
-                    let found = self.interfaces.find(&block, start).ok_or(CaptureError::Damaged { after })?;
-                    Step::Frame { found, len }
+                    // Without a description of its interface, a frame cannot be interpreted.
+                    let location =
+                        self.interfaces.find(&block, start).ok_or(CaptureError::Corrupt { after })?;
+                    Step::Frame { location, len }
                 }
                 PcapBlockOwned::NG(_) => Step::Other(len),
             }),
             Err(PcapError::Eof) => Ok(Step::End),
             Err(PcapError::Incomplete(_)) => Ok(Step::More),
-            Err(PcapError::BufferTooSmall) => Ok(Step::ScanBuffer),
+            Err(PcapError::BufferTooSmall) => Ok(Step::BufferTooSmall),
             Err(_) if self.input.error().is_some() => Err(self.input.take_error()),
-            Err(PcapError::UnexpectedEof) => Err(CaptureError::CutShort { after }),
-            Err(_) => Err(CaptureError::Damaged { after }),
+            Err(PcapError::UnexpectedEof) => Err(CaptureError::Truncated { after }),
+            Err(_) => Err(CaptureError::Corrupt { after }),
         }
     }
 
     fn grow(&mut self) -> Result<(), CaptureError> {
         let size = self.reader.data().len().max(BUFFER / 2) * 2;
-        // The whole buffer may be full of one block; or most of it read already, and only to be moved.
+        // One block may fill the whole buffer, or most of the buffer is consumed and only has to be
+        // moved.
         if size > MAX_BUFFER {
-            return Err(CaptureError::Damaged { after: self.frames });
+            return Err(CaptureError::Corrupt { after: self.frames });
         }
         self.reader.grow(size);
         self.reader.refill().map_err(|_| self.input.take_error())

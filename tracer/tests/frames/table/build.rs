@@ -1,4 +1,5 @@
-//! A small builder of frames. Headers state the truth; rows that need a lie put it in afterwards with [`with`].
+//! A builder of frames with correct headers. Rows that need an incorrect one overwrite bytes with
+//! [`with`].
 
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader};
 
@@ -8,11 +9,11 @@ pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
 /// IP protocol number of TCP.
 pub(crate) const TCP: u8 = 6;
-/// Offset of the IP header behind an Ethernet header without tags.
+/// Offset of the IP header after an Ethernet header without tags.
 pub(crate) const IP: usize = 14;
-/// Offset of the TCP header behind an IPv4 header without options.
+/// Offset of the TCP header after an IPv4 header without options.
 pub(crate) const TCP4: usize = IP + 20;
-/// Offset of the byte behind it that has the data offset, three reserved bits and AE.
+/// Offset of the byte with the data offset, three reserved bits and AE.
 pub(crate) const DATA_OFFSET: usize = TCP4 + 12;
 
 /// FIN.
@@ -89,19 +90,19 @@ impl Tcp {
         bytes
     }
 
-    /// In IPv4 in Ethernet, from the client if it comes from its port.
+    /// The segment in IPv4 in Ethernet, from the client if it is to the server's port.
     pub(crate) fn frame(&self) -> Vec<u8> {
         ethernet(IPV4, &self.packet())
     }
 
-    /// In IPv4.
+    /// The segment in IPv4.
     pub(crate) fn packet(&self) -> Vec<u8> {
         let from_client = self.to == SERVER_PORT;
         let (from, to) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         ipv4_between(from, to, &[], TCP, &self.bytes())
     }
 
-    /// In IPv6 in Ethernet.
+    /// The segment in IPv6 in Ethernet.
     pub(crate) fn frame6(&self) -> Vec<u8> {
         ethernet(IPV6, &ipv6(TCP, &self.bytes()))
     }
@@ -163,7 +164,7 @@ pub(crate) fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
     [header.to_bytes().as_slice(), payload].concat()
 }
 
-/// An IPv6 extension header of `units` times eight bytes, and what follows it.
+/// An IPv6 extension header of `units` times eight bytes, followed by `payload`.
 pub(crate) fn extension(next: u8, units: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; usize::from(units) * 8];
     bytes[0] = next;
@@ -171,19 +172,19 @@ pub(crate) fn extension(next: u8, units: u8, payload: &[u8]) -> Vec<u8> {
     [bytes.as_slice(), payload].concat()
 }
 
-/// An IPv6 fragment header (`offset` in units of eight bytes), and what follows it.
+/// An IPv6 fragment header (`offset` in units of eight bytes), followed by `payload`.
 pub(crate) fn fragment6(next: u8, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
     let field = (offset << 3 | u16::from(more)).to_be_bytes();
     [[next, 0, field[0], field[1], 0, 0, 0, 7].as_slice(), payload].concat()
 }
 
-/// `frame` with `bytes` at `offset` instead of what is there.
+/// `frame` with the bytes at `offset` overwritten by `bytes`.
 pub(crate) fn with(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
     frame[offset..offset + bytes.len()].copy_from_slice(bytes);
     frame
 }
 
-/// `frame` with `count` zero bytes behind it.
+/// `frame` followed by `count` zero bytes.
 pub(crate) fn padded(mut frame: Vec<u8>, count: usize) -> Vec<u8> {
     frame.resize(frame.len() + count, 0);
     frame

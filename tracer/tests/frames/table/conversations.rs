@@ -1,4 +1,4 @@
-//! Conversations: what TCP makes of them.
+//! Conversations about TCP.
 
 use super::{
     build::*,
@@ -36,12 +36,12 @@ pub(crate) fn conversations() -> Vec<Conversation> {
         twice_seen(),
         taken_over(),
         midstream(),
-        older_than_the_pick_up(),
-        half_seen(),
+        older_than_the_first_segment(),
+        missed_syn_ack(),
     ]);
     all.extend([
         simultaneous_open(),
-        forged_syn(),
+        spoofed_syn(),
         closing_with_old_acknowledgment(),
         reuse_on_two_interfaces(),
     ]);
@@ -76,7 +76,7 @@ fn flood() -> Conversation {
             ..Tcp::default()
         });
     }
-    talk.done([0, 0], "a thousand handshakes never confirmed")
+    talk.done([0, 0], "a thousand half-open handshakes")
 }
 
 fn reuse() -> Conversation {
@@ -130,8 +130,8 @@ fn retransmissions() -> Conversation {
     let syn = talk.segment(0, SYN, b"");
     talk.put(&syn);
     talk.client(SYN, b"");
-    let answer = talk.segment(1, SYN | ACK, b"");
-    talk.put(&answer);
+    let response = talk.segment(1, SYN | ACK, b"");
+    talk.put(&response);
     talk.server(SYN | ACK, b"");
     talk.client(ACK, b"");
     let request = talk.segment(0, ACK | PSH, GET);
@@ -147,7 +147,7 @@ fn retransmissions() -> Conversation {
     let fin = talk.segment(1, FIN | ACK, b"");
     talk.put(&fin);
     talk.server(FIN | ACK, b"");
-    talk.done([2, 1], "everything retransmitted, once with new data behind the old")
+    talk.done([2, 1], "everything retransmitted, once with new data after the old")
 }
 
 fn windows() -> Conversation {
@@ -166,7 +166,7 @@ fn windows() -> Conversation {
     for _ in 0..4 {
         talk.client(ACK, b"");
     }
-    talk.done([1, 1], "a zero window, probes and keep-alives, and an open window")
+    talk.done([1, 1], "a zero window, probes and keep-alives, and a window update")
 }
 
 fn resets() -> Conversation {
@@ -208,13 +208,13 @@ fn taken_over() -> Conversation {
     talk.client(ACK | PSH, &GET[20..]);
     talk.server(ACK | PSH, CACHED);
     talk.on_second(false);
-    // Old now, and not on the interface that owns the direction.
+    // Old by now, and not on the interface that owns the direction.
     let again = talk.segment(0, ACK, b"");
     talk.put(&again);
     talk.client(ACK | PSH, GET);
     talk.on_second(true);
     talk.close();
-    talk.done([2, 1], "news on the second interface takes a direction over")
+    talk.done([2, 1], "new data on the second interface takes a direction over")
 }
 
 fn midstream() -> Conversation {
@@ -227,20 +227,20 @@ fn midstream() -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, &response(b"hello"));
     talk.close();
-    talk.done([2, 2], "picked up in the middle")
+    talk.done([2, 2], "a connection seen midstream")
 }
 
-fn older_than_the_pick_up() -> Conversation {
+fn older_than_the_first_segment() -> Conversation {
     let mut talk = Talk::new(40_000, [10_000, 200]);
     talk.client(ACK | PSH, GET);
     let old = Tcp { seq: 9_000, ..talk.segment(0, ACK | PSH, &[0; 1020]) };
     talk.put(&old);
     talk.put(&Tcp { seq: 5_000, ..old });
     talk.client(ACK | PSH, GET);
-    talk.done([2, 0], "retransmissions from before the pick-up")
+    talk.done([2, 0], "retransmissions from before the first segment seen")
 }
 
-fn half_seen() -> Conversation {
+fn missed_syn_ack() -> Conversation {
     let mut talk = Talk::new(40_000, [100, 200]);
     talk.client(SYN, b"");
     talk.next[1] = 201;
@@ -264,21 +264,21 @@ fn simultaneous_open() -> Conversation {
     talk.done([1, 1], "a simultaneous open")
 }
 
-fn forged_syn() -> Conversation {
+fn spoofed_syn() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, GET);
     for side in [0, 1] {
-        let forged = Tcp { seq: 77_777, ..talk.segment(side, SYN, b"") };
-        talk.put(&forged);
+        let spoofed = Tcp { seq: 77_777, ..talk.segment(side, SYN, b"") };
+        talk.put(&spoofed);
     }
     talk.server(ACK | PSH, CACHED);
     talk.close();
     let mut flood = Talk::connected(40_001, [100, 200]);
-    let forged = Tcp { seq: 88_888, ..flood.segment(0, SYN, b"") };
-    flood.put(&forged);
+    let spoofed = Tcp { seq: 88_888, ..flood.segment(0, SYN, b"") };
+    flood.put(&spoofed);
     flood.client(ACK | PSH, GET);
     talk.steps.extend(flood.steps);
-    talk.done([2, 1], "forged SYNs: a connection does not follow them, with data behind it or without")
+    talk.done([2, 1], "spoofed SYNs: a connection does not follow them, with or without data after them")
 }
 
 fn closing_with_old_acknowledgment() -> Conversation {
@@ -292,7 +292,7 @@ fn closing_with_old_acknowledgment() -> Conversation {
     talk.client(ACK, b"");
     talk.server(ACK, b"");
     talk.server(ACK, b"");
-    talk.done([1, 1], "a FIN with an acknowledgment of long ago closes nothing")
+    talk.done([1, 1], "a FIN with an old acknowledgment closes nothing")
 }
 
 fn reuse_on_two_interfaces() -> Conversation {

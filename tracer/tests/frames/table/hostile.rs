@@ -1,4 +1,4 @@
-//! Conversations in which somebody lies: forged segments, contradicting retransmissions, absurd messages.
+//! Hostile conversations: spoofed segments, contradicting retransmissions, absurd messages.
 
 use super::{
     build::*,
@@ -6,22 +6,22 @@ use super::{
     talk::{Conversation, Talk},
 };
 
-/// Distances of a forged segment from the number that comes next: behind, and further ahead than any window is.
+/// Distances of a spoofed segment from the next sequence number: before it, and beyond any window.
 const OUT_OF_WINDOW: [i32; 4] = [-100_000, -0x4000_0000, 0x4000_0000, 0x7000_0000];
 
 /// Every conversation.
 pub(super) fn conversations() -> Vec<Conversation> {
     let mut all = vec![contradicting(), long_target(), pipelined()];
-    all.extend(OUT_OF_WINDOW.map(|distance| forged(RST, distance, "resets")));
-    all.extend(OUT_OF_WINDOW.map(|distance| forged(RST | ACK, distance, "resets that acknowledge")));
-    all.extend(OUT_OF_WINDOW.map(|distance| forged(FIN | ACK, distance, "ends")));
+    all.extend(OUT_OF_WINDOW.map(|distance| spoofed(RST, distance, "resets")));
+    all.extend(OUT_OF_WINDOW.map(|distance| spoofed(RST | ACK, distance, "resets with an ACK")));
+    all.extend(OUT_OF_WINDOW.map(|distance| spoofed(FIN | ACK, distance, "ends")));
     all.extend(["18446744073709551615", "18446744073709551616", "-1", "5, 6", "0x10", "1e9"].map(absurd));
     all.extend(["20x", "20000", "0200", ""].map(unreadable));
     all.extend(TARGETS.iter().map(|target| hostile_target(target)));
     all
 }
 
-/// Request targets that would drive a terminal, break a line or hide what follows.
+/// Request targets that would control a terminal, break a line or hide text.
 pub(crate) const TARGETS: [&[u8]; 10] = [
     b"/\x1b[2J\x1b[31mred",
     b"/\x1b]0;title\x07",
@@ -35,8 +35,9 @@ pub(crate) const TARGETS: [&[u8]; 10] = [
     b"/\"\\\",\"event.name\":\"x",
 ];
 
-/// Forged ends of both sides amid an ordinary exchange: `distance` from where they would count.
-fn forged(flags: u8, distance: i32, what: &str) -> Conversation {
+/// Spoofed resets or FINs of both sides during an exchange, `distance` from the next sequence
+/// number.
+fn spoofed(flags: u8, distance: i32, what: &str) -> Conversation {
     let mut talk = Talk::connected(40_101, [1_000, 5_000]);
     talk.client(ACK | PSH, GET);
     for side in [0, 1] {
@@ -47,14 +48,14 @@ fn forged(flags: u8, distance: i32, what: &str) -> Conversation {
     talk.client(ACK | PSH, GET);
     talk.server(ACK | PSH, &response(b"hello"));
     talk.close();
-    talk.done([2, 2], format!("forged {what}, {distance} from the window"))
+    talk.done([2, 2], format!("spoofed {what}, {distance} from the window"))
 }
 
-/// A retransmission that says something else, whole and in part: the first bytes count.
+/// Retransmissions with different bytes, in whole and in part: the first bytes count.
 fn contradicting() -> Conversation {
     let mut talk = Talk::connected(40_102, [1_000, 5_000]);
     let (first, rest) = GET.split_at(20);
-    for (sent, lie) in [(first, &b"POST /forged HTTP/1.1"[..20]), (rest, &[b'\n'; 8])] {
+    for (sent, lie) in [(first, &b"POST /spoofed HTTP/1.1"[..20]), (rest, &[b'\n'; 8])] {
         let before = talk.segment(0, ACK | PSH, lie);
         talk.client(ACK | PSH, sent);
         talk.put(&before);
@@ -65,7 +66,7 @@ fn contradicting() -> Conversation {
     talk.done([1, 1], "retransmissions with other content")
 }
 
-/// A response that states a length nobody can mean.
+/// A response with an absurd Content-Length.
 fn absurd(length: &str) -> Conversation {
     let mut talk = Talk::connected(40_103, [1_000, 5_000]);
     talk.client(ACK | PSH, GET);
@@ -75,7 +76,7 @@ fn absurd(length: &str) -> Conversation {
     talk.done([2, 1], format!("Content-Length: {length}"))
 }
 
-/// A response whose status code is not one.
+/// A response with an invalid status code.
 fn unreadable(status: &str) -> Conversation {
     let mut talk = Talk::connected(40_107, [1_000, 5_000]);
     talk.client(ACK | PSH, GET);
@@ -97,14 +98,14 @@ fn long_target() -> Conversation {
     talk.done([1, 1], "a head of more than 16 KiB")
 }
 
-/// More requests at once than are waited for.
+/// More pipelined requests than are kept.
 fn pipelined() -> Conversation {
     let mut talk = Talk::connected(40_105, [1_000, 5_000]);
     for _ in 0..10 {
         talk.client(ACK | PSH, &b"GET / HTTP/1.1\r\n\r\n".repeat(70));
     }
     talk.close();
-    talk.done([700, 0], "seven hundred requests without an answer")
+    talk.done([700, 0], "seven hundred requests without a response")
 }
 
 fn hostile_target(target: &[u8]) -> Conversation {

@@ -1,4 +1,4 @@
-//! Conversations: what HTTP makes of them.
+//! Conversations about HTTP.
 
 use super::{
     build::*,
@@ -6,7 +6,7 @@ use super::{
     talk::{Conversation, Talk},
 };
 
-/// The largest payload in these frames: what a frame of 60 KiB holds, as receive offload makes them.
+/// The largest payload in these frames, as receive offload creates it.
 const LARGE: usize = 60 * 1024;
 
 pub(super) fn conversations() -> Vec<Conversation> {
@@ -27,10 +27,10 @@ pub(super) fn conversations() -> Vec<Conversation> {
 fn coalesced() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, &[GET, GET, GET, GET].concat());
-    let mut answers = [response(&[b'y'; 30_000]), CACHED.to_vec(), response(b"")].concat();
-    answers.extend(response(&vec![b'z'; LARGE - answers.len() - 300]));
-    answers.extend(CACHED);
-    talk.server(ACK, &answers);
+    let mut responses = [response(&[b'y'; 30_000]), CACHED.to_vec(), response(b"")].concat();
+    responses.extend(response(&vec![b'z'; LARGE - responses.len() - 300]));
+    responses.extend(CACHED);
+    talk.server(ACK, &responses);
     talk.client(ACK, b"");
     talk.done([4, 5], "pipelined requests with their responses coalesced in one large segment")
 }
@@ -72,45 +72,45 @@ fn long_head() -> Conversation {
         talk.client(ACK, piece);
     }
     talk.client(ACK, &head);
-    talk.done([4, 0], "a head longer than is told, in many segments and in one")
+    talk.done([4, 0], "a head longer than the limit, in many segments and in one")
 }
 
 fn chunked() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, &[GET, GET].concat());
-    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_vec();
-    answer.extend(b"5;name=value\r\nhello\r\n");
-    answer.extend(b"400\r\n");
-    answer.extend([b'x'; 0x400]);
-    answer.extend(b"\r\n0\r\nTrailer: a\r\n\r\n");
-    answer.extend(CACHED);
-    for piece in answer.chunks(7) {
+    let mut response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_vec();
+    response.extend(b"5;name=value\r\nhello\r\n");
+    response.extend(b"400\r\n");
+    response.extend([b'x'; 0x400]);
+    response.extend(b"\r\n0\r\nTrailer: a\r\n\r\n");
+    response.extend(CACHED);
+    for piece in response.chunks(7) {
         talk.server(ACK, piece);
     }
     talk.client(ACK | PSH, &[GET, GET].concat());
-    talk.server(ACK, &answer);
+    talk.server(ACK, &response);
     talk.client(ACK | PSH, GET);
     talk.server(ACK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n");
     talk.server(ACK, CACHED);
-    talk.done([5, 6], "chunked content, in small pieces, in one, and malformed")
+    talk.done([5, 6], "chunked content, in small segments, in one, and malformed")
 }
 
-/// More work than the scanner does for one segment.
+/// A segment that takes more work than the scanner does for one.
 fn tiny_chunks() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, GET);
-    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-    while answer.len() < LARGE - 100 {
-        answer.extend(b"1\r\nx\r\n");
+    let mut response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    while response.len() < LARGE - 100 {
+        response.extend(b"1\r\nx\r\n");
     }
-    talk.server(ACK, &answer);
+    talk.server(ACK, &response);
     talk.server(ACK, b"0\r\n\r\n");
     talk.client(ACK | PSH, GET);
     talk.server(ACK, CACHED);
     talk.done([2, 2], "ten thousand chunks of one byte in one segment")
 }
 
-/// Every byte takes two steps: the scanner gives up.
+/// Every byte takes two steps, which exceeds the scanner's limit.
 fn empty_lines() -> Conversation {
     let mut talk = Talk::connected(40_000, [100, 200]);
     talk.client(ACK | PSH, &vec![b'\n'; LARGE - 100]);

@@ -1,4 +1,4 @@
-//! Frames with what is to become of them: for the host and for the kernel programs alike.
+//! A table of frames with their expected outcomes, for the host and for the kernel programs.
 
 pub(crate) mod build;
 pub(crate) mod conversations;
@@ -20,30 +20,30 @@ use tracer_common::{
 
 /// One frame, observed with empty tables.
 pub(crate) struct Row {
-    /// What the frame is, as a sentence.
-    pub(crate) says: String,
-    /// What it starts with.
+    /// Description of the frame.
+    pub(crate) name: String,
+    /// Its link type.
     pub(crate) link: LinkType,
-    /// The row is about what is found where tunnels are entered; the others, where they are not.
+    /// Whether tunnels are decapsulated for this row.
     pub(crate) tunnel: bool,
     /// Its bytes.
     pub(crate) frame: Vec<u8>,
-    /// What is to become of it.
+    /// The expected outcome.
     pub(crate) outcome: Result<(), Skip>,
-    /// What is to be told of it, where the row is about that.
+    /// The expected facts, for rows that check them.
     pub(crate) facts: Option<Facts>,
 }
 
-/// What is told of one frame.
+/// The events of one frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Reasons of the segment event; empty: there is none.
+    /// Causes of the segment event; 0 if there is none.
     pub(crate) reasons: SegmentFlags,
     /// Payload bytes of the segment.
     pub(crate) payload_len: u32,
     /// Options of the segment.
     pub(crate) options: Vec<u8>,
-    /// What the segment was carried in.
+    /// Encapsulations of the segment.
     pub(crate) encapsulation: Encapsulations,
     /// Marks and bytes of the HTTP events.
     pub(crate) heads: Vec<(Marks, Vec<u8>)>,
@@ -69,18 +69,18 @@ impl Facts {
 }
 
 impl Row {
-    fn new(says: impl Into<String>, frame: Vec<u8>, outcome: Result<(), Skip>) -> Self {
-        Self { says: says.into(), link: LinkType::Ethernet, tunnel: false, frame, outcome, facts: None }
+    fn new(name: impl Into<String>, frame: Vec<u8>, outcome: Result<(), Skip>) -> Self {
+        Self { name: name.into(), link: LinkType::Ethernet, tunnel: false, frame, outcome, facts: None }
     }
 
-    /// A row that is taken in.
-    fn taken(says: impl Into<String>, frame: Vec<u8>) -> Self {
-        Self::new(says, frame, Ok(()))
+    /// A row for a frame that is analysed.
+    fn matched(name: impl Into<String>, frame: Vec<u8>) -> Self {
+        Self::new(name, frame, Ok(()))
     }
 
-    /// A row that is passed over.
-    fn passed(says: impl Into<String>, frame: Vec<u8>, reason: Skip) -> Self {
-        Self::new(says, frame, Err(reason))
+    /// A row for a frame that is skipped.
+    fn skipped(name: impl Into<String>, frame: Vec<u8>, reason: Skip) -> Self {
+        Self::new(name, frame, Err(reason))
     }
 
     fn raw_ip(mut self) -> Self {
@@ -88,7 +88,7 @@ impl Row {
         self
     }
 
-    fn telling(mut self, facts: Facts) -> Self {
+    fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = Some(facts);
         self
     }
@@ -100,7 +100,7 @@ pub(crate) fn decoded(bytes: &[Bytes]) -> Vec<Event<'_>> {
     bytes.iter().map(|bytes| decode(bytes)).collect()
 }
 
-/// How many heads were told to their end, of the client and of the server.
+/// Number of complete heads in the events, of the client and of the server.
 pub(crate) fn complete_heads(events: &[Event<'_>]) -> [usize; 2] {
     let mut heads = [0, 0];
     for event in events {

@@ -28,24 +28,24 @@ fn version_4() -> Vec<Row> {
     let mut rows: Vec<Row> = (1..=10)
         .map(|words| {
             let packet = ipv4(&vec![1; words * 4], TCP, &tcp);
-            Row::taken(format!("an IPv4 header of {} bytes", 20 + words * 4), ethernet(IPV4, &packet))
+            Row::matched(format!("an IPv4 header of {} bytes", 20 + words * 4), ethernet(IPV4, &packet))
         })
         .collect();
     rows.extend((0..5).map(|words: u8| {
-        let says = format!("an IPv4 header that claims {} bytes", words * 4);
-        Row::passed(says, with(frame.clone(), IP, &[0x40 | words]), Skip::MalformedIp)
+        let name = format!("an IPv4 header that claims {} bytes", words * 4);
+        Row::skipped(name, with(frame.clone(), IP, &[0x40 | words]), Skip::MalformedIp)
     }));
     rows.extend(
         [(1, "ICMP"), (2, "IGMP"), (17, "UDP"), (41, "IPv6 in IPv4"), (47, "GRE"), (132, "SCTP")].map(
-            |(protocol, name)| Row::passed(name, ethernet(IPV4, &ipv4(&[], protocol, &tcp)), Skip::NotTcp),
+            |(protocol, name)| Row::skipped(name, ethernet(IPV4, &ipv4(&[], protocol, &tcp)), Skip::NotTcp),
         ),
     );
-    rows.push(Row::passed(
+    rows.push(Row::skipped(
         "UDP of the traced port",
         ethernet(IPV4, &ipv4(&[], 17, &[0x9c, 0x40, 0, 80, 0, 8, 0, 0])),
         Skip::NotTcp,
     ));
-    rows.push(Row::passed(
+    rows.push(Row::skipped(
         "an IPv4 header that claims the rest of the frame as options",
         with(frame, IP, &[0x4f]),
         // Nothing is left for TCP.
@@ -60,17 +60,17 @@ fn fragments() -> Vec<Row> {
     let tcp = Tcp::sending(b"GET / HTTP/1.1\r\n").bytes();
     let v6 = |offset, more| ethernet(IPV6, &ipv6(FRAGMENT, &fragment6(TCP, offset, more, &tcp)));
     vec![
-        Row::taken("IPv4, don't fragment", v4(0x4000)),
-        Row::taken("IPv4, the reserved flag", v4(0x8000)),
-        Row::taken("IPv4, the first of several fragments", v4(0x2000)),
-        Row::passed("IPv4, a fragment in the middle", v4(0x2000 | 185), Skip::Fragment),
-        Row::passed("IPv4, the last fragment", v4(185), Skip::Fragment),
-        Row::passed("IPv4, the highest fragment offset", v4(0x1fff), Skip::Fragment),
-        Row::taken("IPv6, the first of several fragments", v6(0, true)),
-        Row::taken("IPv6, an atomic fragment", v6(0, false)),
-        Row::passed("IPv6, a fragment in the middle", v6(181, true), Skip::Fragment),
-        Row::passed("IPv6, the last fragment", v6(181, false), Skip::Fragment),
-        Row::passed("IPv6, the highest fragment offset", v6(0x1fff, false), Skip::Fragment),
+        Row::matched("IPv4, don't fragment", v4(0x4000)),
+        Row::matched("IPv4, the reserved flag", v4(0x8000)),
+        Row::matched("IPv4, the first of several fragments", v4(0x2000)),
+        Row::skipped("IPv4, a fragment in the middle", v4(0x2000 | 185), Skip::Fragment),
+        Row::skipped("IPv4, the last fragment", v4(185), Skip::Fragment),
+        Row::skipped("IPv4, the highest fragment offset", v4(0x1fff), Skip::Fragment),
+        Row::matched("IPv6, the first of several fragments", v6(0, true)),
+        Row::matched("IPv6, an atomic fragment", v6(0, false)),
+        Row::skipped("IPv6, a fragment in the middle", v6(181, true), Skip::Fragment),
+        Row::skipped("IPv6, the last fragment", v6(181, false), Skip::Fragment),
+        Row::skipped("IPv6, the highest fragment offset", v6(0x1fff, false), Skip::Fragment),
     ]
 }
 
@@ -80,23 +80,23 @@ fn lengths() -> Vec<Row> {
     let frame6 = Tcp::sending(b"GET /").frame6();
     let v6 = |len: u16| with(frame6.clone(), IP + 4, &len.to_be_bytes());
     vec![
-        Row::passed("IPv4 of 1 byte", v4(1), Skip::MalformedIp),
-        Row::passed("IPv4 shorter than its header", v4(19), Skip::MalformedIp),
-        Row::passed("IPv4 with nothing behind its header", v4(20), Skip::MalformedTcp),
-        Row::passed("IPv4 that ends inside the TCP header", v4(39), Skip::MalformedTcp),
-        Row::taken("IPv4 that ends behind the TCP header", v4(40)),
-        Row::taken("IPv4 that ends before the frame does", v4(43)),
-        Row::passed("IPv4 one byte longer than its frame", v4(46), Skip::Truncated),
-        Row::passed("IPv4 of 65535 bytes", v4(0xffff), Skip::Truncated),
-        Row::taken("IPv4 of length 0: as long as the frame", v4(0)),
-        Row::passed("IPv6 that ends inside the TCP header", v6(19), Skip::MalformedTcp),
-        Row::taken("IPv6 that ends behind the TCP header", v6(20)),
-        Row::passed("IPv6 one byte longer than its frame", v6(26), Skip::Truncated),
-        Row::passed("IPv6 of 65535 bytes", v6(0xffff), Skip::Truncated),
-        Row::taken("IPv6 of length 0: as long as the frame", v6(0)),
-        Row::taken("a short packet with Ethernet padding", padded(Tcp::default().frame(), 6)),
-        Row::taken("a short IPv6 packet with padding", padded(Tcp::default().frame6(), 4)),
-        Row::taken("a packet with a kilobyte of padding", padded(Tcp::default().frame(), 1024)),
+        Row::skipped("IPv4 of 1 byte", v4(1), Skip::MalformedIp),
+        Row::skipped("IPv4 shorter than its header", v4(19), Skip::MalformedIp),
+        Row::skipped("IPv4 with nothing after its header", v4(20), Skip::MalformedTcp),
+        Row::skipped("IPv4 that ends inside the TCP header", v4(39), Skip::MalformedTcp),
+        Row::matched("IPv4 that ends after the TCP header", v4(40)),
+        Row::matched("IPv4 that ends before the frame does", v4(43)),
+        Row::skipped("IPv4 one byte longer than its frame", v4(46), Skip::Truncated),
+        Row::skipped("IPv4 of 65535 bytes", v4(0xffff), Skip::Truncated),
+        Row::matched("IPv4 of length 0: as long as the frame", v4(0)),
+        Row::skipped("IPv6 that ends inside the TCP header", v6(19), Skip::MalformedTcp),
+        Row::matched("IPv6 that ends after the TCP header", v6(20)),
+        Row::skipped("IPv6 one byte longer than its frame", v6(26), Skip::Truncated),
+        Row::skipped("IPv6 of 65535 bytes", v6(0xffff), Skip::Truncated),
+        Row::matched("IPv6 of length 0: as long as the frame", v6(0)),
+        Row::matched("a short packet with Ethernet padding", padded(Tcp::default().frame(), 6)),
+        Row::matched("a short IPv6 packet with padding", padded(Tcp::default().frame6(), 4)),
+        Row::matched("a packet with a kilobyte of padding", padded(Tcp::default().frame(), 1024)),
     ]
 }
 
@@ -111,8 +111,8 @@ fn version_6() -> Vec<Row> {
     .into_iter()
     .flat_map(|(next, name)| [(next, name, 1), (next, name, 3), (next, name, 32)])
     .map(|(next, name, units)| {
-        let says = format!("{name} of {} bytes", u32::from(units) * 8);
-        Row::taken(says, v6(next, &extension(TCP, units, &tcp)))
+        let name = format!("{name} of {} bytes", u32::from(units) * 8);
+        Row::matched(name, v6(next, &extension(TCP, units, &tcp)))
     })
     .collect();
     let authenticated = |words: u8| {
@@ -121,15 +121,15 @@ fn version_6() -> Vec<Row> {
         v6(AUTHENTICATION, &[header.as_slice(), &tcp].concat())
     };
     rows.extend([
-        Row::taken("an authentication header of 12 bytes", authenticated(1)),
-        Row::taken("an authentication header of 24 bytes", authenticated(4)),
-        Row::passed("ESP", v6(ESP, &tcp), Skip::NotTcp),
-        Row::passed("ICMPv6", v6(ICMPV6, &tcp), Skip::NotTcp),
-        Row::passed("UDP over IPv6", v6(17, &tcp), Skip::NotTcp),
-        Row::passed("no next header", v6(NONE, &tcp), Skip::NotTcp),
-        Row::passed("a mobility header, which is not followed", v6(MOBILITY, &tcp), Skip::NotTcp),
-        Row::passed("an unknown next header", v6(253, &tcp), Skip::NotTcp),
-        Row::passed("an extension header cut off", v6(DESTINATION, &[TCP, 0]), Skip::Truncated),
+        Row::matched("an authentication header of 12 bytes", authenticated(1)),
+        Row::matched("an authentication header of 24 bytes", authenticated(4)),
+        Row::skipped("ESP", v6(ESP, &tcp), Skip::NotTcp),
+        Row::skipped("ICMPv6", v6(ICMPV6, &tcp), Skip::NotTcp),
+        Row::skipped("UDP over IPv6", v6(17, &tcp), Skip::NotTcp),
+        Row::skipped("no next header", v6(NONE, &tcp), Skip::NotTcp),
+        Row::skipped("a mobility header, which is not followed", v6(MOBILITY, &tcp), Skip::NotTcp),
+        Row::skipped("an unknown next header", v6(253, &tcp), Skip::NotTcp),
+        Row::skipped("a truncated extension header", v6(DESTINATION, &[TCP, 0]), Skip::Truncated),
     ]);
     rows
 }
@@ -152,24 +152,24 @@ fn chains() -> Vec<Row> {
         &extension(FRAGMENT, 2, &fragment6(DESTINATION, 0, true, &extension(TCP, 1, &tcp))),
     );
     vec![
-        Row::taken("two extension headers", chain(2, 1, TCP)),
-        Row::taken("as many extension headers as are followed", chain(6, 1, TCP)),
-        Row::passed("one extension header too many", chain(7, 1, TCP), Skip::TooManyHeaders),
-        Row::passed("thirty extension headers", chain(30, 1, TCP), Skip::TooManyHeaders),
-        Row::passed("extension headers that end in UDP", chain(3, 1, 17), Skip::NotTcp),
-        Row::taken(
+        Row::matched("two extension headers", chain(2, 1, TCP)),
+        Row::matched("as many extension headers as are followed", chain(6, 1, TCP)),
+        Row::skipped("one extension header too many", chain(7, 1, TCP), Skip::TooManyHeaders),
+        Row::skipped("thirty extension headers", chain(30, 1, TCP), Skip::TooManyHeaders),
+        Row::skipped("extension headers that end in UDP", chain(3, 1, 17), Skip::NotTcp),
+        Row::matched(
             "hop-by-hop, routing, fragment and destination",
             ethernet(IPV6, &ipv6(HOP_BY_HOP, &mixed)),
         ),
-        Row::taken("a TCP header at the highest offset that is followed", chain(3, 19, TCP)),
-        Row::passed("a TCP header behind that offset", chain(3, 20, TCP), Skip::TooManyHeaders),
-        Row::passed("an extension header of 2 KiB", chain(1, 255, TCP), Skip::TooManyHeaders),
-        Row::passed(
+        Row::matched("a TCP header at the highest offset that is followed", chain(3, 19, TCP)),
+        Row::skipped("a TCP header beyond that offset", chain(3, 20, TCP), Skip::TooManyHeaders),
+        Row::skipped("an extension header of 2 KiB", chain(1, 255, TCP), Skip::TooManyHeaders),
+        Row::skipped(
             "an extension header longer than the packet",
             with(chain(1, 1, TCP), IP + 41, &[20]),
             Skip::MalformedIp,
         ),
-        Row::passed(
+        Row::skipped(
             "an IPv6 packet that ends inside its extension headers",
             with(chain(2, 1, TCP), IP + 4, &[0, 12]),
             Skip::MalformedIp,

@@ -1,15 +1,15 @@
-//! Conversations made from a seed: plausible segments, and lies about them.
+//! Conversations generated from a seed: plausible segments, and altered ones.
 
 use super::{
     build::*,
     talk::{Conversation, Talk},
 };
 
-/// A small generator of numbers (splitmix64): the same seed gives the same numbers everywhere.
+/// A pseudo-random number generator (splitmix64): a seed gives the same numbers everywhere.
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Numbers of this seed.
+    /// A generator with this seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// What messages are made of. In the wrong order as often as in the right one.
+/// Parts of messages, combined in random order.
 const PIECES: [&[u8]; 30] = [
     b"GET / HTTP/1.1\r\n",
     b"GET /a?b=c HTTP/1.0\n",
@@ -83,7 +83,7 @@ pub(crate) fn conversation(seed: u64) -> Conversation {
     talk.done(None, format!("random conversation {seed}"))
 }
 
-/// One segment, or a lie, or something that is neither.
+/// One segment, sometimes altered or mutated.
 fn step(random: &mut Random, talk: &mut Talk) {
     talk.on_second(random.once_in(8));
     let side = random.below(2);
@@ -106,7 +106,7 @@ fn step(random: &mut Random, talk: &mut Talk) {
         talk.send(side, flags, &payload);
     }
     if random.once_in(30) {
-        // Something was missed.
+        // Simulate a gap in the capture.
         talk.next[side] = talk.next[side].wrapping_add(random.below(5_000) as u32);
     }
     if random.once_in(40) {
@@ -132,7 +132,7 @@ fn payload(random: &mut Random) -> Vec<u8> {
     payload
 }
 
-/// A retransmission, a segment ahead of its time, or one with other numbers.
+/// A retransmission, a segment ahead of the sequence, or one with other numbers.
 fn off_by_a_little(random: &mut Random, tcp: Tcp) -> Tcp {
     let distance = |random: &mut Random| (random.below(600) as u32).wrapping_sub(300);
     let (seq, ack) = (tcp.seq.wrapping_add(distance(random)), tcp.ack.wrapping_add(distance(random)));
@@ -147,7 +147,7 @@ fn off_by_a_little(random: &mut Random, tcp: Tcp) -> Tcp {
     }
 }
 
-/// Some bytes changed, most of them in the headers; or the end cut off.
+/// `frame` with some bytes changed, most of them in the headers, and sometimes truncated.
 fn mutated(random: &mut Random, mut frame: Vec<u8>) -> Vec<u8> {
     for _ in 0..=random.below(3) {
         let range = if random.once_in(4) { frame.len() } else { frame.len().min(60) };

@@ -14,15 +14,15 @@ pub(crate) struct Step {
 /// Frames in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Conversation {
-    /// What happens, as a sentence.
-    pub(crate) says: String,
+    /// Description of the conversation.
+    pub(crate) name: String,
     /// The frames.
     pub(crate) steps: Vec<Step>,
-    /// How many complete heads are to be told, of the client and of the server, where that is known.
+    /// Expected number of complete heads, of the client and of the server, if known.
     pub(crate) heads: Option<[usize; 2]>,
 }
 
-/// A conversation being written.
+/// A builder of conversations.
 #[derive(Clone)]
 pub(crate) struct Talk {
     pub(crate) steps: Vec<Step>,
@@ -33,12 +33,13 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    /// Between `port` and the traced port, with these first sequence numbers.
+    /// Starts a conversation between `port` and the traced port, with these initial sequence
+    /// numbers.
     pub(super) fn new(port: u16, next: [u32; 2]) -> Self {
         Self { steps: Vec::new(), next, port, second: false }
     }
 
-    /// After the handshake.
+    /// Starts a conversation with its handshake.
     pub(crate) fn connected(port: u16, next: [u32; 2]) -> Self {
         let mut talk = Self::new(port, next);
         talk.client(SYN, b"");
@@ -47,7 +48,8 @@ impl Talk {
         talk
     }
 
-    /// A segment from the client (0) or the server (1), with the numbers that come next.
+    /// A segment from the client (0) or the server (1), with the next sequence and acknowledgment
+    /// numbers.
     pub(crate) fn segment(&self, side: usize, flags: u8, payload: &[u8]) -> Tcp {
         let (from, to) = if side == 0 { (self.port, SERVER_PORT) } else { (SERVER_PORT, self.port) };
         let ack = if flags & ACK == 0 { 0 } else { self.next[1 - side] };
@@ -55,7 +57,7 @@ impl Talk {
         Tcp { from, to, seq, ack, flags, payload: payload.to_vec(), ..Tcp::default() }
     }
 
-    /// Sends a segment and counts its bytes, SYN and FIN.
+    /// Sends a segment and advances the sequence number by its bytes, SYN and FIN.
     pub(super) fn send(&mut self, side: usize, flags: u8, payload: &[u8]) {
         let tcp = self.segment(side, flags, payload);
         let taken = payload.len() as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
@@ -63,27 +65,27 @@ impl Talk {
         self.put(&tcp);
     }
 
-    /// A segment from the client, counted.
+    /// Sends a segment from the client.
     pub(crate) fn client(&mut self, flags: u8, payload: &[u8]) {
         self.send(0, flags, payload);
     }
 
-    /// A segment from the server, counted.
+    /// Sends a segment from the server.
     pub(crate) fn server(&mut self, flags: u8, payload: &[u8]) {
         self.send(1, flags, payload);
     }
 
-    /// Sends a segment as it is.
+    /// Sends a segment without advancing the sequence number.
     pub(super) fn put(&mut self, tcp: &Tcp) {
         self.put_frame(tcp.frame());
     }
 
-    /// Sends anything.
+    /// Sends a frame of any bytes.
     pub(super) fn put_frame(&mut self, frame: Vec<u8>) {
         self.steps.push(Step { frame, second: self.second });
     }
 
-    /// From here on, frames are seen on the second interface, or on the first again.
+    /// Chooses the interface on which the next frames are seen.
     pub(super) fn on_second(&mut self, second: bool) {
         self.second = second;
     }
@@ -95,8 +97,8 @@ impl Talk {
         self.client(ACK, b"");
     }
 
-    /// The conversation so far.
-    pub(crate) fn done(self, heads: impl Into<Option<[usize; 2]>>, says: impl Into<String>) -> Conversation {
-        Conversation { says: says.into(), steps: self.steps, heads: heads.into() }
+    /// The finished conversation.
+    pub(crate) fn done(self, heads: impl Into<Option<[usize; 2]>>, name: impl Into<String>) -> Conversation {
+        Conversation { name: name.into(), steps: self.steps, heads: heads.into() }
     }
 }

@@ -1,4 +1,4 @@
-//! Rows about what a connection is carried in.
+//! Rows about encapsulations.
 
 use tracer_common::{
     wire::Encapsulation::*,
@@ -15,25 +15,25 @@ pub(super) fn rows() -> Vec<Row> {
     [shims(), in_ip(), gre(), in_udp(), more_in_udp(), links(), nothing()].into_iter().flatten().collect()
 }
 
-/// A row whose segment of 7 bytes is found within these encapsulations, the outermost first.
-fn found(says: &str, frame: Vec<u8>, layers: &[tracer_common::wire::Encapsulation]) -> Row {
+/// A row whose segment of 7 bytes is found within these encapsulations, outermost first.
+fn found(name: &str, frame: Vec<u8>, layers: &[tracer_common::wire::Encapsulation]) -> Row {
     let encapsulation = layers
         .iter()
         .try_fold(Encapsulations::default(), |outer, layer| outer.with(*layer))
-        .unwrap_or_else(|| panic!("{says}: too many layers"));
+        .unwrap_or_else(|| panic!("{name}: too many layers"));
     let facts = Facts { encapsulation, ..straight() };
-    Row { tunnel: true, ..Row::taken(says, frame).telling(facts) }
+    Row { tunnel: true, ..Row::matched(name, frame).with_facts(facts) }
 }
 
-fn not_found(says: &str, frame: Vec<u8>, reason: Skip) -> Row {
-    Row { tunnel: true, ..Row::passed(says, frame, reason) }
+fn not_found(name: &str, frame: Vec<u8>, reason: Skip) -> Row {
+    Row { tunnel: true, ..Row::skipped(name, frame, reason) }
 }
 
 fn segment() -> Tcp {
     Tcp::sending(b"\x00nothing"[..7].as_ref())
 }
 
-/// What is told of the segment itself.
+/// The facts of the segment without encapsulation.
 fn straight() -> Facts {
     let reasons = tracer_common::flow::SegmentFlags::MIDSTREAM;
     Facts { reasons, payload_len: 7, ..Facts::default() }
@@ -82,15 +82,15 @@ fn shims() -> Vec<Row> {
             &[Mpls],
         ),
         found(
-            "Ethernet behind a control word",
+            "Ethernet after a control word",
             ethernet(MPLS, &[label(1).as_slice(), &[0; 4], &frame()].concat()),
             &[Mpls],
         ),
         found("a PPPoE session", pppoe(&[0, 0x21], &packet()), &[Pppoe]),
         found("PPPoE, the protocol in one byte", pppoe(&[0x21], &packet()), &[Pppoe]),
-        not_found("PPPoE that negotiates", pppoe(&[0xc0, 0x21], &packet()), Skip::NotIp),
+        not_found("PPPoE with LCP", pppoe(&[0xc0, 0x21], &packet()), Skip::NotIp),
         found(
-            "a PPPoE session behind two tags",
+            "a PPPoE session after two tags",
             tagged(
                 &[0x88a8, 0x8100],
                 0x8864,
@@ -101,12 +101,8 @@ fn shims() -> Vec<Row> {
         found("three VLAN tags", tagged(&[0x88a8, 0x8100, 0x8100], IPV4, &packet()), &[]),
         found("SNAP", snap([0; 3], IPV4, &packet()), &[]),
         found("SNAP of a bridge", snap([0, 0x80, 0xc2], 7, &frame()), &[]),
-        not_found("SNAP of somebody else", snap([0, 0, 0x0c], 0x2000, &packet()), Skip::NotIp),
-        found(
-            "LLC with the old address of IP",
-            ethernet(60, &[&[6, 6, 3], packet().as_slice()].concat()),
-            &[],
-        ),
+        not_found("SNAP of another organisation", snap([0, 0, 0x0c], 0x2000, &packet()), Skip::NotIp),
+        found("LLC with the old SAP of IP", ethernet(60, &[&[6, 6, 3], packet().as_slice()].concat()), &[]),
         not_found(
             "spanning tree",
             ethernet(38, &[&[0x42, 0x42, 3], packet().as_slice()].concat()),
@@ -146,10 +142,10 @@ fn in_ip() -> Vec<Row> {
             ip(51, &[TCP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &segment().bytes()),
             &[],
         ),
-        not_found("an IPv4 packet in IPv4 cut off", ip(4, &[], &packet()[..30]), Skip::Truncated),
+        not_found("a truncated IPv4 packet in IPv4", ip(4, &[], &packet()[..30]), Skip::Truncated),
         Row {
             link: LinkType::RawIp,
-            ..found("IP in IP on an interface without link layer", ipv4(&[], 4, &packet()), &[IpInIp])
+            ..found("IP in IP on an interface without a link layer", ipv4(&[], 4, &packet()), &[IpInIp])
         },
     ]
 }
@@ -171,17 +167,17 @@ fn gre() -> Vec<Row> {
             &[Gre],
         ),
         found(
-            "GRE of PPTP that acknowledges",
+            "GRE of PPTP with an acknowledgment",
             gre(&[0x30, 0x81, 0x88, 0x0b, 0, 50, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0x21], &packet()),
             &[Gre],
         ),
         not_found(
-            "GRE of PPTP that only acknowledges",
+            "GRE of PPTP with an acknowledgment only",
             gre(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 1], &packet()),
             Skip::NotTcp,
         ),
         not_found("GRE with a route", gre(&[0x40, 0, 8, 0, 0, 0, 0, 0], &packet()), Skip::NotTcp),
-        not_found("GRE of a version to come", gre(&[0, 2, 8, 0], &packet()), Skip::NotTcp),
+        not_found("GRE of an unknown version", gre(&[0, 2, 8, 0], &packet()), Skip::NotTcp),
         found("ERSPAN type I", gre(&[0, 0, 0x88, 0xbe], &frame()), &[Gre, Erspan]),
         found(
             "ERSPAN type II",
@@ -190,12 +186,16 @@ fn gre() -> Vec<Row> {
         ),
         found("ERSPAN type III", gre(&erspan3(0), &frame()), &[Gre, Erspan]),
         found(
-            "ERSPAN type III with more",
+            "ERSPAN type III with a subheader",
             gre(&[erspan3(1).as_slice(), &[0; 8]].concat(), &frame()),
             &[Gre, Erspan],
         ),
-        found("a redirected request", gre(&[0, 0, 0x88, 0x3e], &packet()), &[Gre]),
-        found("a redirected request with a header", gre(&[0, 0, 0x88, 0x3e, 0, 0, 1, 2], &packet()), &[Gre]),
+        found("a redirected WCCP request", gre(&[0, 0, 0x88, 0x3e], &packet()), &[Gre]),
+        found(
+            "a redirected WCCP request with a header",
+            gre(&[0, 0, 0x88, 0x3e, 0, 0, 1, 2], &packet()),
+            &[Gre],
+        ),
     ]
 }
 
@@ -209,18 +209,14 @@ fn in_udp() -> Vec<Row> {
             udp(4789, &with(vxlan.to_vec(), 0, &[0xff, 1, 2, 3]), &frame()),
             &[Vxlan],
         ),
-        found("VXLAN of the port that Linux takes", udp(8472, &vxlan, &frame()), &[Vxlan]),
-        not_found("the port of VXLAN, but no identifier", udp(4789, &[0; 8], &frame()), Skip::NotTcp),
-        found(
-            "VXLAN that says it carries IP",
-            udp(4790, &with(vxlan.to_vec(), 3, &[1]), &packet()),
-            &[Vxlan],
+        found("VXLAN on Linux's default port", udp(8472, &vxlan, &frame()), &[Vxlan]),
+        not_found(
+            "the port of VXLAN without the flag for an identifier",
+            udp(4789, &[0; 8], &frame()),
+            Skip::NotTcp,
         ),
-        found(
-            "VXLAN that says it carries Ethernet",
-            udp(4790, &with(vxlan.to_vec(), 3, &[3]), &frame()),
-            &[Vxlan],
-        ),
+        found("VXLAN-GPE with IP", udp(4790, &with(vxlan.to_vec(), 3, &[1]), &packet()), &[Vxlan]),
+        found("VXLAN-GPE with Ethernet", udp(4790, &with(vxlan.to_vec(), 3, &[3]), &frame()), &[Vxlan]),
         found("VXLAN with a tag inside", udp(4789, &vxlan, &tagged(&[0x8100], IPV4, &packet())), &[Vxlan]),
         found("VXLAN in VXLAN", udp(4789, &vxlan, &udp(4789, &vxlan, &frame())), &[Vxlan, Vxlan]),
         found("Geneve", udp(6081, &[0, 0, 0x65, 0x58, 0, 0, 1, 0], &frame()), &[Geneve]),
@@ -230,7 +226,7 @@ fn in_udp() -> Vec<Row> {
             &[Geneve],
         ),
         not_found(
-            "Geneve of a version to come",
+            "Geneve of an unknown version",
             udp(6081, &[0x40, 0, 8, 0, 0, 0, 1, 0], &packet()),
             Skip::NotTcp,
         ),
@@ -242,12 +238,12 @@ fn in_udp() -> Vec<Row> {
             &[Gtp],
         ),
         not_found(
-            "GTP with an extension header of no length",
+            "GTP with an extension header of length 0",
             udp(2152, &gtp(0x34, &[0, 0, 0, 0x85, 0, 0, 0, 0]), &packet()),
             Skip::NotTcp,
         ),
         not_found(
-            "GTP that asks for an echo",
+            "a GTP echo request",
             udp(2152, &with(gtp(0x32, &[0; 4]), 1, &[1]), &packet()),
             Skip::NotTcp,
         ),
@@ -281,23 +277,23 @@ fn more_in_udp() -> Vec<Row> {
             &[L2tp],
         ),
         not_found(
-            "L2TP that controls",
+            "an L2TP control message",
             udp(1701, &[0xc8, 2, 0, 60, 0, 1, 0, 1, 0, 1, 0, 1], &packet()),
             Skip::NotTcp,
         ),
         found("AYIYA", udp(5072, &ayiya(1, 41), &inner6), &[Ayiya]),
-        not_found("AYIYA that asks for an echo", udp(5072, &ayiya(4, 59), &[]), Skip::NotTcp),
+        not_found("an AYIYA echo request", udp(5072, &ayiya(4, 59), &[]), Skip::NotTcp),
     ]
 }
 
-/// What only captures start with.
+/// Link types that occur in captures only.
 fn links() -> Vec<Row> {
     let at = |link, row: Row| Row { link, ..row };
     vec![
-        at(LinkType::EtherType(IPV4), found("IPv4 announced by an EtherType", packet(), &[])),
+        at(LinkType::EtherType(IPV4), found("IPv4 after an EtherType", packet(), &[])),
         at(
             LinkType::EtherType(0x8100),
-            found("a tag announced by an EtherType", [&[0, 1, 8, 0], packet().as_slice()].concat(), &[]),
+            found("a tag after an EtherType", [&[0, 1, 8, 0], packet().as_slice()].concat(), &[]),
         ),
         at(LinkType::Ppp, found("PPP", [&[0, 0x21], packet().as_slice()].concat(), &[])),
         at(LinkType::Ppp, found("PPP in HDLC", [&[0xff, 3, 0x21], packet().as_slice()].concat(), &[])),
@@ -309,12 +305,12 @@ fn links() -> Vec<Row> {
     ]
 }
 
-/// What leads nowhere, also with tunnels.
+/// Frames that carry no TCP segment, even with decapsulation.
 fn nothing() -> Vec<Row> {
     vec![
         not_found("ICMP, not a tunnel", ip(1, &[], &packet()), Skip::NotTcp),
         not_found("ARP, not a tunnel", ethernet(0x0806, &packet()), Skip::NotIp),
-        not_found("UDP of no tunnel's port", udp(53, &[], &packet()), Skip::NotTcp),
-        not_found("UDP cut off", ip(UDP, &[0, 53], &[]), Skip::Truncated),
+        not_found("UDP on a port of no tunnel", udp(53, &[], &packet()), Skip::NotTcp),
+        not_found("truncated UDP", ip(UDP, &[0, 53], &[]), Skip::Truncated),
     ]
 }

@@ -1,4 +1,4 @@
-//! The same frame for both, and what they say of it.
+//! Gives the same frame to the kernel and the host, and compares their events.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -17,24 +17,25 @@ use super::{
     table::talk::Step,
 };
 
-/// The loopback interface: what `BPF_PROG_TEST_RUN` says frames come from.
+/// The loopback interface, which `BPF_PROG_TEST_RUN` sets as the ingress interface.
 const INTERFACE: u32 = 1;
 
-/// Frames of these lengths, in bytes, every kernel makes for a test: others end inside the IP header, which some refuse, or
-/// do not fit into a page, which all but XDP need.
+/// Frame lengths in bytes that every kernel accepts for a test run. Shorter frames end inside the
+/// IP header, which some kernels refuse; longer ones do not fit into a page, which all but XDP
+/// need.
 const POSSIBLE: std::ops::Range<usize> = 54..3_500;
 
-/// What was compared.
+/// Counts of what was compared.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     frames: usize,
     events: usize,
-    /// Frames that the kernel does not make for a test, by program and length.
+    /// Lengths of frames that the kernel refuses for a test run, by program.
     impossible: BTreeMap<&'static str, Vec<usize>>,
 }
 
 impl Seen {
-    /// How many frames were left out so far.
+    /// Number of frames left out so far.
     pub(crate) fn left_out(&self) -> usize {
         self.impossible.values().map(Vec::len).sum()
     }
@@ -66,14 +67,15 @@ pub(crate) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Both with nothing seen.
+    /// Both observers with empty tables.
     pub(crate) fn new(kernel: &'a mut Kernel, programs: Programs, link: LinkType) -> Self {
         kernel.clear();
         let host = HostObserver::new(kernel.switches.selection());
         Self { kernel, host, programs, link, time: 0 }
     }
 
-    /// Both observe a frame, and must tell the same; what the kernel told.
+    /// Lets both observe a frame and checks that their events are equal. Returns the kernel's
+    /// events.
     pub(crate) fn observe(&mut self, place: &str, step: &Step, seen: &mut Seen) -> Vec<Bytes> {
         let program = if step.second { self.programs.second } else { self.programs.first };
         let Some(program) = self.run(program, step, place, seen) else { return Vec::new() };
@@ -81,8 +83,8 @@ impl<'a> Pair<'a> {
         let frame = &step.frame;
         let outcome = self.host.observe(frame, frame.len(), self.link, INTERFACE, program.hook, self.time);
         let of_host: Vec<Bytes> = std::iter::from_fn(|| self.host.next_event()).collect();
-        let told = self.kernel.next_events();
-        let (of_host, of_kernel) = (comparable(&of_host), comparable(&told));
+        let emitted = self.kernel.next_events();
+        let (of_host, of_kernel) = (comparable(&of_host), comparable(&emitted));
         assert!(
             of_host == of_kernel,
             "{place}: {outcome:?}, {} bytes\nhost:   {of_host:#?}\nkernel: {of_kernel:#?}\n{:02x?}",
@@ -91,10 +93,10 @@ impl<'a> Pair<'a> {
         );
         seen.frames += 1;
         seen.events += of_kernel.len();
-        told
+        emitted
     }
 
-    /// The program that saw the frame: not every kernel makes long frames for every kind of program.
+    /// Runs a program on the frame. Returns none if the kernel refuses the frame's length.
     fn run(&self, program: Program, step: &Step, place: &str, seen: &mut Seen) -> Option<Program> {
         if self.kernel.run(program, &step.frame, place) {
             return Some(program);
@@ -105,7 +107,7 @@ impl<'a> Pair<'a> {
         None
     }
 
-    /// Both must have counted the same and keep the same; what they counted.
+    /// Checks that the counters and tables of both are equal. Returns the counters.
     pub(crate) fn finish(mut self, place: &str) -> [u64; Counter::COUNT] {
         assert_eq!(self.host.counters(), self.kernel.counters(), "{place}: counters, host and kernel");
         let (of_host, of_kernel) = (counted(self.host.servers()), counted(self.kernel.servers()));
@@ -115,7 +117,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// What is counted for each server, but for times, and for addresses: they are gathered anew from time to time.
+/// The counters of each server, except times and address estimates, which are reset from time to
+/// time.
 fn counted(
     servers: impl IntoIterator<Item = (ServerKey, ServerCounters)>,
 ) -> BTreeMap<(u16, [u32; 4]), Vec<u64>> {
@@ -133,8 +136,8 @@ fn counted(
     servers.into_iter().map(|(key, server)| ((key.port, key.address), counts(&server))).collect()
 }
 
-/// Events without what must differ: times are told apart as 0 and not 0, and what was sent again fast is only sent again, because
-/// the kernel's clock goes on while a busy machine does something else.
+/// Events without the parts that must differ: times are reduced to 0 or 1, and fast retransmissions
+/// to retransmissions, because they depend on the kernel's clock.
 fn comparable(events: &[Bytes]) -> Vec<Event<'_>> {
     let half = |half: HalfCounters| HalfCounters {
         first_ack_ns: u64::from(half.first_ack_ns != 0),

@@ -1,4 +1,4 @@
-//! The kernel programs, loaded but attached to nothing.
+//! The kernel programs, loaded but not attached.
 
 use std::fmt;
 
@@ -20,43 +20,47 @@ use tracer_common::{
     flow::FlowKey,
     server::{ServerCounters, ServerKey},
 };
-use tracer_core::host::Selection;
+use tracer_core::{
+    host::Selection,
+    record::{EventName, Events},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
-/// Connections kept in each table: enough for the largest flood here, with what an LRU table sets aside for each CPU.
+/// Entries of each connection table: enough for the largest flood here, including the reserve of an
+/// LRU table for each CPU.
 const MAX_FLOWS: u32 = 8192;
-/// Bytes of the ring: more than one frame can fill.
+/// Bytes of the ring buffer: more than the events of one frame.
 pub(crate) const RING: u32 = 8 << 20;
 /// `XDP_PASS`.
 const XDP_PASS: u32 = 2;
 /// `TC_ACT_UNSPEC`.
 const TC_ACT_UNSPEC: u32 = u32::MAX;
 
-/// Programs of benchmarks, which only an object with the feature `bench` has.
-const LEAST: [&str; 4] = ["tracer_noop_xdp", "tracer_noop_tc", "tracer_floor_xdp", "tracer_floor_tc"];
+/// Programs of the benchmarks, which must load wherever the others do.
+const BENCHMARKS: [&str; 4] = ["tracer_noop_xdp", "tracer_noop_tc", "tracer_floor_xdp", "tracer_floor_tc"];
 
-/// What the programs are told when they are loaded.
+/// The configuration of the programs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switches {
-    /// Tell every segment.
+    /// Emit every segment.
     pub(crate) every_segment: bool,
-    /// Only the addresses of the table's client and server.
+    /// Select only the addresses of the table's client and server.
     pub(crate) select_hosts: bool,
-    /// Enter tunnels.
+    /// Decapsulate tunnels.
     pub(crate) decapsulate: bool,
-    /// Attempts told one by one in each window.
+    /// Attempts that are emitted individually in each time window.
     pub(crate) max_reported_attempts: u32,
 }
 
 impl Switches {
-    /// The same for the host.
+    /// The same configuration for the host.
     pub(crate) fn selection(self) -> Selection {
         let hosts = if self.select_hosts { ["10.0.0.2/32", "2001:db8::/64"].as_slice() } else { &[] };
         let hosts = hosts.iter().map(|host| host.parse().unwrap_or_else(|error| panic!("{host}: {error}")));
         Selection {
             hosts: hosts.collect(),
-            every_segment: self.every_segment,
+            events: if self.every_segment { Events::of(&[EventName::Segment]) } else { Events::default() },
             decapsulate: self.decapsulate,
             max_reported_attempts: self.max_reported_attempts,
             ..Selection::default()
@@ -67,9 +71,10 @@ impl Switches {
 /// The programs that see the frames of a conversation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Programs {
-    /// On the first interface.
+    /// The program on the first interface.
     pub(crate) first: Program,
-    /// On the second one: the other direction of the same interface, which is another owner just as well.
+    /// The program on the second interface: the other direction of the same interface counts as
+    /// another owner.
     pub(crate) second: Program,
 }
 
@@ -95,9 +100,9 @@ impl Programs {
     pub(crate) const TC_INGRESS: Self = Self { first: Self::IN_ETH, second: Self::OUT_ETH };
     /// TC egress, Ethernet; XDP on the second interface.
     pub(crate) const TC_EGRESS: Self = Self { first: Self::OUT_ETH, second: Self::XDP_PROGRAM };
-    /// TC ingress, bare IP; egress on the second interface.
+    /// TC ingress, raw IP; egress on the second interface.
     pub(crate) const IP_INGRESS: Self = Self { first: Self::IN_IP, second: Self::OUT_IP };
-    /// TC egress, bare IP; ingress on the second interface.
+    /// TC egress, raw IP; ingress on the second interface.
     pub(crate) const IP_EGRESS: Self = Self { first: Self::OUT_IP, second: Self::IN_IP };
 
     const ALL: [Program; 5] = [Self::XDP_PROGRAM, Self::IN_ETH, Self::OUT_ETH, Self::IN_IP, Self::OUT_IP];
@@ -128,7 +133,7 @@ impl fmt::Display for Kernel {
 
 fn map<T: TryFrom<Map>>(ebpf: &mut Ebpf, name: &str) -> T {
     let map = ebpf.take_map(name).unwrap_or_else(|| panic!("the object has no map {name}"));
-    T::try_from(map).unwrap_or_else(|_| panic!("the map {name} is of another kind"))
+    T::try_from(map).unwrap_or_else(|_| panic!("the map {name} has another type"))
 }
 
 impl Kernel {
@@ -139,7 +144,7 @@ impl Kernel {
             every_segment: switches.every_segment.into(),
             select_hosts: switches.select_hosts.into(),
             decapsulate: switches.decapsulate.into(),
-            // Either way must say the same.
+            // Both ways to select ports must give the same result.
             few_ports: u8::from(!switches.every_segment),
             ports: [80; FEW_PORTS],
             max_reported_attempts: switches.max_reported_attempts,
@@ -155,7 +160,7 @@ impl Kernel {
         for name in Programs::ALL
             .iter()
             .map(|program| program.name)
-            .chain(LEAST.into_iter().filter(|_| cfg!(feature = "bench")))
+            .chain(BENCHMARKS.into_iter().filter(|_| cfg!(feature = "bench")))
         {
             load_program(&mut ebpf, name);
         }
@@ -178,7 +183,7 @@ impl Kernel {
         }
     }
 
-    /// Forgets everything seen.
+    /// Empties the tables, the counters and the ring buffer.
     pub(crate) fn clear(&mut self) {
         for table in [&mut self.connections, &mut self.half_open] {
             let keys: Vec<FlowKey> = table.keys().filter_map(Result::ok).collect();
@@ -197,7 +202,7 @@ impl Kernel {
         self.next_events();
     }
 
-    /// The events told since the last call.
+    /// The events since the last call.
     pub(crate) fn next_events(&mut self) -> Vec<Bytes> {
         let mut events = Vec::new();
         while let Some(event) = self.ring.next() {
@@ -206,7 +211,7 @@ impl Kernel {
         events
     }
 
-    /// The counters, of all CPUs together.
+    /// The counters, summed over all CPUs.
     pub(crate) fn counters(&self) -> [u64; Counter::COUNT] {
         std::array::from_fn(|index| {
             let values = self.counters.get(&(index as u32), 0);
@@ -214,17 +219,18 @@ impl Kernel {
         })
     }
 
-    /// What is counted for each server.
+    /// The counters of each server.
     pub(crate) fn servers(&self) -> Vec<(ServerKey, ServerCounters)> {
         self.servers.iter().map(|server| server.unwrap_or_else(|error| panic!("SERVERS: {error}"))).collect()
     }
 
-    /// How many connections are kept: confirmed ones, and attempts.
+    /// Number of entries in the tables: connections and half-open ones.
     pub(crate) fn kept(&self) -> (usize, usize) {
         (self.connections.keys().count(), self.half_open.keys().count())
     }
 
-    /// Runs a program on a frame; false if the kernel cannot make such a frame. What comes back must be the frame.
+    /// Runs a program on a frame, and checks that the frame passes unchanged. Returns false if the
+    /// kernel refuses a test run with such a frame.
     pub(crate) fn run(&self, program: Program, frame: &[u8], place: &str) -> bool {
         let mut after = vec![0xaa; frame.len() + 256];
         let options =
@@ -237,13 +243,13 @@ impl Kernel {
             Err(error) => panic!("{place}: {} of {} bytes: {error:?}", program.name, frame.len()),
         };
         let expected = if program.hook == Hook::Xdp { XDP_PASS } else { TC_ACT_UNSPEC };
-        assert_eq!(result.return_value, expected, "{place}: the frame goes on");
+        assert_eq!(result.return_value, expected, "{place}: the frame passes");
         assert_eq!(result.data_size_out as usize, frame.len(), "{place}: the frame keeps its length");
         assert!(after[..frame.len()] == *frame, "{place}: the frame is not changed");
         true
     }
 
-    /// Runs the program called `name`.
+    /// Runs the program `name`.
     pub(crate) fn test_run(
         &self,
         name: &str,
@@ -258,7 +264,7 @@ impl Kernel {
         }
     }
 
-    /// Says how much work the programs are for the verifier.
+    /// Prints how many instructions the verifier processed for each program.
     pub(crate) fn print_instructions(&self) {
         for Program { name, .. } in Programs::ALL {
             let program =

@@ -1,4 +1,5 @@
-//! XDP frames whose headers are not in the linear part, as some drivers make them when frames may have several buffers.
+//! XDP frames whose headers are not in the linear part, as some drivers pass them with multi-buffer
+//! XDP.
 
 use aya::programs::TestRunOptions;
 use bytes::Bytes;
@@ -13,7 +14,8 @@ const CONTEXT: usize = 24;
 /// Offset of its field `data_end`.
 const DATA_END: usize = 4;
 
-/// Runs the XDP program on a frame of which the first `linear` bytes are linear; false if this kernel cannot make one.
+/// Runs the XDP program on a frame whose first `linear` bytes are linear. Returns false if this
+/// kernel cannot create one.
 fn run(kernel: &Kernel, frame: &[u8], linear: u32) -> bool {
     let mut context = [0; CONTEXT];
     context[DATA_END..DATA_END + 4].copy_from_slice(&linear.to_ne_bytes());
@@ -23,7 +25,7 @@ fn run(kernel: &Kernel, frame: &[u8], linear: u32) -> bool {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
-fn an_xdp_frame_is_understood_wherever_its_linear_part_ends() {
+fn an_xdp_frame_is_parsed_wherever_its_linear_part_ends() {
     let mut kernel = Kernel::load(Switches {
         every_segment: true,
         select_hosts: false,
@@ -45,9 +47,9 @@ fn an_xdp_frame_is_understood_wherever_its_linear_part_ends() {
             let expected = expected.get_or_insert_with(|| Facts { ..facts.clone() });
             assert_eq!(&facts, expected, "{linear} of {} bytes are linear", frame.len());
         }
-        assert!(made > 0, "a frame that is linear is made by every kernel");
+        assert!(made > 0, "every kernel creates linear frames");
         if made == 1 {
-            println!("skipped: this kernel makes no XDP frames whose linear part ends early");
+            println!("skipped: this kernel creates no XDP frames with a shorter linear part");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One program on one hook of one interface.
+//! Attaches one program to one hook of one interface.
 
 use std::fmt;
 
@@ -23,49 +23,49 @@ pub(in crate::live::kernel) const XDP: &str = "tracer_xdp";
 pub(in crate::live::kernel) const CLASSIFIERS: [&str; 4] =
     ["tracer_in_eth", "tracer_out_eth", "tracer_in_ip", "tracer_out_ip"];
 
-/// A side of an interface.
+/// The direction of traffic that a hook sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// What the host receives.
+pub enum HookDirection {
+    /// Packets that the host receives.
     Ingress,
-    /// What the host sends.
+    /// Packets that the host sends.
     Egress,
 }
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// XDP in the driver.
+    /// Native XDP, in the driver.
     XdpNative,
-    /// XDP in the network stack.
+    /// Generic XDP, in the network stack.
     XdpGeneric,
-    /// TC by link.
+    /// TC by a BPF link (TCX).
     Tcx,
-    /// TC by a filter on the clsact qdisc.
+    /// TC by a filter in the clsact qdisc.
     Clsact,
 }
 
-/// A program that is attached; it is detached when this is dropped.
+/// An attached program. Dropping it detaches the program.
 #[derive(Debug)]
 pub struct Attachment {
     interface: String,
-    side: Side,
+    direction: HookDirection,
     method: Method,
-    /// Programs of others on the same hook.
+    /// Names of other owners' programs on the same hook.
     others: Vec<String>,
-    /// What else there is to know: why it is not XDP, or what XDP does to a driver.
+    /// A note for the user: why it is not XDP, or what XDP does to the driver.
     remark: Option<String>,
     _link: OwnedLink,
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "held for what happens when they are dropped")]
+#[expect(dead_code, reason = "dropping a link detaches its program")]
 enum OwnedLink {
     Xdp(XdpLink),
     Tc(SchedClassifierLink),
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for HookDirection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ingress => "ingress",
@@ -85,15 +85,15 @@ impl fmt::Display for Method {
     }
 }
 
-/// As in the summary: "eth0 ingress xdp native".
+/// As in "eth0 ingress xdp native".
 impl fmt::Display for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.interface, self.side, self.method)
+        write!(f, "{} {} {}", self.interface, self.direction, self.method)
     }
 }
 
 impl Attachment {
-    /// One line for the user.
+    /// The attachment in one line, for the user.
     #[must_use]
     pub fn report(&self) -> String {
         let mut line = format!("attached: {self}");
@@ -101,34 +101,37 @@ impl Attachment {
             line = format!("{line}; {remark}");
         }
         if !self.others.is_empty() {
-            line = format!("{line}; also there: {}", self.others.join(", "));
+            line = format!("{line}; other programs on this hook: {}", self.others.join(", "));
         }
         line
     }
 
-    /// The interface has another name now.
+    /// Notes the new name of the interface.
     pub(super) fn rename(&mut self, interface: &str) {
         interface.clone_into(&mut self.interface);
     }
 
-    /// The same, with the reason why it is not XDP.
+    /// Adds the reason why the attachment is not XDP.
     pub(super) fn instead_of_xdp(self, reason: Option<String>) -> Self {
         Self { remark: reason.map(|reason| format!("not xdp: {reason}")), ..self }
     }
 }
 
-/// Attaches the XDP program in the first of `methods` that works, or tells why none does.
+/// Attaches the XDP program by the first of `methods` that works.
 ///
-/// A program of somebody else is never replaced: before Linux 5.9 the kernel would do so, hence the look beforehand.
+/// Never replaces another owner's program: Linux before 5.9 would do so, hence the check first.
+///
+/// # Errors
+/// No method works: the reason, for the user.
 pub(super) fn xdp(
     kernel: &mut Kernel,
     interface: &Interface,
     methods: &[Method],
 ) -> Result<Attachment, String> {
     if let Some(foreign) = interface.xdp {
-        return Err(format!("{} is attached and stays", foreign_xdp(foreign)));
+        return Err(format!("{} is attached and stays", describe_xdp(foreign)));
     }
-    let others = others(interface, Side::Ingress);
+    let others = others(interface, HookDirection::Ingress);
     let program = kernel.xdp(XDP).map_err(|error| format!("{error:#}"))?;
     let mut reason = String::new();
     for method in methods {
@@ -138,7 +141,7 @@ pub(super) fn xdp(
             Ok(link) => {
                 return Ok(Attachment {
                     interface: interface.name.clone(),
-                    side: Side::Ingress,
+                    direction: HookDirection::Ingress,
                     method: *method,
                     others,
                     remark: driver_remark(interface, *method),
@@ -151,7 +154,8 @@ pub(super) fn xdp(
     Err(reason)
 }
 
-/// What native XDP may do to real hardware; virtual interfaces have a kind and take it without a break.
+/// What native XDP may do to a hardware driver. Virtual interfaces, which have a kind, are not
+/// interrupted.
 fn driver_remark(interface: &Interface, method: Method) -> Option<String> {
     let hardware = interface.kind.is_none() && method == Method::XdpNative;
     hardware.then(|| {
@@ -159,10 +163,10 @@ fn driver_remark(interface: &Interface, method: Method) -> Option<String> {
     })
 }
 
-/// A foreign XDP program, in words.
-pub(super) fn foreign_xdp(xdp: XdpAttachment) -> String {
+/// Describes another owner's XDP program.
+pub(super) fn describe_xdp(xdp: XdpAttachment) -> String {
     let Some(id) = xdp.id else { return format!("{} XDP program", xdp.mode) };
-    // Only CAP_SYS_ADMIN may look at the programs of others; without it, the number must do.
+    // Reading other programs' names needs CAP_SYS_ADMIN; without it, the id has to do.
     let info = loaded_programs().filter_map(Result::ok).find(|info| info.id() == id);
     let name = info.map_or_else(|| format!("program {id}"), |info| named(&info));
     format!("the XDP {name}, {},", xdp.mode)
@@ -175,35 +179,35 @@ fn named(info: &ProgramInfo) -> String {
 /// Attaches a TC program.
 ///
 /// # Errors
-/// The kernel does not take it: in words.
+/// The kernel refuses the program: the reason, for the user.
 pub(super) fn tc(
     kernel: &mut Kernel,
     interface: &Interface,
-    side: Side,
+    direction: HookDirection,
     method: Method,
 ) -> Result<Attachment> {
     let frames = interface.link.frames().with_context(|| {
-        format!("{} carries neither Ethernet frames nor bare IP packets ({})", interface.name, interface.link)
+        format!("{} carries neither Ethernet frames nor raw IP packets ({})", interface.name, interface.link)
     })?;
-    let name = match (side, frames) {
-        (Side::Ingress, LinkType::Ethernet) => "tracer_in_eth",
-        (Side::Egress, LinkType::Ethernet) => "tracer_out_eth",
-        (Side::Ingress, LinkType::RawIp) => "tracer_in_ip",
-        (Side::Egress, LinkType::RawIp) => "tracer_out_ip",
+    let name = match (direction, frames) {
+        (HookDirection::Ingress, LinkType::Ethernet) => "tracer_in_eth",
+        (HookDirection::Egress, LinkType::Ethernet) => "tracer_out_eth",
+        (HookDirection::Ingress, LinkType::RawIp) => "tracer_in_ip",
+        (HookDirection::Egress, LinkType::RawIp) => "tracer_out_ip",
         (_, LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc) => {
             bail!("frames of {} are not traced", interface.name)
         }
     };
-    let others = others(interface, side);
+    let others = others(interface, direction);
     let program = kernel.classifier(name)?;
     let link = match method {
-        Method::Clsact => clsact_link(program, interface, side),
-        Method::Tcx | Method::XdpNative | Method::XdpGeneric => tcx_link(program, interface, side),
+        Method::Clsact => clsact_link(program, interface, direction),
+        Method::Tcx | Method::XdpNative | Method::XdpGeneric => tcx_link(program, interface, direction),
     };
-    let link = link.with_context(|| format!("{method} {side} on {} is refused", interface.name))?;
+    let link = link.with_context(|| format!("{method} {direction} on {} is refused", interface.name))?;
     Ok(Attachment {
         interface: interface.name.clone(),
-        side,
+        direction,
         method,
         others,
         remark: None,
@@ -211,50 +215,54 @@ pub(super) fn tc(
     })
 }
 
-fn attach_type(side: Side) -> TcAttachType {
-    match side {
-        Side::Ingress => TcAttachType::Ingress,
-        Side::Egress => TcAttachType::Egress,
+fn attach_type(direction: HookDirection) -> TcAttachType {
+    match direction {
+        HookDirection::Ingress => TcAttachType::Ingress,
+        HookDirection::Egress => TcAttachType::Egress,
     }
 }
 
-/// First in line: what others change or drop has still been seen.
-fn tcx_link(program: &mut SchedClassifier, interface: &Interface, side: Side) -> Result<SchedClassifierLink> {
+/// Attaches before all other programs, so that packets are seen before these change or drop them.
+fn tcx_link(
+    program: &mut SchedClassifier,
+    interface: &Interface,
+    direction: HookDirection,
+) -> Result<SchedClassifierLink> {
     let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-    take_tc(program, interface, side, order)
+    take_tc(program, interface, direction, order)
 }
 
 fn clsact_link(
     program: &mut SchedClassifier,
     interface: &Interface,
-    side: Side,
+    direction: HookDirection,
 ) -> Result<SchedClassifierLink> {
-    // The qdisc stays when we go: somebody else may have filters in it by then, and empty it does nothing.
+    // The qdisc stays on exit: other filters may be in it by then, and an empty one has no effect.
     if let Err(error) = tc::qdisc_add_clsact(&interface.name)
         && refusal::source_errno(&error) != Some(Errno::EEXIST)
     {
         return Err(anyhow!(refusal::chain(&error)));
     }
-    take_tc(program, interface, side, TcAttachOptions::Netlink(NlOptions::default()))
+    take_tc(program, interface, direction, TcAttachOptions::Netlink(NlOptions::default()))
 }
 
 fn take_tc(
     program: &mut SchedClassifier,
     interface: &Interface,
-    side: Side,
+    direction: HookDirection,
     options: TcAttachOptions,
 ) -> Result<SchedClassifierLink> {
     program
-        .attach_with_options(&interface.name, attach_type(side), options)
+        .attach_with_options(&interface.name, attach_type(direction), options)
         .and_then(|id| program.take_link(id))
         .map_err(|error| anyhow!(refusal::attachment(&error)))
 }
 
-/// The programs that others have on the TC hook.
-fn others(interface: &Interface, side: Side) -> Vec<String> {
-    match SchedClassifier::query_tcx(&interface.name, attach_type(side)) {
+/// Names the programs that are already on the TC hook.
+fn others(interface: &Interface, direction: HookDirection) -> Vec<String> {
+    match SchedClassifier::query_tcx(&interface.name, attach_type(direction)) {
         Ok((_, programs)) => programs.iter().map(named).collect(),
-        // There are some, and the kernel shows them to nobody without CAP_SYS_ADMIN.
+        // There are some, but naming them needs CAP_SYS_ADMIN.
         Err(error) if refusal::errno(&error) == Some(Errno::EPERM) => {
             vec!["programs that only CAP_SYS_ADMIN can name".to_owned()]
         }

@@ -1,8 +1,9 @@
-//! Attaches the programs to the interfaces, and follows the interfaces as they come and go.
+//! Attaches the programs to interfaces, and follows interfaces as they appear and disappear.
 //!
-//! Ingress is XDP where the driver has it for little and nobody else is there, TC elsewhere; egress is TC. The links are file
-//! descriptors: they end with this process, however it ends. (Before Linux 6.6 TC has no links: a filter of a killed
-//! process stays until the interface goes or `tc filter del` removes it.)
+//! Ingress uses XDP where the driver supports it cheaply and no other XDP program is attached, and
+//! TC elsewhere; egress uses TC. The links are file descriptors, so the kernel detaches the
+//! programs when this process ends for any reason. (Before Linux 6.6 TC has no links: the filter of
+//! a killed process stays until the interface is deleted or `tc filter del` removes it.)
 
 mod hook;
 
@@ -13,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-pub use hook::{Attachment, Method, Side};
+pub use hook::{Attachment, HookDirection, Method};
 pub(super) use hook::{CLASSIFIERS, XDP};
 
 use super::{
@@ -23,16 +24,16 @@ use super::{
 };
 use crate::config::{Attach, AttachBy, Interfaces, XdpMode};
 
-/// The programs where they are attached.
+/// The programs and where they are attached.
 #[derive(Debug)]
 pub struct Attacher {
     kernel: Kernel,
-    wanted: Wanted,
+    selected: InterfaceSet,
     options: Options,
     attached: BTreeMap<u32, Attached>,
-    /// Interfaces that cannot be traced, by number: to be told once.
+    /// Indexes of interfaces that cannot be traced, so that each is reported once.
     refused: BTreeSet<u32>,
-    /// Whether the privileges to attach are still there.
+    /// Whether the process still has the privileges to attach.
     may_attach: bool,
 }
 
@@ -45,7 +46,7 @@ struct Options {
 }
 
 #[derive(Debug)]
-enum Wanted {
+enum InterfaceSet {
     Any,
     Names(BTreeSet<String>),
 }
@@ -56,16 +57,16 @@ struct Attached {
     hooks: Vec<Attachment>,
 }
 
-/// What became of an interface, to be told to the user.
+/// A change of the traced interfaces, to be reported to the user.
 #[derive(Debug)]
 pub enum Change {
     /// Attached: one line for each hook.
     Attached(Vec<String>),
-    /// Cannot be traced, and why.
+    /// The interface cannot be traced: its name and the reason.
     Refused(String, String),
-    /// It was deleted, or moved to another network namespace.
+    /// The interface was deleted, or moved to another network namespace.
     Gone(String),
-    /// None was named, and there is no default route to go by.
+    /// No interface was named, and none has a default route.
     OnlyLo,
 }
 
@@ -77,32 +78,33 @@ impl fmt::Display for Change {
             Self::OnlyLo => f.write_str(
                 "no interface has a default route, so only lo is traced: name others with -i, or all with -i any",
             ),
-            Self::Gone(interface) => write!(f, "{interface} is gone; what it showed so far stays"),
+            Self::Gone(interface) => write!(f, "{interface} is gone; its connections are kept"),
         }
     }
 }
 
 impl Attacher {
-    /// Attaches to the interfaces asked for.
+    /// Attaches to the interfaces in `config`.
     ///
     /// # Errors
-    /// An interface asked for by name does not exist or cannot be traced, or none can.
+    /// An interface given by name does not exist or cannot be traced, or no interface can.
     pub async fn start(kernel: Kernel, config: &Attach) -> Result<(Self, Vec<Change>)> {
         let tc = if support::before(6, 6) { Method::Clsact } else { Method::Tcx };
         Self::start_by(tc, kernel, config).await
     }
 
-    /// The same, with the kind of TC given: how tests see on a new kernel what older ones do.
+    /// Like [`start`](Self::start), with the TC method given, so that tests on a new kernel can
+    /// cover the method of older ones.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_by(tc: Method, kernel: Kernel, config: &Attach) -> Result<(Self, Vec<Change>)> {
         let interfaces = interfaces::list().await?;
         let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc };
-        let wanted = Wanted::resolve(&config.interfaces, &interfaces).await?;
+        let selected = InterfaceSet::resolve(&config.interfaces, &interfaces).await?;
         let mut attacher = Self {
             kernel,
-            wanted,
+            selected,
             options,
             attached: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -117,7 +119,7 @@ impl Attacher {
             let reasons: Vec<_> = changes.iter().map(ToString::to_string).collect();
             bail!("there is no interface to trace: {}", reasons.join("; "));
         }
-        let only_lo = interfaces.iter().all(|i| i.link == Link::Loopback || !attacher.wanted.has(&i.name));
+        let only_lo = interfaces.iter().all(|i| i.link == Link::Loopback || !attacher.selected.has(&i.name));
         if config.interfaces == Interfaces::DefaultRoute && only_lo {
             changes.push(Change::OnlyLo);
         }
@@ -130,24 +132,24 @@ impl Attacher {
         &self.kernel
     }
 
-    /// The privileges to attach are going to be given up: interfaces that come later are refused.
+    /// Refuses interfaces that appear from now on, because the privileges to attach are dropped.
     pub const fn stop_attaching(&mut self) {
         self.may_attach = false;
     }
 
-    /// Looks at the interfaces again: attaches to those that came, lets go of those that went.
+    /// Lists the interfaces again: attaches to new ones and forgets those that are gone.
     ///
     /// # Errors
     /// The interfaces cannot be listed.
     pub async fn follow(&mut self) -> Result<Vec<Change>> {
         let interfaces = interfaces::list().await?;
-        let there: BTreeMap<_, _> =
+        let existing: BTreeMap<_, _> =
             interfaces.iter().map(|interface| (interface.index, &interface.name)).collect();
-        self.refused.retain(|index| there.contains_key(index));
-        let gone = self.attached.extract_if(.., |index, _| !there.contains_key(index));
+        self.refused.retain(|index| existing.contains_key(index));
+        let gone = self.attached.extract_if(.., |index, _| !existing.contains_key(index));
         let mut changes: Vec<_> = gone.map(|(_, attached)| Change::Gone(attached.name)).collect();
         for (index, attached) in &mut self.attached {
-            if let Some(name) = there.get(index) {
+            if let Some(name) = existing.get(index) {
                 attached.rename(name);
             }
         }
@@ -160,7 +162,7 @@ impl Attacher {
         for interface in interfaces {
             let known =
                 self.attached.contains_key(&interface.index) || self.refused.contains(&interface.index);
-            if known || !self.wanted.has(&interface.name) {
+            if known || !self.selected.has(&interface.name) {
                 continue;
             }
             match self.attach(interface) {
@@ -179,14 +181,14 @@ impl Attacher {
 
     fn attach(&mut self, interface: &Interface) -> Result<Vec<Attachment>> {
         if !self.may_attach {
-            bail!("it came after the privileges to attach were given up: start with --keep-privileges");
+            bail!("it appeared after the privileges to attach were dropped: start with --keep-privileges");
         }
         let ingress = self.ingress(interface)?;
-        // What `lo` sends comes in again: one side of it shows everything.
+        // Every packet that leaves on `lo` comes in again, so ingress alone sees everything.
         if interface.link == Link::Loopback {
             return Ok(vec![ingress]);
         }
-        let egress = hook::tc(&mut self.kernel, interface, Side::Egress, self.options.tc)?;
+        let egress = hook::tc(&mut self.kernel, interface, HookDirection::Egress, self.options.tc)?;
         Ok(vec![ingress, egress])
     }
 
@@ -201,14 +203,14 @@ impl Attacher {
         if let (AttachBy::Xdp, Some(reason)) = (self.options.by, &reason) {
             bail!("{reason}; --attach auto uses TC instead");
         }
-        let attachment = hook::tc(&mut self.kernel, interface, Side::Ingress, self.options.tc)?;
+        let attachment = hook::tc(&mut self.kernel, interface, HookDirection::Ingress, self.options.tc)?;
         Ok(attachment.instead_of_xdp(reason))
     }
 
-    /// Whether there is something to wait for without any interface.
+    /// Whether interfaces may still be added, so that tracing can wait while there are none.
     #[must_use]
     pub const fn waits_for_more(&self) -> bool {
-        matches!(self.wanted, Wanted::Any)
+        matches!(self.selected, InterfaceSet::Any)
     }
 
     /// Whether no interface is left.
@@ -217,18 +219,18 @@ impl Attacher {
         self.attached.is_empty()
     }
 
-    /// The interfaces, as number and name.
+    /// The interfaces, as index and name.
     pub fn names(&self) -> impl Iterator<Item = (u32, &str)> {
         self.attached.iter().map(|(index, attached)| (*index, attached.name.as_str()))
     }
 
-    /// Where the programs are, as "eth0 ingress xdp native".
+    /// Where the programs are attached, as "eth0 ingress xdp native".
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         self.attached.values().flat_map(|attached| &attached.hooks).map(ToString::to_string).collect()
     }
 
-    /// Lets go of all interfaces.
+    /// Detaches from all interfaces.
     pub fn detach(&mut self) {
         self.attached.clear();
     }
@@ -243,15 +245,15 @@ impl Attached {
     }
 }
 
-impl Wanted {
-    async fn resolve(asked: &Interfaces, there: &[Interface]) -> Result<Self> {
-        Ok(match asked {
+impl InterfaceSet {
+    async fn resolve(requested: &Interfaces, existing: &[Interface]) -> Result<Self> {
+        Ok(match requested {
             Interfaces::Any => Self::Any,
             Interfaces::Named(names) => {
                 let unknown =
-                    names.iter().find(|name| !there.iter().any(|interface| interface.name == **name));
+                    names.iter().find(|name| !existing.iter().any(|interface| interface.name == **name));
                 if let Some(name) = unknown {
-                    let known: Vec<_> = there.iter().map(|interface| interface.name.as_str()).collect();
+                    let known: Vec<_> = existing.iter().map(|interface| interface.name.as_str()).collect();
                     bail!("there is no interface {name}; there are {} (or \"any\")", known.join(", "));
                 }
                 Self::Names(names.clone())
@@ -259,7 +261,9 @@ impl Wanted {
             Interfaces::DefaultRoute => {
                 let routed = interfaces::with_default_route().await.context("which interfaces to trace")?;
                 let is_default = |i: &&Interface| i.link == Link::Loopback || routed.contains(&i.index);
-                Self::Names(there.iter().filter(is_default).map(|interface| interface.name.clone()).collect())
+                Self::Names(
+                    existing.iter().filter(is_default).map(|interface| interface.name.clone()).collect(),
+                )
             }
         })
     }
@@ -272,36 +276,39 @@ impl Wanted {
     }
 }
 
-/// Why XDP has to be asked for on a veth (drivers/net/veth.c: `veth_xdp_set`, `veth_convert_skb_to_xdp_buff`): what is sent to a
-/// container takes five times as long with it.
-const DEAR_ON_VETH: &str = "a veth copies every frame for it and takes no large ones any more";
+/// Why XDP is opt-in on a veth (drivers/net/veth.c: `veth_xdp_set`,
+/// `veth_convert_skb_to_xdp_buff`): with it, traffic to a container takes five times as long.
+const SLOW_ON_VETH: &str = "a veth copies every frame for it and no longer takes large ones";
 
-/// The kinds of XDP to try, in this order; or that there are none, with the reason if it was not asked for.
+/// The XDP methods to try, in this order.
+///
+/// # Errors
+/// None is tried: the reason, unless the user ruled XDP out.
 fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method], Option<&'static str>> {
     match (interface.link, options.by, options.xdp_mode) {
         (_, AttachBy::Tc, _) => Err(None),
         (Link::Loopback, ..) => Err(Some("it has no driver")),
         (Link::RawIp | Link::Other(_), ..) => Err(Some("its frames have no Ethernet header")),
         (_, AttachBy::Auto | AttachBy::Xdp, XdpMode::Generic) => Ok(&[Method::XdpGeneric]),
-        (_, AttachBy::Auto, XdpMode::Auto) if interface.is_veth() => Err(Some(DEAR_ON_VETH)),
+        (_, AttachBy::Auto, XdpMode::Auto) if interface.is_veth() => Err(Some(SLOW_ON_VETH)),
         (_, AttachBy::Auto, XdpMode::Auto) | (_, _, XdpMode::Native) => Ok(&[Method::XdpNative]),
         (_, AttachBy::Xdp, XdpMode::Auto) => Ok(&[Method::XdpNative, Method::XdpGeneric]),
     }
 }
 
-/// What would be tried on an interface, in words.
+/// Describes what would be attached to an interface.
 #[must_use]
-pub fn intention(interface: &Interface, config: &Attach) -> String {
+pub fn plan(interface: &Interface, config: &Attach) -> String {
     let tc = if support::before(6, 6) { "clsact" } else { "TCX" };
     if let Link::Other(_) = interface.link {
-        return "nothing: neither Ethernet nor bare IP".to_owned();
+        return "nothing: neither Ethernet nor raw IP".to_owned();
     }
     let options = Options { by: config.by, xdp_mode: config.xdp_mode, tc: Method::Tcx };
     let ingress = match (xdp_modes(interface, options), interface.xdp, config.by) {
-        (Ok(_), Some(xdp), _) => format!("{tc}, because {} is there", hook::foreign_xdp(xdp)),
+        (Ok(_), Some(xdp), _) => format!("{tc}, because {} is attached", hook::describe_xdp(xdp)),
         (Ok([Method::XdpGeneric]), None, _) => "XDP generic".to_owned(),
         (Ok(_), None, AttachBy::Xdp) => "XDP".to_owned(),
-        (Ok(_), None, _) => format!("XDP native if the driver has it, else {tc}"),
+        (Ok(_), None, _) => format!("XDP native if the driver supports it, else {tc}"),
         (Err(_), ..) => tc.to_owned(),
     };
     let egress = if interface.link == Link::Loopback { "not needed" } else { tc };
@@ -322,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn generic_xdp_only_when_it_is_asked_for() {
+    fn generic_xdp_is_tried_only_on_request() {
         use Method::{XdpGeneric, XdpNative};
         for (by, mode, tried) in [
             (AttachBy::Auto, XdpMode::Auto, vec![XdpNative]),
@@ -337,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn xdp_on_a_veth_only_when_it_is_asked_for() {
+    fn xdp_is_tried_on_a_veth_only_on_request() {
         use Method::{XdpGeneric, XdpNative};
         let veth = Interface { kind: Some("veth".to_owned()), ..interface(Link::Ethernet) };
         for (by, mode, tried) in [
@@ -350,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn no_xdp_where_it_was_ruled_out_or_cannot_work() {
+    fn xdp_is_not_tried_where_it_is_ruled_out_or_cannot_work() {
         assert_eq!(modes(&interface(Link::Ethernet), AttachBy::Tc, XdpMode::Auto), Err(false));
         assert_eq!(modes(&interface(Link::Loopback), AttachBy::Auto, XdpMode::Auto), Err(true));
         assert_eq!(modes(&interface(Link::RawIp), AttachBy::Xdp, XdpMode::Native), Err(true));

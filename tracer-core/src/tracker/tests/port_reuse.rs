@@ -1,11 +1,11 @@
-//! Ports used again, connections that go on after they were given up, and who is the client.
+//! Reused ports, connections that continue after they expired, and which side is the client.
 
 use super::*;
 
 #[test]
-fn who_asks_is_the_client_when_no_syn_and_no_port_says_so() {
-    let mut wire = Wire::new(Limits { ports: BTreeSet::from([80, 40_000]), ..limits() });
-    // The server is seen first, and taken for the client until the request comes.
+fn the_sender_of_requests_is_the_client_if_no_syn_was_seen_and_the_ports_do_not_tell() {
+    let mut wire = Wire::new(TrackerOptions { ports: BTreeSet::from([80, 40_000]), ..options() });
+    // The server is seen first, and taken for the client until the request is seen.
     wire.run("<A >G <O <FA >A").finish();
     let records = wire.records();
     let client_ports: Vec<_> =
@@ -23,18 +23,18 @@ fn who_asks_is_the_client_when_no_syn_and_no_port_says_so() {
         panic!("{records:#?}")
     };
     assert_eq!((closed.client.bytes, closed.server.bytes), (27, 27));
-    assert_eq!(closed.history, "^aDdfA", "the letters are turned with the sides");
+    assert_eq!(closed.history, "^aDdfA", "the entries change case with the client");
 }
 
 #[test]
-fn what_was_given_up_and_goes_on_is_picked_up_anew_and_not_counted_twice() {
-    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
+fn a_connection_that_continues_after_it_expired_is_midstream_and_not_counted_twice() {
+    let mut wire = Wire::new(TrackerOptions { idle_timeout: Duration::from_secs(10), ..options() });
     wire.run(">S <SA >A >G <O +20000 +20000");
     assert_eq!(
         wire.words().last().map(String::as_str),
         Some("S1 IdleTimeout ShADd 15 client 27B/3 server 27B/2")
     );
-    wire.run(">G <O <FA >FA <A +1000").question_all();
+    wire.run(">G <O <FA >FA <A +1000").look_up_all();
     let mut words = wire.words();
     words.retain(|words| words != "request" && words != "response");
     assert_eq!(
@@ -52,43 +52,43 @@ fn what_was_given_up_and_goes_on_is_picked_up_anew_and_not_counted_twice() {
 }
 
 #[test]
-fn what_goes_on_before_the_kernel_has_forgotten_it_brings_no_exchange_up_again() {
-    let mut wire = Wire::new(Limits { idle_timeout: Duration::from_secs(10), ..limits() });
-    wire.run(">S <SA >A >G <O >G <O").run_without_forgetting("+20000 +20000");
+fn a_connection_that_continues_before_the_kernel_has_removed_it_repeats_no_exchange() {
+    let mut wire = Wire::new(TrackerOptions { idle_timeout: Duration::from_secs(10), ..options() });
+    wire.run(">S <SA >A >G <O >G <O").run_without_removals("+20000 +20000");
     assert_eq!(wire.tracker.totals(), Totals { opened: 1, closed: 1, exchanges: 2, ..Totals::default() });
     wire.words();
-    for (script, told) in
+    for (script, reported) in
         [(">G <O", "exchange 1 204 Complete Exact"), (">G <O >G", "exchange 2 204 Complete Exact")]
     {
         wire.run(script);
         let mut words = wire.words();
         words.retain(|words| words.starts_with("exchange"));
-        assert_eq!(words, [told]);
+        assert_eq!(words, [reported]);
     }
 }
 
 #[test]
-fn a_connection_is_not_forgotten_for_the_one_before_it() {
-    let mut wire = Wire::new(limits());
+fn a_connection_is_not_removed_with_the_one_before_it() {
+    let mut wire = Wire::new(options());
     wire.run(">S <SA >A >G <O <FA >FA <A +1000");
     assert_eq!(wire.tracker.totals().closed, 1);
-    wire.use_ports_again().run("+20000");
-    assert_eq!(wire.kept(), 1, "its first event may still wait in the ring");
+    wire.reuse_ports().run("+20000");
+    assert_eq!(wire.kept(), 1, "its first event may still be in the ring");
 }
 
 #[test]
-fn ports_are_used_again() {
-    // A SYN on an open connection can be forged; only its answer shows that the old connection is dead.
+fn reused_ports_start_another_connection() {
+    // A SYN on an open connection may be spoofed; only a SYN-ACK proves that the old connection is over.
     let seen = ("SYN-SENT/LISTEN", "S1 EndOfCapture ShADd 15 client 27B/3 server 27B/2");
-    let answer_seen = ("SYN-SENT/SYN-RECEIVED", "S1 EndOfCapture ^hADd 14 client 27B/2 server 27B/2");
+    let syn_ack_seen = ("SYN-SENT/SYN-RECEIVED", "S1 EndOfCapture ^hADd 14 client 27B/2 server 27B/2");
     for (how, script, state, (first, last)) in [
-        ("after an orderly close", ">S <SA >A >G <O <FA >FA <A", "Sf Fin by server", seen),
+        ("after a normal close", ">S <SA >A >G <O <FA >FA <A", "Sf Fin by server", seen),
         ("after a reset", ">S <SA >A >G <O >R", "Rsto Reset by client", seen),
-        ("after a handshake that was not confirmed", ">S <SA", "S1 HalfOpenTimeout", seen),
-        ("after silence", ">S <SA >A", "S1 Evicted", answer_seen),
+        ("after a half-open handshake", ">S <SA", "S1 HalfOpenTimeout", seen),
+        ("after silence", ">S <SA >A", "S1 Evicted", syn_ack_seen),
     ] {
-        let mut wire = Wire::new(limits());
-        wire.run(script).afresh().run(">S <SA >A >G <O").finish();
+        let mut wire = Wire::new(options());
+        wire.run(script).restart().run(">S <SA >A >G <O").finish();
         let records = wire.records();
         let ids: BTreeSet<_> =
             records.iter().map(|r| r.connection.as_ref().expect("a connection").id).collect();
@@ -98,12 +98,12 @@ fn ports_are_used_again() {
         assert_eq!(communities.len(), 1, "{how}");
         let ends: Vec<_> = records.iter().filter(|record| matches!(record.body, Body::Closed(_))).collect();
         assert_eq!(ends.len(), 2, "{how}");
-        let mut wire = Wire::new(limits());
-        wire.run(script).afresh().run(">S <SA >A >G <O").finish();
+        let mut wire = Wire::new(options());
+        wire.run(script).restart().run(">S <SA >A >G <O").finish();
         let words = wire.words();
         let end = words.iter().position(|words| words.starts_with(state));
         let end = end.unwrap_or_else(|| panic!("{how}: no {state} in {words:#?}"));
-        assert_eq!(words[end + 1], first, "{how}: the new one starts when the old one is told");
+        assert_eq!(words[end + 1], first, "{how}: the new one starts after the record of the old one");
         assert_eq!(words.last().map(String::as_str), Some(last), "{how}");
     }
 }
@@ -111,19 +111,19 @@ fn ports_are_used_again() {
 #[test]
 fn a_syn_starts_another_connection_at_once_in_a_capture_only() {
     for (what, captured, ids) in [("live", false, 1), ("captured", true, 2)] {
-        let mut wire = Wire::new(limits());
+        let mut wire = Wire::new(options());
         if captured {
             wire.captured();
         }
-        wire.run(">S <SA >A").afresh().run(">S").finish();
+        wire.run(">S <SA >A").restart().run(">S").finish();
         assert_eq!(wire.tracker.totals().closed, ids, "{what}");
     }
 }
 
 #[test]
-fn incarnations_at_the_same_time_are_told_apart() {
-    let mut wire = Wire::new(limits());
-    wire.captured().stand_still().run(">S <SA >A <FA >FA <A").afresh().run(">S <SA >A").finish();
+fn incarnations_with_the_same_time_are_distinguished() {
+    let mut wire = Wire::new(options());
+    wire.captured().stop_clock().run(">S <SA >A <FA >FA <A").restart().run(">S <SA >A").finish();
     let ends: Vec<_> = wire.words().into_iter().filter(|words| words.contains("client 0B")).collect();
     assert_eq!(
         ends,
@@ -135,9 +135,9 @@ fn incarnations_at_the_same_time_are_told_apart() {
 }
 
 #[test]
-fn a_syn_that_was_refused_before_it_was_seen_is_no_other_connection() {
-    let mut wire = Wire::new(Limits { ports: BTreeSet::from([80, 40_000]), ..limits() });
-    // Until the SYN says so, the side with the higher port is taken for the client.
+fn a_syn_seen_after_its_refusal_starts_no_other_connection() {
+    let mut wire = Wire::new(TrackerOptions { ports: BTreeSet::from([80, 40_000]), ..options() });
+    // Until the SYN is seen, the side with the higher port is taken for the client.
     wire.ports = [80, 40_000];
     wire.run("<RA^0 >S").finish();
     let records = wire.records();
@@ -147,9 +147,9 @@ fn a_syn_that_was_refused_before_it_was_seen_is_no_other_connection() {
 }
 
 #[test]
-fn the_side_with_the_higher_port_is_the_client_when_nothing_else_says_so() {
+fn the_side_with_the_higher_port_is_the_client_if_nothing_else_tells() {
     for (ports, client) in [([40_000, 80], 40_000), ([80, 40_000], 40_000)] {
-        let mut wire = Wire::new(Limits { ports: BTreeSet::from([80, 40_000]), ..limits() });
+        let mut wire = Wire::new(TrackerOptions { ports: BTreeSet::from([80, 40_000]), ..options() });
         wire.ports = ports;
         wire.run(">A100").finish();
         let records = wire.records();

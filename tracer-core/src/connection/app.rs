@@ -1,0 +1,149 @@
+//! The application protocol of a connection.
+
+use std::sync::Arc;
+
+use tracer_common::event::HttpFacts;
+
+use crate::{
+    http::{ConnectionEnd, Conversation, Idle, Redaction},
+    record::Bodies,
+    tcp::Fin,
+};
+
+/// What is kept of the application protocol.
+#[derive(Debug)]
+pub(super) enum App {
+    /// No message is in progress, as most of the time.
+    Idle(Idle),
+    /// HTTP/1.x with a message in progress. Boxed, so that idle connections stay small.
+    Http1(Box<Conversation>),
+}
+
+/// How messages are reported.
+#[derive(Debug)]
+pub(super) struct AppOptions<'a> {
+    /// Report exchanges only, not each request and response.
+    pub(super) exchanges_only: bool,
+    /// How request targets are redacted; `None`: user information only.
+    pub(super) redaction: Option<&'a Arc<Redaction>>,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::Idle(Idle::default())
+    }
+}
+
+impl From<Box<Conversation>> for App {
+    /// Keeps the conversation only while a message is in progress.
+    fn from(conversation: Box<Conversation>) -> Self {
+        match conversation.idle() {
+            Some(idle) => Self::Idle(idle),
+            None => Self::Http1(conversation),
+        }
+    }
+}
+
+impl App {
+    /// Takes out the conversation, or starts one.
+    fn take_http1(&mut self, options: &AppOptions<'_>) -> Box<Conversation> {
+        match std::mem::take(self) {
+            Self::Idle(idle) => {
+                Box::new(Conversation::new(idle, options.exchanges_only, options.redaction.cloned()))
+            }
+            Self::Http1(conversation) => conversation,
+        }
+    }
+
+    /// Takes in an HTTP event, with `bytes` of a head.
+    pub(super) fn on_event(
+        &mut self,
+        options: &AppOptions<'_>,
+        facts: &HttpFacts,
+        bytes: &[u8],
+        out: &mut Bodies,
+    ) {
+        let mut conversation = self.take_http1(options);
+        conversation.on_event(facts, bytes, out);
+        *self = conversation.into();
+    }
+
+    /// Events of an endpoint were lost.
+    pub(super) fn on_lost(&mut self, from_low: bool) {
+        match self {
+            Self::Idle(idle) => idle.on_lost(),
+            Self::Http1(conversation) => conversation.on_lost(from_low),
+        }
+    }
+
+    /// An endpoint sent a FIN at `time`.
+    pub(super) fn on_fin(
+        &mut self,
+        options: &AppOptions<'_>,
+        from_low: bool,
+        fin: Fin,
+        time: u64,
+        out: &mut Bodies,
+    ) {
+        let mut conversation = self.take_http1(options);
+        conversation.on_fin(from_low, fin.end, fin.missing, time, out);
+        *self = conversation.into();
+    }
+
+    /// The connection is over: reports what is in progress.
+    pub(super) fn finish(&mut self, end: ConnectionEnd, time: u64, out: &mut Bodies) {
+        if let Self::Http1(conversation) = self {
+            conversation.finish(end, time, out);
+            *self = Self::Idle(conversation.rest());
+        }
+    }
+
+    /// Bytes of memory that messages in progress take.
+    pub(super) fn buffered(&self) -> usize {
+        match self {
+            Self::Idle(_) => 0,
+            Self::Http1(conversation) => conversation.buffered(),
+        }
+    }
+
+    /// Drops the messages in progress, and reports what is known of their exchanges.
+    pub(super) fn drop_buffers(&mut self, time: u64, out: &mut Bodies) {
+        *self = match std::mem::take(self) {
+            Self::Idle(idle) => Self::Idle(idle),
+            Self::Http1(mut conversation) => {
+                conversation.drop_buffers(time, out);
+                conversation.into()
+            }
+        };
+    }
+
+    /// The kernel lost its state of the connection, and numbers messages from zero again.
+    pub(super) fn restart(&mut self, time: u64, out: &mut Bodies) {
+        *self = match std::mem::take(self) {
+            Self::Idle(mut idle) => {
+                idle.restart();
+                Self::Idle(idle)
+            }
+            Self::Http1(mut conversation) => {
+                conversation.restart(time, out);
+                conversation.into()
+            }
+        };
+    }
+
+    /// Exchanges reported so far.
+    pub(super) fn exchanges(&self) -> u32 {
+        match self {
+            Self::Idle(idle) => idle.exchanges(),
+            Self::Http1(conversation) => conversation.exchanges(),
+        }
+    }
+
+    /// Whether the lower endpoint sends the requests, once a message showed it.
+    pub(super) const fn client_is_low(&self) -> Option<bool> {
+        match self {
+            Self::Idle(idle) => idle.client_is_low(),
+            Self::Http1(conversation) => conversation.client_is_low(),
+        }
+    }
+}

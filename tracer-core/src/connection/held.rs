@@ -1,0 +1,58 @@
+//! Messages held until the segment that carries them is reported.
+
+use tracer_common::event::{HttpFacts, Marks};
+
+use crate::{
+    http,
+    record::{Bodies, Body, Purpose},
+};
+
+/// The most records held for a segment, whose event may have been lost.
+const MAX_HELD: usize = 256;
+
+/// The messages in the segment whose event comes next.
+#[derive(Debug, Default)]
+pub(super) struct HeldMessages {
+    /// What the segment is for, because of them.
+    pub(super) purposes: Vec<Purpose>,
+    /// Their records.
+    pub(super) records: Bodies,
+}
+
+impl HeldMessages {
+    /// Reports what is held if it is more than one segment can carry: the events of segments must have been lost.
+    pub(super) fn limit(&mut self, out: &mut Bodies) {
+        if self.records.len() >= MAX_HELD {
+            out.append(&mut self.records);
+            self.purposes.clear();
+        }
+    }
+
+    /// Adds the purposes of the records after the first `known`, and that of the end of a message.
+    pub(super) fn note(&mut self, facts: &HttpFacts, known: usize) {
+        let new = self.records.iter().skip(known);
+        self.purposes.extend(new.filter_map(|(_, body)| purpose(body)));
+        if facts.marks.contains(Marks::MESSAGE_END) {
+            self.purposes.push(if facts.marks.contains(Marks::RESPONSE) {
+                Purpose::ResponseComplete(http::status(facts))
+            } else {
+                Purpose::RequestComplete
+            });
+        }
+    }
+
+    /// Bytes of memory that the records take.
+    pub(super) fn buffered(&self) -> usize {
+        self.records.len() * size_of::<(u64, Body)>()
+    }
+}
+
+fn purpose(body: &Body) -> Option<Purpose> {
+    if let Body::Request(request) = body {
+        Some(Purpose::Request(request.head.method.clone()?, request.head.target.clone()?))
+    } else if let Body::Response(response) = body {
+        response.status.map(Purpose::Response)
+    } else {
+        None
+    }
+}

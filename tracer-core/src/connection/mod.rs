@@ -1,0 +1,307 @@
+//! One connection: its TCP session and its application protocol, joined.
+//!
+//! ```text
+//!   segment event ─► tcp::Handshake, tcp::Session ─► Update ─► App::on_lost, on_fin, finish ─► records
+//!   HTTP event ───────────────────────────────────────────────► App::on_event ───────────────► records
+//! ```
+
+mod app;
+mod held;
+mod purpose;
+mod records;
+
+use std::sync::Arc;
+
+use tracer_common::{
+    connection::FlowState,
+    event::{Hook, HttpFacts, SegmentEvent},
+    flow::{End, FlowKey, SegmentFlags},
+};
+
+use self::{
+    app::{App, AppOptions},
+    held::HeldMessages,
+    purpose::purposes,
+};
+use crate::{
+    http::{ConnectionEnd, Redaction},
+    record::{Bodies, Body, CloseReason, EventName, Events},
+    tcp::{Handshake, Session, Update, unreported},
+};
+
+/// How far a connection has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The handshake is not complete.
+    HalfOpen,
+    /// The handshake is complete, or the connection was first seen midstream.
+    Open,
+    /// Both sides have closed, or one has reset it.
+    Closed,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The endpoints.
+    pub key: FlowKey,
+    /// The kernel's identifier of this incarnation.
+    pub flow: u64,
+    /// When its first segment was seen, in ns.
+    pub first: u64,
+    /// When its last event happened, in ns.
+    pub last: u64,
+    /// When it closed, in ns; 0 before.
+    pub closed_at: u64,
+    handshake: Handshake,
+    session: Session,
+    app: App,
+    /// Messages held for the next segment, if segments are reported.
+    held: Option<Box<HeldMessages>>,
+    options: Arc<ReportOptions>,
+    opened: bool,
+    /// It was seen in a capture, whose checksums are verified.
+    captured: bool,
+}
+
+/// What is reported of a connection. Exchanges, and opened and closed connections, always are.
+#[derive(Clone, Debug)]
+pub struct ReportOptions {
+    /// The records to make.
+    pub events: Events,
+    /// How request targets are redacted; `None`: user information only.
+    pub redaction: Option<Arc<Redaction>>,
+}
+
+impl ReportOptions {
+    fn app(&self) -> AppOptions<'_> {
+        // The purposes of a segment name the messages in it.
+        let exchanges_only =
+            !self.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
+        AppOptions { exchanges_only, redaction: self.redaction.as_ref() }
+    }
+}
+
+impl Connection {
+    /// The most bytes that one allocates besides its messages and its gaps, with what the allocator adds to each piece.
+    pub const MAX_HEAP: usize = Session::MAX_HEAP;
+
+    /// A connection first seen at `time`.
+    #[must_use]
+    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64, options: Arc<ReportOptions>) -> Self {
+        Self {
+            key,
+            flow,
+            first: time,
+            last: time,
+            closed_at: 0,
+            handshake: Handshake::default(),
+            session: Session::new(client_is_low),
+            app: App::default(),
+            held: None,
+            options,
+            opened: false,
+            captured: false,
+        }
+    }
+
+    /// How far it has got.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        if self.session.endpoints().are_closed() {
+            Phase::Closed
+        } else if self.opened {
+            Phase::Open
+        } else {
+            Phase::HalfOpen
+        }
+    }
+
+    /// Whether the lower endpoint of the key is the client.
+    #[must_use]
+    pub const fn client_is_low(&self) -> bool {
+        self.session.client_is_low()
+    }
+
+    /// Exchanges reported so far.
+    #[must_use]
+    pub fn exchanges(&self) -> u32 {
+        self.app.exchanges()
+    }
+
+    /// Whether a SYN or a SYN-ACK of the connection was seen.
+    #[must_use]
+    pub fn has_syn(&self) -> bool {
+        self.session.has_syn()
+    }
+
+    /// Whether `event` is the first event of a connection whose handshake was not reported.
+    #[must_use]
+    pub fn lacks_handshake(&self, event: &SegmentEvent) -> bool {
+        !self.has_syn() && unreported::is_unreported(event)
+    }
+
+    /// The kernel lost its state of the connection, and counts from zero again under another identifier, with an event at
+    /// `time`.
+    pub(crate) fn restart(&mut self, flow: u64, time: u64, out: &mut Bodies) {
+        self.flow = flow;
+        self.session.restart();
+        self.release_held(out);
+        self.app.restart(time, out);
+    }
+
+    /// The events of its end were lost; their number is unknown.
+    pub fn on_end_lost(&mut self) {
+        self.session.count_lost();
+        self.on_lost([true, true]);
+    }
+
+    /// Events of the lower and of the higher endpoint were lost.
+    fn on_lost(&mut self, lost: [bool; 2]) {
+        for (from_low, is_lost) in [true, false].into_iter().zip(lost) {
+            if is_lost {
+                self.app.on_lost(from_low);
+            }
+        }
+    }
+
+    /// Takes in an HTTP event.
+    pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
+        self.last = facts.header.time;
+        let from_low = facts.header.sender() == End::Low;
+        if self.session.on_lost(from_low, facts.header.lost) {
+            self.app.on_lost(from_low);
+        }
+        let options = self.options.app();
+        if self.options.events.has(EventName::Segment) {
+            // The records of a message follow that of the segment that carries it.
+            let held = self.held.get_or_insert_default();
+            held.limit(out);
+            let known = held.records.len();
+            self.app.on_event(&options, facts, bytes, &mut held.records);
+            held.note(facts, known);
+        } else {
+            self.app.on_event(&options, facts, bytes, out);
+        }
+        if let Some(client_is_low) = self.app.client_is_low()
+            && !self.session.has_syn()
+        {
+            self.session.set_client(client_is_low);
+        }
+    }
+
+    /// Takes in a segment event.
+    pub fn on_segment(&mut self, event: &SegmentEvent, out: &mut Bodies) {
+        if self.lacks_handshake(event) {
+            self.rebuild_handshake(event, out);
+        }
+        let time = event.header.time;
+        let update = self.apply_segment(event);
+        let held = self.held.take().map(|held| *held).unwrap_or_default();
+        if self.options.events.has(EventName::Segment) {
+            let purposes = purposes(event, update.context, held.purposes);
+            out.push((time, Body::Segment(Box::new(self.segment_seen(event, purposes)))));
+        }
+        self.report_progress(&update, event.reasons.contains(SegmentFlags::HANDSHAKE_ACK), time, out);
+        out.extend(held.records);
+        if let Some(fin) = update.fin {
+            let from_low = event.header.sender() == End::Low;
+            self.app.on_fin(&self.options.app(), from_low, fin, time, out);
+        }
+        if self.phase() == Phase::Closed && self.closed_at == 0 {
+            self.closed_at = time;
+            let is_reset = self.session.endpoints().reset_by.is_some();
+            let end = if is_reset { ConnectionEnd::Reset } else { ConnectionEnd::Closed };
+            self.app.finish(end, time, out);
+        }
+    }
+
+    /// Takes in the segments of the handshake before `event`, which were not reported.
+    fn rebuild_handshake(&mut self, event: &SegmentEvent, out: &mut Bodies) {
+        for segment in unreported::handshake(event) {
+            self.first = self.first.min(segment.header.time);
+            let update = self.apply_segment(&segment);
+            self.report_progress(&update, false, segment.header.time, out);
+        }
+    }
+
+    fn apply_segment(&mut self, event: &SegmentEvent) -> Update {
+        self.last = event.header.time;
+        self.captured |= Hook::from_byte(event.header.hook) == Some(Hook::Capture);
+        let update = self.session.on_segment(event, self.handshake.syn_ack_ns().unwrap_or(0));
+        self.handshake.on_segment(event);
+        self.on_lost(update.lost);
+        update
+    }
+
+    /// Takes in the entry of the kernel's table, after events may have been lost.
+    pub fn on_lookup(&mut self, flow: &FlowState, now: u64, out: &mut Bodies) {
+        if flow.id != self.flow {
+            return;
+        }
+        if !self.has_syn() {
+            self.rebuild_handshake(&unreported::event_of(&self.key, flow), out);
+        }
+        self.last = flow.tcp.iter().fold(self.last, |last, half| last.max(half.last_ns));
+        let halves = [flow.tcp[0].counters, flow.tcp[1].counters];
+        let update = self.session.on_lookup(&halves, self.last);
+        self.on_lost(update.lost);
+        self.report_progress(&update, false, now, out);
+        if self.phase() == Phase::Closed && self.closed_at == 0 {
+            self.closed_at = self.last;
+        }
+    }
+
+    /// Reports a change of state, and that the connection is open. `is_confirmed`: the segment at `time` completes the
+    /// handshake; if not, an unreported one did.
+    fn report_progress(&mut self, update: &Update, is_confirmed: bool, time: u64, out: &mut Bodies) {
+        if self.options.events.has(EventName::State)
+            && let Some(change) = &update.state_change
+        {
+            out.push((time, Body::State(change.clone())));
+        }
+        if !self.opened && self.session.endpoints().are_open() {
+            self.opened = true;
+            if is_confirmed {
+                self.handshake.on_confirmed(time);
+            }
+            out.push((time, Body::Opened(self.opened())));
+        }
+    }
+
+    /// Closes the connection at `now`: reports what is in progress, and then the record of its end.
+    pub fn close(&mut self, reason: CloseReason, now: u64, out: &mut Bodies) {
+        let end = match reason {
+            CloseReason::Fin => ConnectionEnd::Closed,
+            CloseReason::Reset | CloseReason::Refused => ConnectionEnd::Reset,
+            CloseReason::Unanswered
+            | CloseReason::HalfOpenTimeout
+            | CloseReason::IdleTimeout
+            | CloseReason::Evicted => ConnectionEnd::NotObserved,
+            CloseReason::EndOfCapture => ConnectionEnd::ObservationOver,
+        };
+        self.release_held(out);
+        self.app.finish(end, now, out);
+        out.push((now, Body::Closed(Box::new(self.closed(reason)))));
+    }
+
+    /// Bytes of memory that its messages and its gaps take.
+    pub(crate) fn buffered(&self) -> usize {
+        let held = self.held.as_ref().map_or(0, |held| held.buffered());
+        self.app.buffered() + held + self.session.buffered()
+    }
+
+    /// Drops its messages in progress and its gaps, to free memory.
+    pub(crate) fn drop_buffers(&mut self, now: u64, out: &mut Bodies) {
+        self.session.drop_buffers();
+        self.release_held(out);
+        self.app.drop_buffers(now, out);
+    }
+
+    /// Reports the messages whose segment was not reported.
+    fn release_held(&mut self, out: &mut Bodies) {
+        if let Some(held) = self.held.take() {
+            out.extend(held.records);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! One TCP connection: both directions, the states of both endpoints, and Zeek's view.
+
+use tracer_common::{
+    event::SegmentEvent,
+    flow::{End, HalfCounters, HalfFlags, SegmentFlags},
+    wire::TcpFlags,
+};
+
+use super::{
+    direction::{self, Delta, Direction, window_scale},
+    endpoints::{Endpoints, Evidence},
+    history::{self, Entries},
+    stats::SegmentKind,
+    zeek::{Sender, Zeek},
+};
+use crate::record::{ConnState, Side, StateChange};
+
+/// What is known of one TCP connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Whether the lower endpoint of the key is the client.
+    client_is_low: bool,
+    /// From the lower endpoint, from the higher one.
+    directions: [Direction; 2],
+    endpoints: Endpoints,
+    zeek: Zeek,
+}
+
+/// What one segment, or one lookup in the kernel's table, changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Update {
+    /// Whether more events of the lower and of the higher endpoint are known to be lost.
+    pub(crate) lost: [bool; 2],
+    /// The change of the endpoints' states.
+    pub(crate) state_change: Option<StateChange>,
+    /// What was found out about the segment.
+    pub(crate) context: SegmentContext,
+    /// The FIN that the segment is.
+    pub(crate) fin: Option<Fin>,
+}
+
+/// What was found out about a segment besides the reasons of its event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentContext {
+    /// It was reordered on its way, not retransmitted.
+    pub(crate) out_of_order: bool,
+    /// It is a duplicate acknowledgment.
+    pub(crate) duplicate_ack: bool,
+    /// The server has not answered the SYN yet.
+    pub(crate) opening: bool,
+}
+
+/// The end of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fin {
+    /// Stream offset after the last byte.
+    pub(crate) end: u64,
+    /// Bytes before it that were not seen.
+    pub(crate) missing: u64,
+}
+
+impl Session {
+    /// The most bytes that one allocates besides its gaps, with what the allocator adds to each piece.
+    pub(crate) const MAX_HEAP: usize = 2 * (direction::MAX_HEAP + 16) + history::MAX_HEAP + 2 * 16;
+
+    /// A connection of which nothing was seen yet.
+    pub(crate) fn new(client_is_low: bool) -> Self {
+        Self {
+            client_is_low,
+            directions: Default::default(),
+            endpoints: Endpoints::default(),
+            zeek: Zeek::default(),
+        }
+    }
+
+    /// Takes in a segment; `round_trip_ns` is that of the handshake.
+    pub(crate) fn on_segment(&mut self, event: &SegmentEvent, round_trip_ns: u64) -> Update {
+        let from_low = event.header.sender() == End::Low;
+        let (own, other) = (usize::from(!from_low), usize::from(from_low));
+        let previous = self.endpoints.states();
+        let opening = !self.direction(Side::Server).flags().contains(HalfFlags::SYN) && self.has_syn();
+
+        let kind = self.directions[own].on_segment(event, round_trip_ns);
+        self.on_syn(event, from_low);
+        let lost = self.note_lost(&event.halves);
+        let mut entries = Entries::at(event.header.time);
+        let deltas = self.apply(&event.halves, Some(event), &mut entries);
+        let is_ack = event.flags.contains(TcpFlags::ACK);
+        let acked_gaps = if is_ack { self.directions[other].on_acked(event.ack) } else { 0 };
+        self.zeek.on_segment(&mut entries, event, deltas[own].zero_windows, acked_gaps);
+        self.zeek.history.add(entries);
+        self.directions[own].window = event.window;
+        Update {
+            lost,
+            state_change: self.endpoints.change_since(previous),
+            context: SegmentContext {
+                out_of_order: kind == SegmentKind::OutOfOrder,
+                duplicate_ack: deltas[own].duplicate_acks > 0,
+                opening,
+            },
+            fin: self.directions[own].fin(event),
+        }
+    }
+
+    /// Takes in the counters of the kernel's table, whose last segment was seen at `time`.
+    pub(crate) fn on_lookup(&mut self, halves: &[HalfCounters; 2], time: u64) -> Update {
+        let previous = self.endpoints.states();
+        let lost = self.note_lost(halves);
+        let mut entries = Entries::at(time);
+        self.apply(halves, None, &mut entries);
+        self.zeek.history.add(entries);
+        Update { lost, state_change: self.endpoints.change_since(previous), ..Update::default() }
+    }
+
+    /// Reads the window scale of a SYN or a SYN-ACK, and who is the client if no SYN was seen before.
+    fn on_syn(&mut self, event: &SegmentEvent, from_low: bool) {
+        if !event.reasons.intersects(SegmentFlags::SYN | SegmentFlags::SYN_ACK) {
+            return;
+        }
+        self.directions[usize::from(!from_low)].window_scale = window_scale(event);
+        if !self.has_syn() {
+            self.set_client(from_low != event.reasons.contains(SegmentFlags::SYN_ACK));
+        }
+    }
+
+    fn note_lost(&mut self, halves: &[HalfCounters; 2]) -> [bool; 2] {
+        [self.on_lost(true, halves[0].lost), self.on_lost(false, halves[1].lost)]
+    }
+
+    /// Applies the counters of both directions: advances the endpoints by what is new, which may be more than `event` shows
+    /// if events were lost before it.
+    fn apply(
+        &mut self,
+        halves: &[HalfCounters; 2],
+        event: Option<&SegmentEvent>,
+        entries: &mut Entries,
+    ) -> [Delta; 2] {
+        let [low, high] = &mut self.directions;
+        let deltas = [low.apply(&halves[0]), high.apply(&halves[1])];
+        // What the sender shows comes first.
+        let first = event.is_none_or(|event| event.header.sender() == End::Low);
+        let order = [first, !first];
+        let own = |from_low| event.filter(|event| (event.header.sender() == End::Low) == from_low);
+        let reasons = |from_low| own(from_low).map_or(SegmentFlags::EMPTY, |event| event.reasons);
+        self.endpoints.on_evidence(order.map(|from_low| {
+            let index = usize::from(!from_low);
+            // A reordered SYN changes nothing any more.
+            let mut flags = deltas[index].flags;
+            if deltas[index].had_started {
+                flags.remove(HalfFlags::SYN);
+            }
+            let new_syn_ack =
+                flags.contains(HalfFlags::SYN) && halves[index].flags.contains(HalfFlags::SYN_ACK);
+            Evidence {
+                side: self.side(from_low),
+                flags,
+                sent_syn_ack: new_syn_ack || reasons(from_low).contains(SegmentFlags::SYN_ACK),
+                syn_acked: self.directions[1 - index].flags().contains(HalfFlags::ACKED_SYN),
+            }
+        }));
+        for from_low in order {
+            let index = usize::from(!from_low);
+            let (direction, peer) = (&self.directions[index], &self.directions[1 - index]);
+            let new = deltas[index].flags;
+            let sender = Sender { from_low, is_client: from_low == self.client_is_low };
+            self.zeek.on_flags(entries, direction, sender, new, own(from_low));
+            self.zeek.on_counters(entries, from_low, &halves[index]);
+            if reasons(from_low).contains(SegmentFlags::RST)
+                || event.is_none() && new.contains(HalfFlags::RESET)
+            {
+                // A RST of an endpoint that sent nothing else does not end the connection.
+                let has_started = direction.flags().contains(HalfFlags::STARTED);
+                if has_started && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
+                    self.endpoints.on_reset(self.side(from_low));
+                }
+            }
+        }
+        deltas
+    }
+
+    /// Notes that `lost` events of an endpoint were lost in all; returns whether that is more than before.
+    pub(crate) fn on_lost(&mut self, from_low: bool, lost: u32) -> bool {
+        self.directions[usize::from(!from_low)].note_lost(lost)
+    }
+
+    /// Whether a SYN or a SYN-ACK of the connection was seen.
+    pub(crate) fn has_syn(&self) -> bool {
+        self.directions.iter().any(|direction| direction.flags().contains(HalfFlags::SYN))
+    }
+
+    /// Whether the lower endpoint of the key is the client.
+    pub(crate) const fn client_is_low(&self) -> bool {
+        self.client_is_low
+    }
+
+    /// Sets which endpoint is the client.
+    pub(crate) fn set_client(&mut self, client_is_low: bool) {
+        if client_is_low != self.client_is_low {
+            self.client_is_low = client_is_low;
+            self.endpoints.swap();
+        }
+    }
+
+    /// The side of an endpoint.
+    pub(crate) const fn side(&self, low: bool) -> Side {
+        if low == self.client_is_low { Side::Client } else { Side::Server }
+    }
+
+    /// What `side` sent.
+    pub(crate) fn direction(&self, side: Side) -> &Direction {
+        let low = (side == Side::Client) == self.client_is_low;
+        &self.directions[usize::from(!low)]
+    }
+
+    /// Both directions.
+    pub(crate) const fn directions(&self) -> &[Direction; 2] {
+        &self.directions
+    }
+
+    /// The states of both endpoints.
+    pub(crate) const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Zeek's `conn_state`.
+    pub(crate) fn conn_state(&self) -> ConnState {
+        let is_empty = self.directions.iter().all(|direction| direction.stream_bytes() == 0);
+        self.zeek.conn_state.conn_state(self.client_is_low, is_empty)
+    }
+
+    /// Zeek's `history`.
+    pub(crate) fn history(&self) -> String {
+        self.zeek.history.text(self.client_is_low)
+    }
+
+    /// Bytes of memory that the gaps take.
+    pub(crate) fn buffered(&self) -> usize {
+        self.directions.iter().map(Direction::buffered).sum()
+    }
+
+    /// Drops the gaps; their bytes count as never seen.
+    pub(crate) fn drop_buffers(&mut self) {
+        self.directions.iter_mut().for_each(Direction::drop_gaps);
+    }
+
+    /// The kernel lost its state of the connection, and counts from zero again.
+    pub(crate) fn restart(&mut self) {
+        self.directions.iter_mut().for_each(Direction::restart);
+    }
+
+    /// Counts one lost event that the kernel does not count.
+    pub(crate) fn count_lost(&mut self) {
+        self.directions[0].count_lost();
+    }
+}

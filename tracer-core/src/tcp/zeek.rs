@@ -1,0 +1,98 @@
+//! A connection in Zeek's vocabulary: its `conn_state` and its `history`.
+
+use tracer_common::{
+    event::SegmentEvent,
+    flow::{End, HalfCounters, HalfFlags, SegmentFlags},
+    wire::TcpFlags,
+};
+
+use super::{
+    conn_state::ConnStateTracker,
+    direction::Direction,
+    history::{Entries, History},
+};
+
+/// What Zeek says of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Zeek {
+    pub(super) history: History,
+    pub(super) conn_state: ConnStateTracker,
+}
+
+/// The endpoint that a segment or a flag comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender {
+    pub(super) from_low: bool,
+    pub(super) is_client: bool,
+}
+
+impl Zeek {
+    /// Takes in the control bits of `event`, and before them those of `new` whose own event was lost.
+    pub(super) fn on_flags(
+        &mut self,
+        entries: &mut Entries,
+        direction: &Direction,
+        sender: Sender,
+        new: HalfFlags,
+        event: Option<&SegmentEvent>,
+    ) {
+        let Sender { from_low, is_client } = sender;
+        let reported = event.map_or(TcpFlags::EMPTY, |event| event.flags);
+        let is_lost = |flag, bit| new.contains(flag) && !reported.contains(bit);
+        if is_lost(HalfFlags::SYN, TcpFlags::SYN) {
+            let bits =
+                if !new.contains(HalfFlags::SYN_ACK) { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
+            let mut first = Entries::at(entries.time());
+            let base = direction.base();
+            self.history.on_flags(&mut first, from_low, bits, (base, base));
+            self.history.add_first(first);
+            self.conn_state.on_segment(from_low, is_client, bits, 0);
+        }
+        for (flag, bits) in [(HalfFlags::FIN, TcpFlags::FIN), (HalfFlags::RST, TcpFlags::RST)] {
+            if is_lost(flag, bits) {
+                let end = direction.end();
+                self.history.on_flags(entries, from_low, bits, (end, end));
+                self.conn_state.on_segment(from_low, is_client, bits, 0);
+            }
+        }
+        if let Some(event) = event {
+            let seq = event.payload_seq();
+            let numbers = (seq, seq.add(event.payload_len));
+            self.history.on_flags(entries, from_low, event.flags, numbers);
+            self.conn_state.on_segment(from_low, is_client, event.flags, event.payload_len);
+        }
+    }
+
+    /// Takes in the first acknowledgment and the first data of a direction.
+    pub(super) fn on_counters(&mut self, entries: &mut Entries, from_low: bool, counters: &HalfCounters) {
+        for (kind, at) in [(b'A', counters.first_ack_ns), (b'D', counters.first_data_ns)] {
+            if at != 0 {
+                self.history.once(entries, from_low, kind, at);
+            }
+        }
+    }
+
+    /// Takes in what history says of a segment besides its control bits. `zero_windows` and `acked_gaps` are new with it:
+    /// its sender's segments with a window of zero, and the gaps of the other side that it acknowledges.
+    pub(super) fn on_segment(
+        &mut self,
+        entries: &mut Entries,
+        event: &SegmentEvent,
+        zero_windows: u64,
+        acked_gaps: u64,
+    ) {
+        let from_low = event.header.sender() == End::Low;
+        if self.conn_state.heeds_window(from_low) {
+            let on_close = event.window == 0
+                && event.flags.intersects(TcpFlags::SYN | TcpFlags::FIN)
+                && !event.flags.contains(TcpFlags::RST);
+            self.history.logarithmic(entries, from_low, b'W', zero_windows + u64::from(on_close));
+        }
+        if event.reasons.contains(SegmentFlags::NO_NEW_DATA) && !self.conn_state.has_reset(from_low) {
+            self.history.logarithmic(entries, from_low, b'T', 1);
+        }
+        if self.conn_state.is_clean() {
+            self.history.logarithmic(entries, !from_low, b'G', acked_gaps);
+        }
+    }
+}

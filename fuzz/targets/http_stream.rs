@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tracer_common::{event::mark, wire::LinkType};
+use tracer_common::{event::Marks, wire::LinkType};
 use tracer_fuzz::{Path, Reported, pieces};
 
 /// Size of both streams together in bytes, within the scanner's limit of steps for one segment.
@@ -11,7 +11,7 @@ const MAX_INPUT: usize = 8 * 1024;
 
 /// Marks of resynchronisation, which depends on segment boundaries because it searches where
 /// segments start.
-const GUESSED: u16 = mark::LOST_SYNC | mark::RESYNCED | mark::NOT_HTTP | mark::UNSOLICITED;
+const GUESSED: u16 = Marks::LOST_SYNC | Marks::RESYNCED | Marks::NOT_HTTP | Marks::UNSOLICITED;
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;

@@ -10,9 +10,10 @@ use std::iter;
 
 use anyhow::Result;
 use tracer_common::{
+    connection::FlowState,
     event::Event,
-    flow::{FlowKey, FlowState, Removal},
-    target::{Target, TargetKey},
+    flow::{FlowKey, Removal},
+    server::{ServerCounters, ServerKey},
 };
 
 use crate::{
@@ -110,7 +111,7 @@ impl Analysis {
     }
 
     /// Takes in the counters of the servers at `now`.
-    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
+    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (ServerKey, ServerCounters)>) {
         self.listeners.on_servers(now, targets);
     }
 
@@ -149,7 +150,7 @@ pub fn summary_record(summary: Summary, time: u64) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use tracer_common::{event::SegmentEvent, flow::cause};
+    use tracer_common::{event::SegmentEvent, flow::SegmentFlags};
 
     use super::*;
     use crate::tracker::TrackerOptions;
@@ -177,7 +178,7 @@ mod tests {
             Events::default(),
         );
         for number in 1..=10 {
-            let mut event = SegmentEvent { causes: cause::SYN, ..SegmentEvent::BLANK };
+            let mut event = SegmentEvent { reasons: SegmentFlags::SYN, ..SegmentEvent::ZERO };
             event.header.key.low_port = number;
             analysis.tracker.on_event(&Event::Segment(event));
         }

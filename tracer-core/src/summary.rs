@@ -39,9 +39,9 @@ impl Counted {
         Self {
             matched: of(Counter::Matched),
             skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
-            aggregated: of(Counter::Summarised),
+            aggregated: of(Counter::Aggregated),
             connections_lost: of(Counter::ConnectionsLost),
-            told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
+            told: Counter::EMITTED.map(of).iter().sum(),
             lost: Counts(vec![
                 ("segment_ring_full", of(Counter::SegmentEventsLost)),
                 ("anomaly_ring_full", of(Counter::AnomalyEventsLost)),
@@ -128,9 +128,9 @@ mod tests {
         assert_eq!(counted.skipped.total(), (1 << Skip::COUNT) - 1);
         assert_eq!(counted.matched, 1 << Skip::COUNT);
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
-        assert_eq!(counted.told, 0b1100 << Skip::COUNT);
-        assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
-        assert_eq!(counted.aggregated, 0b1_0000_0000 << Skip::COUNT);
-        assert_eq!(counted.connections_lost, 0b10_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.told, 0b1_1100 << Skip::COUNT);
+        assert_eq!(counted.lost.total(), 0b1_1110_0000 << Skip::COUNT);
+        assert_eq!(counted.aggregated, 0b10_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.connections_lost, 0b100_0000_0000 << Skip::COUNT);
     }
 }

@@ -22,7 +22,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
 };
-use tracer_common::flow::{FlowKey, FlowState, Removal};
+use tracer_common::{
+    connection::FlowState,
+    flow::{FlowKey, Removal},
+};
 use tracer_core::{
     analysis::{Analysis, Flows, summary_record},
     listener::Listeners,

@@ -43,9 +43,9 @@ impl Pipeline {
             self.servers.wait -= 1;
             return Ok(());
         }
-        let targets = self.sources.targets.read()?;
-        self.servers.wait = if targets.len() > MANY { RARELY - 1 } else { 0 };
-        self.analysis.on_servers(clock::now(), targets);
+        let counters = self.sources.servers.read()?;
+        self.servers.wait = if counters.len() > MANY { RARELY - 1 } else { 0 };
+        self.analysis.on_servers(clock::now(), counters);
         self.outputs.deliver(&mut self.analysis)
     }
 

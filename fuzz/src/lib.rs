@@ -1,13 +1,13 @@
 //! Shared parts of the fuzz targets: splitting an input into pieces, and processing frames into
 //! records.
 
+use tracer::output::Format;
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook},
     flow::Removal,
     wire::LinkType,
 };
-use tracer::output::Format;
 use tracer_core::{
     host::{HostObserver, Selection},
     record::{EventName, Events, Record},

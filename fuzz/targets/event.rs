@@ -35,7 +35,7 @@ fn plausible(event: Event<'_>) -> Event<'_> {
     };
     match event {
         Event::Connection(mut event) => {
-            event.header.time &= MOST;
+            event.header.time &= MAX;
             Event::Connection(event)
         }
         Event::Segment(mut event) => {

@@ -1,58 +1,59 @@
-//! When losses begin and when they are over: one alarm for each, however many there are in between.
+//! Detects when losses begin and end: one alarm for each, however many losses are in between.
 //!
 //! Pure: losses and the time are arguments.
 
 use crate::record::{Degraded, DegradedReason, DegradedState, ShedClass};
 
-/// How long nothing must be lost before it is over, in ns: bursts that follow each other closely are one.
+/// Time without losses after which a loss has ended, in ns. Bursts that follow each other closely
+/// are one loss.
 const QUIET: u64 = 2_000_000_000;
 
-/// What was lost of one kind so far, and why if anything is lost now.
+/// Losses of one class so far, and their reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Of what.
+    /// The class.
     pub shed: ShedClass,
-    /// How many since the start.
+    /// Number of losses since the start.
     pub total: u64,
-    /// Why.
+    /// The reason.
     pub reason: DegradedReason,
-    /// Whether there is room again.
-    pub has_room: bool,
+    /// Whether new losses are unlikely, because the queue has space again.
+    pub has_space: bool,
 }
 
-/// What is being lost.
+/// The state of all classes of losses.
 #[derive(Debug, Default)]
 pub struct Overload {
-    courses: [Course; ShedClass::ALL.len()],
+    classes: [ClassState; ShedClass::ALL.len()],
 }
 
-/// One kind of loss in the course of time.
+/// The state of one class.
 #[derive(Clone, Copy, Debug, Default)]
-struct Course {
-    /// What had been lost when it was looked at last.
+struct ClassState {
+    /// Number of losses at the last check.
     total: u64,
-    /// Since when it goes on.
+    /// The current loss.
     entered: Option<Entered>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entered {
     reason: DegradedReason,
-    /// What had been lost before.
+    /// Number of losses before it began.
     before: u64,
     since: u64,
     last: u64,
 }
 
 impl Overload {
-    /// Takes in what was lost until `now`, in ns of any clock, and says what changes by that.
+    /// Processes the losses until `now`, in ns of any clock. Returns what has begun or ended.
     pub fn on_loss(&mut self, loss: Loss, now: u64) -> Option<Degraded> {
-        let course = self.courses.get_mut(loss.shed as usize)?;
-        let before = std::mem::replace(&mut course.total, loss.total);
+        let class = self.classes.get_mut(loss.shed as usize)?;
+        let before = std::mem::replace(&mut class.total, loss.total);
         let is_more = loss.total > before;
-        match &mut course.entered {
+        match &mut class.entered {
             None if is_more => {
-                course.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
+                class.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
                 Some(Degraded {
                     state: DegradedState::Entered,
                     shed: loss.shed,
@@ -65,20 +66,20 @@ impl Overload {
                 entered.last = now;
                 None
             }
-            Some(entered) if loss.has_room && now.saturating_sub(entered.last) >= QUIET => {
-                course.leave(loss.shed)
+            Some(entered) if loss.has_space && now.saturating_sub(entered.last) >= QUIET => {
+                class.leave(loss.shed)
             }
             None | Some(_) => None,
         }
     }
 
-    /// The observation ends: what goes on is over.
+    /// The run ends, and all current losses with it.
     pub fn finish(&mut self) -> impl Iterator<Item = Degraded> {
-        ShedClass::ALL.into_iter().zip(&mut self.courses).filter_map(|(shed, course)| course.leave(shed))
+        ShedClass::ALL.into_iter().zip(&mut self.classes).filter_map(|(shed, class)| class.leave(shed))
     }
 }
 
-impl Course {
+impl ClassState {
     fn leave(&mut self, shed: ShedClass) -> Option<Degraded> {
         let entered = self.entered.take()?;
         Some(Degraded {
@@ -98,7 +99,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn loss(total: u64) -> Loss {
-        Loss { shed: ShedClass::Anomalies, total, reason: DegradedReason::ReaderBehind, has_room: true }
+        Loss { shed: ShedClass::Anomalies, total, reason: DegradedReason::ReaderBehind, has_space: true }
     }
 
     fn entered(lost: u64) -> Option<Degraded> {
@@ -127,20 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_over_before_there_is_room() {
+    fn a_loss_does_not_end_before_there_is_space() {
         let mut overload = Overload::default();
-        let full = |total| Loss { has_room: false, ..loss(total) };
+        let full = |total| Loss { has_space: false, ..loss(total) };
         assert_eq!(overload.on_loss(full(1), 0), entered(1));
         assert_eq!(overload.on_loss(full(1), 100 * SECOND), None);
         assert_eq!(overload.on_loss(loss(1), 101 * SECOND), left(1, 0));
     }
 
     #[test]
-    fn each_kind_is_for_itself_and_the_end_ends_all() {
+    fn classes_are_independent_and_finish_ends_all_losses() {
         let mut overload = Overload::default();
         assert!(overload.on_loss(loss(3), 0).is_some());
         let records =
-            Loss { shed: ShedClass::Records, total: 4, reason: DegradedReason::OutputFull, has_room: false };
+            Loss { shed: ShedClass::Records, total: 4, reason: DegradedReason::OutputFull, has_space: false };
         assert!(overload.on_loss(records, 0).is_some());
         let over: Vec<_> = overload.finish().map(|change| (change.shed, change.lost)).collect();
         assert_eq!(over, [(ShedClass::Anomalies, 3), (ShedClass::Records, 4)]);

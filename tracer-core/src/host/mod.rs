@@ -237,7 +237,7 @@ impl HostObserver {
     pub fn forget(&mut self, key: &FlowKey, flow: u64) {
         self.tables.forget_incarnation(key, flow);
         if let Some(reassembly) = &mut self.reassembly {
-            reassembly.get_mut().forget(key, flow);
+            reassembly.get_mut().drop_incarnation(key, flow);
         }
     }
 

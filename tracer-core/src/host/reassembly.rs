@@ -132,7 +132,7 @@ impl Reassembly {
     }
 
     /// Drops the held payload of one incarnation of a connection.
-    pub(super) fn forget(&mut self, key: &FlowKey, flow: u64) {
+    pub(super) fn drop_incarnation(&mut self, key: &FlowKey, flow: u64) {
         for from_low in [false, true] {
             if self.held.get(&(*key, from_low)).is_some_and(|held| held.flow == flow) {
                 self.remove(&(*key, from_low));

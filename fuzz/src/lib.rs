@@ -7,10 +7,11 @@ use tracer_common::{
     flow::Removal,
     wire::LinkType,
 };
+use tracer::output::Format;
 use tracer_core::{
     host::{HostObserver, Selection},
     record::{EventName, Events, Record},
-    render::{self, Format, Sink},
+    render::{Actors, Render},
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -30,11 +31,13 @@ pub fn pieces(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// The path of frames through observer, tracker and sinks, all with low limits.
+/// The path of frames through observer, tracker and renderers, all with low limits.
 pub struct Path {
     observer: HostObserver,
     tracker: Tracker,
-    sinks: [Box<dyn Sink>; 3],
+    renderers: [Box<dyn Render>; 3],
+    /// Called with the bytes of each record in each format.
+    check: fn(Format, &[u8]),
     /// Number of frames.
     frames: u64,
     /// Number of events.
@@ -50,13 +53,14 @@ pub const fn every_event() -> Events {
 
 impl Default for Path {
     fn default() -> Self {
-        Self::into_sinks(Format::ALL.map(|format| render::new(format, Box::new(std::io::sink()))))
+        Self::checked_by(|_, _| {})
     }
 }
 
 impl Path {
-    /// A path that writes to these sinks.
-    pub fn into_sinks(sinks: [Box<dyn Sink>; 3]) -> Self {
+    /// A path that calls `check` with the bytes of each record in each format.
+    pub fn checked_by(check: fn(Format, &[u8])) -> Self {
+        let renderers = Format::ALL.map(|format| format.renderer(Actors::default()));
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
             events: every_event(),
@@ -69,7 +73,7 @@ impl Path {
             events: every_event(),
             ..TrackerOptions::default()
         };
-        Self { observer, tracker: Tracker::new(limits), sinks, frames: 0, events: 0, now: 1 }
+        Self { observer, tracker: Tracker::new(limits), renderers, check, frames: 0, events: 0, now: 1 }
     }
 
     /// Processes a frame, `after` ns after the previous one, and adds its events and records to
@@ -143,8 +147,10 @@ impl Path {
 
     fn records(&mut self, reported: &mut Reported) {
         while let Some(record) = self.tracker.next_record() {
-            for sink in &mut self.sinks {
-                sink.write(record.clone()).expect("writing to a sink without I/O");
+            for (format, renderer) in Format::ALL.into_iter().zip(&mut self.renderers) {
+                let mut bytes = Vec::new();
+                renderer.render(&record, &mut bytes).expect("every record can be rendered");
+                (self.check)(format, &bytes);
             }
             reported.record(record);
         }

@@ -6,13 +6,14 @@ use std::{io::Cursor, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
 use tracer::{
-    config::{Limits, Output, ReplayConfig},
+    config::{Limits, Records, ReplayConfig},
+    output::{Destination, Format, OutputConfig},
     replay::{
         self,
         capture::{Capture, Interrupt},
     },
 };
-use tracer_core::{http::Redact, render::Format};
+use tracer_core::http::Redact;
 
 /// Size of the shortest frame header in bytes: a simple packet block without its frame.
 const MIN_HEADER: u64 = 16;
@@ -37,10 +38,9 @@ fn config() -> ReplayConfig {
             output_bytes: 1 << 20,
         },
         close_linger: timeout,
-        output: Output {
-            format: Format::Json,
+        records: Records {
             events: "connection,exchange,state,segment,request,response".parse().expect("events"),
-            file: Some("/dev/null".into()),
+            outputs: vec![OutputConfig { format: Format::Json, destination: Destination::File("/dev/null".into()) }],
             redact: Redact::Path,
             redact_key: None,
         },

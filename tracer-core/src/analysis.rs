@@ -1,26 +1,23 @@
 //! From events to records: what live tracing and the replay of captures share.
 //!
 //! ```text
-//!   Event ─► tracker ─► Record ─► --events, --count ─► sink
-//!              ▲  │ questions about quiet connections
+//!   Event ─► tracker ─► Record ─► event selection ─► the caller
+//!              ▲  │ lookups of quiet connections
 //!     tick ────┘  └────────────► connection tables
 //! ```
 
-mod telling;
-
 use std::iter;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use tracer_common::{
     event::Event,
     flow::{FlowKey, FlowState, Removal},
     target::{Target, TargetKey},
 };
 
-pub use self::telling::{Stop, Telling};
 use crate::{
     listener::Listeners,
-    record::{Body, EventName, Listener, Record, Summary, Timestamp},
+    record::{Body, EventName, Events, Listener, Record, Summary, Timestamp},
     summary::Received,
     tracker::Tracker,
 };
@@ -39,30 +36,40 @@ pub trait Flows {
     fn remove(&mut self, removals: &[Removal]) -> Result<u64>;
 }
 
-/// The tracker, and the way of its records.
+/// The tracker, the servers, and the selection of their records. After each call, [`Analysis::next_record`] gives what is to be
+/// written.
 pub struct Analysis {
     /// The connections.
     pub tracker: Tracker,
-    /// The servers asked for connections.
+    /// The servers.
     pub listeners: Listeners,
-    /// The way of a record.
-    pub telling: Telling,
     /// What was received.
     pub received: Received,
+    events: Events,
 }
 
 impl Analysis {
-    /// Nothing received yet.
+    /// Nothing received yet; `events` are the records to write.
     #[must_use]
-    pub fn new(tracker: Tracker, listeners: Listeners, telling: Telling) -> Self {
-        Self { tracker, listeners, telling, received: Received::default() }
+    pub fn new(tracker: Tracker, listeners: Listeners, events: Events) -> Self {
+        Self { tracker, listeners, received: Received::default(), events }
     }
 
-    /// Takes in one event, and tells what follows from it.
-    ///
-    /// # Errors
-    /// No record can be written any more.
-    pub fn take_event(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    /// Whether records of this name are to be written.
+    #[must_use]
+    pub const fn wants(&self, name: EventName) -> bool {
+        self.events.has(name)
+    }
+
+    /// The next record to write.
+    pub fn next_record(&mut self) -> Option<Record> {
+        let Self { tracker, listeners, events, .. } = self;
+        let mut records = iter::from_fn(|| tracker.next_record().or_else(|| listeners.next_record()));
+        records.find(|record| events.has(record.body.name()))
+    }
+
+    /// Takes in the bytes of one event.
+    pub fn on_event(&mut self, bytes: &[u8]) {
         self.received.events += 1;
         match Event::from_bytes(bytes) {
             Ok(event) => self.tracker.on_event(&event),
@@ -71,21 +78,19 @@ impl Analysis {
                 log::debug!("an event cannot be decoded: {error:?}");
             }
         }
-        self.telling.tell(&mut self.tracker)
     }
 
-    /// Answers the tracker's questions from `flows`, `most` of them at most, and removes there what it is done with.
+    /// Does the tracker's pending lookups in `flows`, `most` of them at most, and removes there what it is done with.
     ///
     /// # Errors
-    /// No record can be written any more, or `flows` does not answer.
-    pub fn settle(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64, most: usize) -> Result<(), Stop> {
+    /// `flows` cannot be read.
+    pub fn look_up(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64, most: usize) -> Result<()> {
         self.remove(flows)?;
         for _ in 0..most {
             let Some(key) = self.tracker.next_lookup() else { break };
             let flow = flows.find(&key)?;
             self.tracker.on_lookup(&key, flow.as_ref(), now());
-            self.telling.tell(&mut self.tracker)?;
-            // What is over must not be found by the next one.
+            // A connection that is over must not be found by the next lookup.
             self.remove(flows)?;
         }
         Ok(())
@@ -100,113 +105,54 @@ impl Analysis {
     }
 
     /// Does what is due at `now`.
-    ///
-    /// # Errors
-    /// No record can be written any more.
-    pub fn on_tick(&mut self, now: u64) -> Result<(), Stop> {
+    pub fn on_tick(&mut self, now: u64) {
         self.tracker.on_tick(now);
-        self.telling.tell(&mut self.tracker)
     }
 
-    /// Takes in what is counted for the servers at `now`, and tells of floods.
-    ///
-    /// # Errors
-    /// No record can be written any more.
-    pub fn on_servers(
-        &mut self,
-        now: u64,
-        targets: impl IntoIterator<Item = (TargetKey, Target)>,
-    ) -> Result<(), Stop> {
+    /// Takes in the counters of the servers at `now`.
+    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
         self.listeners.on_servers(now, targets);
-        while let Some(record) = self.listeners.next_record() {
-            self.telling.tell_one(record)?;
-        }
-        Ok(())
     }
 
-    /// Tells how it stands with every server at `now`, which is `time` in ns since the Unix epoch, if that is asked for.
-    /// `complete` adds what else is known of it.
-    ///
-    /// # Errors
-    /// No record can be written any more.
-    pub fn tell_listeners(
-        &mut self,
-        now: u64,
-        time: u64,
-        mut complete: impl FnMut(&mut Listener),
-    ) -> Result<(), Stop> {
-        if !self.telling.wants(EventName::Listener) {
-            return Ok(());
+    /// A record for every server at `now`, which is `time` in ns since the Unix epoch, if such records are selected.
+    /// `complete` adds what else is known of a server.
+    pub fn listeners(&mut self, now: u64, time: u64, mut complete: impl FnMut(&mut Listener)) -> Vec<Record> {
+        if !self.wants(EventName::Listener) {
+            return Vec::new();
         }
-        for mut listener in self.listeners.all(now) {
+        let record = |mut listener| {
             complete(&mut listener);
             let body = Body::Listener(Box::new(listener));
-            self.telling.write(Record { timestamp: Timestamp(time), connection: None, body })?;
-        }
-        Ok(())
+            Record { timestamp: Timestamp(time), connection: None, body }
+        };
+        self.listeners.all(now).into_iter().map(record).collect()
     }
 
-    /// The observation ends: tells all that is left.
+    /// The observation ends: makes the records of everything that is left.
     ///
     /// # Errors
-    /// No record can be written any more, or `flows` does not answer.
-    pub fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<(), Stop> {
-        // Quiet segments are not told, and the last events of a connection may have been lost.
+    /// `flows` cannot be read.
+    pub fn finish(&mut self, flows: &mut impl Flows, now: impl Fn() -> u64) -> Result<()> {
+        // Quiet segments make no events, and the last events of a connection may have been lost.
         self.tracker.look_up_all();
-        self.settle(flows, &now, usize::MAX)?;
+        self.look_up(flows, &now, usize::MAX)?;
         self.tracker.finish(now());
-        self.telling.tell(&mut self.tracker)?;
-        self.telling.flush()
+        Ok(())
     }
 }
 
 /// A summary as a record; `time` in ns since the Unix epoch.
 #[must_use]
-pub fn summarised(summary: Summary, time: u64) -> Record {
+pub fn summary_record(summary: Summary, time: u64) -> Record {
     Record { timestamp: Timestamp(time), connection: None, body: Body::Summary(Box::new(summary)) }
-}
-
-/// Why an observation is over, if that is no error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The records asked for are written.
-    Enough,
-    /// Nobody reads any more.
-    ClosedPipe,
-}
-
-impl Ending {
-    /// A closed pipe and enough records are ends, not errors.
-    pub fn from_stop(stop: Stop) -> Result<Self> {
-        match stop {
-            Stop::Enough => Ok(Self::Enough),
-            Stop::ClosedPipe => Ok(Self::ClosedPipe),
-            Stop::Failed(error) => Err(anyhow!(error).context("records cannot be written")),
-            Stop::Source(error) => Err(error),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use tracer_common::{event::SegmentEvent, flow::cause};
 
     use super::*;
-    use crate::{record::Events, render::Sink, tracker::TrackerOptions};
-
-    struct Nothing;
-
-    impl Sink for Nothing {
-        fn write(&mut self, _record: Record) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::tracker::TrackerOptions;
 
     /// How often it was asked.
     #[derive(Default)]
@@ -224,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn so_many_questions_are_answered_in_a_turn_and_all_of_them_at_the_end() {
+    fn a_turn_does_a_bounded_number_of_lookups_and_the_end_does_all_of_them() {
         let mut analysis = Analysis::new(
             Tracker::new(TrackerOptions::default()),
             Listeners::new(TrackerOptions::default().half_open_timeout),
-            Telling::new(Box::new(Nothing), Events::default(), None),
+            Events::default(),
         );
         for number in 1..=10 {
             let mut event = SegmentEvent { causes: cause::SYN, ..SegmentEvent::BLANK };
@@ -238,7 +184,7 @@ mod tests {
         analysis.tracker.look_up_all();
         let mut asked = Asked::default();
         for answered in [4, 8, 10, 10] {
-            assert!(analysis.settle(&mut asked, || 1, 4).is_ok());
+            assert!(analysis.look_up(&mut asked, || 1, 4).is_ok());
             assert_eq!(asked.0, answered);
         }
         assert!(analysis.finish(&mut asked, || 1).is_ok());

@@ -1,7 +1,5 @@
 //! What was seen, told and lost: put together from the observer's counters and the tracker's totals.
 
-use std::time::Duration;
-
 use tracer_common::{counter::Counter, wire::Skip};
 
 use crate::{
@@ -93,59 +91,18 @@ pub fn summary(
         exchanges: totals.exchanges,
         buffers_dropped: totals.buffers_dropped,
         records_written: None,
-        records_lost: None,
+        records_lost: 0,
         attachments,
     }
-}
-
-/// The summary for people.
-#[must_use]
-pub fn text(summary: &Summary) -> String {
-    let duration = Duration::from_millis(summary.duration_ns / 1_000_000);
-    let connections = format!(
-        "connections: {} opened, {} closed, {} open, {} half-open, {} evicted; exchanges: {}",
-        summary.opened, summary.closed, summary.open, summary.half_open, summary.evicted, summary.exchanges
-    );
-    let connections_lost = match summary.connections_lost {
-        0 => String::new(),
-        number => format!("; {number} connections lost"),
-    };
-    let aggregated = match summary.aggregated {
-        0 => String::new(),
-        number => format!("; {number} segments of handshakes aggregated"),
-    };
-    let lost =
-        listed(&summary.events_lost).map_or_else(|| "none lost".to_owned(), |lost| format!("lost: {lost}"));
-    let records = match (summary.records_written, summary.records_lost) {
-        (Some(written), Some(lost @ 1..)) => format!("\nrecords: {written} written, {lost} lost"),
-        _ => String::new(),
-    };
-    let buffers = match summary.buffers_dropped {
-        0 => String::new(),
-        dropped => format!("\nbuffers: those of {dropped} connections dropped"),
-    };
-    format!(
-        "frames: {} in {}; segments analysed: {}; passed over: {}\n{connections}{connections_lost}{aggregated}\nevents: {} received, {lost}{buffers}{records}",
-        summary.frames,
-        humantime::format_duration(duration),
-        summary.segments,
-        listed(&summary.skipped).unwrap_or_else(|| "none".to_owned()),
-        summary.events_received,
-    )
-}
-
-fn listed(counts: &Counts) -> Option<String> {
-    let counted = counts.0.iter().filter(|(_, count)| *count > 0);
-    let words: Vec<_> = counted.map(|(name, count)| format!("{count} {name}")).collect();
-    (!words.is_empty()).then(|| words.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::text;
 
     #[test]
-    fn what_is_lost_and_passed_over_is_named() {
+    fn what_is_lost_and_skipped_is_named() {
         let counted = Counted {
             matched: 7,
             skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
@@ -157,12 +114,12 @@ mod tests {
         let received = Received { events: 5, undecodable: 1, looked_up: 0 };
         let summary = summary(2_500_000_000, counted, received, Totals::default(), Vec::new());
         assert_eq!((summary.frames, summary.segments, summary.events_lost.total()), (9, 7, 4));
-        let text = text(&summary);
+        let text = text::summary(&summary);
+        assert!(text.contains("frames       9 seen, 7 analysed, 2 skipped (not_tcp 2)\n"), "{text}");
         assert!(
-            text.starts_with("frames: 9 in 2s 500ms; segments analysed: 7; passed over: 2 not_tcp\n"),
+            text.ends_with("events       5 received, 4 lost (segment_ring_full 3, undecodable 1)"),
             "{text}"
         );
-        assert!(text.ends_with("events: 5 received, lost: 3 segment_ring_full, 1 undecodable"), "{text}");
     }
 
     #[test]

@@ -1,23 +1,20 @@
 //! The command line. No side effects: what is typed becomes a [`Command`], or a message and exit code 2.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, str::FromStr as _, time::Duration};
 
 use clap::{
-    Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
+    Arg, ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
     error::ErrorKind,
 };
 use ipnet::IpNet;
-use tracer_core::{
-    http::Redact,
-    record::{EventName, Events},
-    render::Format,
-};
+use tracer_core::{http::Redact, record::Events};
 
 use crate::config::{
     self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
-    OUTPUT_BYTES, Output, Ports, ReplayConfig, XdpMode,
+    OUTPUT_BYTES, Ports, Records, ReplayConfig, XdpMode,
 };
+use crate::output::{FormatAndTarget, OutputConfig, outputs};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +24,7 @@ pub enum Command {
     /// Analyse captures.
     Replay(Box<ReplayConfig>),
     /// Trace a conversation made for the purpose.
-    Demo(Format),
+    Demo(OutputConfig),
     /// Tell what this host supports.
     Doctor(Attach),
 }
@@ -39,6 +36,12 @@ pub fn parse() -> Command {
         .command
         .checked()
         .unwrap_or_else(|invalid| Arguments::command().error(ErrorKind::ValueValidation, invalid).exit())
+}
+
+/// The definition of the command line.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// What `tracer trace` with these arguments does.
@@ -73,9 +76,9 @@ enum Subcommands {
     Replay(ReplayArguments),
     /// Trace a page and two cached pictures, served and fetched in private network namespaces
     Demo {
-        /// How records are written
-        #[arg(short, long, value_name = "FORMAT", default_value = "explain", value_parser = format())]
-        output: Format,
+        /// How records are written, and where
+        #[arg(short, long, value_name = "FORMAT[=TARGET]", default_value = "explain")]
+        output: FormatAndTarget,
     },
     /// Tell what this host supports, where tracer would attach, and what would not be measured
     Doctor(AttachArguments),
@@ -96,6 +99,10 @@ struct TraceArguments {
     output: OutputArguments,
     #[command(flatten)]
     limits: LimitArguments,
+
+    /// Leave out the notes on attached interfaces, memory and sandbox on standard error
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
 
     /// Show the messages of the kernel programs on standard error
     #[arg(long, help_heading = "Output")]
@@ -133,9 +140,9 @@ struct ReplayArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where")]
 struct AttachArguments {
-    /// Interface to attach to; repeatable. "any" means all, also those that come later
+    /// Interfaces to attach to; repeatable. "any" is every interface, including ones created later
     /// [default: those with a default route, and lo]
-    #[arg(short, long = "interface", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(short, long = "interface", value_name = "NAME[,NAME…]", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     interfaces: Vec<String>,
 
     /// Hook for ingress. Egress is always TC
@@ -167,13 +174,8 @@ struct SelectArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 struct OutputArguments {
-    /// How records are written
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format())]
-    output: Format,
-
-    /// Write records to this file instead of standard output; SIGHUP opens it anew
-    #[arg(short, long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: OutputList,
 
     /// Parts of request targets to write as a hash. User information is never written
     /// [default: none]
@@ -190,7 +192,7 @@ struct OutputArguments {
     duration: Option<Duration>,
 
     /// End after this many records
-    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
@@ -251,7 +253,7 @@ impl Subcommands {
         Ok(match self {
             Self::Trace(arguments) => Command::Trace(Box::new(arguments.checked()?)),
             Self::Replay(arguments) => Command::Replay(Box::new(arguments.checked()?)),
-            Self::Demo { output } => Command::Demo(output),
+            Self::Demo { output } => Command::Demo(output.into()),
             Self::Doctor(arguments) => Command::Doctor(arguments.checked()),
         })
     }
@@ -267,20 +269,62 @@ impl AttachArguments {
     }
 }
 
-/// An explanation goes from segment to segment.
-const fn wanted(events: Events, format: Format) -> Events {
-    match format {
-        Format::Explain => events.with(EventName::Segment),
-        Format::Text | Format::Json => events,
+/// `-o` and `-w`: each belongs to those before it, so that their order counts.
+#[derive(Debug)]
+struct OutputList(Vec<OutputConfig>);
+
+impl Args for OutputList {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let output = Arg::new("output")
+            .short('o')
+            .long("output")
+            .value_name("FORMAT[=TARGET]")
+            .help("How records are written, and where: a file, or - for standard output; repeatable [default: text]")
+            .long_help(
+                "How records are written, and where: a file, or - for standard output; repeatable [default: text]\n\
+                 - text: one line a record, for reading\n\
+                 - json: one JSON object a line, for a log pipeline\n\
+                 - explain: each connection step by step, in words",
+            );
+        let write = Arg::new("write")
+            .short('w')
+            .long("write")
+            .value_name("FILE")
+            .help("File for the -o before it, instead of standard output; SIGHUP opens it again");
+        command
+            .arg(output.action(ArgAction::Append).value_parser(FormatAndTarget::from_str))
+            .arg(write.action(ArgAction::Append).value_parser(clap::value_parser!(PathBuf)))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
     }
 }
 
+impl FromArgMatches for OutputList {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let list = outputs(with_places(matches, "output"), with_places(matches, "write"));
+        list.map(Self).map_err(|message| Arguments::command().error(ErrorKind::ValueValidation, message))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The values of an option, each with its place on the command line.
+fn with_places<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<(usize, T)> {
+    let places = matches.indices_of(name).into_iter().flatten();
+    places.zip(matches.get_many(name).into_iter().flatten().cloned()).collect()
+}
+
 impl OutputArguments {
-    fn checked(self, events: Events) -> Output {
-        Output {
-            format: self.output,
-            events: wanted(events, self.output),
-            file: self.write,
+    fn checked(self, events: Events) -> Records {
+        let outputs = self.outputs.0;
+        Records {
+            events: outputs.iter().fold(events, |events, output| output.format.events(events)),
+            outputs,
             redact: self.redact.unwrap_or_default(),
             redact_key: self.redact_key_file,
         }
@@ -304,22 +348,22 @@ impl ReplayArguments {
             close_linger: REPLAY_LINGER,
             duration: output.duration,
             count: output.count,
-            output: output.checked(select.events),
+            records: output.checked(select.events),
         })
     }
 }
 
 impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
-        let Self { attach, select, decapsulate, output, limits, kernel_log, confine } = self;
+        let Self { attach, select, decapsulate, output, limits, quiet, kernel_log, confine } = self;
         let (duration, count) = (output.duration, output.count);
-        let output = output.checked(select.events);
+        let records = output.checked(select.events);
         Ok(Config {
             attach: attach.checked(),
             kernel: KernelConfig {
                 ports: select.ports,
                 hosts: config::hosts(select.hosts)?,
-                events: output.events,
+                events: records.events,
                 decapsulate,
                 ring_bytes: limits.ring_bytes,
                 max_connections: limits.max_connections,
@@ -332,9 +376,10 @@ impl TraceArguments {
                 buffer_bytes: limits.buffer_bytes,
                 output_bytes: limits.output_bytes,
             },
-            output,
+            records,
             duration,
             count,
+            quiet,
             confine: Confine { user: confine.user, keep_privileges: confine.keep_privileges },
         })
     }
@@ -349,14 +394,6 @@ fn words<T: Copy + Send + Sync + 'static, const N: usize>(
         let found = words.into_iter().find(|(word, ..)| *word == typed);
         found.map(|(_, value, _)| value).ok_or("not one of the possible values")
     })
-}
-
-fn format() -> impl TypedValueParser<Value = Format> {
-    words([
-        (Format::Text.as_str(), Format::Text, "One line a record, for reading"),
-        (Format::Json.as_str(), Format::Json, "One JSON object a line, for a log pipeline"),
-        (Format::Explain.as_str(), Format::Explain, "Each connection step by step, in words"),
-    ])
 }
 
 fn redact() -> impl TypedValueParser<Value = Redact> {
@@ -401,6 +438,8 @@ impl ValueEnum for XdpMode {
 
 #[cfg(test)]
 mod tests {
+    use tracer_core::record::EventName;
+
     use super::*;
 
     fn command(line: &str) -> Result<Command, clap::Error> {
@@ -430,7 +469,7 @@ mod tests {
         assert_eq!((config.limits.buffer_bytes, config.limits.output_bytes), (BUFFER_BYTES, OUTPUT_BYTES));
         assert_eq!(config.limits.half_open_timeout, Duration::from_secs(64));
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(360));
-        assert_eq!(config.output.events, "exchange,closed".parse().expect("events"));
+        assert_eq!(config.records.events, "exchange,closed".parse().expect("events"));
         assert_eq!((config.duration, config.count), (None, None));
         assert!(!config.kernel.events.has(EventName::Segment) && !config.kernel.log);
     }
@@ -441,15 +480,34 @@ mod tests {
         let explained = trace("-o explain");
         assert!(
             explained.kernel.events.has(EventName::Segment)
-                && explained.output.events.has(EventName::Segment)
+                && explained.records.events.has(EventName::Segment)
         );
     }
 
     #[test]
     fn options_may_be_repeated_where_that_makes_sense() {
-        let config = trace("-i eth0 -i eth1 --host 192.0.2.0/24 --host 2001:db8::1");
-        assert_eq!(config.attach.interfaces, Interfaces::from_names(vec!["eth0".into(), "eth1".into()]));
+        let config = trace("-i eth0,eth1 -i eth2 --host 192.0.2.0/24 --host 2001:db8::1");
+        assert_eq!(
+            config.attach.interfaces,
+            Interfaces::from_names(vec!["eth0".into(), "eth1".into(), "eth2".into()])
+        );
         assert_eq!(config.kernel.hosts.len(), 2);
+    }
+
+    #[test]
+    fn outputs_are_a_list_in_the_order_of_the_options() {
+        let shown = |line: &str| {
+            let outputs = trace(line).records.outputs;
+            outputs
+                .iter()
+                .map(|output| format!("{} {}", output.format, output.destination))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(""), ["text standard output"]);
+        assert_eq!(shown("-w a -c 3 -q"), ["text a"]);
+        assert_eq!(shown("-o text -o json -w a"), ["text standard output", "json a"]);
+        assert_eq!(shown("-o json -w a -o text"), ["json a", "text standard output"]);
+        assert_eq!(shown("-o text --output=json=/var/log/a"), ["text standard output", "json /var/log/a"]);
     }
 
     #[test]
@@ -464,6 +522,8 @@ mod tests {
             "tracer trace --max-connections 0",
             "tracer trace --ring-bytes 3M",
             "tracer trace -o xml",
+            "tracer trace -o json -o text",
+            "tracer trace -o json=a -w b",
             "tracer trace -i",
         ] {
             assert!(command(line).is_err(), "{line}");

@@ -9,7 +9,8 @@ use std::{
 
 use ipnet::IpNet;
 use tracer_common::config::MAX_HOSTS;
-use tracer_core::render::Format;
+
+use crate::output::OutputConfig;
 
 pub use tracer_core::{http::Redact, record::Events};
 
@@ -50,11 +51,13 @@ pub struct Config {
     /// How long userspace waits for what does not come.
     pub limits: Limits,
     /// Which records are written, how and where.
-    pub output: Output,
+    pub records: Records,
     /// End after this time.
     pub duration: Option<Duration>,
     /// End after this many records.
     pub count: Option<u64>,
+    /// Leave out the notes on attached interfaces, memory and sandbox.
+    pub quiet: bool,
     /// What is given up once the programs are attached.
     pub confine: Confine,
 }
@@ -82,7 +85,7 @@ pub struct ReplayConfig {
     /// How long a closed connection waits for stray segments before its record is written.
     pub close_linger: Duration,
     /// Which records are written, how and where.
-    pub output: Output,
+    pub records: Records,
     /// End after this much time of the captures.
     pub duration: Option<Duration>,
     /// End after this many records.
@@ -136,13 +139,11 @@ pub struct Limits {
 
 /// Which records are written, how and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// How records are written.
-    pub format: Format,
+pub struct Records {
     /// Which records are written.
     pub events: Events,
-    /// The file they are written to instead of standard output.
-    pub file: Option<PathBuf>,
+    /// How they are written, and where: each record goes to every output.
+    pub outputs: Vec<OutputConfig>,
     /// What of request targets is written as a hash.
     pub redact: Redact,
     /// The file whose content is the key of the hash; a key of this run if there is none.

@@ -20,6 +20,7 @@ use crate::{
         },
         privilege::{Capabilities, Capability, TRACING},
     },
+    output::Needs,
 };
 
 /// What tracer does not measure on any host.
@@ -153,7 +154,7 @@ fn privileges(report: &mut Report, capabilities: &Capabilities) {
 /// Reports the privileges that `tracer trace` drops, and the sandbox that this host supports.
 fn after_attaching(report: &mut Report, config: &Attach) {
     report.head("After attaching");
-    match confine::Plan::new(&Confine::default(), &config.interfaces, None) {
+    match confine::Plan::new(&Confine::default(), &config.interfaces, Needs::default()) {
         Ok(plan) => report.line(Mark::Good, &format!("runs {plan}; choose another user with --user")),
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }

@@ -36,7 +36,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             let all_read = replay_until_interrupted(&config)?;
             Ok(if all_read { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Demo(format) => demo::run(format).map(|()| ExitCode::SUCCESS),
+        Command::Demo(output) => demo::run(&output).map(|()| ExitCode::SUCCESS),
         Command::Doctor(attach) => {
             let report = wait_for(doctor::examine(&attach))?;
             report.print()?;

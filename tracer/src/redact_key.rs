@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tracer_core::http::{Redact, Redaction};
 
-use crate::config::Output;
+use crate::config::Records;
 
 /// Bytes of a key that is made up, and the least of one that is given: one that can be found by trying hides nothing.
 const KEY_BYTES: usize = 16;
@@ -18,11 +18,11 @@ const KEY_BYTES: usize = 16;
 ///
 /// # Errors
 /// The key cannot be read, or is too short: what was found and what to type.
-pub(crate) fn redaction(output: &Output) -> Result<Option<Arc<Redaction>>> {
-    if output.redact == Redact::None {
+pub(crate) fn redaction(records: &Records) -> Result<Option<Arc<Redaction>>> {
+    if records.redact == Redact::None {
         return Ok(None);
     }
-    let key = match &output.redact_key {
+    let key = match &records.redact_key {
         Some(path) => fs::read(path).with_context(|| format!("cannot read the key {}", path.display()))?,
         None => random_key().context("cannot read a random key from /dev/urandom")?,
     };
@@ -32,7 +32,7 @@ pub(crate) fn redaction(output: &Output) -> Result<Option<Arc<Redaction>>> {
             key.len()
         );
     }
-    Ok(Some(Arc::new(Redaction::new(output.redact, &key))))
+    Ok(Some(Arc::new(Redaction::new(records.redact, &key))))
 }
 
 fn random_key() -> std::io::Result<Vec<u8>> {

@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 use tracer::{
     config::{Confine, Interfaces},
     live::confine::Plan,
+    output::Needs,
 };
 
 /// Environment variable that marks the child process and holds the path of its output file.
@@ -26,7 +27,8 @@ fn confine_and_try(output: &Path) {
     let beside = output.with_file_name("beside");
     let outside = output.parent().expect("a directory").with_extension("outside");
     append(output).expect("the output can be opened");
-    let plan = Plan::new(&Confine::default(), &Interfaces::DefaultRoute, Some(output)).expect("a plan");
+    let needs = Needs { files: vec![output.to_owned()] };
+    let plan = Plan::new(&Confine::default(), &Interfaces::DefaultRoute, needs).expect("a plan");
     let confined = plan.enforce().expect("it can be enforced");
     println!("\nconfined: {confined}");
     let print = |what: &str, outcome: io::Result<()>| {

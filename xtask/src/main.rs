@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod build;
 mod corpus;
+mod docs;
 mod files;
 mod fuzz;
 mod kernels;
@@ -40,6 +41,8 @@ enum Task {
     },
     /// Run all checks and tests
     Test(test::Options),
+    /// Write docs/fields.md and docs/cli.md
+    Docs(docs::Options),
     /// Run the kernel tests under other kernels, in emulated machines
     TestKernels(kernels::Options),
     /// Fuzz the parsers
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Build => build::release(),
         Task::Run { arguments } => build::run(&arguments),
         Task::Test(options) => test::run(&options),
+        Task::Docs(options) => docs::run(&options),
         Task::TestKernels(options) => kernels::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Corpus(options) => corpus::run(&options),

@@ -88,7 +88,7 @@ impl Connection {
         let (client, server) = (session.direction(Side::Client), session.direction(Side::Server));
         let packets = client.packets() + server.packets();
         let verified = |totals: SideTotals| SideTotals {
-            checksum_errors: totals.checksum_errors.filter(|_| self.captured),
+            checksum_errors: if self.captured { totals.checksum_errors } else { 0 },
             ..totals
         };
         Closed {
@@ -106,6 +106,7 @@ impl Connection {
                 | CloseReason::EndOfCapture => None,
             },
             duration_ns: self.last.saturating_sub(self.first),
+            handshake: self.opened(),
             syn_received_ns: self.syn_received_ns(),
             client: verified(client.side_totals(server)),
             server: verified(server.side_totals(client)),

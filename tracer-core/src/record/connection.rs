@@ -2,10 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Side;
+use super::{Side, is_zero};
 
-/// The handshake is through, or the connection was picked up in its middle.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// How a connection began: `connection.opened`, and a part of `connection.closed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Opened {
     /// SYN to SYN-ACK.
     #[serde(rename = "tcp.handshake.syn_ack_ns", skip_serializing_if = "Option::is_none")]
@@ -14,10 +14,10 @@ pub struct Opened {
     #[serde(rename = "tcp.handshake.ack_ns", skip_serializing_if = "Option::is_none")]
     pub ack_ns: Option<u64>,
     /// How often the SYN was repeated.
-    #[serde(rename = "tcp.syn_retransmits")]
+    #[serde(rename = "tcp.syn_retransmits", skip_serializing_if = "is_zero")]
     pub syn_retransmits: u32,
     /// How often the SYN-ACK was repeated.
-    #[serde(rename = "tcp.syn_ack_retransmits")]
+    #[serde(rename = "tcp.syn_ack_retransmits", skip_serializing_if = "is_zero")]
     pub syn_ack_retransmits: u32,
     /// The connection was picked up without its SYN.
     #[serde(rename = "tcp.midstream")]
@@ -34,10 +34,10 @@ pub struct HalfOpen {
     #[serde(rename = "tcp.syn_received_ns", skip_serializing_if = "Option::is_none")]
     pub syn_received_ns: Option<u64>,
     /// How often the SYN was repeated so far.
-    #[serde(rename = "tcp.syn_retransmits")]
+    #[serde(rename = "tcp.syn_retransmits", skip_serializing_if = "is_zero")]
     pub syn_retransmits: u32,
     /// How often the SYN-ACK was repeated so far.
-    #[serde(rename = "tcp.syn_ack_retransmits")]
+    #[serde(rename = "tcp.syn_ack_retransmits", skip_serializing_if = "is_zero")]
     pub syn_ack_retransmits: u32,
 }
 
@@ -158,6 +158,9 @@ pub struct Closed {
     /// First to last segment.
     #[serde(rename = "tcp.duration_ns")]
     pub duration_ns: u64,
+    /// How the connection began.
+    #[serde(flatten)]
+    pub handshake: Opened,
     /// How long the server was in SYN-RECEIVED, as the wire shows it.
     #[serde(rename = "tcp.syn_received_ns", skip_serializing_if = "Option::is_none")]
     pub syn_received_ns: Option<u64>,
@@ -171,7 +174,7 @@ pub struct Closed {
     #[serde(rename = "http.exchanges")]
     pub exchanges: u32,
     /// Events about this connection that were lost between kernel and userspace.
-    #[serde(rename = "events.lost")]
+    #[serde(rename = "events.lost", skip_serializing_if = "is_zero")]
     pub events_lost: u64,
 }
 
@@ -198,8 +201,8 @@ pub struct SideTotals {
     pub keep_alives: u64,
     /// Window probes.
     pub window_probes: u64,
-    /// Segments with a wrong checksum; `None` where nobody verified.
-    pub checksum_errors: Option<u64>,
+    /// Segments with a bad checksum; 0 where checksums are not verified.
+    pub checksum_errors: u64,
     /// Bytes that were never seen.
     pub gap_bytes: u64,
 }
@@ -211,18 +214,22 @@ macro_rules! side {
             let mut map = serializer.serialize_map(None)?;
             map.serialize_entry(concat!($side, ".bytes"), &totals.bytes)?;
             map.serialize_entry(concat!($side, ".packets"), &totals.packets)?;
-            map.serialize_entry(concat!($side, ".retransmits"), &totals.retransmits)?;
-            map.serialize_entry(concat!($side, ".fast_retransmits"), &totals.fast_retransmits)?;
-            map.serialize_entry(concat!($side, ".spurious_retransmits"), &totals.spurious_retransmits)?;
-            map.serialize_entry(concat!($side, ".out_of_order"), &totals.out_of_order)?;
-            map.serialize_entry(concat!($side, ".duplicate_acks"), &totals.duplicate_acks)?;
-            map.serialize_entry(concat!($side, ".zero_windows"), &totals.zero_windows)?;
-            map.serialize_entry(concat!($side, ".keep_alives"), &totals.keep_alives)?;
-            map.serialize_entry(concat!($side, ".window_probes"), &totals.window_probes)?;
-            if let Some(errors) = &totals.checksum_errors {
-                map.serialize_entry(concat!($side, ".checksum_errors"), errors)?;
+            for (name, count) in [
+                (concat!($side, ".retransmits"), totals.retransmits),
+                (concat!($side, ".fast_retransmits"), totals.fast_retransmits),
+                (concat!($side, ".spurious_retransmits"), totals.spurious_retransmits),
+                (concat!($side, ".out_of_order"), totals.out_of_order),
+                (concat!($side, ".duplicate_acks"), totals.duplicate_acks),
+                (concat!($side, ".zero_windows"), totals.zero_windows),
+                (concat!($side, ".keep_alives"), totals.keep_alives),
+                (concat!($side, ".window_probes"), totals.window_probes),
+                (concat!($side, ".checksum_errors"), totals.checksum_errors),
+                (concat!($side, ".gap_bytes"), totals.gap_bytes),
+            ] {
+                if count > 0 {
+                    map.serialize_entry(name, &count)?;
+                }
             }
-            map.serialize_entry(concat!($side, ".gap_bytes"), &totals.gap_bytes)?;
             map.end()
         }
     };

@@ -65,29 +65,4 @@ pub enum DegradedReason {
 impl ShedClass {
     /// All of them, the least valuable first.
     pub const ALL: [Self; 4] = [Self::Segments, Self::Anomalies, Self::Control, Self::Records];
-
-    /// In words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Segments => "rows of segments",
-            Self::Anomalies => "events of anomalies",
-            Self::Control => "events of connections and messages",
-            Self::Records => "records",
-        }
-    }
-}
-
-impl DegradedReason {
-    /// In words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::ReaderBehind => "the ring buffer fills faster than it is read",
-            Self::RingFull => "the ring buffer is full",
-            Self::OutputBlocked => "the output consumer is too slow or blocked",
-            Self::OutputFull => "the disk is full",
-            Self::OutputFailed => "the output cannot be written",
-        }
-    }
 }

@@ -19,12 +19,20 @@ const EVENT_WORDS: [(&str, &[EventName]); 11] = [
     ("state", &[EventName::State]),
     ("segment", &[EventName::Segment]),
     ("half-open", &[EventName::HalfOpen]),
-    ("flood", &ALARMS),
+    ("flood", &[EventName::FloodStarted, EventName::FloodEnded]),
     ("stats", &[EventName::Summary, EventName::Listener]),
 ];
 
 /// Always written.
-const ALARMS: [EventName; 2] = [EventName::FloodStarted, EventName::FloodEnded];
+const ALARMS: [EventName; 3] = [EventName::FloodStarted, EventName::FloodEnded, EventName::Degraded];
+
+impl EventName {
+    /// Whether it is an alarm: written whatever is selected, and even when no more records are accepted.
+    #[must_use]
+    pub const fn is_alarm(self) -> bool {
+        Events::of(&ALARMS).has(self)
+    }
+}
 
 impl Events {
     /// What `--events` selects when it is not given, as its words.

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
+use super::is_zero;
+
 /// What the attempts at a server look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,7 +71,7 @@ pub struct Flood {
     #[serde(rename = "tcp.sources.spoofed")]
     pub spoofed: bool,
     /// Segments of handshakes not told one by one so far.
-    #[serde(rename = "tcp.handshake_segments.aggregated")]
+    #[serde(rename = "tcp.handshake_segments.aggregated", skip_serializing_if = "is_zero")]
     pub aggregated: u64,
 }
 
@@ -114,22 +116,22 @@ pub struct Listener {
     #[serde(rename = "tcp.listener.attempts")]
     pub attempts: u64,
     /// SYNs sent again.
-    #[serde(rename = "tcp.syn_retransmits")]
+    #[serde(rename = "tcp.syn_retransmits", skip_serializing_if = "is_zero")]
     pub syn_retransmits: u64,
     /// Attempts answered by a SYN-ACK.
     #[serde(rename = "tcp.listener.answered")]
     pub answered: u64,
     /// SYN-ACKs sent again.
-    #[serde(rename = "tcp.syn_ack_retransmits")]
+    #[serde(rename = "tcp.syn_ack_retransmits", skip_serializing_if = "is_zero")]
     pub syn_ack_retransmits: u64,
     /// Attempts confirmed.
     #[serde(rename = "tcp.listener.completed")]
     pub completed: u64,
     /// Attempts refused.
-    #[serde(rename = "tcp.listener.refused")]
+    #[serde(rename = "tcp.listener.refused", skip_serializing_if = "is_zero")]
     pub refused: u64,
     /// Attempts reset before they were confirmed.
-    #[serde(rename = "tcp.listener.reset")]
+    #[serde(rename = "tcp.listener.reset", skip_serializing_if = "is_zero")]
     pub reset: u64,
     /// The listen queue, where the server is on this host.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

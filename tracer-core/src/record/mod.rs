@@ -181,3 +181,8 @@ impl EventName {
         }
     }
 }
+
+/// Whether a counter of something rare is left out.
+fn is_zero<N: Default + PartialEq>(count: &N) -> bool {
+    *count == N::default()
+}

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Text;
+use super::{Text, is_zero};
 
 /// What was seen, told and lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -20,7 +20,7 @@ pub struct Summary {
     #[serde(flatten, serialize_with = "skipped")]
     pub skipped: Counts,
     /// Segments of handshakes counted at their server only.
-    #[serde(rename = "tracer.handshake_segments.aggregated")]
+    #[serde(rename = "tracer.handshake_segments.aggregated", skip_serializing_if = "is_zero")]
     pub aggregated: u64,
     /// Events received by userspace.
     #[serde(rename = "tracer.events.received")]
@@ -41,7 +41,7 @@ pub struct Summary {
     #[serde(rename = "tracer.connections.half_open")]
     pub half_open: u64,
     /// Connections given up to make room.
-    #[serde(rename = "tracer.connections.evicted")]
+    #[serde(rename = "tracer.connections.evicted", skip_serializing_if = "is_zero")]
     pub evicted: u64,
     /// Connections never told, because all their events were lost and their ports used again before they were looked up.
     #[serde(rename = "tracer.connections.lost", skip_serializing_if = "is_zero")]
@@ -56,8 +56,8 @@ pub struct Summary {
     #[serde(rename = "tracer.records.written", skip_serializing_if = "Option::is_none")]
     pub records_written: Option<u64>,
     /// Records lost: there was no room for them while the output took none.
-    #[serde(rename = "tracer.records.lost", skip_serializing_if = "Option::is_none")]
-    pub records_lost: Option<u64>,
+    #[serde(rename = "tracer.records.lost", skip_serializing_if = "is_zero")]
+    pub records_lost: u64,
     /// Where frames were observed, as "eth0 ingress xdp native".
     #[serde(rename = "tracer.attachments", serialize_with = "harmless_list")]
     pub attachments: Vec<String>,
@@ -73,11 +73,6 @@ impl Counts {
     pub fn total(&self) -> u64 {
         self.0.iter().map(|(_, count)| count).sum()
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 fn serialize_counts<S: Serializer>(prefix: &str, counts: &Counts, serializer: S) -> Result<S::Ok, S::Error> {

@@ -87,7 +87,7 @@ impl TcpStats {
             out_of_order: self.out_of_order,
             keep_alives: self.keep_alives,
             window_probes: self.window_probes,
-            checksum_errors: Some(self.checksum_errors),
+            checksum_errors: self.checksum_errors,
             ..SideTotals::default()
         }
     }

@@ -8,21 +8,23 @@ mod lines;
 mod memory;
 mod stream;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
-use tracer::output::Output;
+use tracer::{
+    outcome::Outcome,
+    output::{Destination, Format, OutputConfig, Outputs, Policy},
+};
 use tracer_common::{
     event::Event,
     flow::{FlowKey, FlowState, Removal},
 };
 use tracer_core::{
-    analysis::{Analysis, Flows, Stop, Telling},
+    analysis::{Analysis, Flows},
     listener::Listeners,
     record::{EventName, Events, Record},
-    render::{self, Format},
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -34,6 +36,8 @@ const ROUNDS: usize = 7;
 const EVENTS: usize = 400_000;
 /// Number of events between two ticks of the tracker, as in one drain of the ring buffer.
 const BATCH: usize = 1024;
+/// Limit of the output queue in bytes, as in a run with default options.
+const OUTPUT_BYTES: usize = 16 << 20;
 /// Numbers of connections whose memory is measured.
 const CONNECTIONS: [usize; 2] = [100_000, 1_000_000];
 
@@ -126,12 +130,14 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
         Work::Track => track(events, end, drop),
         Work::Lines => return lines::run(events, end),
         Work::Write(format) => {
-            let sink = render::new(format, Box::new(Output::file(Path::new("/dev/null"))?));
-            let names = [EventName::Opened, EventName::Closed, EventName::Exchange];
-            let wanted = names.into_iter().fold(Events::default(), Events::with);
+            let destination = Destination::File("/dev/null".into());
+            let policy = Policy::Shed { limit: OUTPUT_BYTES };
+            let mut outputs = Outputs::open(&[OutputConfig { format, destination }], policy, None)?;
+            outputs.start()?;
+            let wanted = Events::of(&[EventName::Opened, EventName::Closed, EventName::Exchange]);
             let listeners = Listeners::new(Duration::from_secs(64));
-            let analysis = Analysis::new(tracker(), listeners, Telling::new(sink, wanted, None));
-            write(analysis, events, end).map_err(|stop| anyhow::anyhow!("{stop:?}"))?;
+            let analysis = Analysis::new(tracker(), listeners, wanted);
+            write(analysis, &mut outputs, events, end).or_else(Outcome::error)?;
         }
     }
     Ok(now()? - start)
@@ -157,16 +163,24 @@ fn track(events: &stream::Events, end: u64, mut take: impl FnMut(Record)) {
     }
 }
 
-fn write(mut analysis: Analysis, events: &stream::Events, end: u64) -> Result<(), Stop> {
+fn write(
+    mut analysis: Analysis,
+    outputs: &mut Outputs,
+    events: &stream::Events,
+    end: u64,
+) -> Result<(), Outcome> {
     for (number, bytes) in events.iter().enumerate() {
-        analysis.take_event(bytes)?;
+        analysis.on_event(bytes);
         if number % BATCH == 0 {
             let time = time_of(bytes);
-            analysis.on_tick(time)?;
-            analysis.settle(&mut Empty, || time, usize::MAX)?;
+            analysis.on_tick(time);
+            analysis.look_up(&mut Empty, || time, usize::MAX)?;
         }
+        outputs.deliver(&mut analysis)?;
     }
-    analysis.finish(&mut Empty, || end)
+    analysis.finish(&mut Empty, || end)?;
+    outputs.deliver(&mut analysis)?;
+    outputs.drain()
 }
 
 /// Kernel connection tables without entries.

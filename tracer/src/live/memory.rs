@@ -61,7 +61,8 @@ impl Memory {
                 + table::<TargetKey, Target>(MAX_TARGETS.into(), cpus),
             ring: ring + RING_PAGES * PAGE + ring / PAGE * PAGE_ADDRESSES + SMALL_MAPS + cpus * PER_CPU,
             connections: tracker::max_bytes(config.limits.max_connections.into()),
-            buffers: u64::from(config.limits.buffer_bytes) + u64::from(config.limits.output_bytes),
+            buffers: u64::from(config.limits.buffer_bytes)
+                + u64::from(config.limits.output_bytes) * config.records.outputs.len() as u64,
             program: PROGRAM,
         }
     }

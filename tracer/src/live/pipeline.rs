@@ -15,7 +15,7 @@ mod losses;
 mod servers;
 mod waiting;
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -24,18 +24,16 @@ use tokio::{
 };
 use tracer_common::flow::{FlowKey, FlowState, Removal};
 use tracer_core::{
-    analysis::{Analysis, Flows, Stop, Telling, summarised},
+    analysis::{Analysis, Flows, summary_record},
     listener::Listeners,
     overload::Overload,
     record::{EventName, Summary},
-    render::{self, Format, Sink},
     summary,
     tracker::{self, Tracker},
 };
 
 pub use self::waiting::interrupted;
 use self::{
-    ending::End,
     flushing::Flushing,
     idleness::Idleness,
     servers::Servers,
@@ -57,7 +55,8 @@ use crate::{
         privilege,
     },
     logging::note,
-    output::Queued,
+    outcome::Outcome,
+    output::{Needs, Outputs, Policy},
     redact_key::redaction,
 };
 
@@ -69,8 +68,8 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 /// How often `--events stats` writes a summary, and how often lost events are looked for.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most questions answered at once: at a microsecond or two each, the ring does not wait for them for long.
-const MAX_ANSWERS: usize = 8192;
+/// The most lookups at once: at a microsecond or two each, the ring does not wait for them for long.
+const MAX_LOOKUPS: usize = 8192;
 
 /// An observation, ready to run.
 pub struct Pipeline {
@@ -79,11 +78,8 @@ pub struct Pipeline {
     watch: Watch,
     analysis: Analysis,
     servers: Servers,
-    /// What the sink writes to, if that may be slow.
-    output: Option<Queued>,
-    /// Whether SIGHUP opens it anew.
-    has_file: bool,
-    format: Format,
+    outputs: Outputs,
+    quiet: bool,
     duration: Option<Duration>,
     overload: Overload,
     /// Events lost when the kernel's tables were asked last.
@@ -100,22 +96,17 @@ pub struct Pipeline {
 /// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
-    let plan = Plan::new(&config.confine, &config.attach.interfaces, config.output.file.as_deref())?;
-    let limit = config.limits.output_bytes as usize;
-    let output = match &config.output.file {
-        Some(path) => {
-            Queued::file(path, limit).with_context(|| format!("cannot write to {}", path.display()))
-        }
-        None => Queued::stdout(limit).context("cannot write to standard output"),
-    }?;
-    let sink = render::new(config.output.format, Box::new(output.clone()));
-    let mut pipeline = Pipeline::start(config, sink).await?;
-    note(&Memory::of(config, support::cpus()).to_string());
-    pipeline.has_file = config.output.file.is_some();
+    let needs = Needs::of(&config.records.outputs);
+    let plan = Plan::new(&config.confine, &config.attach.interfaces, needs)?;
+    let policy = Policy::Shed { limit: config.limits.output_bytes as usize };
+    let outputs = Outputs::open(&config.records.outputs, policy, config.count)?;
+    let mut pipeline = Pipeline::start(config, outputs).await?;
+    if !config.quiet {
+        note(&Memory::of(config, support::cpus()).to_string());
+    }
     pipeline.confine(plan)?;
-    // Capabilities and Landlock are a thread's own: it gets what is left of them.
-    output.start().context("cannot start the thread that writes")?;
-    pipeline.output = Some(output);
+    // Capabilities and Landlock are a thread's own: the writers get what is left of them.
+    pipeline.outputs.start()?;
     pipeline.run(shutdown).await?;
     Ok(())
 }
@@ -125,7 +116,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The kernel refuses: what was found and what to type.
-    pub async fn start(config: &Config, sink: Box<dyn Sink>) -> Result<Self> {
+    pub async fn start(config: &Config, outputs: Outputs) -> Result<Self> {
         if let Some(warning) = support::warning()? {
             note(&warning);
         }
@@ -139,8 +130,8 @@ impl Pipeline {
             idle_timeout: config.limits.idle_timeout,
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
-            events: config.output.events,
-            redaction: redaction(&config.output)?,
+            events: config.records.events,
+            redaction: redaction(&config.records)?,
             ..tracker::TrackerOptions::default()
         });
         let mut pipeline = Self {
@@ -150,12 +141,11 @@ impl Pipeline {
             analysis: Analysis::new(
                 tracker,
                 Listeners::new(config.limits.half_open_timeout),
-                Telling::new(sink, config.output.events, config.count),
+                config.records.events,
             ),
-            servers: Servers::new(config.output.events.has(EventName::Listener)),
-            output: None,
-            has_file: false,
-            format: config.output.format,
+            servers: Servers::new(config.records.events.has(EventName::Listener)),
+            outputs,
+            quiet: config.quiet,
             duration: config.duration,
             overload: Overload::default(),
             lost_before: 0,
@@ -178,7 +168,9 @@ impl Pipeline {
             self.attacher.stop_attaching();
         }
         let confined = plan.enforce()?;
-        note(&confined.to_string());
+        if !self.quiet {
+            note(&confined.to_string());
+        }
         Ok(())
     }
 
@@ -188,14 +180,14 @@ impl Pipeline {
     /// # Errors
     /// Records cannot be written, or the kernel does not answer any more.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Summary> {
-        let end = self.observe(shutdown).await.or_else(End::from_stop)?;
-        self.finish(&end)
+        let Err(outcome) = self.observe(shutdown).await;
+        self.finish(outcome)
     }
 
-    async fn observe(&mut self, shutdown: impl Future<Output = ()>) -> Result<End, Stop> {
+    async fn observe(&mut self, shutdown: impl Future<Output = ()>) -> Result<Infallible, Outcome> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut time_is_up = std::pin::pin!(elapse(self.duration));
-        let mut hangups = signal(SignalKind::hangup()).map_err(Stop::Failed)?;
+        let mut hangups = signal(SignalKind::hangup()).context("cannot wait for signals")?;
         let mut ticks = every(TICK);
         let mut stats = every(STATS_INTERVAL);
         stats.reset();
@@ -203,14 +195,15 @@ impl Pipeline {
             // In this order: what ends the loop first, and the ring last, for it may never run dry.
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(End::Asked),
-                () = &mut time_is_up => return Ok(End::Asked),
-                Some(()) = hangups.recv() => if self.on_hangup() { return Ok(End::Asked) },
+                () = &mut shutdown => return Err(Outcome::Stopped),
+                () = &mut time_is_up => return Err(Outcome::Stopped),
+                // Without a file, the terminal is gone.
+                Some(()) = hangups.recv() => if !self.outputs.reopen() { return Err(Outcome::Stopped) },
                 _ = stats.tick() => self.on_stats()?,
                 _ = ticks.tick() => {
                     self.on_tick().await?;
                     if self.attacher.is_empty() && !self.attacher.waits_for_more() {
-                        return Ok(End::NoInterface);
+                        return Err(Outcome::NoInterface);
                     }
                     if self.idleness.is_idle() {
                         ticks.reset_after(IDLE_TICK);
@@ -223,9 +216,9 @@ impl Pipeline {
                     }
                 }
                 () = elapse_at(self.flushing.due()) => self.flush()?,
-                passed_on = pass_on(&mut self.sources.log) => passed_on.map_err(Stop::Failed)?,
+                passed_on = pass_on(&mut self.sources.log) => passed_on.context("cannot read the kernel's messages")?,
                 readable = self.sources.ring.readable() => {
-                    readable.map_err(Stop::Failed)?;
+                    readable.context("cannot wait for events")?;
                     if self.idleness.end() {
                         ticks.reset_after(TICK);
                         // It was set long ago.
@@ -237,31 +230,32 @@ impl Pipeline {
         }
     }
 
-    fn on_readable(&mut self) -> Result<(), Stop> {
+    fn on_readable(&mut self) -> Result<(), Outcome> {
         let mut outcome = Ok(());
-        let Self { sources, analysis, .. } = self;
+        let Self { sources, analysis, outputs, .. } = self;
         let drained = sources.ring.drain(|bytes| {
             if outcome.is_ok() {
-                outcome = analysis.take_event(bytes);
+                analysis.on_event(bytes);
+                outcome = outputs.deliver(analysis);
             }
         });
         outcome?;
         if drained {
             // A little now and then keeps no CPU from the server for as long as what has become due in a whole tick.
-            self.analysis.on_tick(clock::now())?;
+            self.analysis.on_tick(clock::now());
         }
-        self.settle()?;
+        self.look_up()?;
         if drained && self.flushing.on_lines(Instant::now()) {
-            self.analysis.telling.flush()?;
+            self.outputs.flush()?;
         }
         Ok(())
     }
 
-    async fn on_tick(&mut self) -> Result<(), Stop> {
+    async fn on_tick(&mut self) -> Result<(), Outcome> {
         self.set_clock();
         self.watch_losses()?;
-        self.analysis.on_tick(clock::now())?;
-        self.settle()?;
+        self.analysis.on_tick(clock::now());
+        self.look_up()?;
         self.look_at_servers()?;
         if std::mem::take(&mut self.interfaces_changed) {
             let changes = self.attacher.follow().await?;
@@ -273,14 +267,15 @@ impl Pipeline {
         self.flush()
     }
 
-    fn flush(&mut self) -> Result<(), Stop> {
+    fn flush(&mut self) -> Result<(), Outcome> {
         self.flushing.on_flush(Instant::now());
-        self.analysis.telling.flush()
+        self.outputs.flush()
     }
 
-    fn settle(&mut self) -> Result<(), Stop> {
+    fn look_up(&mut self) -> Result<(), Outcome> {
         let mut tables = InKernel { tables: &self.sources.tables, kernel: self.attacher.kernel() };
-        self.analysis.settle(&mut tables, clock::now, MAX_ANSWERS)
+        self.analysis.look_up(&mut tables, clock::now, MAX_LOOKUPS)?;
+        self.outputs.deliver(&mut self.analysis)
     }
 
     fn set_clock(&mut self) {
@@ -290,7 +285,7 @@ impl Pipeline {
     }
 
     fn on_changes(&mut self, changes: &[Change]) {
-        for change in changes {
+        for change in changes.iter().filter(|change| !self.quiet || !matches!(change, Change::Attached(_))) {
             note(&change.to_string());
         }
         for (index, name) in self.attacher.names() {
@@ -298,38 +293,22 @@ impl Pipeline {
         }
     }
 
-    /// Whether that is the end: without a file, the terminal is gone.
-    fn on_hangup(&mut self) -> bool {
-        let Some(output) = self.output.as_ref().filter(|_| self.has_file) else { return true };
-        if let Err(error) = output.reopen() {
-            note(&format!("the output file cannot be opened anew, the old one is written on: {error}"));
-        }
-        false
-    }
-
-    fn on_stats(&mut self) -> Result<(), Stop> {
+    fn on_stats(&mut self) -> Result<(), Outcome> {
         let summary = self.summary(self.attacher.summary())?;
         self.look_for_lost()?;
-        self.settle()?;
-        self.tell_servers()?;
-        let telling = &mut self.analysis.telling;
-        if telling.wants(EventName::Summary) {
-            telling.write(summarised(summary, epoch_now()))
-        } else {
-            Ok(())
+        self.look_up()?;
+        self.report_servers()?;
+        if self.analysis.wants(EventName::Summary) {
+            self.outputs.write(&summary_record(summary, epoch_now()))?;
         }
+        Ok(())
     }
 
     fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
         let duration = clock::now().saturating_sub(self.started);
         let counted = self.sources.counters.read()?;
         let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
-        let counts = self.output.as_ref().map(|output| output.state().counts);
-        Ok(Summary {
-            records_written: counts.map(|counts| counts.written),
-            records_lost: counts.map(|counts| counts.lost),
-            ..summary::summary(duration, counted, received, totals, attachments)
-        })
+        Ok(summary::summary(duration, counted, received, totals, attachments))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::{BUFFER_SIZE, target::Target};
+use super::{BUFFER_SIZE, device::OpenFile};
 
 /// What the place of a record in a batch takes.
 const END_SIZE: usize = size_of::<u32>();
@@ -46,7 +46,7 @@ pub(super) enum Item {
     /// Write these.
     Lines(Batch),
     /// Write to this from now on.
-    Reopen(Target),
+    Reopen(OpenFile),
 }
 
 /// What became of the records.
@@ -56,7 +56,7 @@ pub struct Counts {
     pub made: u64,
     /// Records written as a whole.
     pub written: u64,
-    /// Records given up: there was no room for them.
+    /// Records dropped: the queue was full.
     pub lost: u64,
 }
 
@@ -74,8 +74,6 @@ pub(super) struct Queue {
     spares: Vec<Batch>,
     /// Size and records of the batch under way.
     under_way: Option<usize>,
-    /// Whether records are taken beyond the limit.
-    pub(super) insists: bool,
     pub(super) counts: Counts,
 }
 
@@ -90,16 +88,20 @@ impl Queue {
             flushed: false,
             spares: Vec::new(),
             under_way: None,
-            insists: false,
             counts: Counts::default(),
         }
     }
 
-    /// Takes one record, or counts it as lost.
-    pub(super) fn push(&mut self, record: &[u8]) {
+    /// Whether a record of `len` bytes is within the limit; nothing is too long for an empty queue.
+    pub(super) fn fits(&self, len: usize) -> bool {
+        self.size == 0 || self.size + len + END_SIZE <= self.limit
+    }
+
+    /// Takes one record, or counts it as lost; with `force`, it is taken beyond the limit.
+    pub(super) fn push(&mut self, record: &[u8], force: bool) {
         self.counts.made += 1;
         let size = record.len() + END_SIZE;
-        if self.size + size > self.limit && !self.insists {
+        if self.size + size > self.limit && !force {
             self.counts.lost += 1;
             return;
         }
@@ -148,7 +150,7 @@ impl Queue {
         item
     }
 
-    /// The batch under way is written, or given up.
+    /// The batch under way is written, or dropped.
     pub(super) fn finish(&mut self, mut batch: Batch) {
         self.size -= self.under_way.take().unwrap_or_default();
         // One long line, or a device that was slow, must not be paid for ever after.
@@ -159,27 +161,27 @@ impl Queue {
         }
     }
 
-    /// From here on lines go to `target`.
-    pub(super) fn reopen(&mut self, target: Target) {
+    /// From here on lines go to `file`.
+    pub(super) fn reopen(&mut self, file: OpenFile) {
         self.close_batch();
         if let Some(Item::Reopen(last)) = self.waiting.back_mut() {
-            *last = target;
+            *last = file;
         } else {
-            self.waiting.push_back(Item::Reopen(target));
+            self.waiting.push_back(Item::Reopen(file));
         }
     }
 
-    /// The next target, although lines still wait for the one before it: that one takes none.
-    pub(super) fn take_reopened(&mut self) -> Option<Target> {
+    /// The next file, although lines still wait for the one before it: that one takes none.
+    pub(super) fn take_reopened(&mut self) -> Option<OpenFile> {
         let place = self.waiting.iter().position(|item| matches!(item, Item::Reopen(_)))?;
         match self.waiting.remove(place)? {
-            Item::Reopen(target) => Some(target),
+            Item::Reopen(file) => Some(file),
             Item::Lines(_) => None,
         }
     }
 
-    /// Gives up everything but what is under way, and counts it.
-    pub(super) fn give_up(&mut self) {
+    /// Drops everything but what is under way, and counts it.
+    pub(super) fn discard(&mut self) {
         self.close_batch();
         for item in self.waiting.drain(..) {
             if let Item::Lines(batch) = item {
@@ -219,7 +221,7 @@ mod tests {
         let mut expected = Vec::new();
         for number in 0..20_000 {
             let line = format!("line {number}\n");
-            queue.push(line.as_bytes());
+            queue.push(line.as_bytes(), false);
             expected.extend_from_slice(line.as_bytes());
         }
         assert_eq!(written(&mut queue), expected);
@@ -231,12 +233,12 @@ mod tests {
     fn what_is_beyond_the_limit_is_lost_and_counted_and_later_there_is_room_again() {
         let mut queue = Queue::new(10 * (100 + END_SIZE));
         let line = [b'x'; 100];
-        (0..25).for_each(|_| queue.push(&line));
+        (0..25).for_each(|_| queue.push(&line, false));
         assert_eq!(queue.counts, Counts { made: 25, written: 0, lost: 15 });
         assert!(!queue.has_room());
         assert_eq!(written(&mut queue).len(), 10 * 100);
         assert!(queue.has_room());
-        queue.push(&line);
+        queue.push(&line, false);
         assert_eq!(written(&mut queue).len(), 100);
         assert_eq!(queue.counts, Counts { made: 26, written: 11, lost: 15 });
     }
@@ -245,7 +247,7 @@ mod tests {
     fn a_flush_of_nothing_hands_over_nothing_that_comes_later() {
         let mut queue = Queue::new(1 << 20);
         queue.flush();
-        queue.push(b"later\n");
+        queue.push(b"later\n", false);
         assert!(!queue.is_ready() && queue.take().is_none());
         assert_eq!(written(&mut queue), b"later\n");
     }
@@ -253,36 +255,35 @@ mod tests {
     #[test]
     fn what_is_under_way_still_takes_room() {
         let mut queue = Queue::new(300);
-        queue.push(&[b'x'; 200]);
+        queue.push(&[b'x'; 200], false);
         queue.flush();
         let Some(Item::Lines(batch)) = queue.take() else { panic!("there is a batch") };
-        queue.push(&[b'y'; 200]);
+        queue.push(&[b'y'; 200], false);
         assert_eq!(queue.counts.lost, 1);
         assert!(!queue.is_done());
         queue.finish(batch);
-        queue.push(&[b'y'; 200]);
+        queue.push(&[b'y'; 200], false);
         assert_eq!(queue.counts.lost, 1);
     }
 
     #[test]
     fn an_alarm_goes_beyond_the_limit() {
         let mut queue = Queue::new(10);
-        queue.push(b"too long for it\n");
-        queue.insists = true;
-        queue.push(b"alarm\n");
+        queue.push(b"too long for it\n", false);
+        queue.push(b"alarm\n", true);
         assert_eq!(written(&mut queue), b"alarm\n");
         assert_eq!(queue.counts, Counts { made: 2, written: 1, lost: 1 });
     }
 
     #[test]
-    fn what_is_given_up_is_counted_but_for_what_is_under_way() {
+    fn what_is_dropped_is_counted_but_for_what_is_under_way() {
         let mut queue = Queue::new(1 << 20);
-        queue.push(b"one\n");
+        queue.push(b"one\n", false);
         queue.flush();
         let Some(Item::Lines(batch)) = queue.take() else { panic!("there is a batch") };
-        queue.push(b"two\n");
-        queue.push(b"three\n");
-        queue.give_up();
+        queue.push(b"two\n", false);
+        queue.push(b"three\n", false);
+        queue.discard();
         assert_eq!(queue.counts.lost, 2);
         assert!(queue.take().is_none());
         queue.finish(batch);
@@ -292,9 +293,9 @@ mod tests {
     #[test]
     fn nothing_is_written_before_it_is_asked_for_or_a_batch_is_full() {
         let mut queue = Queue::new(1 << 20);
-        queue.push(b"line\n");
+        queue.push(b"line\n", false);
         assert!(queue.take().is_none());
-        (0..2).for_each(|_| queue.push(&[b'x'; BUFFER_SIZE - 10]));
+        (0..2).for_each(|_| queue.push(&[b'x'; BUFFER_SIZE - 10], false));
         assert!(matches!(queue.take(), Some(Item::Lines(batch)) if batch.bytes.len() == BUFFER_SIZE - 5));
         assert!(queue.take().is_none());
     }

@@ -5,27 +5,32 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::queue::{Batch, Item};
-use super::queued::{Inner, Shared};
-use super::{Target, write_whole_lines};
+use super::{
+    Policy,
+    device::OpenFile,
+    queue::{Batch, Item},
+    shared::{Inner, Shared},
+    whole_lines::write_whole_lines,
+};
 use crate::logging::note;
 
 /// How long after an error the device is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
-/// How often at most an error is told.
-const TELL_AGAIN: Duration = Duration::from_secs(10);
+/// How often at most an error is reported.
+const REPORT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Starts the writer; the only place where its thread is made. It ends with the process.
-pub(super) fn start(shared: Arc<Shared>, target: Target) -> io::Result<()> {
-    let mut writer = Writer { shared, target, told: None };
+pub(super) fn start(shared: Arc<Shared>, file: OpenFile, policy: Policy) -> io::Result<()> {
+    let mut writer = Writer { shared, file, policy, reported: None };
     thread::Builder::new().name("writer".into()).spawn(move || writer.run()).map(drop)
 }
 
 struct Writer {
     shared: Arc<Shared>,
-    target: Target,
-    /// When an error was told last.
-    told: Option<Instant>,
+    file: OpenFile,
+    policy: Policy,
+    /// When an error was reported last.
+    reported: Option<Instant>,
 }
 
 impl Writer {
@@ -33,7 +38,7 @@ impl Writer {
         let mut goes_on = true;
         while goes_on {
             match self.next() {
-                Item::Reopen(target) => self.target = target,
+                Item::Reopen(file) => self.file = file,
                 Item::Lines(batch) => goes_on = self.write(batch),
             }
         }
@@ -52,7 +57,7 @@ impl Writer {
         }
     }
 
-    /// Writes a batch, however often it takes; false when nobody reads any more.
+    /// Writes a batch, however often it takes; false when no more can be written.
     fn write(&mut self, batch: Batch) -> bool {
         let before = self.shared.lock().queue.counts.written;
         let mut done = 0;
@@ -64,14 +69,18 @@ impl Writer {
                 inner.steps += 1;
                 shared.progress.notify_all();
             };
-            let (more, result) = write_whole_lines(&mut self.target, &batch.bytes[done..], progress);
+            let (more, result) = write_whole_lines(&mut self.file, &batch.bytes[done..], progress);
             done += more;
             let Err(error) = result else {
-                self.finish(batch, |inner| inner.trouble = None);
+                self.finish(batch, |inner| inner.failing = None);
                 return true;
             };
             if error.kind() == ErrorKind::BrokenPipe {
                 self.finish(batch, |inner| inner.broken = true);
+                return false;
+            }
+            if self.policy == Policy::Block {
+                self.finish(batch, |inner| inner.failed = Some(error));
                 return false;
             }
             if !self.wait_for_better(&error) {
@@ -84,20 +93,20 @@ impl Writer {
 
     /// Notes an error and waits a while, or for another file; false when it is not worth waiting.
     fn wait_for_better(&mut self, error: &io::Error) -> bool {
-        if self.told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
-            self.told = Some(Instant::now());
+        if self.reported.is_none_or(|at| at.elapsed() > REPORT_AGAIN) {
+            self.reported = Some(Instant::now());
             note(&format!("{error}; it is tried again"));
         }
         let mut inner = self.shared.lock();
-        inner.trouble = Some(error.kind());
+        inner.failing = Some(error.kind());
         if inner.closing {
             return false;
         }
         let (mut inner, _) =
             self.shared.work.wait_timeout(inner, TRY_AGAIN).unwrap_or_else(PoisonError::into_inner);
         // A full disk may be the very reason for the new file: what the old one does not take goes to the new one.
-        if let Some(target) = inner.queue.take_reopened() {
-            self.target = target;
+        if let Some(file) = inner.queue.take_reopened() {
+            self.file = file;
         }
         true
     }

@@ -4,13 +4,12 @@ pub mod capture;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tracer_common::event::Hook;
 use tracer_core::{
-    analysis::{Analysis, Ending, Stop, Telling},
+    analysis::Analysis,
     host::{HostObserver, Selection},
     listener::Listeners,
-    render::{self, Format},
     summary::{Counted, summary},
     tracker::{self, Tracker},
 };
@@ -19,7 +18,8 @@ use self::capture::{Capture, Captured, Interrupt, Next, strip};
 use crate::{
     config::ReplayConfig,
     logging::note,
-    output::{self, Ahead, Output},
+    outcome::Outcome,
+    output::{Outputs, Policy},
     redact_key::redaction,
 };
 
@@ -38,7 +38,7 @@ const LOOK: u64 = 100_000_000;
 struct Replay {
     observer: HostObserver,
     analysis: Analysis,
-    format: Format,
+    outputs: Outputs,
     interrupt: Interrupt,
     /// End after this much time of the capture, in ns.
     duration: Option<u64>,
@@ -52,31 +52,10 @@ struct Replay {
     looked_at: u64,
 }
 
-/// Why the next frame is not looked at.
-enum Halt {
-    /// Nothing more is to be told.
-    Stop(Stop),
-    /// The time is up.
-    TimeIsUp,
-}
-
-impl From<Stop> for Halt {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
 impl Replay {
     fn start(config: &ReplayConfig, interrupt: Interrupt) -> Result<Self> {
-        let output = match &config.output.file {
-            Some(path) => {
-                Output::file(path).with_context(|| format!("cannot write to {}", path.display()))?
-            }
-            None => Output::stdout().context("cannot write to standard output")?,
-        };
-        let format = config.output.format;
-        let sink =
-            Ahead::start(move || render::new(format, Box::new(output))).context("cannot start a thread")?;
+        let mut outputs = Outputs::open(&config.records.outputs, Policy::Block, config.count)?;
+        outputs.start()?;
         let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
@@ -84,14 +63,14 @@ impl Replay {
             buffer_bytes: config.limits.buffer_bytes as usize,
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
-            events: config.output.events,
-            redaction: redaction(&config.output)?,
+            events: config.records.events,
+            redaction: redaction(&config.records)?,
         });
         let listeners = Listeners::new(config.limits.half_open_timeout);
         let observer = HostObserver::new(Selection {
             ports: config.ports.ranges(),
             hosts: config.hosts.clone(),
-            events: config.output.events,
+            events: config.records.events,
             decapsulate: true,
             reassemble: true,
             verify: true,
@@ -101,12 +80,8 @@ impl Replay {
         });
         Ok(Self {
             observer,
-            analysis: Analysis::new(
-                tracker,
-                listeners,
-                Telling::new(Box::new(sink), config.output.events, config.count),
-            ),
-            format: config.output.format,
+            analysis: Analysis::new(tracker, listeners, config.records.events),
+            outputs,
             interrupt,
             duration: config.duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
             span: None,
@@ -118,34 +93,28 @@ impl Replay {
 
     fn run(mut self, files: &[PathBuf]) -> Result<bool> {
         let mut all_read = true;
-        let mut ending = None;
+        let mut outcome = Outcome::Stopped;
         for path in files {
             match self.replay(path) {
                 Ok(whole) => all_read &= whole,
-                Err(Halt::TimeIsUp) => break,
-                Err(Halt::Stop(stop)) => {
-                    ending = Some(Ending::from_stop(stop)?);
+                Err(early) => {
+                    outcome = early;
                     break;
                 }
             }
         }
-        if ending.is_none()
-            && let Err(stop) = self.finish()
-        {
-            ending = Some(Ending::from_stop(stop)?);
+        if !matches!(outcome, Outcome::Enough | Outcome::Failed(_)) {
+            outcome = self.finish().err().unwrap_or(outcome);
         }
+        outcome.error()?;
         let something = all_read || self.span.is_some();
-        if something
-            && ending != Some(Ending::ClosedPipe)
-            && let Err(stop) = self.tell_summary(files)
-        {
-            Ending::from_stop(stop)?;
-        }
+        let finished = if something { self.write_summary(files) } else { self.outputs.drain() };
+        finished.or_else(Outcome::error)?;
         Ok(all_read)
     }
 
     /// Replays one capture; false when it could not be read to its end.
-    fn replay(&mut self, path: &Path) -> Result<bool, Halt> {
+    fn replay(&mut self, path: &Path) -> Result<bool, Outcome> {
         let complain = |error| note(&format!("{} {error}", path.display()));
         let mut capture = match Capture::open(path, &self.interrupt) {
             Ok(capture) => capture,
@@ -160,7 +129,7 @@ impl Replay {
             match capture.next_buffered() {
                 Ok(Next::Frame(frame)) => self.observe(&frame)?,
                 // The next frame may take its time.
-                Ok(Next::Dry) if is_pipe => self.analysis.telling.flush()?,
+                Ok(Next::Dry) if is_pipe => self.outputs.flush()?,
                 Ok(Next::Dry) => {}
                 Ok(Next::End) => break,
                 Err(error) => {
@@ -172,11 +141,11 @@ impl Replay {
         Ok(true)
     }
 
-    fn observe(&mut self, frame: &Captured<'_>) -> Result<(), Halt> {
+    fn observe(&mut self, frame: &Captured<'_>) -> Result<(), Outcome> {
         let (first, latest) = self.span.unwrap_or((frame.time, frame.time));
         let latest = latest.max(frame.time);
         if self.duration.is_some_and(|duration| latest - first > duration) {
-            return Err(Halt::TimeIsUp);
+            return Err(Outcome::Stopped);
         }
         self.span = Some((first, latest));
         if frame.interface != self.named {
@@ -194,40 +163,41 @@ impl Replay {
         // Why it was passed over is counted there.
         let _ = self.observer.observe(bytes, wire_len, link, frame.interface, Hook::Capture, frame.time);
         while let Some(event) = self.observer.next_event() {
-            self.analysis.take_event(&event)?;
+            self.analysis.on_event(&event);
         }
-        self.analysis.on_tick(latest)?;
+        self.analysis.on_tick(latest);
         if latest - self.looked_at.min(latest) >= LOOK {
             self.looked_at = latest;
-            self.analysis.on_servers(latest, self.observer.servers())?;
+            self.analysis.on_servers(latest, self.observer.servers());
         }
-        self.analysis.settle(&mut self.observer, || latest, usize::MAX)?;
-        Ok(())
+        self.analysis.look_up(&mut self.observer, || latest, usize::MAX)?;
+        self.outputs.deliver(&mut self.analysis)
     }
 
     fn end(&self) -> u64 {
         self.span.map_or(0, |(_, latest)| latest)
     }
 
-    fn finish(&mut self) -> Result<(), Stop> {
+    fn finish(&mut self) -> Result<(), Outcome> {
         let end = self.end();
         self.observer.finish(end);
         while let Some(event) = self.observer.next_event() {
-            self.analysis.take_event(&event)?;
+            self.analysis.on_event(&event);
         }
         self.analysis.finish(&mut self.observer, || end)?;
-        self.analysis.on_servers(end, self.observer.servers())?;
-        self.analysis.tell_listeners(end, end, |_| {})
+        self.analysis.on_servers(end, self.observer.servers());
+        self.outputs.deliver(&mut self.analysis)?;
+        let servers = self.analysis.listeners(end, end, |_| {});
+        servers.iter().try_for_each(|record| self.outputs.write(record))
     }
 
-    fn tell_summary(&mut self, files: &[PathBuf]) -> Result<(), Stop> {
+    fn write_summary(&mut self, files: &[PathBuf]) -> Result<(), Outcome> {
         let duration = self.span.map_or(0, |(first, latest)| latest - first);
         let mut counted = Counted::from_totals(&self.observer.counters());
         counted.skipped.0.push(("unknown_link", self.unknown_links));
         let names = files.iter().map(|path| path.display().to_string()).collect();
         let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
         let summary = summary(duration, counted, received, totals, names);
-        let end = self.end();
-        output::tell_summary(&mut self.analysis.telling, &summary, end, self.format)
+        self.outputs.finish(&summary, self.end())
     }
 }

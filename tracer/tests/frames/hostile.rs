@@ -1,12 +1,10 @@
-//! Hostile input, from frames to the output of every sink: properties that hold for any bytes on
+//! Hostile input, from frames to the output of every format: properties that hold for any bytes on
 //! the wire.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tracer::output::Format;
 use tracer_common::{
     event::{Event, Hook},
     wire::LinkType,
@@ -15,7 +13,7 @@ use tracer_core::{
     host::{HostObserver, Selection},
     http::{Redact, Redaction},
     record::{Body, EventName, Events, Record},
-    render::{self, Format, Sink},
+    render::{Actors, Render},
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -29,31 +27,16 @@ use crate::{
     },
 };
 
-/// Number of random conversations that every sink writes.
+/// Number of random conversations that every format renders.
 const RANDOM: u64 = 400;
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
-
-/// An in-memory output.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("one thread").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Turns frames into records of every kind, in every format.
 struct Recorder {
     observer: HostObserver,
     tracker: Tracker,
-    sinks: Vec<(Written, Box<dyn Sink>)>,
+    outputs: Vec<(Vec<u8>, Box<dyn Render>)>,
     records: usize,
     now: u64,
 }
@@ -61,10 +44,7 @@ struct Recorder {
 impl Recorder {
     fn new(redact: Redact) -> Self {
         let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
-        let sinks = Format::ALL.map(|format| {
-            let written = Written::default();
-            (written.clone(), render::new(format, Box::new(written)))
-        });
+        let outputs = Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default())));
         Self {
             observer: HostObserver::new(Selection {
                 events: Events::of(&[EventName::Segment]),
@@ -78,7 +58,7 @@ impl Recorder {
                 redaction,
                 ..TrackerOptions::default()
             }),
-            sinks: sinks.into(),
+            outputs: outputs.into(),
             records: 0,
             now: 0,
         }
@@ -101,8 +81,8 @@ impl Recorder {
 
     fn write(&mut self, record: &Record) {
         self.records += 1;
-        for (_, sink) in &mut self.sinks {
-            sink.write(record.clone()).expect("memory takes everything");
+        for (written, renderer) in &mut self.outputs {
+            renderer.render(record, written).expect("every record has its lines");
         }
     }
 
@@ -115,7 +95,7 @@ impl Recorder {
         self.tracker.finish(self.now);
         self.drain();
         let [text, json, explained] = [0, 1, 2].map(|index| {
-            let bytes = self.sinks[index].0.0.lock().expect("one thread").clone();
+            let bytes = self.outputs[index].0.clone();
             let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
             let bad = text.chars().find(|character| *character != '\n' && !is_harmless(*character));
             assert_eq!(bad, None, "{name}: {text}");
@@ -209,7 +189,7 @@ fn of_contradicting_retransmissions_the_first_bytes_are_reported() {
 fn a_million_pipelined_requests_are_reported_and_not_kept() {
     const IN_A_SEGMENT: usize = 80;
     let mut recorder = Recorder::new(Redact::None);
-    recorder.sinks.clear();
+    recorder.outputs.clear();
     let mut talk = Talk::connected(CLIENT_PORT, [1, 1]);
     let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(IN_A_SEGMENT);
     let (mut exchanges, mut waiting) = (0_usize, 0);

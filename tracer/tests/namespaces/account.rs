@@ -130,28 +130,29 @@ pub(crate) fn check_closed(record: &Value, client: Sent, server: Sent, exchanges
     assert_eq!(record.text("tcp.close.reason"), "fin", "{record:#}");
     assert!(record.has("tcp.close.initiator"), "{record:#}");
     assert_eq!(record.number("http.exchanges"), exchanges, "{record:#}");
-    assert_eq!(record.number("events.lost"), 0, "{record:#}");
+    assert_eq!(record.count("events.lost"), 0, "{record:#}");
     assert!(record.number("tcp.duration_ns") > 0, "{record:#}");
     check_history(record, client.retransmits + server.retransmits);
     for (side, sent) in [("client", client), ("server", server)] {
         let number = |name: &str| record.number(&format!("{side}.{name}"));
+        let count = |name: &str| record.count(&format!("{side}.{name}"));
         assert_eq!(number("bytes"), sent.bytes, "bytes of the {side} in {record:#}");
         if sent.retransmits == 0 {
             if let Some(packets) = sent.packets {
                 assert_eq!(number("packets"), packets, "packets of the {side} in {record:#}");
             }
-            assert_eq!(number("retransmits"), 0, "of the {side} in {record:#}");
+            assert_eq!(count("retransmits"), 0, "of the {side} in {record:#}");
         } else {
             // On a busy machine a segment may be lost before the hook, and a super-segment may be
             // retransmitted as a whole.
             let packets = sent.packets.unwrap_or(u64::MAX);
             assert!(number("packets") <= packets, "packets of the {side} in {record:#}");
-            assert!(number("retransmits") <= sent.retransmits, "of the {side} in {record:#}");
+            assert!(count("retransmits") <= sent.retransmits, "of the {side} in {record:#}");
         }
-        assert_eq!(number("gap_bytes"), 0, "of the {side} in {record:#}");
+        assert_eq!(count("gap_bytes"), 0, "of the {side} in {record:#}");
         if client.retransmits + server.retransmits == 0 {
-            assert!(number("duplicate_acks") <= sent.out_of_order, "{sent:?} of the {side} in {record:#}");
-            assert_eq!(number("out_of_order"), 0, "of the {side} in {record:#}");
+            assert!(count("duplicate_acks") <= sent.out_of_order, "{sent:?} of the {side} in {record:#}");
+            assert_eq!(count("out_of_order"), 0, "of the {side} in {record:#}");
         }
     }
 }
@@ -179,8 +180,8 @@ pub(crate) fn check_names(trace: &Trace, exchanges: usize) {
     assert_eq!(trace.names(), names);
     let opened = trace.opened()[0];
     assert!(!opened.flag("tcp.midstream"), "{opened:#}");
-    assert_eq!(opened.number("tcp.syn_retransmits"), 0, "{opened:#}");
-    assert_eq!(opened.number("tcp.syn_ack_retransmits"), 0, "{opened:#}");
+    assert_eq!(opened.count("tcp.syn_retransmits"), 0, "{opened:#}");
+    assert_eq!(opened.count("tcp.syn_ack_retransmits"), 0, "{opened:#}");
     assert!(opened.has("tcp.handshake.syn_ack_ns") && opened.has("tcp.handshake.ack_ns"), "{opened:#}");
     let of_connection = ["connection.id", "network.community_id", "client.port"];
     for record in &trace.records[..trace.records.len() - 1] {
@@ -197,7 +198,7 @@ pub(crate) fn check_names(trace: &Trace, exchanges: usize) {
         ("tracer.connections.evicted", 0),
         ("tracer.exchanges", exchanges as u64),
     ] {
-        assert_eq!(summary.number(name), number, "{name} in {summary:#}");
+        assert_eq!(summary.count(name), number, "{name} in {summary:#}");
     }
     let closed = trace.closed()[0];
     assert_eq!(

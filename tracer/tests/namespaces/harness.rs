@@ -231,7 +231,7 @@ impl Trace {
         assert_eq!(self.code, Some(0), "exit code; standard error:\n{}", self.errors);
         assert_eq!(self.events_lost(), 0, "lost: {:#}", self.summary());
         for record in self.closed() {
-            assert_eq!(record.number("events.lost"), 0, "{record:#}");
+            assert_eq!(record.count("events.lost"), 0, "{record:#}");
         }
     }
 }
@@ -248,6 +248,8 @@ pub(crate) trait Fields {
     fn text(&self, name: &str) -> &str;
     /// A whole number.
     fn number(&self, name: &str) -> u64;
+    /// A counter of something rare, which is absent when it is zero.
+    fn count(&self, name: &str) -> u64;
     /// A boolean.
     fn flag(&self, name: &str) -> bool;
     /// Whether the field is present.
@@ -263,6 +265,11 @@ impl Fields for Value {
     #[track_caller]
     fn number(&self, name: &str) -> u64 {
         self[name].as_u64().unwrap_or_else(|| panic!("{name} is not a number in {self:#}"))
+    }
+
+    #[track_caller]
+    fn count(&self, name: &str) -> u64 {
+        if self.has(name) { self.number(name) } else { 0 }
     }
 
     #[track_caller]

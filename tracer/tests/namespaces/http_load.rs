@@ -198,7 +198,7 @@ impl Load {
         assert_eq!(summary.number("tracer.exchanges"), exchanges.len() as u64);
         let opened = summary.number("tracer.connections.opened");
         assert_eq!(self.trace.closed().len() as u64, opened);
-        assert_eq!(summary.number("tracer.connections.evicted"), 0);
+        assert_eq!(summary.count("tracer.connections.evicted"), 0);
     }
 }
 

@@ -176,7 +176,7 @@ fn check_connections(trace: &Trace, sent: &HashMap<u64, Vec<Sent>>, lost: u64) {
     for record in trace.closed() {
         if record.text("tcp.close.reason") == "evicted" {
             // The port was reused, and the end of the first connection was lost.
-            assert!(record.number("events.lost") > 0, "{record:#}");
+            assert!(record.count("events.lost") > 0, "{record:#}");
             continue;
         }
         assert_eq!(record.text("tcp.close.reason"), "fin", "{record:#}");
@@ -194,13 +194,13 @@ fn check_connections(trace: &Trace, sent: &HashMap<u64, Vec<Sent>>, lost: u64) {
             sent.exchanges.len()
         );
         if reported < sent.exchanges.len() {
-            assert!(record.number("events.lost") > 0, "{reported} of {}: {record:#}", sent.exchanges.len());
+            assert!(record.count("events.lost") > 0, "{reported} of {}: {record:#}", sent.exchanges.len());
         }
-        lost_of_all += record.number("events.lost");
+        lost_of_all += record.count("events.lost");
     }
     // The others belong to connections whose ports were reused before the lookup.
     assert!(lost_of_all <= lost, "{lost_of_all} of {lost}");
-    let connections_lost = trace.summary()["tracer.connections.lost"].as_u64().unwrap_or(0);
+    let connections_lost = trace.summary().count("tracer.connections.lost");
     let connections = trace.opened().len() as u64 + connections_lost;
     assert_eq!(connections, (ROUNDS * (SHORT + LONG)) as u64, "{connections_lost} lost");
 }

@@ -125,7 +125,7 @@ fn a_flood_is_reported_and_visitors_during_it_are_traced_as_usual() {
 
     // All SYNs are counted, and hardly any is reported individually.
     let summary = trace.records.last().expect("a summary");
-    assert_eq!(summary.number("tracer.connections.evicted"), 0, "{summary:#}");
+    assert_eq!(summary.count("tracer.connections.evicted"), 0, "{summary:#}");
     let reported = summary.number("tracer.connections.opened") - ports.len() as u64;
     let attempts = ended.number("syn_flood.attempts") - ended.number("syn_flood.completed");
     assert!(
@@ -162,7 +162,7 @@ fn check_visits(trace: &Trace, ports: &[u64]) {
         assert_eq!(closed.text("tcp.conn_state"), "SF", "{closed:#}");
         assert!(closed.text("tcp.history").starts_with("Sh"), "{closed:#}");
         assert_eq!(closed.number("tcp.completeness"), 31, "{closed:#}");
-        assert_eq!(closed.number("events.lost"), 0, "{closed:#}");
+        assert_eq!(closed.count("events.lost"), 0, "{closed:#}");
     }
 }
 
@@ -198,7 +198,7 @@ fn a_busy_client_is_not_a_flood() {
     let (opened, connections_lost) = (trace.opened().len() as u64, connections_lost.unwrap_or(0));
     assert_eq!(server.number("tcp.listener.completed"), opened + connections_lost, "{server:#}");
     assert_eq!(trace.closed().len() as u64, summary.number("tracer.connections.opened"));
-    assert_eq!(summary.number("tracer.records.lost"), 0, "{summary:#}");
+    assert_eq!(summary.count("tracer.records.lost"), 0, "{summary:#}");
     assert!(lost > 0 || connections_lost == 0, "{summary:#}");
     assert_eq!(lost > 0, trace.errors.contains("DEGRADED"), "{}", trace.errors);
     assert!(lost == 0 || cfg!(debug_assertions), "an optimised build loses nothing: {summary:#}");
@@ -223,7 +223,7 @@ fn a_server_that_refuses_is_not_a_flood() {
     let trace = tracer.stop();
     assert_eq!(verdicts(&trace), [(80, "refusing".to_owned())]);
     let server = trace.of("tcp.listener")[0].clone();
-    assert_eq!(server.number("tcp.listener.refused"), refused, "each is counted: {server:#}");
+    assert_eq!(server.count("tcp.listener.refused"), refused, "each is counted: {server:#}");
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn a_user_with_the_three_capabilities_traces_and_drops_them() {
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     command.args(["--inh-caps", "-all,+bpf,+net_admin,+perfmon"]);
     command.args(["--ambient-caps", "-all,+bpf,+net_admin,+perfmon", "--"]).arg(&program);
-    command.args(["trace", "-i", pair.server.interface, "-o", "json", "--count", "3"]).env_remove("RUST_LOG");
+    command.args(["trace", "-i", pair.server.interface, "-o", "json", "--count", "2"]).env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = pair.server.namespace.command(command).expect("setpriv (util-linux) is installed");
     let process = Pid::from_raw(i32::try_from(child.id()).expect("process numbers are small"));

@@ -1,14 +1,11 @@
 //! The JSON lines against their schema.
 
 use serde_json::{Map, Value, json};
-use tracer_core::{
-    record::{
-        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded,
-        DegradedReason, DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record,
-        Request, RequestHead, Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text,
-        Verdict,
-    },
-    render::Format,
+use tracer::output::Format;
+use tracer_core::record::{
+    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
+    DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
+    Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
 };
 
 use super::support::records::{

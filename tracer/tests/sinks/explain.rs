@@ -12,12 +12,10 @@ use Side::{Client, Server};
 use TcpState::{
     CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, Partial, SynReceived, SynSent, TimeWait,
 };
-use tracer_core::{
-    record::{
-        Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened, Outcome,
-        Purpose, Record, Side, SideTotals, TcpState, Text,
-    },
-    render::Format,
+use tracer::output::Format;
+use tracer_core::record::{
+    Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened, Outcome,
+    Purpose, Record, Side, SideTotals, TcpState, Text,
 };
 
 /// Both ends are open.
@@ -102,6 +100,7 @@ fn half_open() -> Vec<Record> {
         reason: CloseReason::HalfOpenTimeout,
         initiator: None,
         duration_ns: 3_012_000_000,
+        handshake: Opened { syn_ack_retransmits: 2, ..Opened::default() },
         syn_received_ns: None,
         client: SideTotals { packets: 1, ..SideTotals::default() },
         server: SideTotals { packets: 3, retransmits: 2, ..SideTotals::default() },

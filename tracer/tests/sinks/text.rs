@@ -1,12 +1,10 @@
 //! Lines for a terminal.
 
-use tracer_core::{
-    record::{
-        Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded,
-        DegradedReason, DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request,
-        Response, ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
-    },
-    render::Format,
+use tracer::output::Format;
+use tracer_core::record::{
+    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
+    DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming,
+    ShedClass, Side, SideTotals, StateChange, TcpState,
 };
 
 use super::support::records::{
@@ -160,12 +158,12 @@ fn shedding_is_reported_when_it_begins_and_when_it_ends() {
 fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
     let expected = "\
 00:00:00.000000 summary after 10 s at veth0 ingress xdp native, veth0 egress tcx
-  frames       1000 seen, 900 followed, 100 skipped (not_tcp 90, other_port 10)
-  connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 LOST
+  frames       1000 seen, 900 analysed, 100 skipped (not_tcp 90, other_port 10)
+  connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 lost
   exchanges    12
-  events       120 received, 3 LOST (ring_full 3)
-  buffers      3 DROPPED
-  records      30 written, 2 LOST
+  events       120 received, 3 lost (http_ring_full 3)
+  buffers      those of 3 connections dropped
+  records      30 written, 2 lost
 ";
     assert_eq!(written(&[summary()], Format::Text), expected);
 }

@@ -1,17 +1,14 @@
-//! Hand-written records, and the output of sinks for them.
+//! Hand-written records, and the output of renderers for them.
 
-use std::cell::RefCell;
-use std::io;
-use std::rc::Rc;
-
+use tracer::output::Format;
 use tracer_common::wire::Encapsulations;
 use tracer_core::{
     record::{
         Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange, Flood,
-        FloodEnded, ListenQueue, Listener, NamespaceCounters, Outcome, Purpose, Record, RequestHead,
+        FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record, RequestHead,
         ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
     },
-    render::{Actors, Explain, Format, Sink},
+    render::{Actors, Render},
 };
 
 /// Start of the tests' connections: 2025-01-01 00:00:00 UTC, in ns since the Unix epoch.
@@ -42,9 +39,9 @@ pub(crate) fn summary() -> Record {
         frames: 1000,
         segments: 900,
         aggregated: 0,
-        skipped: Counts(vec![("not_tcp", 90), ("runt", 0), ("other_port", 10)]),
+        skipped: Counts(vec![("not_tcp", 90), ("truncated", 0), ("other_port", 10)]),
         events_received: 120,
-        events_lost: Counts(vec![("ring_full", 3)]),
+        events_lost: Counts(vec![("http_ring_full", 3)]),
         opened: 5,
         closed: 4,
         open: 1,
@@ -54,7 +51,7 @@ pub(crate) fn summary() -> Record {
         exchanges: 12,
         buffers_dropped: 3,
         records_written: Some(30),
-        records_lost: Some(2),
+        records_lost: 2,
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
     };
     Record { timestamp: Timestamp(START), connection: None, body: Body::Summary(Box::new(summary)) }
@@ -147,6 +144,7 @@ pub(crate) fn closed() -> Closed {
         reason: CloseReason::Fin,
         initiator: Some(Side::Server),
         duration_ns: 1_234_000_000,
+        handshake: Opened { syn_ack_ns: Some(70_000), ack_ns: Some(60_000), ..Opened::default() },
         syn_received_ns: Some(60_000),
         client: SideTotals { bytes: 509, packets: 9, ..SideTotals::default() },
         server: SideTotals { bytes: 41480, packets: 8, ..SideTotals::default() },
@@ -180,41 +178,22 @@ pub(crate) fn segment(
     record(after_us, Body::Segment(Box::new(seen)))
 }
 
-/// The output of a sink for `records`, and its number of writes.
-fn write_all(records: &[Record], make: impl FnOnce(Box<dyn io::Write>) -> Box<dyn Sink>) -> (String, usize) {
-    let written = Shared::default();
-    let mut sink = make(Box::new(written.clone()));
+/// The output of `renderer` for `records`.
+fn rendered(records: &[Record], mut renderer: Box<dyn Render>) -> String {
+    let mut bytes = Vec::new();
     for record in records {
-        sink.write(record.clone()).expect("memory takes everything");
+        renderer.render(record, &mut bytes).expect("every record has its lines");
+        assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "whole lines");
     }
-    sink.flush().expect("memory takes everything");
-    let calls = written.0.borrow();
-    (String::from_utf8(calls.concat()).expect("sinks write UTF-8"), calls.len())
+    String::from_utf8(bytes).expect("renderers write UTF-8")
 }
 
-/// The output for `records` in `format`. Checks that each record is one write.
+/// The output for `records` in `format`.
 pub(crate) fn written(records: &[Record], format: Format) -> String {
-    let (text, calls) = write_all(records, |writer| tracer_core::render::new(format, writer));
-    assert!(calls <= records.len(), "at most one call of write a record: {calls}");
-    text
+    rendered(records, format.renderer(Actors::default()))
 }
 
 /// The explanation of `records`, with a browser as the client.
 pub(crate) fn explained(records: &[Record]) -> String {
-    write_all(records, |writer| Box::new(Explain::new(writer, Actors::BROWSER))).0
-}
-
-/// A shared in-memory output that keeps each write.
-#[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<Vec<u8>>>>);
-
-impl io::Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().push(bytes.to_vec());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    rendered(records, Format::Explain.renderer(Actors::BROWSER))
 }

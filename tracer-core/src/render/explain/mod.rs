@@ -13,7 +13,7 @@ use std::io;
 
 use self::story::{Stories, Story};
 use super::text::{interface_name, phrase};
-use super::{Sink, units};
+use super::{Render, units};
 use crate::record::{Body, ConnectionIdentity, Record, SegmentSeen, Side, Timestamp};
 
 mod flood;
@@ -60,10 +60,8 @@ impl Default for Actors {
     }
 }
 
-/// Writes explanations.
+/// Renders explanations.
 pub struct Explain {
-    /// Gets whole lines.
-    writer: Box<dyn io::Write>,
     /// What the two ends are called.
     actors: Actors,
     /// The connections so far.
@@ -75,10 +73,10 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// Explanations to `writer`.
+    /// Explanations that call the two ends so.
     #[must_use]
-    pub fn new(writer: Box<dyn io::Write>, actors: Actors) -> Self {
-        Self { writer, actors, stories: Stories::default(), is_first: true, lines: String::new() }
+    pub fn new(actors: Actors) -> Self {
+        Self { actors, stories: Stories::default(), is_first: true, lines: String::new() }
     }
 
     /// The header of a connection that appears for the first time, and what else is to be said then.
@@ -143,14 +141,11 @@ impl Explain {
     }
 }
 
-impl Sink for Explain {
-    fn write(&mut self, record: Record) -> io::Result<()> {
-        self.record(&record).map_err(io::Error::other)?;
-        self.writer.write_all(self.lines.as_bytes())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+impl Render for Explain {
+    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        self.record(record).map_err(io::Error::other)?;
+        out.extend_from_slice(self.lines.as_bytes());
+        Ok(())
     }
 }
 

@@ -10,38 +10,35 @@
 use std::fmt::{self, Write as _};
 use std::io;
 
-use super::{Sink, units};
-use crate::record::{Body, ConnectionIdentity, Record, Text};
+use super::{Render, units};
+use crate::record::{Body, ConnectionIdentity, Record, Summary, Text};
 
 mod listener;
 pub mod phrase;
 
-/// Writes readable lines.
+/// Renders readable lines.
+#[derive(Default)]
 pub struct TextLines {
-    /// Gets whole lines.
-    writer: Box<dyn io::Write>,
     /// The line in the making, kept for its memory.
     line: String,
 }
 
-impl TextLines {
-    /// Readable lines to `writer`.
-    #[must_use]
-    pub fn new(writer: Box<dyn io::Write>) -> Self {
-        Self { writer, line: String::new() }
+impl Render for TextLines {
+    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        self.line.clear();
+        line(&mut self.line, record).map_err(io::Error::other)?;
+        out.extend_from_slice(self.line.as_bytes());
+        Ok(())
     }
 }
 
-impl Sink for TextLines {
-    fn write(&mut self, record: Record) -> io::Result<()> {
-        self.line.clear();
-        line(&mut self.line, &record).map_err(io::Error::other)?;
-        self.writer.write_all(self.line.as_bytes())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
+/// A summary in several lines, without the last end of line.
+#[must_use]
+pub fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    // Text can always be written to a string.
+    let _ = phrase::summary(&mut text, summary);
+    text
 }
 
 /// Time, connection, and what happened.

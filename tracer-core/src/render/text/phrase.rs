@@ -6,7 +6,7 @@ use super::{interface_name, listener};
 use crate::record::{
     Body, CloseReason, Closed, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason,
     DegradedState, Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen,
-    Side, SideTotals, StateChange, Summary, TcpState,
+    ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -203,7 +203,7 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
         (both(|side| side.out_of_order), " out of order"),
         (both(|side| side.duplicate_acks), " duplicate acks"),
         (both(|side| side.zero_windows), " zero windows"),
-        (both(|side| side.checksum_errors.unwrap_or(0)), " wrong checksums"),
+        (both(|side| side.checksum_errors), " wrong checksums"),
         (both(|side| side.gap_bytes), " B never seen"),
         (closed.events_lost, " EVENTS LOST"),
     ] {
@@ -217,7 +217,7 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
 /// `DEGRADED: shedding rows of segments, because the ring buffer is full: 12 lost so far`.
 pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
     let Degraded { state, shed, reason, lost, duration_ns } = degraded;
-    let (shed, reason) = (shed.words(), reason.words());
+    let (shed, reason) = (shed_words(*shed), reason_words(*reason));
     match state {
         DegradedState::Entered => {
             write!(out, "DEGRADED: shedding {shed}, because {reason}: {lost} lost so far")?;
@@ -236,6 +236,27 @@ pub fn degraded(out: &mut dyn Write, degraded: &Degraded) -> Result {
     }
 }
 
+/// What is shed.
+const fn shed_words(shed: ShedClass) -> &'static str {
+    match shed {
+        ShedClass::Segments => "rows of segments",
+        ShedClass::Anomalies => "events of anomalies",
+        ShedClass::Control => "events of connections and messages",
+        ShedClass::Records => "records",
+    }
+}
+
+/// Why it is shed.
+const fn reason_words(reason: DegradedReason) -> &'static str {
+    match reason {
+        DegradedReason::ReaderBehind => "the ring buffer fills faster than it is read",
+        DegradedReason::RingFull => "the ring buffer is full",
+        DegradedReason::OutputBlocked => "the output consumer is too slow or blocked",
+        DegradedReason::OutputFull => "the disk is full",
+        DegradedReason::OutputFailed => "the output cannot be written",
+    }
+}
+
 /// A short block.
 pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     let Summary { frames, segments, aggregated, opened, closed, open, half_open, evicted, exchanges, .. } =
@@ -246,7 +267,7 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     if !points.is_empty() {
         write!(out, " at {points}")?;
     }
-    write!(out, "\n  frames       {frames} seen, {segments} followed, {} skipped", summary.skipped.total())?;
+    write!(out, "\n  frames       {frames} seen, {segments} analysed, {} skipped", summary.skipped.total())?;
     counts(out, &summary.skipped)?;
     if *aggregated > 0 {
         write!(out, "\n  handshakes   {aggregated} segments aggregated")?;
@@ -254,22 +275,17 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     write!(out, "\n  connections  {opened} opened, {closed} closed, {open} open, {half_open} half-open")?;
     write!(out, ", {evicted} evicted")?;
     if summary.connections_lost > 0 {
-        write!(out, ", {} LOST", summary.connections_lost)?;
+        write!(out, ", {} lost", summary.connections_lost)?;
     }
     write!(out, "\n  exchanges    {exchanges}")?;
     let lost = summary.events_lost.total();
-    write!(
-        out,
-        "\n  events       {} received, {lost} {}",
-        summary.events_received,
-        if lost > 0 { "LOST" } else { "lost" }
-    )?;
+    write!(out, "\n  events       {} received, {lost} lost", summary.events_received)?;
     counts(out, &summary.events_lost)?;
     if summary.buffers_dropped > 0 {
-        write!(out, "\n  buffers      {} DROPPED", summary.buffers_dropped)?;
+        write!(out, "\n  buffers      those of {} dropped", count(summary.buffers_dropped, "connection"))?;
     }
     match (summary.records_written, summary.records_lost) {
-        (Some(written), Some(lost @ 1..)) => write!(out, "\n  records      {written} written, {lost} LOST"),
+        (Some(written), lost @ 1..) => write!(out, "\n  records      {written} written, {lost} lost"),
         _ => Ok(()),
     }
 }

@@ -538,7 +538,7 @@ fn closed_words(closed: &Closed) -> String {
             ("zero_windows", totals.zero_windows),
             ("keep_alives", totals.keep_alives),
             ("window_probes", totals.window_probes),
-            ("checksum_errors", totals.checksum_errors.unwrap_or(0)),
+            ("checksum_errors", totals.checksum_errors),
             ("gap_bytes", totals.gap_bytes),
         ] {
             if count > 0 {

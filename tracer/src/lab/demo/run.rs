@@ -20,8 +20,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::oneshot;
 use tracer_core::{
     http::Redact,
-    record::{Body, EventName, Events, Record},
-    render::{self, Actors, Explain, Format, Sink},
+    record::{Body, Events, Record, Summary},
+    render::Actors,
 };
 
 use super::{
@@ -31,14 +31,14 @@ use super::{
 };
 use crate::{
     config::{
-        Attach, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, OUTPUT_BYTES, Output, Ports,
+        Attach, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, OUTPUT_BYTES, Ports, Records,
     },
     lab::netns::{PairOptions, VethPair},
     live::{
         pipeline::{self, Pipeline},
         privilege,
     },
-    output,
+    output::{Format, Lines, OutputConfig, Outputs, Policy, Sink, State},
 };
 
 /// The port of the demo's server.
@@ -56,15 +56,16 @@ const RING_BYTES: u32 = 1024 * 1024;
 const CONNECTIONS: u32 = 1024;
 
 /// Runs a conversation and a half-open handshake in private network namespaces, traces both and
-/// writes the records as `format`.
+/// writes the records to `output`.
 ///
 /// # Errors
 /// The namespaces, the traffic or the tracing fail.
-pub fn run(format: Format) -> Result<()> {
+pub fn run(output: &OutputConfig) -> Result<()> {
+    let format = output.format;
     privilege::require("tracing", &privilege::TRACING)?;
     let pair = VethPair::new(PairOptions::default())?;
     half_open::prepare(&pair, Some(SYN_ACK_RETRIES))?;
-    let config = config(&pair, format)?;
+    let config = config(&pair, output)?;
     let (closed_sender, closed) = channel();
     let (ready_sender, ready) = channel();
     let (stop, stopped) = oneshot::channel();
@@ -82,11 +83,8 @@ pub fn run(format: Format) -> Result<()> {
     shown
 }
 
-fn config(pair: &VethPair, format: Format) -> Result<Config> {
-    let mut events = "connection,exchange".parse::<Events>()?;
-    if format == Format::Explain {
-        events = events.with(EventName::Segment);
-    }
+fn config(pair: &VethPair, output: &OutputConfig) -> Result<Config> {
+    let events = output.format.events("connection,exchange".parse::<Events>()?);
     Ok(Config {
         attach: Attach {
             interfaces: Interfaces::from_names(vec![pair.server.interface.to_owned()]),
@@ -108,9 +106,10 @@ fn config(pair: &VethPair, format: Format) -> Result<Config> {
             buffer_bytes: BUFFER_BYTES,
             output_bytes: OUTPUT_BYTES,
         },
-        output: Output { format, events, file: None, redact: Redact::None, redact_key: None },
+        records: Records { events, outputs: vec![output.clone()], redact: Redact::None, redact_key: None },
         duration: None,
         count: None,
+        quiet: false,
         confine: Confine::default(),
     })
 }
@@ -122,15 +121,22 @@ fn observe(
     ready: &Sender<()>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
-    let output = Box::new(output::Output::stdout()?);
-    let inner: Box<dyn Sink> = match config.output.format {
-        Format::Explain => Box::new(Explain::new(output, Actors::BROWSER)),
-        format @ (Format::Text | Format::Json) => render::new(format, output),
+    let open = |output| {
+        anyhow::Ok(CloseNotifier {
+            inner: Lines::open(output, Policy::Block, Actors::BROWSER)?,
+            closed: closed.clone(),
+        })
     };
+    let mut outputs: Vec<Box<dyn Sink>> = Vec::new();
+    for output in &config.records.outputs {
+        outputs.push(Box::new(open(output)?));
+    }
+    let mut outputs = Outputs::new(outputs, None);
+    outputs.start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(async {
         let interrupted = pipeline::interrupted()?;
-        let pipeline = Pipeline::start(config, Box::new(CloseNotifier { inner, closed })).await?;
+        let pipeline = Pipeline::start(config, outputs).await?;
         ready.send(()).context("the demo has ended early")?;
         let shutdown = async {
             tokio::select! {
@@ -144,16 +150,20 @@ fn observe(
 
 /// A sink that sends a message for each connection record that it has written.
 struct CloseNotifier {
-    inner: Box<dyn Sink>,
+    inner: Lines,
     closed: Sender<()>,
 }
 
 impl Sink for CloseNotifier {
-    fn write(&mut self, record: Record) -> io::Result<()> {
+    fn start(&mut self) -> io::Result<()> {
+        self.inner.start()
+    }
+
+    fn write(&mut self, record: &Record) -> io::Result<()> {
         let closes = matches!(record.body, Body::Closed(_));
         self.inner.write(record)?;
         if closes {
-            self.inner.flush()?;
+            self.inner.drain()?;
             // At the end, the receiver is gone.
             let _ = self.closed.send(());
         }
@@ -162,6 +172,30 @@ impl Sink for CloseNotifier {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        self.inner.drain()
+    }
+
+    fn finish(&mut self, summary: &Summary, time: u64) -> io::Result<Option<String>> {
+        self.inner.finish(summary, time)
+    }
+
+    fn can_reopen(&self) -> bool {
+        self.inner.can_reopen()
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.inner.reopen()
+    }
+
+    fn state(&self) -> State {
+        self.inner.state()
+    }
+
+    fn name(&self) -> String {
+        self.inner.name()
     }
 }
 

@@ -23,10 +23,11 @@ const TESTED_ABI: ABI = ABI::V7;
 /// CPUs.
 const READABLE: [&str; 2] = ["/proc", "/sys/devices/system/cpu"];
 
-/// Restricts this thread to reading [`READABLE`] and to writing files in the directory of `output`.
-/// Returns the ABI in force, for the user.
-pub(super) fn restrict(output: Option<&Path>) -> Result<String> {
-    let (directories, file) = output.map(writable).unwrap_or_default();
+/// Restricts this thread to reading [`READABLE`] and to writing files in the directories of
+/// `outputs`. Returns the ABI in force, for the user.
+pub(super) fn restrict(outputs: &[PathBuf]) -> Result<String> {
+    let (directories, files): (Vec<_>, Vec<_>) = outputs.iter().map(|output| writable(output)).unzip();
+    let (directories, files) = (directories.concat(), files.into_iter().flatten());
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(TESTED_ABI))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(TESTED_ABI)))
@@ -34,7 +35,7 @@ pub(super) fn restrict(output: Option<&Path>) -> Result<String> {
         .and_then(Ruleset::create)
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(READABLE, read())))
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(directories, write() | AccessFs::MakeReg)))
-        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(file, write())))
+        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(files, write())))
         .context("the kernel refuses")?;
     let status = ruleset.restrict_self().context("the kernel refuses")?;
     match (status.ruleset, status.landlock) {

@@ -14,10 +14,7 @@ mod capabilities;
 mod files;
 mod identity;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::fmt;
 
 use anyhow::{Context as _, Result};
 use nix::sys::prctl;
@@ -29,6 +26,7 @@ use crate::{
         kernel::support,
         privilege::{Capability, TRACING},
     },
+    output::Needs,
 };
 
 pub use self::identity::DEFAULT_USER;
@@ -40,7 +38,8 @@ pub struct Plan {
     retained: RetainedCaps,
     /// Whether new interfaces will be attached to.
     attaches_later: bool,
-    output: Option<PathBuf>,
+    /// What the outputs need.
+    needs: Needs,
 }
 
 /// The sandbox in force. Its `Display` is the line for the user.
@@ -59,12 +58,11 @@ const FREE_MAPS: (u8, u8) = (5, 19);
 const TC_LINKS: (u8, u8) = (6, 6);
 
 impl Plan {
-    /// Plans what `options`, the interfaces and this kernel require. `output` is the file that
-    /// SIGHUP reopens.
+    /// Plans what `options`, the interfaces, the outputs and this kernel require.
     ///
     /// # Errors
     /// The requested user does not exist, or the current one may not switch to it.
-    pub fn new(options: &Confine, interfaces: &Interfaces, output: Option<&Path>) -> Result<Self> {
+    pub fn new(options: &Confine, interfaces: &Interfaces, needs: Needs) -> Result<Self> {
         let attaches_later = options.keep_privileges || *interfaces == Interfaces::Any;
         let mut retained = RetainedCaps::default();
         if attaches_later {
@@ -77,7 +75,7 @@ impl Plan {
             retained.add(&[Capability::CAP_NET_ADMIN], "to remove TC filters on exit")?;
         }
         let identity = Identity::resolve(options.user.as_deref())?;
-        Ok(Self { identity, retained, attaches_later, output: output.map(Path::to_owned) })
+        Ok(Self { identity, retained, attaches_later, needs })
     }
 
     /// Whether the process can attach to new interfaces after [`enforce`](Self::enforce).
@@ -96,7 +94,7 @@ impl Plan {
             Ok(()) => confined.in_force.push("no_new_privs".to_owned()),
             Err(error) => confined.missing.push(format!("no_new_privs ({error})")),
         }
-        let files_are_confined = confined.note("Landlock", files::restrict(self.output.as_deref()));
+        let files_are_confined = confined.note("Landlock", files::restrict(&self.needs.files));
         capabilities::clear_bounding()?;
         self.identity.assume()?;
         capabilities::suspend()?;
@@ -111,21 +109,19 @@ impl Plan {
         Ok(confined)
     }
 
-    /// Makes sure that SIGHUP can reopen the output file, even where only root may write. That
-    /// takes CAP_DAC_OVERRIDE, which is kept only if Landlock limits it to the file's
-    /// directory.
+    /// Makes sure that SIGHUP can reopen the output files, even where only root may write. That
+    /// takes CAP_DAC_OVERRIDE, which is kept only if Landlock limits it to the files' directories.
     fn ensure_reopen(&mut self, files_are_confined: bool, confined: &mut Confined) -> Result<()> {
-        let Some(path) = &self.output else { return Ok(()) };
-        if files::may_reopen(path) {
-            return Ok(());
+        for path in self.needs.files.iter().filter(|path| !files::may_reopen(path)) {
+            if files_are_confined {
+                let purpose = "to reopen the output file";
+                return self.retained.add_permitted(Capability::CAP_DAC_OVERRIDE, purpose);
+            }
+            confined.missing.push(format!(
+                "reopening {}: give its directory to this user, or name another user with --user",
+                path.display()
+            ));
         }
-        if files_are_confined {
-            return self.retained.add_permitted(Capability::CAP_DAC_OVERRIDE, "to reopen the output file");
-        }
-        confined.missing.push(format!(
-            "reopening {}: give its directory to this user, or name another user with --user",
-            path.display()
-        ));
         Ok(())
     }
 }
@@ -157,7 +153,7 @@ impl fmt::Display for Confined {
 #[must_use]
 pub fn trial() -> Vec<(&'static str, Result<String>)> {
     let tried = std::thread::spawn(|| {
-        vec![("Landlock", files::restrict(None)), ("seccomp", calls::restrict_this_thread(Scope::Observe))]
+        vec![("Landlock", files::restrict(&[])), ("seccomp", calls::restrict_this_thread(Scope::Observe))]
     });
     tried.join().unwrap_or_default()
 }

@@ -4,21 +4,20 @@ use std::io::ErrorKind;
 
 use anyhow::Result;
 use tracer_core::{
-    analysis::Stop,
     overload::Loss,
     record::{Body, Degraded, DegradedReason, Record, ShedClass, Timestamp},
     render::text::phrase,
 };
 
 use super::{Pipeline, epoch_now};
-use crate::{clock, logging::note, output::Queued};
+use crate::{clock, logging::note, outcome::Outcome};
 
 impl Pipeline {
     /// Looks for losses.
-    pub(super) fn watch_losses(&mut self) -> Result<(), Stop> {
+    pub(super) fn watch_losses(&mut self) -> Result<(), Outcome> {
         for loss in self.losses()? {
             if let Some(change) = self.overload.on_loss(loss, clock::now()) {
-                self.tell_degraded(&change)?;
+                self.report_degraded(&change)?;
             }
         }
         Ok(())
@@ -40,10 +39,10 @@ impl Pipeline {
     }
 
     /// The observation ends, and all losses with it.
-    pub(super) fn finish_losses(&mut self) -> Result<(), Stop> {
+    pub(super) fn finish_losses(&mut self) -> Result<(), Outcome> {
         self.watch_losses()?;
         let over: Vec<Degraded> = self.overload.finish().collect();
-        over.iter().try_for_each(|change| self.tell_degraded(change))
+        over.iter().try_for_each(|change| self.report_degraded(change))
     }
 
     /// What was lost so far, the least valuable first.
@@ -55,35 +54,25 @@ impl Pipeline {
             of_ring(ShedClass::Anomalies, anomalies, DegradedReason::ReaderBehind),
             of_ring(ShedClass::Control, control, DegradedReason::RingFull),
         ];
-        if let Some(state) = self.output.as_ref().map(Queued::state) {
-            let reason = match state.trouble {
-                Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => DegradedReason::OutputFull,
-                Some(_) => DegradedReason::OutputFailed,
-                None => DegradedReason::OutputBlocked,
-            };
-            let has_room = state.has_room && state.trouble.is_none();
-            losses.push(Loss { shed: ShedClass::Records, total: state.counts.lost, reason, has_room });
-        }
+        let output = self.outputs.state();
+        let reason = match output.failing {
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => DegradedReason::OutputFull,
+            Some(_) => DegradedReason::OutputFailed,
+            None => DegradedReason::OutputBlocked,
+        };
+        let has_room = output.has_room && output.failing.is_none();
+        losses.push(Loss { shed: ShedClass::Records, total: output.counts.lost, reason, has_room });
         Ok(losses)
     }
 
     /// An alarm is always written, and there is always room for it: between two of a kind is a time without losses.
-    fn tell_degraded(&mut self, change: &Degraded) -> Result<(), Stop> {
+    fn report_degraded(&mut self, change: &Degraded) -> Result<(), Outcome> {
         let mut words = String::new();
         // Text can always be written to a string.
         let _ = phrase::degraded(&mut words, change);
         note(&words);
         let body = Body::Degraded(*change);
         let record = Record { timestamp: Timestamp(epoch_now()), connection: None, body };
-        self.insist(true);
-        let told = self.analysis.telling.write_uncounted(record);
-        self.insist(false);
-        told
-    }
-
-    pub(super) fn insist(&self, insists: bool) {
-        if let Some(output) = &self.output {
-            output.insist(insists);
-        }
+        self.outputs.write_uncounted(&record)
     }
 }

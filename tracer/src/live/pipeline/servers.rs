@@ -3,15 +3,13 @@
 use std::{collections::HashSet, net::IpAddr};
 
 use nix::ifaddrs::getifaddrs;
-use tracer_core::{
-    analysis::Stop,
-    record::{Listener, NamespaceCounters},
-};
+use tracer_core::record::{Listener, NamespaceCounters};
 
 use super::{Pipeline, epoch_now};
 use crate::{
     clock,
     live::kernel::listen::{Listening, Queues},
+    outcome::Outcome,
 };
 
 /// So many servers are looked at with every tick; more of them more rarely, because each is a question to the kernel.
@@ -40,33 +38,31 @@ impl Servers {
 
 impl Pipeline {
     /// Looks at the counts of all servers, if it is time.
-    pub(super) fn look_at_servers(&mut self) -> Result<(), Stop> {
+    pub(super) fn look_at_servers(&mut self) -> Result<(), Outcome> {
         if self.servers.wait > 0 {
             self.servers.wait -= 1;
             return Ok(());
         }
         let targets = self.sources.targets.read()?;
         self.servers.wait = if targets.len() > MANY { RARELY - 1 } else { 0 };
-        // Alarms: there is always room for them.
-        self.insist(true);
-        let told = self.analysis.on_servers(clock::now(), targets);
-        self.insist(false);
-        told
+        self.analysis.on_servers(clock::now(), targets);
+        self.outputs.deliver(&mut self.analysis)
     }
 
     /// Tells how it stands with all servers, if that is asked for.
-    pub(super) fn tell_servers(&mut self) -> Result<(), Stop> {
+    pub(super) fn report_servers(&mut self) -> Result<(), Outcome> {
         self.servers.wait = 0;
         self.look_at_servers()?;
         let known = self.servers.listening.as_mut().and_then(|listening| {
             listening.read().inspect_err(|error| log::debug!("no listen queues: {error:#}")).ok()
         });
         let local = if known.is_some() { local_addresses() } else { HashSet::new() };
-        self.analysis.tell_listeners(clock::now(), epoch_now(), |listener| {
+        let servers = self.analysis.listeners(clock::now(), epoch_now(), |listener| {
             if let Some((queues, counters)) = &known {
                 complete(listener, queues, *counters, &local);
             }
-        })
+        });
+        servers.iter().try_for_each(|record| self.outputs.write(record))
     }
 }
 

@@ -14,9 +14,7 @@ fn demo(last: u16) -> String {
         )
     };
     let closed = |reason: &str| {
-        format!(
-            "{{\"event.name\":\"connection.closed\",\"tcp.close.reason\":\"{reason}\",\"events.lost\":0}}\n"
-        )
+        format!("{{\"event.name\":\"connection.closed\",\"tcp.close.reason\":\"{reason}\"}}\n")
     };
     let summary =
         "{\"event.name\":\"tracer.summary\",\"tracer.attachments\":[\"veth-server ingress xdp native\"]}\n";

@@ -20,47 +20,42 @@ pub(super) trait Device: Write {
     fn name(&self) -> String;
 }
 
-/// Where an [`Output`](super::Output) writes to.
-pub(super) struct Target {
+/// The file that an output writes to.
+pub(super) struct OpenFile {
     file: File,
     /// Where it was opened; none for standard output: a terminal, a pipe, or a file that belongs to somebody else.
     path: Option<PathBuf>,
     piece: usize,
 }
 
-impl Target {
+impl OpenFile {
     /// Standard output, past the buffer of the standard library: lines are collected here already.
     pub(super) fn stdout() -> io::Result<Self> {
         Self::new(File::from(io::stdout().as_fd().try_clone_to_owned()?), None)
     }
 
     /// The file at `path`, created if need be, otherwise continued.
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
+    pub(super) fn append(path: &Path) -> io::Result<Self> {
         Self::new(open(path)?, Some(path.to_owned()))
     }
 
     /// The file at `path` as an earlier run left it. The kernel cuts short the write of a process that is killed: what comes now
     /// is not to continue half a line.
     pub(super) fn continued(path: &Path) -> io::Result<Self> {
-        let mut target = Self::file(path)?;
+        let mut file = Self::append(path)?;
         if ends_torn(path) {
-            target.write_all(b"\n")?;
+            file.write_all(b"\n")?;
         }
-        Ok(target)
+        Ok(file)
     }
 
     fn new(file: File, path: Option<PathBuf>) -> io::Result<Self> {
         let piece = if file.metadata()?.is_file() { usize::MAX } else { PIPE_BUF };
         Ok(Self { file, path, piece })
     }
-
-    /// Where it was opened, if that was here.
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
-    }
 }
 
-impl Write for Target {
+impl Write for OpenFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -70,7 +65,7 @@ impl Write for Target {
     }
 }
 
-impl Device for Target {
+impl Device for OpenFile {
     fn take_back(&mut self, count: usize) -> bool {
         self.path.is_some() && cut_end(&mut self.file, count as u64).unwrap_or(false)
     }
@@ -130,7 +125,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::output::tests::directory;
+    use crate::output::lines::tests::directory;
 
     #[test]
     fn a_torn_line_is_cut_off_a_file_but_not_what_others_appended() {

@@ -1,0 +1,92 @@
+//! The formats of `-o`. An output is one row here, and one file that renders or sends its records.
+
+use std::{fmt, str::FromStr};
+
+use tracer_core::{
+    record::{EventName, Events},
+    render::{Actors, Explain, Json, Render, TextLines},
+};
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One readable line a record.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Step by step.
+    Explain,
+}
+
+impl Format {
+    /// All formats, in the order in which help should name them.
+    pub const ALL: [Self; 3] = [Self::Text, Self::Json, Self::Explain];
+
+    /// The name as typed on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Explain => "explain",
+        }
+    }
+
+    /// The records that the format needs when `selected` are asked for: an explanation goes from segment to segment.
+    #[must_use]
+    pub const fn events(self, selected: Events) -> Events {
+        match self {
+            Self::Explain => selected.with(EventName::Segment),
+            Self::Text | Self::Json => selected,
+        }
+    }
+
+    /// Its renderer; `actors` are the two ends of a connection, for formats that name them.
+    #[must_use]
+    pub fn renderer(self, actors: Actors) -> Box<dyn Render> {
+        match self {
+            Self::Text => Box::new(TextLines::default()),
+            Self::Json => Box::new(Json::default()),
+            Self::Explain => Box::new(Explain::new(actors)),
+        }
+    }
+
+    /// Whether the summary at the end is a record like others. Otherwise people read it on standard error.
+    #[must_use]
+    pub const fn writes_summary(self) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Text | Self::Explain => false,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let format = Self::ALL.into_iter().find(|format| format.as_str() == name);
+        format.ok_or_else(|| format!("{name:?} is not an output format: give text, json or explain"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn a_format_is_found_by_its_name_only() {
+        for format in Format::ALL {
+            assert_eq!(format.as_str().parse(), Ok(format));
+        }
+        let error = "xml".parse::<Format>().expect_err("there is no such format");
+        assert_eq!(error, "\"xml\" is not an output format: give text, json or explain");
+    }
+}

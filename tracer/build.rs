@@ -71,6 +71,7 @@ fn embed() -> Result<()> {
         target_dir: target_dir(&out_dir),
         arch: &variable("CARGO_CFG_TARGET_ARCH")?,
         big_endian: variable("CARGO_CFG_TARGET_ENDIAN")? == "big",
+        bench: env::var_os("CARGO_FEATURE_BENCH").is_some(),
     };
     build(&object)?;
     fs::copy(object.path(), &embedded)

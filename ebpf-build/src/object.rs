@@ -26,6 +26,8 @@ pub struct Object<'a> {
     pub arch: &'a str,
     /// Whether the kernel is big-endian.
     pub big_endian: bool,
+    /// Whether it has the programs that only benchmarks load.
+    pub bench: bool,
 }
 
 impl Object<'_> {
@@ -62,6 +64,7 @@ impl Object<'_> {
                 self.target(),
                 "-Zbuild-std=core",
             ])
+            .args(if self.bench { ["--features", "bench"].as_slice() } else { &[] })
             .arg("--target-dir")
             .arg(self.cargo_target_dir())
             .current_dir(self.workspace)
@@ -108,7 +111,8 @@ impl Object<'_> {
 /// that cargo sets for build scripts. Some build scripts rerun when those change, so that builds by
 /// a build script and by xtask would alternately invalidate each other.
 fn is_of_outer_build(variable: &str) -> bool {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
+        "CARGO_INCREMENTAL",
         "HOST",
         "OUT_DIR",
         "PROFILE",

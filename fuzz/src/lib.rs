@@ -1,13 +1,13 @@
 //! Shared parts of the fuzz targets: splitting an input into pieces, and processing frames into
 //! records.
 
+use tracer::output::Format;
 use tracer_common::{
     counter::Counter,
     event::{Event, Hook},
     flow::Removal,
     wire::LinkType,
 };
-use tracer::output::Format;
 use tracer_core::{
     host::{HostObserver, Selection},
     record::{EventName, Events, Record},
@@ -125,7 +125,7 @@ impl Path {
         let counters = self.observer.counters();
         let outcomes: u64 = counters[..=Counter::Matched as usize].iter().sum();
         assert_eq!(outcomes, self.frames, "each frame is counted once");
-        let events = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
+        let events = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum::<u64>();
         assert_eq!(events, self.events, "each event is counted");
         let totals = self.tracker.totals();
         assert_eq!((totals.open, totals.half_open), (0, 0), "no connection is left");
@@ -163,7 +163,7 @@ pub struct Reported {
     /// Number of message headers that were reported completely.
     pub heads: u64,
     /// Union of the marks of all HTTP events.
-    pub marks: u16,
+    pub marks: tracer_common::event::Marks,
     /// Number of exchanges, including those of which only the number is known.
     pub exchanges: u64,
     /// Method, target and status code of each exchange.
@@ -174,7 +174,7 @@ impl Reported {
     fn events(&mut self, event: &Event<'_>) {
         if let Event::Http(facts, _) = event {
             self.marks |= facts.marks;
-            self.heads += u64::from(facts.marks & tracer_common::event::mark::HEAD_START != 0);
+            self.heads += u64::from(facts.marks.contains(tracer_common::event::Marks::HEAD_START));
         }
     }
 

@@ -40,7 +40,10 @@ fn config() -> ReplayConfig {
         close_linger: timeout,
         records: Records {
             events: "connection,exchange,state,segment,request,response".parse().expect("events"),
-            outputs: vec![OutputConfig { format: Format::Json, destination: Destination::File("/dev/null".into()) }],
+            outputs: vec![OutputConfig {
+                format: Format::Json,
+                destination: Destination::File("/dev/null".into()),
+            }],
             redact: Redact::Path,
             redact_key: None,
         },

@@ -34,6 +34,10 @@ fn plausible(event: Event<'_>) -> Event<'_> {
         ..half
     };
     match event {
+        Event::Connection(mut event) => {
+            event.header.time &= MAX;
+            Event::Connection(event)
+        }
         Event::Segment(mut event) => {
             event.header.time &= MAX;
             Event::Segment(SegmentEvent { halves: event.halves.map(half), ..event })

@@ -20,8 +20,7 @@ fn check(format: Format, bytes: &[u8]) {
     let Some(lines) = text.strip_suffix('\n') else { return assert_eq!(text, "", "a line end") };
     let bad = lines.chars().find(|character| character.is_control() && *character != '\n');
     assert_eq!(bad, None, "{text:?}");
-    let invisible =
-        |character: &char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+    let invisible = |character: &char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
     assert_eq!(lines.chars().find(invisible), None, "{text:?}");
     if format != Format::Explain {
         assert!(!lines.contains('\n'), "one line per record: {text:?}");

@@ -1,24 +1,27 @@
-//! What the loader tells the kernel programs.
+//! What the loader passes to the kernel programs.
 
 /// Switches that are constant once the programs are loaded: the verifier removes what is switched off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct Config {
-    /// 1: tell every segment.
+    /// 1: report every segment.
     pub every_segment: u8,
     /// 1: only connections with an address in the host table.
     pub select_hosts: u8,
-    /// 1: enter tunnels; the connection is then the one inside.
+    /// 1: decapsulate tunnels; the connection is then the inner one.
     pub decapsulate: u8,
     /// 1: the traced ports are those of `ports`, and no others.
     pub few_ports: u8,
     /// With `few_ports`: the traced ports; each at least once.
     pub ports: [u16; FEW_PORTS],
-    /// New attempts at one server that are told one by one in each window: see [`crate::target`].
-    pub told_attempts: u32,
-    /// What addresses of clients are hashed with, so that nobody can choose them to collide.
+    /// New attempts per server and window that are reported one by one: see [`crate::server`].
+    pub max_reported_attempts: u32,
+    /// Seed of the hash of client addresses, so that nobody can choose addresses that collide.
     pub seed: [u32; 2],
 }
+
+const _: () = assert!(size_of::<Config>() == 24);
 
 /// Ports that are compared one by one, which is cheaper than the bitmap.
 pub const FEW_PORTS: usize = 4;

@@ -1,8 +1,8 @@
-//! What the kernel programs count, one number per CPU each.
+//! The counters of the kernel programs, one number per CPU each.
 
 use crate::wire::Skip;
 
-/// Frames passed over are counted under their [`Skip`] reason; these counters come behind.
+/// What is counted besides skipped frames, which are counted under their [`Skip`] reason; these counters come after those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Counter {
@@ -10,25 +10,30 @@ pub enum Counter {
     Matched = Skip::COUNT as u8,
     /// First fragments of IP packets: analysed, but the rest of their payload is not seen.
     FirstFragment,
-    /// Segment events told.
+    /// Segment events emitted.
     SegmentEvents,
-    /// HTTP events told.
+    /// HTTP events emitted.
     HttpEvents,
+    /// Connection events emitted.
+    ConnectionEvents,
     /// Rows of the list of segments lost: the ring was more than half full.
     SegmentEventsLost,
     /// Events of anomalies lost: the ring was more than three quarters full.
     AnomalyEventsLost,
-    /// Events of the start and the end of connections lost: the ring was full.
+    /// Connection events, and events of the start and the end of connections, lost: the ring was full.
     ControlEventsLost,
     /// HTTP events lost: the ring was full.
     HttpEventsLost,
-    /// Segments of handshakes that are counted at their [`target`](crate::target) only.
-    Summarised,
-    /// Connections that userspace was never told of since they were confirmed, and whose ports are used again.
+    /// Segments of handshakes that are only counted at their [`server`](crate::server).
+    Aggregated,
+    /// Connections whose ports are used again and that were never reported to userspace since they were confirmed.
     ConnectionsLost,
 }
 
 impl Counter {
     /// How many counters there are, skip reasons included.
-    pub const COUNT: usize = Skip::COUNT + 10;
+    pub const COUNT: usize = Skip::COUNT + 11;
+
+    /// The counters of events emitted.
+    pub const EMITTED: [Self; 3] = [Self::SegmentEvents, Self::HttpEvents, Self::ConnectionEvents];
 }

@@ -1,6 +1,6 @@
-//! Read-only access to the bytes of one frame: all that the parsers know of where a packet comes from.
+//! Read-only access to the bytes of one frame, the parsers' only source.
 
-/// Bytes copied out of a payload at once by the message scanner: most heads whole.
+/// Bytes of payload that the message scanner copies at once: enough for most heads.
 pub const WINDOW: usize = 1024;
 
 /// The bytes of one frame, from its link layer header on.
@@ -10,14 +10,14 @@ pub trait FrameBytes {
     /// The `N` bytes at `offset` of a header, or `None` where the frame ends before.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Copies `len` bytes (1 to [`WINDOW`]) at `offset` to the front of `into`, or as many of them as were captured;
+    /// Copies `len` bytes (1 to [`WINDOW`]) at `offset` to the start of `into`, or as many of them as were captured;
     /// returns how many.
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize;
 
-    /// The length of the frame on the wire, in bytes; at least what can be read.
+    /// The length of the frame on the wire, in bytes; at least the bytes that can be read.
     fn wire_len(&self) -> usize;
 
-    /// Whether the frame on the wire has at least `len` bytes; where that is cheaper to tell than the length.
+    /// Whether the frame on the wire has at least `len` bytes, which may be cheaper to check than to read the length.
     #[inline(always)]
     fn reaches(&self, len: usize) -> bool {
         len <= self.wire_len()
@@ -30,9 +30,9 @@ impl FrameBytes for [u8] {
     }
 
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
-        let there = self.get(offset..).unwrap_or_default();
-        let len = len.min(there.len());
-        match (there.get(..len), into.get_mut(..len)) {
+        let rest = self.get(offset..).unwrap_or_default();
+        let len = len.min(rest.len());
+        match (rest.get(..len), into.get_mut(..len)) {
             (Some(from), Some(to)) => {
                 to.copy_from_slice(from);
                 len

@@ -1,85 +1,106 @@
-//! The whole path of a frame: parse, find its connection, take it in, tell what matters.
+//! The path of a frame: parse it, find its connection, update that, emit what is reported.
 //!
-//! The kernel programs and userspace run this same function; they differ in their [`Vantage`] (where the frame was
-//! seen, how to tell) and their [`Tables`] (where connections are kept).
+//! The kernel programs and userspace run this same function. They differ in their [`Vantage`] (where the frame was
+//! seen, what is traced, where events go) and their [`Tables`] (where connections are kept).
 
 use crate::{
+    connection::FlowState,
     counter::Counter,
-    event::{EventHeader, Hook, Kind, SegmentEvent},
-    flow::{FlowKey, FlowState, Half, are_confirmed, cause, half, owner},
+    event::{ConnectionEvent, EventHeader, Hook, Kind, SegmentEvent},
+    flow::{End, FlowKey, HalfFlags, SegmentFlags, TcpHalf, are_confirmed, owner},
     frame::FrameBytes,
-    http::Room,
-    target,
-    value::Value,
-    wire::{LinkType, Segment, Skip, TcpFlags, glance},
+    http1::{HttpHalf, Payload, ScanBuffer},
+    priority::Priority,
+    server::{HANDSHAKE, Handshake},
+    wire::{LinkType, MAX_OPTIONS, Segment, Skip, TcpFlags, prefilter},
 };
 
-/// The place a frame is observed from.
-pub trait Vantage {
+/// Where and when a frame is observed.
+pub trait Place {
     /// Index of the interface; not 0.
     fn interface(&self) -> u32;
     /// The hook.
     fn hook(&self) -> Hook;
     /// The time of the frame, in ns.
     fn now(&self) -> u64;
-    /// The same clock, as exactly as is cheap enough for every segment.
+    /// The same clock, as precise as is affordable for every segment.
     fn coarse_now(&self) -> u64;
-    /// Whether `port` is traced.
-    fn traces(&self, port: u16) -> bool;
-    /// Whether a connection with either of these addresses is wanted.
-    fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool;
-    /// Whether tunnels are entered.
-    fn decapsulates(&self) -> bool;
-    /// Whether every segment is to be told.
-    fn every_segment(&self) -> bool;
-    /// Counts what is not an outcome of its own.
-    fn count(&self, counter: Counter);
-    /// Counts a segment of a handshake at its server, and says whether it is not to be told one by one. Runs
-    /// [`target::note`].
-    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool;
-    /// Counts an attempt that the segment confirms at its server. Runs [`target::confirmed`].
-    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool);
-    /// Tells a segment worth `value`: `fill` writes the event, but for what the segment is carried in, which is known here. False when it
-    /// could not be told.
-    fn tell_segment(&self, value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
-    /// What owns a direction of a connection that is seen from here.
+    /// The owner of a direction that is seen here; see [`owner`].
     #[inline(always)]
-    fn token(&self) -> u32 {
+    fn owner(&self) -> u32 {
         owner(self.interface(), self.hook() as u8 == Hook::TcEgress as u8)
     }
-    /// Whether a SYN for a live connection starts another one. Where traffic is live, anybody can forge a SYN, and its
-    /// server would challenge it (RFC 9293, 3.10.7.4): the connection is given up only when the server accepts it. In a
-    /// capture there is nobody to deceive, and the answer may not have been captured.
+    /// Whether a SYN for a live connection starts another one. In live traffic anybody can spoof a SYN, which its server
+    /// challenges (RFC 9293, 3.10.7.4): the connection ends only when the server accepts the SYN. In a capture nobody
+    /// spoofs, and the SYN-ACK may not have been captured.
     #[inline(always)]
     fn follows_syn(&self) -> bool {
         self.hook() as u8 == Hook::Capture as u8
     }
 }
 
-/// A frame, with the two parts of the work that the kernel programs do in functions of their own: the verifier then
-/// checks them once, and not for every path that leads to them.
+/// What is traced.
+pub trait Selection {
+    /// Whether `port` is traced.
+    fn traces(&self, port: u16) -> bool;
+    /// Whether a connection with either of these addresses is traced.
+    fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool;
+    /// Whether tunnels are decapsulated.
+    fn decapsulates(&self) -> bool;
+    /// Whether every segment is reported.
+    fn reports_every_segment(&self) -> bool;
+}
+
+/// Where events and counts go.
+pub trait Emit {
+    /// Counts something that is not an outcome of its own.
+    fn count(&self, counter: Counter);
+    /// Counts a segment of a handshake at its server; returns whether it is only counted, and not to be reported. Runs
+    /// [`ServerCounters::on_handshake`](crate::server::ServerCounters::on_handshake).
+    fn count_handshake(&self, handshake: Handshake<'_>, sender: &mut TcpHalf) -> bool;
+    /// Counts an attempt that `segment`, from the end `from`, confirms at its server. Runs
+    /// [`ServerCounters::on_confirmed`](crate::server::ServerCounters::on_confirmed).
+    fn count_confirmed(&self, segment: &Segment, flow: &FlowState, from: End);
+    /// Emits a connection event that `fill` sets every field of; false when it was lost.
+    fn emit_connection(&self, fill: impl FnOnce(&mut ConnectionEvent)) -> bool;
+    /// Emits a segment event that `fill` sets every field of; false when it was lost.
+    fn emit_segment(&self, priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
+}
+
+/// From where, and how, a frame is observed.
+#[derive(Clone, Copy, Debug)]
+pub struct Vantage<P, S, E> {
+    /// Where and when.
+    pub place: P,
+    /// What is traced.
+    pub selection: S,
+    /// Where events and counts go.
+    pub emit: E,
+}
+
+/// A frame, with those parts of the work that the kernel programs do in global functions, which the verifier checks once
+/// instead of on every path to them.
 pub trait Frame: FrameBytes {
-    /// Runs [`parse_segment`](crate::wire::parse_segment).
+    /// Runs [`parse_segment`](crate::wire::parse_segment), and [`walk`](crate::wire::walk()) where tunnels are decapsulated.
     ///
     /// # Errors
-    /// Why the frame is passed over.
+    /// Why the frame is skipped.
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip>;
 
-    /// Runs [`glance`](crate::wire::glance()).
+    /// Runs [`prefilter`](crate::wire::prefilter()).
     ///
     /// # Errors
-    /// Why the frame is passed over.
-    fn glance(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
-        glance(self, link, traces)
+    /// Why the frame is skipped.
+    fn prefilter(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
+        prefilter(self, link, traces)
     }
 
-    /// Runs [`Scan`](crate::http::Scan) over the payload that `room` describes, sent by `half` to `peer`.
-    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room);
+    /// Runs [`Scan`](crate::http1::Scan) over the payload that `buffer` describes, sent by `half` to `peer`.
+    fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer);
 
-    /// Whether the TCP checksum shows that bits were changed on the way. The kernel programs run where the network card or
-    /// the host verifies it, and do not.
+    /// Whether the TCP checksum is bad. The kernel programs do not verify it: the network card or the host does.
     #[inline(always)]
-    fn is_damaged(&self, _segment: &Segment) -> bool {
+    fn has_bad_checksum(&self, _segment: &Segment) -> bool {
         false
     }
 }
@@ -87,10 +108,10 @@ pub trait Frame: FrameBytes {
 /// The tables that connections are kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Connections with a handshake or data.
+    /// Connections with a complete handshake, or data.
     Confirmed,
-    /// Attempts: half-open handshakes, and segments of connections never seen before. A table of their own, so that a
-    /// flood cannot push connections out.
+    /// Attempts: half-open handshakes, and segments of unknown connections. A table of their own, so that a flood cannot
+    /// evict connections.
     Unconfirmed,
 }
 
@@ -98,79 +119,85 @@ pub enum Table {
 pub trait Tables {
     /// The connection, from `first` or else from the other table.
     fn find(&mut self, key: &FlowKey, first: Table) -> Option<(Table, &mut FlowState)>;
-    /// A blank connection in [`Table::Unconfirmed`], replacing what is there; `None` when there is no room.
+    /// A new connection in [`Table::Unconfirmed`], in place of an old one; `None` when the table is full.
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState>;
-    /// Moves a connection from [`Table::Unconfirmed`] to [`Table::Confirmed`]; false when there is no room.
+    /// Moves a connection from [`Table::Unconfirmed`] to [`Table::Confirmed`]; false when that is full.
     fn confirm(&mut self, key: &FlowKey) -> bool;
     /// Removes a connection from [`Table::Confirmed`].
     fn forget(&mut self, key: &FlowKey);
 }
 
-/// Observes one frame. `room` is only called when there is something to scan.
+/// Observes one frame. `buffer` is only called when there is something to scan.
 ///
 /// # Errors
-/// Why the frame was passed over.
+/// Why the frame was skipped.
 #[inline(always)]
-pub fn observe<'r, F, V, T>(
+pub fn observe<'b, F, P, S, E, T>(
     frame: &F,
     link: LinkType,
-    vantage: &V,
+    vantage: &Vantage<P, S, E>,
     tables: &mut T,
-    room: impl FnOnce() -> Option<&'r mut Room>,
+    buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
 ) -> Result<(), Skip>
 where
     F: Frame + ?Sized,
-    V: Vantage,
+    P: Place,
+    S: Selection,
+    E: Emit,
     T: Tables,
 {
-    // Behind what is no TCP there may be a tunnel.
-    if !vantage.decapsulates() {
-        frame.glance(link, |port| vantage.traces(port))?;
+    let Vantage { place, selection, emit } = vantage;
+    // A tunnel looks like another protocol.
+    if !selection.decapsulates() {
+        frame.prefilter(link, |port| selection.traces(port))?;
     }
-    let mut segment = Segment::default();
-    frame.parse(link, &mut segment)?;
-    if !vantage.traces(segment.destination_port) && !vantage.traces(segment.source_port) {
+    let mut sighting =
+        Sighting { frame, vantage, key: FlowKey::ZERO, segment: Segment::default(), from: End::Low };
+    let segment = &mut sighting.segment;
+    frame.parse(link, segment)?;
+    if !selection.traces(segment.destination_port) && !selection.traces(segment.source_port) {
         return Err(Skip::OtherPort);
     }
-    if !vantage.selects(&segment.source, &segment.destination) {
+    if !selection.selects(&segment.source, &segment.destination) {
         return Err(Skip::OtherHost);
     }
     if segment.first_fragment {
-        vantage.count(Counter::FirstFragment);
+        emit.count(Counter::FirstFragment);
     }
-    let mut key = FlowKey::default();
-    let from_low = key.set(&segment);
+    let from = sighting.key.set(segment);
+    sighting.from = from;
+    let Sighting { key, segment, .. } = &sighting;
 
-    let first = if segment.flags.has(TcpFlags::SYN) { Table::Unconfirmed } else { Table::Confirmed };
-    let mut found = tables.find(&key, first);
+    let first = if segment.flags.contains(TcpFlags::SYN) { Table::Unconfirmed } else { Table::Confirmed };
+    let mut found = tables.find(key, first);
     let mut previous = 0;
     if let Some((table, flow)) = &mut found {
-        if !is_new_incarnation(flow, &segment, from_low, vantage.follows_syn()) {
+        if !is_new_incarnation(flow, segment, from, place.follows_syn()) {
             let is_attempt = *table == Table::Unconfirmed && !flow.is_confirmed();
-            advance(frame, vantage, flow, &key, &segment, from_low, room)?;
+            sighting.advance(flow, buffer)?;
             if *table == Table::Unconfirmed && flow.is_confirmed() {
-                // Not again where it has to stay, because there is no room for it.
+                // Only once, even if it has to stay because the other table is full.
                 if is_attempt {
-                    vantage.note_confirmed(&segment, flow, from_low);
+                    emit.count_confirmed(segment, flow, from);
                 }
-                return confirm(tables, &key);
+                return confirm(tables, key);
             }
             return Ok(());
         }
         // A SYN for a closed connection: the ports are used again (RFC 9293, 3.6.1).
         previous = flow.id;
         if *table == Table::Confirmed {
-            if !flow.is_told() {
-                vantage.count(Counter::ConnectionsLost);
+            if !flow.is_reported() {
+                emit.count(Counter::ConnectionsLost);
             }
-            tables.forget(&key);
+            tables.forget(key);
         }
     }
-    let flow = tables.create(&key).ok_or(Skip::TableFull)?;
-    // Another name than the last one, also where times are equal or go back.
-    flow.id = vantage.now().max(previous.wrapping_add(1));
-    advance(frame, vantage, flow, &key, &segment, from_low, room)?;
-    if flow.is_confirmed() { confirm(tables, &key) } else { Ok(()) }
+    let flow = tables.create(key).ok_or(Skip::TableFull)?;
+    // Another identifier than the last one, even if the clock stands still or goes back.
+    flow.id = place.now().max(previous.wrapping_add(1));
+    sighting.advance(flow, buffer)?;
+    if flow.is_confirmed() { confirm(tables, key) } else { Ok(()) }
 }
 
 #[inline(always)]
@@ -178,162 +205,228 @@ fn confirm<T: Tables>(tables: &mut T, key: &FlowKey) -> Result<(), Skip> {
     if tables.confirm(key) { Ok(()) } else { Err(Skip::TableFull) }
 }
 
-/// A SYN, or the answer to one, that does not belong to the connection as known.
+/// Whether the segment is a SYN or SYN-ACK of another connection than the known one.
 #[inline(always)]
-fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from_low: bool, follows_syn: bool) -> bool {
-    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::RST) {
+fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from: End, follows_syn: bool) -> bool {
+    if !segment.flags.contains(TcpFlags::SYN) || segment.flags.contains(TcpFlags::RST) {
         return false;
     }
     let closed = flow.is_closed();
     let confirmed = flow.is_confirmed();
-    let (sender, receiver) = flow.split(from_low);
-    let known = sender.counters.flags & half::SYN != 0;
-    let started = sender.counters.flags & half::STARTED != 0;
-    // Where it was not seen itself, what the other side has acknowledged of it.
-    let acked = !started && receiver.counters.flags & half::ACKED != 0;
+    let (sender, receiver) = from.split(&mut flow.tcp);
+    let known = sender.has(HalfFlags::SYN);
+    let started = sender.has(HalfFlags::STARTED);
+    // The other side's acknowledgment, if the SYN itself was not seen.
+    let acked = !started && receiver.has(HalfFlags::ACKED);
     let same = started && sender.counters.base == segment.payload_seq()
         || acked && receiver.counters.ack == segment.payload_seq();
-    if segment.flags.has(TcpFlags::ACK) {
+    if segment.flags.contains(TcpFlags::ACK) {
         // The server has accepted another SYN than the one that was followed: the old connection is dead.
         return known && !same && segment.ack != receiver.counters.base;
     }
-    // Before the end of the handshake, the newest SYN is the one that counts.
+    // Before the end of the handshake, the latest SYN is the one that counts.
     !same && (closed || started && (follows_syn || !confirmed))
 }
 
-/// Takes a segment into its connection and tells what matters.
-#[inline(always)]
-fn advance<'r, F, V>(
-    frame: &F,
-    vantage: &V,
-    flow: &mut FlowState,
-    key: &FlowKey,
-    segment: &Segment,
-    from_low: bool,
-    room: impl FnOnce() -> Option<&'r mut Room>,
-) -> Result<(), Skip>
-where
-    F: Frame + ?Sized,
-    V: Vantage,
-{
-    own(flow, segment, from_low, vantage.token())?;
-    flow.split(from_low).0.last_ns = vantage.coarse_now();
-    let id = flow.id;
-    let mut causes = flow.on_segment(segment, from_low, || vantage.now());
-    if frame.is_damaged(segment) {
-        causes |= cause::BAD_CHECKSUM;
-    }
-    let (sender, receiver) = flow.split(from_low);
-    if causes & target::CAUSES != 0 && vantage.note_handshake(causes, segment, sender, receiver) {
-        vantage.count(Counter::Summarised);
-        return Ok(());
-    }
-
-    let gap = sender.gap;
-    let start = sender.offset_of(segment.payload_seq());
-    let end = start + u64::from(segment.payload_len);
-    // What was sent before the pick-up has no offset, and must not be taken for the start of the stream.
-    let readable =
-        causes & (cause::KEEP_ALIVE | cause::RST) == 0 && !sender.is_before_start(segment.payload_seq());
-    if segment.payload_len > 0 && readable && sender.http.wants(end) {
-        let room = room().ok_or(Skip::TableFull)?;
-        fill_header(&mut room.event.facts.header, vantage, key, id, from_low);
-        room.event.facts.header.kind = Kind::Http as u8;
-        room.start = start;
-        room.end = end;
-        room.payload_offset = segment.payload_offset;
-        room.fresh = u32::from(causes & cause::OLD_DATA == 0);
-        frame.scan(sender, receiver, room);
-    }
-
-    if causes == 0 {
-        if !vantage.every_segment() {
-            return Ok(());
-        }
-        causes = cause::EVERY;
-    }
-    let lost = flow.split(from_low).0.counters.lost;
-    let told = vantage.tell_segment(Value::of(causes), |event| {
-        fill_header(&mut event.header, vantage, key, id, from_low);
-        event.header.kind = Kind::Segment as u8;
-        event.causes = causes;
-        event.seq = segment.seq;
-        event.ack = segment.ack;
-        event.payload_len = segment.payload_len;
-        event.window = segment.window;
-        event.flags = segment.flags.0;
-        event.gap = gap;
-        event.options_len = 0;
-        event.halves[0] = flow.halves[0].counters;
-        event.halves[1] = flow.halves[1].counters;
-        event.header.lost = lost;
-        fill_options(event, frame, segment);
-    });
-    let (sender, receiver) = flow.split(from_low);
-    if !told {
-        sender.counters.lost += 1;
-    } else if causes & cause::AFTER_CLOSE == 0 && are_confirmed(sender, receiver) {
-        sender.counters.flags |= half::TOLD;
-    }
-    Ok(())
+/// A segment, as it was seen. It owns its parts, because references to them would take more of the BPF stack.
+struct Sighting<'a, F: ?Sized, P, S, E> {
+    frame: &'a F,
+    vantage: &'a Vantage<P, S, E>,
+    key: FlowKey,
+    segment: Segment,
+    from: End,
 }
 
-/// The first interface that shows a direction owns it; elsewhere only segments that are news count, and take it over.
-#[inline(always)]
-fn own(flow: &mut FlowState, segment: &Segment, from_low: bool, token: u32) -> Result<(), Skip> {
-    let (sender, _) = flow.split(from_low);
-    if sender.owner != token {
-        if sender.owner != 0 && !is_news(sender, segment) {
-            return Err(Skip::Duplicate);
+impl<F, P, S, E> Sighting<'_, F, P, S, E>
+where
+    F: Frame + ?Sized,
+    P: Place,
+    S: Selection,
+    E: Emit,
+{
+    /// Takes the segment into its connection and emits what is reported.
+    #[inline(always)]
+    fn advance<'b>(
+        &self,
+        flow: &mut FlowState,
+        buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
+    ) -> Result<(), Skip> {
+        let Self { vantage: Vantage { place, emit, .. }, segment, from, .. } = self;
+        self.claim(from.of_mut(&mut flow.tcp))?;
+        from.of_mut(&mut flow.tcp).last_ns = place.coarse_now();
+        let mut flags = flow.on_segment(segment, *from, || place.now());
+        if self.frame.has_bad_checksum(segment) {
+            flags |= SegmentFlags::BAD_CHECKSUM;
         }
-        sender.owner = token;
+        let (sender, receiver) = from.split(&mut flow.tcp);
+        if flags.intersects(HANDSHAKE) && emit.count_handshake(Handshake { flags, segment, receiver }, sender)
+        {
+            emit.count(Counter::Aggregated);
+            return Ok(());
+        }
+        self.emit_connection(flow);
+        self.scan(flow, flags, buffer)?;
+        self.emit_segment(flow, flags);
+        Ok(())
     }
-    Ok(())
+
+    /// Makes this place the owner of the direction. The first interface that sees a direction owns it; on another one only
+    /// segments that show something new count, and make that one the owner.
+    #[inline(always)]
+    fn claim(&self, sender: &mut TcpHalf) -> Result<(), Skip> {
+        let owner = self.vantage.place.owner();
+        if sender.owner != owner {
+            if sender.owner != 0 && !is_new(sender, &self.segment) {
+                return Err(Skip::Duplicate);
+            }
+            sender.owner = owner;
+        }
+        Ok(())
+    }
+
+    /// Emits what is known once about the connection, if there is anything and it was not done before.
+    #[inline(always)]
+    fn emit_connection(&self, flow: &mut FlowState) {
+        let encapsulation = self.segment.encapsulation;
+        if !self.vantage.selection.decapsulates() || encapsulation.is_empty() {
+            return;
+        }
+        let id = flow.id;
+        let (sender, receiver) = self.from.split(&mut flow.tcp);
+        if sender.has(HalfFlags::DESCRIBED) || receiver.has(HalfFlags::DESCRIBED) {
+            return;
+        }
+        sender.counters.flags |= HalfFlags::DESCRIBED;
+        let lost = sender.counters.lost;
+        let emitted = self.vantage.emit.emit_connection(move |event| {
+            self.fill_header(&mut event.header, Kind::Connection, id, lost);
+            event.encapsulation = encapsulation;
+            event.padding = 0;
+        });
+        if !emitted {
+            sender.counters.lost += 1;
+        }
+    }
+
+    /// Scans the payload for messages.
+    #[inline(always)]
+    fn scan<'b>(
+        &self,
+        flow: &mut FlowState,
+        flags: SegmentFlags,
+        buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
+    ) -> Result<(), Skip> {
+        let Self { segment, from, .. } = self;
+        let (sender, receiver) = from.split(&mut flow.tcp);
+        let start = sender.offset_of(segment.payload_seq());
+        let end = start + u64::from(segment.payload_len);
+        // Bytes sent before the first segment seen have no offset, and must not be taken for the start of the stream.
+        let readable = !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
+            && !sender.is_before_start(segment.payload_seq());
+        let (half, peer) = from.split(&mut flow.http);
+        if segment.payload_len == 0 || !readable || !half.wants(end) {
+            return Ok(());
+        }
+        let buffer = buffer().ok_or(Skip::TableFull)?;
+        self.fill_header(&mut buffer.event.facts.header, Kind::Http, flow.id, sender.counters.lost);
+        let acked = receiver.has(HalfFlags::ACKED);
+        buffer.payload = Payload {
+            start,
+            end,
+            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
+            frame_offset: segment.payload_offset,
+            is_new: u32::from(!flags.contains(SegmentFlags::OLD_DATA)),
+        };
+        self.frame.scan(half, peer, buffer);
+        sender.counters.lost = buffer.event.facts.header.lost;
+        Ok(())
+    }
+
+    /// Emits the segment, if it is reported.
+    #[inline(always)]
+    fn emit_segment(&self, flow: &mut FlowState, flags: SegmentFlags) {
+        let Vantage { selection, emit, .. } = self.vantage;
+        let mut reasons = flags;
+        if reasons.is_empty() {
+            if !selection.reports_every_segment() {
+                return;
+            }
+            reasons = SegmentFlags::EVERY;
+        }
+        let (id, sender) = (flow.id, self.from.of(&flow.tcp));
+        let (gap, lost) = (sender.gap, sender.counters.lost);
+        let halves = &flow.tcp;
+        // Moved into the closure, because references to them would take more of the BPF stack.
+        let emitted = emit.emit_segment(Priority::of(reasons), move |event| {
+            let Self { frame, segment, .. } = self;
+            self.fill_header(&mut event.header, Kind::Segment, id, lost);
+            event.reasons = reasons;
+            event.seq = segment.seq;
+            event.ack = segment.ack;
+            event.payload_len = segment.payload_len;
+            event.window = segment.window;
+            event.flags = segment.flags;
+            event.gap = gap;
+            event.options_len = 0;
+            event.halves[0] = halves[0].counters;
+            event.halves[1] = halves[1].counters;
+            fill_options(event, *frame, segment);
+        });
+        let (sender, receiver) = self.from.split(&mut flow.tcp);
+        if !emitted {
+            sender.counters.lost += 1;
+        } else if !reasons.contains(SegmentFlags::AFTER_CLOSE) && are_confirmed(sender, receiver) {
+            sender.counters.flags |= HalfFlags::REPORTED;
+        }
+    }
+
+    #[inline(always)]
+    fn fill_header(&self, header: &mut EventHeader, kind: Kind, flow: u64, lost: u32) {
+        let place = &self.vantage.place;
+        header.kind = kind as u8;
+        header.hook = place.hook() as u8;
+        header.sender = self.from as u8;
+        header.padding = 0;
+        header.interface = place.interface();
+        header.time = place.now();
+        header.flow = flow;
+        header.key = self.key;
+        header.lost = lost;
+    }
 }
 
 /// Whether a segment shows anything its direction has not shown before.
 #[inline(always)]
-fn is_news(sender: &Half, segment: &Segment) -> bool {
-    let flags = sender.counters.flags;
-    let fresh = |bit: u8, seen: u32| segment.flags.has(bit) && flags & seen == 0;
-    let stream = segment.payload_len > 0 && !segment.flags.has(TcpFlags::RST);
-    fresh(TcpFlags::SYN, half::SYN)
-        || fresh(TcpFlags::FIN, half::FIN)
-        || fresh(TcpFlags::RST, half::RST)
-        || stream && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
-        || segment.flags.has(TcpFlags::ACK) && segment.ack.is_after(sender.counters.ack)
+fn is_new(sender: &TcpHalf, segment: &Segment) -> bool {
+    let is_first = |flag: TcpFlags, seen: HalfFlags| segment.flags.contains(flag) && !sender.has(seen);
+    let has_data = segment.payload_len > 0 && !segment.flags.contains(TcpFlags::RST);
+    is_first(TcpFlags::SYN, HalfFlags::SYN)
+        || is_first(TcpFlags::FIN, HalfFlags::FIN)
+        || is_first(TcpFlags::RST, HalfFlags::RST)
+        || has_data && segment.payload_seq().add(segment.payload_len).is_after(sender.next)
+        || segment.flags.contains(TcpFlags::ACK) && segment.ack.is_after(sender.counters.ack)
 }
 
-#[inline(always)]
-fn fill_header<V: Vantage>(header: &mut EventHeader, vantage: &V, key: &FlowKey, id: u64, from_low: bool) {
-    header.hook = vantage.hook() as u8;
-    header.from_low = u8::from(from_low);
-    header.padding = 0;
-    header.interface = vantage.interface();
-    header.time = vantage.now();
-    header.flow = id;
-    header.key = *key;
-}
-
-/// Options of a SYN: they are agreed on there and nowhere else (RFC 9293, 3.2).
+/// The options of a SYN; those of other segments are not reported (RFC 9293, 3.2).
 #[inline(always)]
 fn fill_options<F: FrameBytes + ?Sized>(event: &mut SegmentEvent, frame: &F, segment: &Segment) {
-    event.options = [0; crate::wire::MAX_OPTIONS];
-    if !segment.flags.has(TcpFlags::SYN) {
+    event.options = [0; MAX_OPTIONS];
+    if !segment.flags.contains(TcpFlags::SYN) {
         return;
     }
+    let offset = segment.options_offset();
     let mut len = 0;
     let (words, _) = event.options.as_chunks_mut::<4>();
     for (i, word) in words.iter_mut().enumerate() {
         if i * 4 >= segment.options_len as usize {
             break;
         }
-        match frame.read::<4>(segment.options_offset as usize + i * 4) {
+        match frame.read::<4>(offset + i * 4) {
             Some(bytes) => *word = bytes,
             None => break,
         }
         len += 4;
     }
-    // Fewer than there are where the frame was cut.
+    // Fewer than the header states if the frame was cut.
     event.options_len = len;
 }

@@ -1,21 +1,28 @@
-//! The types that live in BPF maps, for aya.
+//! Implements aya's `Pod` for the types that live in BPF maps.
 #![expect(unsafe_code, reason = "aya::Pod is an unsafe trait: it promises plain bytes")]
 
 use aya::Pod;
+use zerocopy::IntoBytes;
 
 use crate::{
     config::Config,
-    flow::{FlowKey, FlowState},
-    target::{Target, TargetKey},
+    connection::FlowState,
+    flow::FlowKey,
+    server::{ServerCounters, ServerKey},
 };
 
-// SAFETY: repr(C), integers only, no padding between them.
-unsafe impl Pod for FlowKey {}
-// SAFETY: repr(C), integers only, padding spelled out.
-unsafe impl Pod for FlowState {}
-// SAFETY: repr(C), integers only, no padding between them.
-unsafe impl Pod for Config {}
-// SAFETY: repr(C), integers only, padding spelled out.
-unsafe impl Pod for TargetKey {}
-// SAFETY: repr(C), integers only, no padding between them.
-unsafe impl Pod for Target {}
+/// Holds only for types without padding, which zerocopy has checked.
+const fn has_no_padding<T: IntoBytes>() {}
+
+/// Implements `Pod` for types without padding.
+macro_rules! pod {
+    ($($type:ty),+) => {
+        $(
+            const _: () = has_no_padding::<$type>();
+            // SAFETY: `IntoBytes` holds: repr(C), no padding; integers only.
+            unsafe impl Pod for $type {}
+        )+
+    };
+}
+
+pod!(Config, FlowKey, FlowState, ServerCounters, ServerKey);

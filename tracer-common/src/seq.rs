@@ -7,14 +7,14 @@
 pub struct Seq(pub u32);
 
 impl Seq {
-    /// The number `bytes` further on, modulo 2^32.
+    /// The number `bytes` later, modulo 2^32.
     #[inline(always)]
     #[must_use]
     pub const fn add(self, bytes: u32) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
 
-    /// How far this number is ahead of `other`, negative where it lies behind (RFC 9293, 3.4: modulo arithmetic).
+    /// How far this number is ahead of `other`, negative if it comes before (RFC 9293, 3.4: modulo arithmetic).
     #[inline(always)]
     #[must_use]
     pub const fn since(self, other: Self) -> i32 {

@@ -1,4 +1,4 @@
-//! About how many different addresses there were, in a few bytes: HyperLogLog (Flajolet and others, 2007).
+//! Estimates the number of distinct addresses in a few bytes: HyperLogLog (Flajolet and others, 2007).
 //!
 //! Each address is hashed. The first bits of the hash choose a register, and the register keeps the longest run of zeros
 //! that the other bits of such hashes started with: the more addresses, the longer the longest run.
@@ -9,25 +9,25 @@ pub const REGISTERS: usize = 256;
 /// The registers.
 pub type Sketch = [u8; REGISTERS];
 
-/// Takes in an address. Two CPUs may do so at once: what one of them then forgets is one address of many.
+/// Adds an address. When two CPUs do so at once, one address of many may be lost.
 #[inline(always)]
 pub fn add(registers: &mut Sketch, address: &[u32; 4], seed: [u32; 2]) {
     let hash = hash(address, seed);
     let Some(register) = registers.get_mut((hash >> 56) as usize & (REGISTERS - 1)) else { return };
-    // The bit behind the other 56 ends the run where all of them are zero.
+    // The bit after the other 56 ends the run if all of them are zero.
     let rank = rank(hash << 8 | 1 << 7);
     if *register < rank {
         *register = rank;
     }
 }
 
-/// One more than the number of leading zeros, without a branch for each bit: the kernel's machine has no instruction for it.
+/// One more than the number of leading zeros. BPF has no instruction for it.
 #[inline(always)]
 fn rank(bits: u64) -> u8 {
     bits.leading_zeros() as u8 + 1
 }
 
-/// 64 bits that look random, and others for each seed: the mixing steps of MurmurHash3, which are public domain.
+/// A seeded 64-bit hash: the mixing steps of MurmurHash3, which are in the public domain.
 #[inline(always)]
 fn hash(address: &[u32; 4], seed: [u32; 2]) -> u64 {
     let word = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
@@ -46,7 +46,7 @@ const fn mix(bits: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn ranks(addresses: impl Iterator<Item = u32>, seed: [u32; 2]) -> Sketch {
+    fn sketch(addresses: impl Iterator<Item = u32>, seed: [u32; 2]) -> Sketch {
         let mut registers = [0; REGISTERS];
         for address in addresses {
             add(&mut registers, &[0, 0, 0xffff, address], seed);
@@ -56,18 +56,18 @@ mod tests {
 
     #[test]
     fn an_address_seen_again_changes_nothing() {
-        assert_eq!(ranks([7; 1000].into_iter(), [1, 2]), ranks([7].into_iter(), [1, 2]));
+        assert_eq!(sketch([7; 1000].into_iter(), [1, 2]), sketch([7].into_iter(), [1, 2]));
     }
 
     #[test]
     fn another_seed_gives_another_sketch() {
-        assert_ne!(ranks(0..100, [1, 2]), ranks(0..100, [3, 4]));
+        assert_ne!(sketch(0..100, [1, 2]), sketch(0..100, [3, 4]));
     }
 
     #[test]
-    fn ranks_are_spread_as_those_of_random_numbers() {
+    fn ranks_are_distributed_like_those_of_random_numbers() {
         // Of 256 · 1024 addresses each register sees about 1024, and the longest run among them is about 10 zeros.
-        let ranks = ranks(0..256 * 1024, [0, 0]);
+        let ranks = sketch(0..256 * 1024, [0, 0]);
         let sum: u32 = ranks.iter().map(|rank| u32::from(*rank)).sum();
         assert!((10..13).contains(&(sum / 256)), "{sum}");
         assert!(ranks.iter().all(|rank| (5..=30).contains(rank)), "{ranks:?}");

@@ -10,9 +10,10 @@ use std::iter;
 
 use anyhow::Result;
 use tracer_common::{
+    connection::FlowState,
     event::Event,
-    flow::{FlowKey, FlowState, Removal},
-    target::{Target, TargetKey},
+    flow::{FlowKey, Removal},
+    server::{ServerCounters, ServerKey},
 };
 
 use crate::{
@@ -22,22 +23,23 @@ use crate::{
     tracker::Tracker,
 };
 
-/// Connection tables that answer the tracker's questions: the kernel's, or the host's.
+/// Connection tables for the tracker's lookups: the kernel's, or the host's.
 pub trait Flows {
     /// The connection, if it is there.
     ///
     /// # Errors
-    /// The table does not answer.
+    /// The table cannot be read.
     fn find(&mut self, key: &FlowKey) -> Result<Option<FlowState>>;
-    /// Removes these incarnations of connections; returns how many of those that were looked up are not there any more.
+    /// Removes these incarnations of connections. Returns how many of the recovered ones were not
+    /// there any more.
     ///
     /// # Errors
-    /// The table does not answer.
+    /// The table cannot be read.
     fn remove(&mut self, removals: &[Removal]) -> Result<u64>;
 }
 
-/// The tracker, the servers, and the selection of their records. After each call, [`Analysis::next_record`] gives what is to be
-/// written.
+/// The tracker, the servers, and the selection of their records. After each call, take the new
+/// records with [`Analysis::next_record`].
 pub struct Analysis {
     /// The connections.
     pub tracker: Tracker,
@@ -68,7 +70,7 @@ impl Analysis {
         records.find(|record| events.has(record.body.name()))
     }
 
-    /// Takes in the bytes of one event.
+    /// Processes the bytes of one event.
     pub fn on_event(&mut self, bytes: &[u8]) {
         self.received.events += 1;
         match Event::from_bytes(bytes) {
@@ -80,7 +82,8 @@ impl Analysis {
         }
     }
 
-    /// Does the tracker's pending lookups in `flows`, `most` of them at most, and removes there what it is done with.
+    /// Does the tracker's pending lookups in `flows`, `most` of them at most, and removes there
+    /// what it is done with.
     ///
     /// # Errors
     /// `flows` cannot be read.
@@ -104,18 +107,18 @@ impl Analysis {
         Ok(())
     }
 
-    /// Does what is due at `now`.
+    /// Processes the timeouts until `now`.
     pub fn on_tick(&mut self, now: u64) {
         self.tracker.on_tick(now);
     }
 
     /// Takes in the counters of the servers at `now`.
-    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
+    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (ServerKey, ServerCounters)>) {
         self.listeners.on_servers(now, targets);
     }
 
-    /// A record for every server at `now`, which is `time` in ns since the Unix epoch, if such records are selected.
-    /// `complete` adds what else is known of a server.
+    /// A record for every server at `now`, which is `time` in ns since the Unix epoch, if such
+    /// records are selected. `complete` adds what else is known of a server.
     pub fn listeners(&mut self, now: u64, time: u64, mut complete: impl FnMut(&mut Listener)) -> Vec<Record> {
         if !self.wants(EventName::Listener) {
             return Vec::new();
@@ -149,16 +152,16 @@ pub fn summary_record(summary: Summary, time: u64) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use tracer_common::{event::SegmentEvent, flow::cause};
+    use tracer_common::{event::SegmentEvent, flow::SegmentFlags};
 
     use super::*;
     use crate::tracker::TrackerOptions;
 
-    /// How often it was asked.
+    /// Counts lookups.
     #[derive(Default)]
-    struct Asked(usize);
+    struct Lookups(usize);
 
-    impl Flows for Asked {
+    impl Flows for Lookups {
         fn find(&mut self, _key: &FlowKey) -> Result<Option<FlowState>> {
             self.0 += 1;
             Ok(None)
@@ -177,18 +180,18 @@ mod tests {
             Events::default(),
         );
         for number in 1..=10 {
-            let mut event = SegmentEvent { causes: cause::SYN, ..SegmentEvent::BLANK };
+            let mut event = SegmentEvent { reasons: SegmentFlags::SYN, ..SegmentEvent::ZERO };
             event.header.key.low_port = number;
             analysis.tracker.on_event(&Event::Segment(event));
         }
         analysis.tracker.look_up_all();
-        let mut asked = Asked::default();
+        let mut lookups = Lookups::default();
         for answered in [4, 8, 10, 10] {
-            assert!(analysis.look_up(&mut asked, || 1, 4).is_ok());
-            assert_eq!(asked.0, answered);
+            assert!(analysis.look_up(&mut lookups, || 1, 4).is_ok());
+            assert_eq!(lookups.0, answered);
         }
-        assert!(analysis.finish(&mut asked, || 1).is_ok());
-        assert_eq!(asked.0, 20);
+        assert!(analysis.finish(&mut lookups, || 1).is_ok());
+        assert_eq!(lookups.0, 20);
         assert_eq!(analysis.tracker.totals().closed, 10);
     }
 }

@@ -1,58 +1,59 @@
-//! Overload: one alarm when loss begins and one when it is over, however many losses are in between.
+//! Detects when losses begin and end: one alarm for each, however many losses are in between.
 //!
 //! Sans-IO: losses and the time are arguments.
 
 use crate::record::{Degraded, DegradedReason, DegradedState, ShedClass};
 
-/// An overload is over after this long without loss, in ns, so that bursts in close succession are one.
+/// Time without losses after which a loss has ended, in ns. Bursts that follow each other closely
+/// are one loss.
 const QUIET: u64 = 2_000_000_000;
 
-/// The loss of one class so far.
+/// Losses of one class so far, and their reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The class.
     pub shed: ShedClass,
-    /// Lost since the start.
+    /// Number of losses since the start.
     pub total: u64,
-    /// Why something is lost now, if it is.
+    /// The reason.
     pub reason: DegradedReason,
-    /// Whether the buffer has space again.
-    pub has_room: bool,
+    /// Whether new losses are unlikely, because the queue has space again.
+    pub has_space: bool,
 }
 
-/// The overloads of all classes.
+/// The state of all classes of losses.
 #[derive(Debug, Default)]
 pub struct Overload {
-    episodes: [Episode; ShedClass::ALL.len()],
+    classes: [ClassState; ShedClass::ALL.len()],
 }
 
-/// The loss of one class.
+/// The state of one class.
 #[derive(Clone, Copy, Debug, Default)]
-struct Episode {
-    /// Lost until the last check.
+struct ClassState {
+    /// Number of losses at the last check.
     total: u64,
-    /// The overload in progress.
+    /// The current loss.
     entered: Option<Entered>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entered {
     reason: DegradedReason,
-    /// Lost before it began.
+    /// Number of losses before it began.
     before: u64,
     since: u64,
     last: u64,
 }
 
 impl Overload {
-    /// Takes in the loss until `now`, in ns of any clock; returns whether an overload begins or ends.
+    /// Processes the losses until `now`, in ns of any clock. Returns what has begun or ended.
     pub fn on_loss(&mut self, loss: Loss, now: u64) -> Option<Degraded> {
-        let episode = self.episodes.get_mut(loss.shed as usize)?;
-        let before = std::mem::replace(&mut episode.total, loss.total);
+        let class = self.classes.get_mut(loss.shed as usize)?;
+        let before = std::mem::replace(&mut class.total, loss.total);
         let is_more = loss.total > before;
-        match &mut episode.entered {
+        match &mut class.entered {
             None if is_more => {
-                episode.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
+                class.entered = Some(Entered { reason: loss.reason, before, since: now, last: now });
                 Some(Degraded {
                     state: DegradedState::Entered,
                     shed: loss.shed,
@@ -65,20 +66,20 @@ impl Overload {
                 entered.last = now;
                 None
             }
-            Some(entered) if loss.has_room && now.saturating_sub(entered.last) >= QUIET => {
-                episode.leave(loss.shed)
+            Some(entered) if loss.has_space && now.saturating_sub(entered.last) >= QUIET => {
+                class.leave(loss.shed)
             }
             None | Some(_) => None,
         }
     }
 
-    /// The observation ends, and with it every overload in progress.
+    /// The run ends, and all current losses with it.
     pub fn finish(&mut self) -> impl Iterator<Item = Degraded> {
-        ShedClass::ALL.into_iter().zip(&mut self.episodes).filter_map(|(shed, episode)| episode.leave(shed))
+        ShedClass::ALL.into_iter().zip(&mut self.classes).filter_map(|(shed, class)| class.leave(shed))
     }
 }
 
-impl Episode {
+impl ClassState {
     fn leave(&mut self, shed: ShedClass) -> Option<Degraded> {
         let entered = self.entered.take()?;
         Some(Degraded {
@@ -98,7 +99,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn loss(total: u64) -> Loss {
-        Loss { shed: ShedClass::Anomalies, total, reason: DegradedReason::ReaderBehind, has_room: true }
+        Loss { shed: ShedClass::Anomalies, total, reason: DegradedReason::ReaderBehind, has_space: true }
     }
 
     fn entered(lost: u64) -> Option<Degraded> {
@@ -127,20 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn an_overload_is_not_over_before_there_is_space() {
+    fn a_loss_does_not_end_before_there_is_space() {
         let mut overload = Overload::default();
-        let full = |total| Loss { has_room: false, ..loss(total) };
+        let full = |total| Loss { has_space: false, ..loss(total) };
         assert_eq!(overload.on_loss(full(1), 0), entered(1));
         assert_eq!(overload.on_loss(full(1), 100 * SECOND), None);
         assert_eq!(overload.on_loss(loss(1), 101 * SECOND), left(1, 0));
     }
 
     #[test]
-    fn each_class_is_independent_and_the_end_ends_all() {
+    fn classes_are_independent_and_finish_ends_all_losses() {
         let mut overload = Overload::default();
         assert!(overload.on_loss(loss(3), 0).is_some());
         let records =
-            Loss { shed: ShedClass::Records, total: 4, reason: DegradedReason::OutputFull, has_room: false };
+            Loss { shed: ShedClass::Records, total: 4, reason: DegradedReason::OutputFull, has_space: false };
         assert!(overload.on_loss(records, 0).is_some());
         let over: Vec<_> = overload.finish().map(|change| (change.shed, change.lost)).collect();
         assert_eq!(over, [(ShedClass::Anomalies, 3), (ShedClass::Records, 4)]);

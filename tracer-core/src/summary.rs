@@ -1,4 +1,4 @@
-//! What was seen, told and lost: put together from the observer's counters and the tracker's totals.
+//! The summary of a run, from the observer's counters and the tracker's totals.
 
 use tracer_common::{counter::Counter, wire::Skip};
 
@@ -7,19 +7,19 @@ use crate::{
     tracker::Totals,
 };
 
-/// The counters at one time.
+/// The observer's counters at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Segments taken into a connection.
+    /// Segments that were counted for a connection.
     pub matched: u64,
-    /// Frames passed over, by reason.
+    /// Frames skipped, by reason.
     pub skipped: Counts,
     /// Segments of handshakes counted at their server only.
     pub aggregated: u64,
-    /// Connections never told, because all their events were lost.
+    /// Connections of which every event was lost.
     pub connections_lost: u64,
-    /// Events told.
-    pub told: u64,
+    /// Events emitted.
+    pub emitted: u64,
     /// Events lost because the ring was full, by kind.
     pub lost: Counts,
 }
@@ -39,9 +39,9 @@ impl Counted {
         Self {
             matched: of(Counter::Matched),
             skipped: Counts(Skip::ALL.map(|reason| (reason.as_str(), total(reason as usize))).to_vec()),
-            aggregated: of(Counter::Summarised),
+            aggregated: of(Counter::Aggregated),
             connections_lost: of(Counter::ConnectionsLost),
-            told: of(Counter::SegmentEvents) + of(Counter::HttpEvents),
+            emitted: Counter::EMITTED.map(of).iter().sum(),
             lost: Counts(vec![
                 ("segment_ring_full", of(Counter::SegmentEventsLost)),
                 ("anomaly_ring_full", of(Counter::AnomalyEventsLost)),
@@ -52,18 +52,18 @@ impl Counted {
     }
 }
 
-/// What userspace counts itself.
+/// What userspace counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
     /// Events received.
     pub events: u64,
-    /// Events among them that could not be decoded: the kernel programs are of another version.
+    /// Events that could not be decoded, because the kernel programs are of another version.
     pub undecodable: u64,
-    /// Connections that the kernel counts as lost, but were told from its table before.
+    /// Connections that the kernel counts as lost, but were recovered from its table.
     pub looked_up: u64,
 }
 
-/// Puts everything together.
+/// Makes the summary.
 #[must_use]
 pub fn summary(
     duration_ns: u64,
@@ -108,7 +108,7 @@ mod tests {
             skipped: Counts(vec![("not_tcp", 2), ("not_ip", 0)]),
             aggregated: 0,
             connections_lost: 0,
-            told: 5,
+            emitted: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
         };
         let received = Received { events: 5, undecodable: 1, looked_up: 0 };
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn each_counter_has_its_place() {
+    fn each_counter_is_in_its_field() {
         let counted = Counted::from_totals(&std::array::from_fn(|index| 1 << index));
         assert_eq!(counted.skipped.total(), (1 << Skip::COUNT) - 1);
         assert_eq!(counted.matched, 1 << Skip::COUNT);
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
-        assert_eq!(counted.told, 0b1100 << Skip::COUNT);
-        assert_eq!(counted.lost.total(), 0b1111_0000 << Skip::COUNT);
-        assert_eq!(counted.aggregated, 0b1_0000_0000 << Skip::COUNT);
-        assert_eq!(counted.connections_lost, 0b10_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.emitted, 0b1_1100 << Skip::COUNT);
+        assert_eq!(counted.lost.total(), 0b1_1110_0000 << Skip::COUNT);
+        assert_eq!(counted.aggregated, 0b10_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.connections_lost, 0b100_0000_0000 << Skip::COUNT);
     }
 }

@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod options;
+mod pending;
 mod slot;
 mod table;
 mod tracked;
@@ -19,9 +20,9 @@ use std::{
 
 use hashbrown::HashMap;
 use tracer_common::{
-    event::{Event, EventHeader, SegmentEvent},
-    flow::{FlowKey, FlowState, Removal, cause},
-    wire::Encapsulations,
+    connection::FlowState,
+    event::{ConnectionEvent, Event, EventHeader, SegmentEvent},
+    flow::{End, FlowKey, Removal, SegmentFlags},
 };
 
 use crate::{
@@ -34,6 +35,7 @@ use crate::{
 pub use self::options::TrackerOptions;
 use self::{
     deadlines::{Deadlines, due},
+    pending::PendingEvents,
     slot::{Deadline, SlotIndex},
     table::Table,
     tracked::Tracked,
@@ -84,6 +86,8 @@ pub struct Tracker {
     /// Bytes of the messages and gaps of all connections.
     buffered: usize,
     out: Bodies,
+    /// Connection events that come before the first other event of their connection.
+    pending_events: PendingEvents,
 }
 
 /// The most bytes that a connection allocates besides its slot: its messages while one is in progress, with
@@ -129,6 +133,7 @@ impl Tracker {
             totals: Totals::default(),
             buffered: 0,
             out: Bodies::new(),
+            pending_events: PendingEvents::default(),
         }
     }
 
@@ -171,6 +176,10 @@ impl Tracker {
 
     /// Takes in one event.
     pub fn on_event(&mut self, event: &Event<'_>) {
+        if let Event::Connection(event) = event {
+            self.on_connection(event);
+            return;
+        }
         let Some(slot) = self.find_or_start(event) else { return };
         let Some(tracked) = self.connections.get_mut(slot) else { return };
         let before = tracked.connection.phase();
@@ -179,24 +188,22 @@ impl Tracker {
         if tracked.connection.flow != header.flow {
             // The kernel evicted its entry; the connection is the same.
             tracked.connection.restart(header.flow, header.time, &mut self.out);
+            if let Some(encapsulation) = self.pending_events.take(header) {
+                tracked.encapsulation = encapsulation;
+            }
         }
         match event {
             Event::Segment(segment) => {
-                // The events of messages come before that of the segment that carries them, and lack the
-                // encapsulation.
-                let seen: u64 = segment.halves.iter().map(|half| half.packets).sum();
-                if seen == 1 || tracked.connection.lacks_handshake(segment) {
-                    tracked.encapsulation = Encapsulations(segment.encapsulation);
-                }
                 tracked.connection.on_segment(segment, &mut self.out);
-                tracked.recovered &= segment.causes & cause::AFTER_CLOSE != 0;
+                tracked.recovered &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
             }
+            Event::Connection(_) => {}
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.out);
             }
         }
         // Nothing else changes messages and gaps.
-        if has_cause(event, cause::GAP | cause::OLD_DATA) || matches!(event, Event::Http(..)) {
+        if has_reason(event, SegmentFlags::GAP | SegmentFlags::OLD_DATA) || matches!(event, Event::Http(..)) {
             self.buffered -= tracked.buffered as usize;
             tracked.update_buffered();
             self.buffered += tracked.buffered as usize;
@@ -209,6 +216,21 @@ impl Tracker {
         self.queue_records(slot);
         if self.buffered > self.options.buffer_bytes {
             self.drop_buffers(header.time);
+        }
+    }
+
+    /// Takes in what is known once about a connection. It comes before the first other event of the connection.
+    fn on_connection(&mut self, event: &ConnectionEvent) {
+        let tracked =
+            self.connections.find(&event.header.key).and_then(|slot| self.connections.get_mut(slot));
+        match tracked {
+            // Another CPU was faster with an event of the other direction.
+            Some(tracked) if tracked.connection.flow == event.header.flow => {
+                if tracked.encapsulation.is_empty() {
+                    tracked.encapsulation = event.encapsulation;
+                }
+            }
+            _ => self.pending_events.push(*event),
         }
     }
 
@@ -241,7 +263,7 @@ impl Tracker {
         // SYN.
         let has_syn = matches!(event, Event::Segment(segment) if unreported::has_syn(&segment.halves));
         let is_http = matches!(event, Event::Http(..));
-        let has = |bits| has_cause(event, bits);
+        let has = |bits| has_reason(event, bits);
         if let Some(slot) = self.connections.find(&header.key)
             && let Some(tracked) = self.connections.get_mut(slot)
         {
@@ -252,14 +274,14 @@ impl Tracker {
                 Phase::Closed => true,
                 // The kernel does not evict a connection whose handshake it saw complete.
                 Phase::Open if is_http => tracked.connection.has_syn(),
-                Phase::Open => has_syn || has(cause::SYN_ACK),
+                Phase::Open => has_syn || has(SegmentFlags::SYN_ACK),
                 Phase::HalfOpen => has_syn,
             };
             if !starts {
                 return Some(slot);
             }
             self.on_port_reuse(slot, has_syn || is_http);
-        } else if matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & cause::AFTER_CLOSE != 0)
+        } else if matches!(event, Event::Segment(SegmentEvent { reasons, .. }) if reasons.contains(SegmentFlags::AFTER_CLOSE))
         {
             // A stray segment of a connection whose record was written.
             return None;
@@ -292,7 +314,7 @@ impl Tracker {
             connection,
             number: self.totals.opened,
             interface: header.interface,
-            encapsulation: Encapsulations::default(),
+            encapsulation: self.pending_events.take(header).unwrap_or_default(),
             buffered: 0,
             due: 0,
             half_open_reported: false,
@@ -307,12 +329,12 @@ impl Tracker {
     /// 6), else the one seen first.
     fn client_is_low(&self, event: &Event<'_>) -> bool {
         let header = event.header();
-        let from_low = header.from_low != 0;
+        let from_low = header.sender() == End::Low;
         if let Event::Segment(segment) = event {
-            if segment.causes & cause::SYN != 0 {
+            if segment.reasons.contains(SegmentFlags::SYN) {
                 return from_low;
             }
-            if segment.causes & cause::SYN_ACK != 0 {
+            if segment.reasons.contains(SegmentFlags::SYN_ACK) {
                 return !from_low;
             }
         }
@@ -397,7 +419,7 @@ impl Tracker {
     /// Finds the connection that was looked up, or recovers it if all its events were lost.
     fn find_or_recover(&mut self, key: &FlowKey, flow: Option<&FlowState>) -> Option<SlotIndex> {
         let known = self.connections.find(key);
-        let Some(flow) = flow.filter(|flow| flow.is_confirmed() && !flow.is_told()) else { return known };
+        let Some(flow) = flow.filter(|flow| flow.is_confirmed() && !flow.is_reported()) else { return known };
         let is_same = |slot: &SlotIndex| {
             self.connections.get(*slot).is_some_and(|tracked| tracked.connection.flow == flow.id)
         };
@@ -461,14 +483,14 @@ impl Tracker {
             self.closed.push_back((at, key, flow));
         } else {
             // If it continues, it is a new connection; a recovered one would be recovered again.
-            self.removals.push_back(Removal { key, flow, looked_up: u32::from(recovered) });
+            self.removals.push_back(Removal { key, flow, recovered: u32::from(recovered) });
         }
     }
 }
 
-/// Whether an event is a segment with one of these causes.
-fn has_cause(event: &Event<'_>, bits: u32) -> bool {
-    matches!(event, Event::Segment(SegmentEvent { causes, .. }) if causes & bits != 0)
+/// Whether an event is a segment with one of these flags.
+fn has_reason(event: &Event<'_>, flags: SegmentFlags) -> bool {
+    matches!(event, Event::Segment(SegmentEvent { reasons, .. }) if reasons.intersects(flags))
 }
 
 #[cfg(test)]

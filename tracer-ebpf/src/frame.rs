@@ -1,7 +1,7 @@
 //! All reads of packet memory: the frames of XDP and TC.
 //!
-//! Headers are read directly. Where they are not in the linear part (rare), it is extended first at TC, and at XDP they
-//! are read by helper. Payload always is, because most of it is in page fragments.
+//! Headers are read directly. If they are not in the linear part, which is rare, TC extends it first, and XDP reads them
+//! by a helper. Payload is always read by a helper, because most of it is in page fragments.
 
 use core::ffi::c_void;
 
@@ -10,27 +10,21 @@ use aya_ebpf::{
     helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
 };
 use tracer_common::{
-    flow::{Half, Removal},
+    flow::Removal,
     frame::{FrameBytes, WINDOW},
-    http::Room,
-    observe::Frame,
-    wire::{LinkType, Segment, Skip, glance},
 };
 
 #[cfg(target_arch = "bpf")]
 use crate::load;
-use crate::{
-    maps,
-    stages::{leads_on, parse_far_xdp, parse_tc, parse_xdp, parsed, scan_tc, scan_xdp, walk_tc, walk_xdp},
-};
+use crate::maps;
 
-/// The verifier follows offsets into a packet up to this one.
+/// The highest packet offset that the verifier accepts.
 const MAX_OFFSET: usize = 0x7fff;
 
-/// Bytes made linear when a header is not: the last header that is followed starts at most at 511, and has at most 60.
+/// Bytes to make linear if a header is not: the last header starts at 511 at most, and has at most 60 bytes.
 const HEADERS: u32 = 512 + 60;
 
-/// The `N` bytes at `offset`, if the linear part of the frame, `data` to `data_end`, has them.
+/// The `N` bytes at `offset` of the linear part of a frame, `data` to `data_end`; `None` beyond its end.
 ///
 /// # Safety
 /// `data` and `data_end` come from the context of the running program.
@@ -51,9 +45,8 @@ unsafe fn read_linear<const N: usize>(data: u32, data_end: u32, offset: usize) -
     None
 }
 
-/// The length of a read, if it is 1 to [`WINDOW`], so checked that every verifier sees both bounds: before Linux 6.8 it
-/// learns nothing from a comparison with 0. Of the number behind the black box the compiler knows nothing, or it would
-/// leave out the check.
+/// The length of a read, if it is 1 to [`WINDOW`]. Checked so that every verifier sees both bounds: before Linux 6.8 it
+/// learns nothing from a comparison with 0. The black box keeps the compiler from removing the check.
 #[inline(always)]
 fn within_window(len: usize) -> Option<usize> {
     let below = core::hint::black_box(len.wrapping_sub(1));
@@ -69,9 +62,21 @@ impl XdpFrame {
         Self(ctx)
     }
 
+    /// The context of the running program.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> *mut xdp_md {
+        self.0
+    }
+
+    /// The same frame.
+    #[inline(always)]
+    pub(crate) fn same(&self) -> Self {
+        Self(self.0)
+    }
+
     /// Whether all of the frame is in its linear part.
     #[inline(always)]
-    fn is_linear(&self) -> bool {
+    pub(crate) fn is_linear(&self) -> bool {
         // SAFETY: the context is the running program's.
         let linear = unsafe { (*self.0).data_end as usize - (*self.0).data as usize };
         linear >= self.wire_len()
@@ -84,7 +89,7 @@ impl XdpFrame {
         unsafe { (*self.0).ingress_ifindex }
     }
 
-    /// Reads the removal at `offset` of a list that userspace passes in place of a frame; false where it ends before.
+    /// Reads the removal at `offset` of a list that userspace passes in place of a frame; false beyond its end.
     #[inline(always)]
     pub(crate) fn removal(&self, offset: usize, into: &mut Removal) -> bool {
         const LEN: u32 = size_of::<Removal>() as u32;
@@ -96,8 +101,8 @@ impl XdpFrame {
     }
 }
 
-/// Headers of a frame at XDP: in its linear part, or else behind it. One kind each, because a program that looks for each byte
-/// in both places has to bring together what it found.
+/// Headers of a frame at XDP: in its linear part, or `FAR` beyond it. Two types, because a program that looks in both places
+/// for each header has to merge the results.
 pub(crate) struct XdpHeaders<const FAR: bool>(pub(crate) XdpFrame);
 
 impl<const FAR: bool> FrameBytes for XdpHeaders<FAR> {
@@ -105,7 +110,7 @@ impl<const FAR: bool> FrameBytes for XdpHeaders<FAR> {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let ctx = self.0.0;
         if FAR {
-            // SAFETY: null, or N bytes, which are copied before anything else is read to their place.
+            // SAFETY: null, or N bytes, which are copied before the next read overwrites them.
             return unsafe { far::<N>(ctx, offset).as_ref() }.copied();
         }
         // SAFETY: the context is the running program's.
@@ -128,13 +133,13 @@ impl<const FAR: bool> FrameBytes for XdpHeaders<FAR> {
     }
 }
 
-/// The `N` bytes at `offset` of a frame whose linear part does not have them, which some drivers leave empty; null where the
-/// frame ends before. Out of line and in a map: on the stack, every header read would need a place of its own.
+/// The `N` bytes at `offset` of a frame, read by a helper, because some drivers leave the linear part empty; null beyond the
+/// end of the frame. Out of line and into a map: on the stack, every read would need memory of its own.
 #[inline(never)]
 fn far<const N: usize>(ctx: *mut xdp_md, offset: usize) -> *const [u8; N] {
     const { assert!(N <= maps::MAX_HEADER) };
     let Some(header) = maps::header() else { return core::ptr::null() };
-    // SAFETY: the context is the running program's, and `header` has room for N bytes: checked above.
+    // SAFETY: the context is the running program's, and `header` holds N bytes: checked above.
     let error = unsafe { bpf_xdp_load_bytes(ctx, offset as u32, header.cast::<c_void>(), N as u32) };
     if error == 0 { header.cast_const().cast() } else { core::ptr::null() }
 }
@@ -146,14 +151,14 @@ impl FrameBytes for XdpFrame {
         if let Some(bytes) = unsafe { read_linear((*self.0).data, (*self.0).data_end, offset) } {
             return Some(bytes);
         }
-        // SAFETY: null, or N bytes, which are copied before anything else is read to their place.
+        // SAFETY: null, or N bytes, which are copied before the next read overwrites them.
         unsafe { far::<N>(self.0, offset).as_ref() }.copied()
     }
 
     #[inline(always)]
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         let Some(len) = within_window(len) else { return 0 };
-        // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
+        // SAFETY: the context is the running program's, and `into` holds `len` bytes: checked above.
         let error = unsafe {
             bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
         };
@@ -170,31 +175,8 @@ impl FrameBytes for XdpFrame {
     fn reaches(&self, len: usize) -> bool {
         // SAFETY: the context is the running program's.
         let linear = unsafe { (*self.0).data_end as usize - (*self.0).data as usize };
-        // Most frames are linear, and then no helper needs to be asked.
+        // Most frames are linear, and need no call of a helper.
         len <= linear || len <= self.wire_len()
-    }
-}
-
-impl Frame for XdpFrame {
-    #[inline(always)]
-    fn glance(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
-        glance(&XdpHeaders::<false>(Self(self.0)), link, traces)
-    }
-
-    #[inline(always)]
-    fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        let raw_ip = u32::from(link == LinkType::RawIp);
-        let mut straight = parsed(parse_xdp(self.0, segment, raw_ip));
-        // Some drivers leave the linear part empty.
-        if straight == Err(Skip::Truncated) && !self.is_linear() {
-            straight = parsed(parse_far_xdp(self.0, segment, raw_ip));
-        }
-        if leads_on(straight) { parsed(walk_xdp(self.0, segment, raw_ip)) } else { straight }
-    }
-
-    #[inline(always)]
-    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
-        scan_xdp(self.0, half, peer, room);
     }
 }
 
@@ -207,16 +189,22 @@ impl TcFrame {
         Self(ctx)
     }
 
-    /// Brings the headers of a frame that is not linear to hand; false where that changes nothing.
+    /// Makes the headers of the frame linear; false if that fails.
     #[inline(always)]
     pub(crate) fn linearize(&self) -> bool {
         let len = self.wire_len() as u32;
-        // SAFETY: the context is the running program's; all pointers into the frame are read anew afterwards.
+        // SAFETY: the context is the running program's; all pointers into the frame are read again afterwards.
         let error = unsafe { bpf_skb_pull_data(self.0, if len < HEADERS { len } else { HEADERS }) };
         error == 0
     }
 
-    /// Index of the interface the program is attached to.
+    /// The context of the running program.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> *mut __sk_buff {
+        self.0
+    }
+
+    /// Index of the interface that the program is attached to.
     #[inline(always)]
     pub(crate) fn interface(&self) -> u32 {
         // SAFETY: the context is the running program's.
@@ -234,7 +222,7 @@ impl FrameBytes for TcFrame {
     #[inline(always)]
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize {
         let Some(len) = within_window(len) else { return 0 };
-        // SAFETY: the context is the running program's, and `into` has room for `len` bytes: checked above.
+        // SAFETY: the context is the running program's, and `into` holds `len` bytes: checked above.
         let error = unsafe {
             bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast::<c_void>(), len as u32)
         };
@@ -245,24 +233,5 @@ impl FrameBytes for TcFrame {
     fn wire_len(&self) -> usize {
         // SAFETY: the context is the running program's.
         unsafe { (*self.0).len as usize }
-    }
-}
-
-impl Frame for TcFrame {
-    #[inline(always)]
-    fn glance(&self, link: LinkType, traces: impl Fn(u16) -> bool) -> Result<(), Skip> {
-        glance(self, link, traces)
-    }
-
-    #[inline(always)]
-    fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        let raw_ip = u32::from(link == LinkType::RawIp);
-        let straight = parsed(parse_tc(self.0, segment, raw_ip));
-        if leads_on(straight) { parsed(walk_tc(self.0, segment, raw_ip)) } else { straight }
-    }
-
-    #[inline(always)]
-    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
-        scan_tc(self.0, half, peer, room);
     }
 }

@@ -1,14 +1,14 @@
-//! Loads from packet memory at any alignment, and additions to shared memory, one instruction each.
+//! Unaligned loads from packet memory, and atomic additions to shared memory, one instruction each.
 //!
-//! The compiler takes memory of unknown alignment apart into bytes, which is several times as much to do for every packet;
-//! but the kernel runs these programs only where such loads work.
+//! The compiler would split a load of unknown alignment into bytes, which costs several times as much for every packet.
+//! The kernel runs these programs only on machines where unaligned loads work.
 
 use core::arch::asm;
 
 /// One function for each width.
 macro_rules! load {
     ($name:ident, $type:ty, $instruction:literal) => {
-        /// What lies `OFFSET` bytes behind `at`, as it lies there.
+        /// The number `OFFSET` bytes after `at`, in native byte order.
         ///
         /// # Safety
         /// It is memory that the running program may read: the verifier checks that.
@@ -37,7 +37,7 @@ load!(four, u32, "{0} = *(u32 *)({1} + {2})");
 /// The most bytes of [`bytes`].
 const MAX: usize = 60;
 
-/// The `N` bytes at `at`, at most 60. Of those that nothing is done with, nothing is loaded.
+/// The `N` bytes at `at`, at most 60. Bytes that are not used are not loaded.
 ///
 /// # Safety
 /// It is memory that the running program may read: the verifier checks that.
@@ -46,7 +46,7 @@ pub(crate) unsafe fn bytes<const N: usize>(at: usize) -> [u8; N] {
     const { assert!(N <= MAX) };
     let mut bytes = [0; N];
     let (words, rest) = bytes.as_chunks_mut::<4>();
-    // Offsets that are a part of the instruction: there is no other way to write them down.
+    // Offsets are part of the instruction, and so must be literals.
     macro_rules! words {
         ($($index:literal)*) => {
             $(
@@ -74,8 +74,7 @@ pub(crate) unsafe fn bytes<const N: usize>(at: usize) -> [u8; N] {
     bytes
 }
 
-/// Adds to a number in one step, whatever other CPUs do with it. The compiler offers this only where it also offers to
-/// compare and exchange, which it does not for this machine.
+/// Adds to a number atomically. The compiler offers this only for targets with compare-and-exchange, which this is not.
 #[inline(always)]
 pub(crate) fn add(number: &mut u64, more: u64) {
     // SAFETY: the reference is to a valid number; nothing else is written.

@@ -7,31 +7,30 @@ use aya_ebpf::{
 };
 use tracer_common::{
     config::{Config, FEW_PORTS, MAX_HOSTS, PORT_WORDS},
+    connection::FlowState,
     counter::Counter,
-    flow::{FlowKey, FlowState},
-    http::Room,
-    target::{Circumstances, MAX_TARGETS, Target, TargetKey},
-    wire::Encapsulations,
+    flow::FlowKey,
+    http1::ScanBuffer,
+    server::{CountContext, MAX_SERVERS, ServerCounters, ServerKey},
 };
 
-/// Everything told to userspace.
+/// Events for userspace.
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
 
-/// Connections. Never evicts by itself: userspace decides what goes.
+/// Connections. Never evicts by itself: userspace decides what is removed.
 #[map]
 pub(crate) static CONNECTIONS: HashMap<FlowKey, FlowState> = HashMap::with_max_entries(65_536, 0);
 
-/// Half-open handshakes and other attempts. The oldest make room for new ones, so that a flood can only push out
-/// attempts like itself.
+/// Half-open handshakes and other attempts. New ones evict the oldest, so that a flood can only evict attempts like its own.
 #[map]
 pub(crate) static HALF_OPEN: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(65_536, 0);
 
-/// The servers that are asked for connections. The one not asked for the longest makes room.
+/// Handshake counters of each server. A new one evicts the least recently used one.
 #[map]
-static TARGETS: LruHashMap<TargetKey, Target> = LruHashMap::with_max_entries(MAX_TARGETS, 0);
+static SERVERS: LruHashMap<ServerKey, ServerCounters> = LruHashMap::with_max_entries(MAX_SERVERS, 0);
 
-/// What was passed over, analysed, told and lost: see [`Counter`].
+/// Frames skipped and analysed, events emitted and lost: see [`Counter`].
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT as u32, 0);
 
@@ -44,26 +43,22 @@ static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 pub(crate) static HOSTS: LpmTrie<[u32; 4], u8> =
     LpmTrie::with_max_entries(MAX_HOSTS, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
-/// Room for the message scanner, which is larger than a BPF stack.
+/// The buffer of the message scanner, which is larger than a BPF stack.
 #[map]
-static ROOM: PerCpuArray<Room> = PerCpuArray::with_max_entries(1, 0);
+static SCAN_BUFFER: PerCpuArray<ScanBuffer> = PerCpuArray::with_max_entries(1, 0);
 
-/// Bytes of the longest header that is read at once.
+/// Bytes of the longest header read at once.
 pub(crate) const MAX_HEADER: usize = 64;
 
 /// See [`header`].
 #[map]
 static HEADER: PerCpuArray<[u8; MAX_HEADER]> = PerCpuArray::with_max_entries(1, 0);
 
-/// See [`encapsulation`].
-#[map]
-static ENCAPSULATION: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+/// A new connection, which is too large to be built on a BPF stack.
+pub(crate) static NEW_FLOW: FlowState = FlowState::NEW;
 
-/// A connection nothing is known of: too large for a BPF stack to be built on.
-pub(crate) static BLANK: FlowState = FlowState::BLANK;
-
-/// A server not asked for anything yet.
-static BLANK_TARGET: Target = Target::BLANK;
+/// A new server.
+static NEW_SERVER: ServerCounters = ServerCounters::ZERO;
 
 /// Switches set by the loader before the programs are verified.
 #[unsafe(no_mangle)]
@@ -73,18 +68,18 @@ static CONFIG: Config = Config {
     decapsulate: 0,
     few_ports: 0,
     ports: [0; FEW_PORTS],
-    told_attempts: 0,
+    max_reported_attempts: 0,
     seed: [0; 2],
 };
 
-/// Whether every segment is told.
+/// Whether every segment is reported.
 #[inline(always)]
 pub(crate) fn every_segment() -> bool {
     // SAFETY: see `switch`.
     unsafe { switch(&raw const CONFIG.every_segment) }
 }
 
-/// Whether only connections of hosts in the table are followed.
+/// Whether only connections of hosts in the table are traced.
 #[inline(always)]
 pub(crate) fn select_hosts() -> bool {
     // SAFETY: see `switch`.
@@ -105,21 +100,21 @@ pub(crate) fn traces(port: u16) -> bool {
     PORTS.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 != 0)
 }
 
-/// Whether tunnels are entered.
+/// Whether tunnels are decapsulated.
 #[inline(always)]
 pub(crate) fn decapsulate() -> bool {
     // SAFETY: see `switch`.
     unsafe { switch(&raw const CONFIG.decapsulate) }
 }
 
-/// What is asked for of handshakes seen at `now`.
+/// How handshakes seen at `now` are counted.
 #[inline(always)]
-pub(crate) fn circumstances(now: u64) -> Circumstances {
+pub(crate) fn count_context(now: u64) -> CountContext {
     // SAFETY: CONFIG is a valid static; the reads must not be folded, see `switch`.
     unsafe {
-        Circumstances {
+        CountContext {
             now,
-            told_attempts: core::ptr::read_volatile(&raw const CONFIG.told_attempts),
+            max_reported_attempts: core::ptr::read_volatile(&raw const CONFIG.max_reported_attempts),
             seed: [
                 core::ptr::read_volatile(&raw const CONFIG.seed[0]),
                 core::ptr::read_volatile(&raw const CONFIG.seed[1]),
@@ -128,72 +123,53 @@ pub(crate) fn circumstances(now: u64) -> Circumstances {
     }
 }
 
-/// The counts of a server; none when there is no memory for them.
+/// The counters of a server; `None` without memory for new ones.
 #[expect(clippy::needless_borrows_for_generic_args, reason = "by value it would be copied to the BPF stack")]
 #[inline(always)]
-pub(crate) fn target<'a>(key: &TargetKey) -> Option<&'a mut Target> {
-    let target = match TARGETS.get_ptr_mut(key) {
-        Some(target) => target,
+pub(crate) fn server<'a>(key: &ServerKey) -> Option<&'a mut ServerCounters> {
+    let server = match SERVERS.get_ptr_mut(key) {
+        Some(server) => server,
         None => {
             // Another CPU may have been faster.
-            let _ = TARGETS.insert(key, &BLANK_TARGET, u64::from(BPF_NOEXIST));
-            TARGETS.get_ptr_mut(key)?
+            let _ = SERVERS.insert(key, &NEW_SERVER, u64::from(BPF_NOEXIST));
+            SERVERS.get_ptr_mut(key)?
         }
     };
     // SAFETY: the kernel frees a map element only after the program that looked it up has ended (RCU). Another CPU may
-    // count at the same time: by `Atomic`, and what is not counted so may be off by a few.
-    Some(unsafe { &mut *target })
+    // count at the same time: atomically, except for windows and sources, which may be off by a few.
+    Some(unsafe { &mut *server })
 }
 
-/// One switch: not all of them, which would be copied to the stack.
+/// Reads one switch. Reading all of them would copy them to the stack.
 ///
 /// # Safety
 /// It belongs to CONFIG, which is a valid static.
 #[inline(always)]
 unsafe fn switch(switch: *const u8) -> bool {
-    // SAFETY: the caller's promise; the read must not be folded into the value it has at compile time.
+    // SAFETY: the caller's promise; volatile, so that the compiler does not use the value it has at compile time.
     unsafe { core::ptr::read_volatile(switch) != 0 }
 }
 
-/// This CPU's room for the message scanner. XDP and TC programs do not interrupt each other on a CPU: both run with bottom
+/// This CPU's buffer for the message scanner. XDP and TC programs do not interrupt each other on a CPU: both run with bottom
 /// halves disabled.
 #[inline(always)]
-pub(crate) fn room<'a>() -> Option<&'a mut Room> {
-    let room = ROOM.get_ptr_mut(0)?;
+pub(crate) fn scan_buffer<'a>() -> Option<&'a mut ScanBuffer> {
+    let buffer = SCAN_BUFFER.get_ptr_mut(0)?;
     // SAFETY: a per-CPU element is valid as long as the map, and nothing else on this CPU uses it at this time.
-    Some(unsafe { &mut *room })
+    Some(unsafe { &mut *buffer })
 }
 
-/// This CPU's place for one header.
+/// This CPU's buffer for one header.
 #[inline(always)]
 pub(crate) fn header() -> Option<*mut [u8; MAX_HEADER]> {
     HEADER.get_ptr_mut(0)
-}
-
-/// What the frame that was parsed last on this CPU is carried in; nothing where tunnels are not entered.
-#[inline(always)]
-pub(crate) fn encapsulation() -> Encapsulations {
-    if !decapsulate() {
-        return Encapsulations::default();
-    }
-    // SAFETY: the element is this CPU's own, see `room`.
-    ENCAPSULATION.get_ptr(0).map_or(Encapsulations::default(), |within| Encapsulations(unsafe { *within }))
-}
-
-/// Notes what the frame just parsed is carried in: beside the segment, which would need more of the stack for it.
-#[inline(always)]
-pub(crate) fn set_encapsulation(within: Encapsulations) {
-    if let Some(place) = ENCAPSULATION.get_ptr_mut(0) {
-        // SAFETY: the element is this CPU's own, see `room`.
-        unsafe { *place = within.0 };
-    }
 }
 
 /// Adds one to a counter.
 #[inline(always)]
 pub(crate) fn count(index: u32) -> u64 {
     match COUNTERS.get_ptr_mut(index) {
-        // SAFETY: the element is this CPU's own, see `room`.
+        // SAFETY: the element is this CPU's own, see `scan_buffer`.
         Some(counter) => unsafe {
             *counter += 1;
             *counter

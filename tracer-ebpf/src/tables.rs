@@ -1,11 +1,12 @@
 //! The connection tables as BPF maps.
 
 use tracer_common::{
-    flow::{FlowKey, FlowState, Removal},
+    connection::FlowState,
+    flow::{FlowKey, Removal},
     observe::{Table, Tables},
 };
 
-use crate::maps::{BLANK, CONNECTIONS, HALF_OPEN};
+use crate::maps::{CONNECTIONS, HALF_OPEN, NEW_FLOW};
 
 /// [`CONNECTIONS`] and [`HALF_OPEN`].
 pub(crate) struct KernelTables;
@@ -18,11 +19,11 @@ pub(crate) fn look_up<'a>(table: Table, key: &FlowKey) -> Option<&'a mut FlowSta
         Table::Unconfirmed => HALF_OPEN.get_ptr_mut(key),
     }?;
     // SAFETY: the kernel frees a map element only after the program that looked it up has ended (RCU). Another CPU may
-    // write the other half at the same time; of one half there is one writer, the direction it stands for.
+    // write the other halves at the same time; the halves of one direction have one writer.
     Some(unsafe { &mut *flow })
 }
 
-/// Removes one incarnation of a connection; false where neither table has it.
+/// Removes one incarnation of a connection; false if neither table has it.
 #[inline(always)]
 pub(crate) fn remove(removal: &Removal) -> bool {
     let key = &removal.key;
@@ -53,7 +54,7 @@ impl Tables for KernelTables {
     )]
     #[inline(always)]
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        HALF_OPEN.insert(key, &BLANK, 0).ok()?;
+        HALF_OPEN.insert(key, &NEW_FLOW, 0).ok()?;
         look_up(Table::Unconfirmed, key)
     }
 
@@ -66,7 +67,7 @@ impl Tables for KernelTables {
         let Some(flow) = look_up(Table::Unconfirmed, key) else { return false };
         let moved = CONNECTIONS.insert(key, &*flow, 0).is_ok();
         if moved {
-            // Gone already is as good as removed.
+            // It may have been removed already.
             let _ = HALF_OPEN.remove(key);
         }
         moved
@@ -74,7 +75,7 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn forget(&mut self, key: &FlowKey) {
-        // Gone already is as good as removed.
+        // It may have been removed already.
         let _ = CONNECTIONS.remove(key);
     }
 }

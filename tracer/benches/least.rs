@@ -158,7 +158,10 @@ impl Lines {
         let has = |at: usize, byte: u8| event.get(at) == Some(&byte);
         let line = if has(offset_of!(EventHeader, kind), Kind::Http as u8) {
             has(size_of::<HttpFacts>(), b'H').then_some(&self.exchange)
-        } else if event.get(offset_of!(SegmentEvent, flags)).is_some_and(|flags| flags & TcpFlags::FIN == 0) {
+        } else if event
+            .get(offset_of!(SegmentEvent, flags))
+            .is_some_and(|flags| flags & TcpFlags::FIN.bits() == 0)
+        {
             Some(&self.opened)
         } else {
             has(offset_of!(EventHeader, hook), Hook::TcEgress as u8).then_some(&self.closed)

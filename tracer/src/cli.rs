@@ -1,4 +1,5 @@
-//! The command line. No side effects: what is typed becomes a [`Command`], or a message and exit code 2.
+//! The command line. Parsing has no side effects: arguments become a [`Command`], or a message and
+//! exit code 2.
 
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
 
@@ -16,20 +17,21 @@ use crate::config::{
 };
 use crate::output::{FormatAndTarget, OutputConfig, outputs};
 
-/// What to do.
+/// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Trace live connections.
     Trace(Box<Config>),
     /// Analyse captures.
     Replay(Box<ReplayConfig>),
-    /// Trace a conversation made for the purpose.
+    /// Run the demo.
     Demo(OutputConfig),
-    /// Tell what this host supports.
+    /// Check what this host supports.
     Doctor(Attach),
 }
 
-/// Reads the command line of this process; ends it where that is no command, or only a question.
+/// Parses the command line of this process. Exits on errors, and after printing help or the
+/// version.
 #[must_use]
 pub fn parse() -> Command {
     Arguments::parse()
@@ -44,10 +46,10 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// What `tracer trace` with these arguments does.
+/// The configuration of `tracer trace` with these arguments.
 ///
 /// # Errors
-/// They are no arguments: in words.
+/// The arguments are invalid.
 pub fn trace(arguments: &[&str]) -> Result<Config, String> {
     let line = ["tracer", "trace"].into_iter().chain(arguments.iter().copied());
     let parsed = Arguments::try_parse_from(line).map_err(|error| error.to_string())?;
@@ -65,14 +67,14 @@ struct Arguments {
     command: Subcommands,
 }
 
-/// What follows the list of subcommands.
+/// The text after the list of subcommands.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed at run time, 2 bad arguments.";
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Trace live connections (needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)
     Trace(TraceArguments),
-    /// Analyse pcap and pcapng captures in the same way; needs no privileges
+    /// Analyse pcap and pcapng captures in the same way (needs no privileges)
     Replay(ReplayArguments),
     /// Trace a page and two cached pictures, served and fetched in private network namespaces
     Demo {
@@ -80,7 +82,7 @@ enum Subcommands {
         #[arg(short, long, value_name = "FORMAT[=TARGET]", default_value = "explain")]
         output: FormatAndTarget,
     },
-    /// Tell what this host supports, where tracer would attach, and what would not be measured
+    /// Check kernel support and privileges; show where tracer would attach
     Doctor(AttachArguments),
 }
 
@@ -91,7 +93,7 @@ struct TraceArguments {
     #[command(flatten)]
     select: SelectArguments,
 
-    /// Enter tunnels (GRE, VXLAN, GTP and others): trace the connections inside
+    /// Trace the connections inside tunnels (GRE, VXLAN, GTP and others)
     #[arg(long, help_heading = "What")]
     decapsulate: bool,
 
@@ -115,18 +117,19 @@ struct TraceArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Privileges")]
 struct ConfineArguments {
-    /// User to become once the programs are attached [default: nobody, if started by root]
+    /// User to become after attaching [default: nobody, if started by root]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     user: Option<String>,
 
-    /// Keep the capabilities that attaching needs, for interfaces that come later; -i any does so
+    /// Keep CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON so that new interfaces can be attached (implied
+    /// by -i any)
     #[arg(long)]
     keep_privileges: bool,
 }
 
 #[derive(Debug, Args)]
 struct ReplayArguments {
-    /// Captures in the order in which they were made; - is standard input
+    /// Captures in the order in which they were recorded; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -145,11 +148,11 @@ struct AttachArguments {
     #[arg(short, long = "interface", value_name = "NAME[,NAME…]", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     interfaces: Vec<String>,
 
-    /// Hook for ingress. Egress is always TC
+    /// Hook on ingress; egress always uses TC
     #[arg(long, value_name = "HOOK", default_value = "auto")]
     attach: AttachBy,
 
-    /// Kind of XDP
+    /// XDP mode
     #[arg(long, value_name = "MODE", default_value = "auto")]
     xdp_mode: XdpMode,
 }
@@ -157,7 +160,7 @@ struct AttachArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What")]
 struct SelectArguments {
-    /// Ports of the servers
+    /// Server ports, as in 80,8080,8000-8099
     #[arg(short, long = "port", value_name = "LIST", default_value = "80")]
     ports: Ports,
 
@@ -165,8 +168,8 @@ struct SelectArguments {
     #[arg(long = "host", value_name = "CIDR", value_parser = config::host)]
     hosts: Vec<IpNet>,
 
-    /// Records to write: opened, closed, connection (both), exchange, request, response, state, segment, half-open, flood,
-    /// stats. Alarms of SYN floods are always written
+    /// Records to write: opened, closed, connection (both), exchange, request, response, state,
+    /// segment, half-open, flood, stats. SYN flood alarms are always written
     #[arg(long, value_name = "LIST", default_value = Events::DEFAULT_WORDS)]
     events: Events,
 }
@@ -177,21 +180,21 @@ struct OutputArguments {
     #[command(flatten)]
     outputs: OutputList,
 
-    /// Parts of request targets to write as a hash. User information is never written
+    /// Parts of request targets to replace by a hash. User information is never written
     /// [default: none]
     #[arg(long, value_name = "LEVEL", value_parser = redact())]
     redact: Option<Redact>,
 
-    /// File whose content is the key of the hash: the same text has the same hash in every run with it
+    /// File with the key of the hash: runs with the same key write the same hashes
     /// [default: a random key for each run]
     #[arg(long, value_name = "FILE", requires = "redact")]
     redact_key_file: Option<PathBuf>,
 
-    /// End after this time, as in 90s or 1h30m
+    /// Stop after this time, as in 90s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     duration: Option<Duration>,
 
-    /// End after this many records
+    /// Stop after this many records
     #[arg(short, long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
@@ -203,26 +206,28 @@ struct LimitArguments {
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = config::ring_bytes)]
     ring_bytes: u32,
 
-    /// Connections, and half-open handshakes, followed at once
+    /// Maximum number of connections, and of half-open handshakes
     #[arg(long, value_name = "NUMBER", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONNECTIONS)))]
     max_connections: u32,
 
-    /// Memory for heads and exchanges under way, of all connections together
+    /// Limit on memory for incomplete heads, open exchanges and sequence gaps of all connections;
+    /// when exceeded, the largest buffers are dropped
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = config::buffer_bytes)]
     buffer_bytes: u32,
 
-    /// Memory for records that wait to be written
+    /// Limit on memory for queued records of each output; when exceeded, records are dropped and
+    /// counted
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = config::buffer_bytes)]
     output_bytes: u32,
 
-    // Linux sends its SYN-ACK six times and gives up after 63 seconds.
-    /// Give up a handshake that is not confirmed after this time; a Linux server does so after 63s
+    // Linux sends a SYN-ACK six times; the handshake expires after 63 seconds.
+    /// Expire half-open handshakes this long after their last SYN or SYN-ACK (Linux servers: 63s)
     #[arg(long, value_name = "TIME", default_value = "64s", value_parser = config::duration)]
     half_open_timeout: Duration,
 
     // Longer than servers and browsers keep idle connections: nginx 75 s, browsers up to 5 minutes.
-    /// Give up a connection after this much silence; servers and browsers keep idle ones for up to 5m
+    /// Expire idle connections after this long (servers and browsers keep them for up to 5m)
     #[arg(long, value_name = "TIME", default_value = "6m", value_parser = config::duration)]
     idle_timeout: Duration,
 }
@@ -230,22 +235,22 @@ struct LimitArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct ReplayLimitArguments {
-    /// Connections, and half-open handshakes, followed at once
+    /// Maximum number of connections, and of half-open handshakes
     #[arg(long, value_name = "NUMBER", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CONNECTIONS)))]
     max_connections: u32,
 
-    /// Give up a handshake that is not confirmed after this time of the capture [default: never]
+    /// Expire half-open handshakes after this time of the capture [default: never]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     half_open_timeout: Option<Duration>,
 
-    /// Give up a connection after this much silence in the capture [default: never]
+    /// Expire idle connections after this time of the capture [default: never]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     idle_timeout: Option<Duration>,
 }
 
-/// How long a closed connection of a capture waits for stray segments: as long as it is in TIME-WAIT, twice the maximum
-/// segment lifetime of 2 minutes (RFC 9293, 3.4.2). Nobody waits for the record.
+/// How long a closed connection of a capture waits for stray segments: the TIME-WAIT of twice the
+/// maximum segment lifetime of 2 minutes (RFC 9293, 3.4.2).
 const REPLAY_LINGER: Duration = Duration::from_secs(240);
 
 impl Subcommands {
@@ -269,7 +274,7 @@ impl AttachArguments {
     }
 }
 
-/// `-o` and `-w`: each belongs to those before it, so that their order counts.
+/// `-o` and `-w`. Their order counts: `-w` belongs to the `-o` before it.
 #[derive(Debug)]
 struct OutputList(Vec<OutputConfig>);
 
@@ -290,7 +295,7 @@ impl Args for OutputList {
             .short('w')
             .long("write")
             .value_name("FILE")
-            .help("File for the -o before it, instead of standard output; SIGHUP opens it again");
+            .help("File for the -o before it, instead of standard output; SIGHUP reopens it");
         command
             .arg(output.action(ArgAction::Append).value_parser(FormatAndTarget::from_str))
             .arg(write.action(ArgAction::Append).value_parser(clap::value_parser!(PathBuf)))
@@ -385,7 +390,8 @@ impl TraceArguments {
     }
 }
 
-/// Parses one of these words into a value of a type that knows nothing of clap: each with its help.
+/// A parser for these words, each with its value and its help text. The type of the values need not
+/// know clap.
 fn words<T: Copy + Send + Sync + 'static, const N: usize>(
     words: [(&'static str, T, &'static str); N],
 ) -> impl TypedValueParser<Value = T> {
@@ -411,11 +417,10 @@ impl ValueEnum for AttachBy {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Auto => {
-                PossibleValue::new("auto").help("XDP where it works and is cheap, TC elsewhere, on veth too")
-            }
+            Self::Auto => PossibleValue::new("auto")
+                .help("XDP where it is supported and cheap, otherwise TC (on veth too)"),
             Self::Xdp => PossibleValue::new("xdp").help("XDP, or an error"),
-            Self::Tc => PossibleValue::new("tc").help("TC: leaves the driver as it is"),
+            Self::Tc => PossibleValue::new("tc").help("TC: does not touch the driver"),
         })
     }
 }
@@ -428,9 +433,9 @@ impl ValueEnum for XdpMode {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             Self::Auto => {
-                PossibleValue::new("auto").help("Native; with --attach xdp, generic where that fails")
+                PossibleValue::new("auto").help("Native; with --attach xdp, generic where native fails")
             }
-            Self::Native => PossibleValue::new("native").help("In the driver, also of a veth"),
+            Self::Native => PossibleValue::new("native").help("In the driver, also on veth"),
             Self::Generic => PossibleValue::new("generic").help("In the network stack; slower than TC"),
         })
     }
@@ -475,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_asked_for_by_name_and_by_an_explanation() {
+    fn segments_are_selected_by_name_and_by_the_format_explain() {
         assert!(trace("--events segment").kernel.events.has(EventName::Segment));
         let explained = trace("-o explain");
         assert!(
@@ -485,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn options_may_be_repeated_where_that_makes_sense() {
+    fn options_can_be_repeated_where_that_makes_sense() {
         let config = trace("-i eth0,eth1 -i eth2 --host 192.0.2.0/24 --host 2001:db8::1");
         assert_eq!(
             config.attach.interfaces,

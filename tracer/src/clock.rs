@@ -1,24 +1,25 @@
-//! The two clocks: the observer's, which the kernel programs stamp events with, and the one that people read.
+//! The two clocks: CLOCK_MONOTONIC of event times, and the time of day.
 
 use nix::time::{ClockId, clock_gettime};
 
-/// The observer's clock now, in ns: CLOCK_MONOTONIC, as `bpf_ktime_get_ns`. It stands still while the host sleeps.
+/// CLOCK_MONOTONIC in ns, as `bpf_ktime_get_ns` reads it. It does not advance while the host is
+/// suspended.
 #[must_use]
 pub fn now() -> u64 {
     u64::try_from(read(ClockId::CLOCK_MONOTONIC)).unwrap_or_default()
 }
 
-/// What to add to a time of the observer's clock to get ns since the Unix epoch, as of now.
+/// The offset from CLOCK_MONOTONIC to ns since the Unix epoch, as of now.
 #[must_use]
 pub fn epoch_offset() -> i64 {
     let before = read(ClockId::CLOCK_MONOTONIC);
     let epoch = read(ClockId::CLOCK_REALTIME);
     let after = read(ClockId::CLOCK_MONOTONIC);
-    // Between the two: what the reading itself takes does not shift the result one way.
+    // The middle of the two reads: the time that reading takes does not shift the result.
     epoch - (before + (after - before) / 2)
 }
 
-/// A clock in ns; both exist on every Linux, so that reading them cannot fail.
+/// Reads a clock in ns. Both clocks exist on every Linux, so that reading cannot fail.
 fn read(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |time| time.tv_sec() * 1_000_000_000 + time.tv_nsec())
 }

@@ -1,7 +1,6 @@
-//! What a run is asked to do, checked: every value here is one that can be carried out.
+//! The validated configuration of a run.
 //!
-//! The types parse themselves from what is typed on the command line; the errors say what was found and what is
-//! expected instead.
+//! The types parse command-line arguments. Their errors say what was found and what is expected.
 
 use std::{
     collections::BTreeSet, fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration,
@@ -14,22 +13,23 @@ use crate::output::OutputConfig;
 
 pub use tracer_core::{http::Redact, record::Events};
 
-/// The smallest ring buffer: a multiple of every page size that Linux uses, and room for a few hundred events.
+/// Minimum size of the ring buffer in bytes: a multiple of every page size that Linux uses, enough
+/// for a few hundred events.
 pub const MIN_RING_BYTES: u32 = 64 * 1024;
-/// The largest ring buffer: the kernel locks all of it in memory.
+/// Maximum size of the ring buffer in bytes: the kernel locks all of it in memory.
 pub const MAX_RING_BYTES: u32 = 1024 * 1024 * 1024;
-/// The smallest buffer of userspace: a connection may need some hundred KiB.
+/// Minimum size of a userspace buffer in bytes: one connection may need some hundred KiB.
 pub const MIN_BUFFER_BYTES: u32 = 1024 * 1024;
-/// Bytes kept of heads and exchanges under way, where nothing else is asked for: 4000 heads of the longest.
+/// Default limit for incomplete heads and open exchanges in bytes: 4000 heads of maximum length.
 pub const BUFFER_BYTES: u32 = 64 * 1024 * 1024;
-/// Bytes of records that wait to be written, where nothing else is asked for: some ten thousand records.
+/// Default limit for queued records of each output in bytes: about ten thousand records.
 pub const OUTPUT_BYTES: u32 = 16 * 1024 * 1024;
-/// The most connections followed at once: the kernel sets the memory for all of them aside, about 1 KiB for each.
+/// Maximum of `--max-connections`: the kernel preallocates about 1 KiB for each.
 pub const MAX_CONNECTIONS: u32 = 4 * 1024 * 1024;
-/// The longest timeout and duration: far beyond any use, and far from an overflow of nanoseconds.
+/// Maximum of timeouts and durations: far beyond any use, and far from an overflow of nanoseconds.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// A value that cannot be carried out, and what is expected instead.
+/// An invalid value, and what is expected instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(String);
 
@@ -41,14 +41,14 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// What `tracer trace` does.
+/// The configuration of `tracer trace`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to attach, and how.
     pub attach: Attach,
-    /// What the kernel programs look at, and the memory they get.
+    /// Selection and sizes of the kernel programs.
     pub kernel: KernelConfig,
-    /// How long userspace waits for what does not come.
+    /// Timeouts and limits of userspace.
     pub limits: Limits,
     /// Which records are written, how and where.
     pub records: Records,
@@ -58,20 +58,20 @@ pub struct Config {
     pub count: Option<u64>,
     /// Leave out the notes on attached interfaces, memory and sandbox.
     pub quiet: bool,
-    /// What is given up once the programs are attached.
+    /// Privileges to drop after attaching.
     pub confine: Confine,
 }
 
-/// What is given up once the programs are attached.
+/// Privileges to drop after attaching.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confine {
-    /// The user to become; root becomes `nobody`, others stay who they are.
+    /// The user to become. By default root becomes `nobody`, and other users are left unchanged.
     pub user: Option<String>,
-    /// Keep what attaching needs, for interfaces that come later.
+    /// Keep the capabilities for attaching to new interfaces.
     pub keep_privileges: bool,
 }
 
-/// What `tracer replay` does.
+/// The configuration of `tracer replay`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayConfig {
     /// The captures, in the order in which they were made; `-` is standard input.
@@ -80,7 +80,7 @@ pub struct ReplayConfig {
     pub ports: Ports,
     /// Only connections with an address in one of these networks; all if there are none.
     pub hosts: Vec<IpNet>,
-    /// How long to wait for what does not come, in the time of the captures.
+    /// Timeouts and limits, in the time of the captures.
     pub limits: Limits,
     /// How long a closed connection waits for stray segments before its record is written.
     pub close_linger: Duration,
@@ -103,16 +103,16 @@ pub struct Attach {
     pub xdp_mode: XdpMode,
 }
 
-/// What the kernel programs look at, and the memory they get.
+/// Selection and sizes of the kernel programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelConfig {
     /// The traced ports.
     pub ports: Ports,
     /// Only connections with an address in one of these networks; all if there are none.
     pub hosts: Vec<IpNet>,
-    /// The records to make: `segment` takes an event for every segment, not only for those that change something.
+    /// The records to make. `segment` needs an event for every segment.
     pub events: Events,
-    /// Enter tunnels: the connections are those inside.
+    /// Decapsulate tunnels and trace the connections inside.
     pub decapsulate: bool,
     /// Bytes of the ring buffer.
     pub ring_bytes: u32,
@@ -122,18 +122,18 @@ pub struct KernelConfig {
     pub log: bool,
 }
 
-/// How long userspace waits for what does not come, and how much it keeps.
+/// Timeouts and limits of userspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most connections kept.
+    /// Maximum number of connections, and of half-open handshakes.
     pub max_connections: u32,
-    /// Time after which a handshake that is not confirmed is given up.
+    /// Time after which a half-open handshake expires.
     pub half_open_timeout: Duration,
-    /// Silence after which a connection is given up.
+    /// Time after which an idle connection expires.
     pub idle_timeout: Duration,
-    /// The most bytes kept of heads and exchanges under way.
+    /// Limit for incomplete heads and open exchanges, in bytes.
     pub buffer_bytes: u32,
-    /// The most bytes of records that wait to be written; a replay waits instead.
+    /// Limit for the queued records of each output, in bytes. A replay blocks instead.
     pub output_bytes: u32,
 }
 
@@ -144,9 +144,9 @@ pub struct Records {
     pub events: Events,
     /// How they are written, and where: each record goes to every output.
     pub outputs: Vec<OutputConfig>,
-    /// What of request targets is written as a hash.
+    /// The parts of request targets that are written as a hash.
     pub redact: Redact,
-    /// The file whose content is the key of the hash; a key of this run if there is none.
+    /// The file with the key of the hash. By default the key is random for each run.
     pub redact_key: Option<PathBuf>,
 }
 
@@ -156,7 +156,7 @@ pub enum Interfaces {
     /// Those with a default route, and `lo`.
     #[default]
     DefaultRoute,
-    /// All of them, and those that come later.
+    /// Every interface, including ones created later.
     Any,
     /// These.
     Named(BTreeSet<String>),
@@ -166,7 +166,7 @@ impl Interfaces {
     /// The word that stands for all interfaces, as in tcpdump.
     pub const ANY: &str = "any";
 
-    /// From the names given; none means the default.
+    /// The interfaces with these names; none means the default.
     #[must_use]
     pub fn from_names(names: Vec<String>) -> Self {
         if names.is_empty() {
@@ -179,10 +179,10 @@ impl Interfaces {
     }
 }
 
-/// XDP or TC on ingress. Egress is always TC: XDP sees nothing of it.
+/// The hook on ingress. Egress always uses TC, because XDP sees ingress only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttachBy {
-    /// XDP where it works and is cheap, TC elsewhere: on a veth too, unless a kind of XDP is asked for.
+    /// XDP where it is supported and cheap, otherwise TC. A veth gets TC unless an XDP mode is set.
     #[default]
     Auto,
     /// XDP, or an error.
@@ -194,12 +194,12 @@ pub enum AttachBy {
 /// The kind of XDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpMode {
-    /// Native; generic only where TC is ruled out and the driver has no native XDP.
+    /// Native. Generic only where TC is excluded and the driver has no native XDP.
     #[default]
     Auto,
     /// In the driver.
     Native,
-    /// In the network stack: slower than TC, for drivers that cannot do better.
+    /// In the network stack: slower than TC.
     Generic,
 }
 
@@ -278,7 +278,7 @@ pub fn hosts(networks: Vec<IpNet>) -> Result<Vec<IpNet>, Invalid> {
 /// A length of time, as in `90s` or `1h 30m`.
 ///
 /// # Errors
-/// Text that is none, zero, and more than a year.
+/// The text is not a duration, or it is zero or more than a year.
 pub fn duration(text: &str) -> Result<Duration, Invalid> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| Invalid(format!("{error} (expected a duration like 500ms, 90s or 1h30m)")))?;
@@ -291,7 +291,7 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
 /// Bytes of a buffer, as in `64M`.
 ///
 /// # Errors
-/// What is not between [`MIN_BUFFER_BYTES`] and [`MAX_RING_BYTES`].
+/// Values that are not between [`MIN_BUFFER_BYTES`] and [`MAX_RING_BYTES`].
 pub fn buffer_bytes(text: &str) -> Result<u32, Invalid> {
     match bytes(text) {
         Some(bytes) if (MIN_BUFFER_BYTES..=MAX_RING_BYTES).contains(&bytes) => Ok(bytes),
@@ -304,7 +304,7 @@ pub fn buffer_bytes(text: &str) -> Result<u32, Invalid> {
 /// Bytes of the ring buffer, as in `16M`.
 ///
 /// # Errors
-/// What is no power of two between [`MIN_RING_BYTES`] and [`MAX_RING_BYTES`].
+/// Values that are not a power of two between [`MIN_RING_BYTES`] and [`MAX_RING_BYTES`].
 pub fn ring_bytes(text: &str) -> Result<u32, Invalid> {
     match bytes(text) {
         Some(bytes) if bytes.is_power_of_two() && (MIN_RING_BYTES..=MAX_RING_BYTES).contains(&bytes) => {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_ports_is_refused_with_the_part_that_is_wrong() {
+    fn an_invalid_list_of_ports_is_refused_and_the_invalid_part_is_named() {
         for (list, wrong) in [
             ("", "\"\""),
             ("80,", "\"\""),
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn more_hosts_than_the_kernel_has_room_for_are_refused() {
+    fn more_hosts_than_the_kernel_table_holds_are_refused() {
         let network = host("192.0.2.0/24").expect("a network");
         assert!(hosts(vec![network; MAX_HOSTS as usize]).is_ok());
         assert!(hosts(vec![network; MAX_HOSTS as usize + 1]).is_err());

@@ -1,16 +1,16 @@
-//! Diagnostics of tracer, of the libraries it uses and, with `--kernel-log`, of the kernel programs: lines on standard
-//! error.
+//! Diagnostics of tracer, of the libraries it uses and, with `--kernel-log`, of the kernel
+//! programs: lines on standard error.
 
 use std::{env, io::Write as _, os::fd::AsFd as _};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use nix::poll::{PollFd, PollFlags, poll};
 
-/// The variable that asks for more, as elsewhere: `error`, `warn`, `info`, `debug` or `trace`.
+/// Environment variable with the log level: `error`, `warn`, `info`, `debug` or `trace`.
 pub const LEVEL_VARIABLE: &str = "RUST_LOG";
 
-/// How long a line waits for standard error to take it, in ms.
-const PATIENCE_MS: u8 = 100;
+/// How long a line waits until standard error is writable, in ms.
+const TIMEOUT_MS: u8 = 100;
 
 struct StandardError;
 
@@ -22,7 +22,7 @@ impl Log for StandardError {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_lowercase();
-            // Diagnostics that nobody reads are no reason to end.
+            // A closed standard error must not end the program.
             let _ = writeln!(std::io::stderr(), "tracer: {level}: {}: {}", record.target(), record.args());
         }
     }
@@ -30,23 +30,24 @@ impl Log for StandardError {
     fn flush(&self) {}
 }
 
-/// Turns the lines on: warnings, or what the environment asks for.
+/// Starts logging at the level of the environment; by default warnings.
 pub fn start() {
-    let asked = env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
-    log::set_max_level(asked.unwrap_or(LevelFilter::Warn));
-    // Fails where there is a logger already, which is then the better one.
+    let level = env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
+    log::set_max_level(level.unwrap_or(LevelFilter::Warn));
+    // Fails if there is a logger already, which then stays.
     let _ = log::set_logger(&StandardError);
 }
 
-/// Tells the user something on standard error: each line under the program's name.
+/// Prints a note for the user on standard error, each line with the program's name.
 pub fn note(text: &str) {
     let lines: String = text.lines().map(|line| format!("tracer: {line}\n")).collect();
     let stderr = std::io::stderr();
-    // Who does not read must not hold the observation up.
+    // A reader that has stalled must not block tracing.
     let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    if poll(&mut ready, PATIENCE_MS) == Ok(0) {
+    if poll(&mut ready, TIMEOUT_MS) == Ok(0) {
         return;
     }
-    // One write, so that lines of others do not get in between; and a closed standard error is no reason to end.
+    // One write, so that lines of other programs do not get in between. A closed standard error is
+    // ignored.
     let _ = stderr.lock().write_all(lines.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! tracer: the command line, the command, the exit code.
+//! The program: parses the command line, runs the command, and sets the exit code.
 #![forbid(unsafe_code)]
 
 use std::{process::ExitCode, thread};
@@ -45,7 +45,7 @@ fn execute(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Replays on this thread, because reading a file blocks; another one waits for signals.
+/// Replays on this thread, because reading files blocks. Another thread waits for signals.
 fn replay_until_interrupted(config: &ReplayConfig) -> Result<bool> {
     let interrupt = Interrupt::default();
     let runtime = runtime()?;
@@ -66,7 +66,7 @@ fn replay_until_interrupted(config: &ReplayConfig) -> Result<bool> {
     replay::run(config, interrupt)
 }
 
-/// Runs `work` on this thread: one is enough, and tracing must not move to another (see [`pipeline`]).
+/// Runs `work` on this thread: tracing must not move to another one (see [`pipeline`]).
 fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     runtime()?.block_on(work)
 }

@@ -1,4 +1,4 @@
-//! The key of `--redact`, and what is made of it.
+//! The key of `--redact`.
 
 use std::{
     fs::{self, File},
@@ -11,10 +11,11 @@ use tracer_core::http::{Redact, Redaction};
 
 use crate::config::Records;
 
-/// Bytes of a key that is made up, and the least of one that is given: one that can be found by trying hides nothing.
+/// Length of a random key, and minimum length of a given one, in bytes. A key that can be guessed
+/// hides nothing.
 const KEY_BYTES: usize = 16;
 
-/// What request targets lose; `None`: nothing but user information.
+/// The redaction of request targets; none if only user information is removed.
 ///
 /// # Errors
 /// The key cannot be read, or is too short: what was found and what to type.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tracer::live::memory::Memory;
 use tracer_common::event::{Event, EventHeader};
-use tracer_common::flow::cause;
+use tracer_common::flow::SegmentFlags;
 use tracer_core::{
     record::Events,
     tracker::{Tracker, TrackerOptions},
@@ -27,7 +27,7 @@ fn events(plan: stream::Plan) -> Vec<Vec<u8>> {
     while conversation.step(&mut observer, 1) {}
     let mut events: Vec<_> =
         std::iter::from_fn(|| observer.next_event().map(|bytes| bytes.to_vec())).collect();
-    let is_fin = |event: &Vec<u8>| matches!(Event::from_bytes(event), Ok(Event::Segment(segment)) if segment.causes & cause::FIN != 0);
+    let is_fin = |event: &Vec<u8>| matches!(Event::from_bytes(event), Ok(Event::Segment(segment)) if segment.reasons.contains(SegmentFlags::FIN));
     let fin = events.iter().position(is_fin);
     events.truncate(fin.map_or(events.len(), |fin| fin + 1));
     events
@@ -55,6 +55,7 @@ fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u3
                     let duplicates = u32::from(plan.confirmed);
                     segment.halves.iter_mut().for_each(|half| half.duplicate_acks = duplicates);
                 }
+                Event::Connection(event) => rename(&mut event.header, number),
                 Event::Http(facts, _) => rename(&mut facts.header, number),
             }
             tracker.on_event(&event);

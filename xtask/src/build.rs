@@ -54,7 +54,10 @@ pub(crate) fn build_object(tools: &Tools) -> Result<PathBuf> {
 
 /// Lints the kernel programs for the BPF target.
 pub(crate) fn lint_object(tools: &Tools) -> Result<()> {
-    with_object(tools, |object| execute(object.clippy().args(["--", "--deny", "warnings"])))
+    with_object(tools, |object| {
+        let object = Object { bench: true, ..*object };
+        execute(object.clippy().args(["--", "--deny", "warnings"]))
+    })
 }
 
 fn with_object<T>(tools: &Tools, work: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<T> {
@@ -65,5 +68,6 @@ fn with_object<T>(tools: &Tools, work: impl FnOnce(&Object<'_>) -> Result<T>) ->
         // The object is for the kernel of the machine that xtask runs on.
         arch: env::consts::ARCH,
         big_endian: cfg!(target_endian = "big"),
+        bench: false,
     })
 }

@@ -1,22 +1,22 @@
-//! Events as bytes: as the ring buffer carries them, and for those who make events outside the kernel.
+//! Events as bytes: as the ring buffer carries them, and as the host makes them.
 //!
-//! The structures are what the bytes are: zerocopy holds them to be plain integers without padding between them.
+//! The layout of the structures is that of the bytes: zerocopy checks that they are plain integers without padding.
 
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use super::{Event, EventHeader, HttpFacts, Kind, SegmentEvent};
+use super::{ConnectionEvent, Event, EventHeader, HttpFacts, Kind, SegmentEvent};
 
 /// Why bytes are not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Shorter or longer than such an event.
+    /// An event of this kind has another length.
     Length {
-        /// What there is, in bytes.
+        /// The actual length, in bytes.
         found: usize,
-        /// What there should be, in bytes.
+        /// The expected length, in bytes.
         expected: usize,
     },
-    /// No such kind.
+    /// An unknown kind.
     Kind(u8),
 }
 
@@ -33,6 +33,9 @@ impl<'a> Event<'a> {
             Some(&kind) if kind == Kind::Segment as u8 => SegmentEvent::read_from_bytes(bytes)
                 .map(Self::Segment)
                 .map_err(|_| wrong_length(size_of::<SegmentEvent>())),
+            Some(&kind) if kind == Kind::Connection as u8 => ConnectionEvent::read_from_bytes(bytes)
+                .map(Self::Connection)
+                .map_err(|_| wrong_length(size_of::<ConnectionEvent>())),
             Some(&kind) if kind == Kind::Http as u8 => {
                 let (facts, rest) =
                     HttpFacts::read_from_prefix(bytes).map_err(|_| wrong_length(size_of::<HttpFacts>()))?;
@@ -50,6 +53,7 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn pieces(&self) -> [&[u8]; 2] {
         match self {
+            Self::Connection(event) => [event.as_bytes(), &[]],
             Self::Segment(event) => [event.as_bytes(), &[]],
             Self::Http(facts, bytes) => [facts.as_bytes(), bytes],
         }
@@ -64,18 +68,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{DecodeError, Kind},
-        flow::{FlowKey, HalfCounters},
+        event::Marks,
+        flow::{End, FlowKey, HalfCounters, HalfFlags, SegmentFlags},
         seq::Seq,
-        wire::MAX_OPTIONS,
+        wire::{Encapsulations, MAX_OPTIONS, TcpFlags},
     };
 
-    /// Different numbers everywhere, so that no two fields can be swapped unnoticed.
+    /// Different numbers in all fields, so that swapped fields are noticed.
     fn header(kind: Kind) -> EventHeader {
         EventHeader {
             kind: kind as u8,
             hook: 2,
-            from_low: 1,
+            sender: End::High as u8,
             padding: 0,
             interface: 0x0102_0304,
             time: 0x1112_1314_1516_1718,
@@ -99,7 +103,7 @@ mod tests {
             duplicate_acks: first + 7,
             zero_windows: first + 8,
             lost: first + 9,
-            flags: first + 10,
+            flags: HalfFlags::from_bits(first + 10),
         }
     }
 
@@ -109,19 +113,21 @@ mod tests {
         options[MAX_OPTIONS - 1] = 3;
         SegmentEvent {
             header: header(Kind::Segment),
-            causes: 11,
+            reasons: SegmentFlags::from_bits(11),
             seq: Seq(12),
             ack: Seq(13),
             payload_len: 14,
             window: 15,
-            flags: 16,
+            flags: TcpFlags::from_bits(16),
             options_len: 40,
             gap: 0,
             options,
             halves: [half(100), half(200)],
-            encapsulation: 17,
-            padding: 0,
         }
+    }
+
+    fn connection() -> ConnectionEvent {
+        ConnectionEvent { header: header(Kind::Connection), encapsulation: Encapsulations(17), padding: 0 }
     }
 
     fn http(len: u16) -> HttpFacts {
@@ -132,7 +138,7 @@ mod tests {
             exchange: 23,
             head: 24,
             head_len: 25,
-            marks: 26,
+            marks: Marks::from_bits(26),
             status: 304,
             len,
             framing: 2,
@@ -145,12 +151,17 @@ mod tests {
         event.pieces().concat()
     }
 
-    fn samples() -> [Event<'static>; 3] {
-        [Event::Segment(segment()), Event::Http(http(16), b"GET / HTTP/1.1\r\n"), Event::Http(http(0), b"")]
+    fn samples() -> [Event<'static>; 4] {
+        [
+            Event::Connection(connection()),
+            Event::Segment(segment()),
+            Event::Http(http(16), b"GET / HTTP/1.1\r\n"),
+            Event::Http(http(0), b""),
+        ]
     }
 
     #[test]
-    fn what_is_encoded_decodes_to_the_same_event() {
+    fn an_encoded_event_decodes_to_the_same_event() {
         for event in samples() {
             let bytes = encoded(&event);
             assert_eq!(Event::from_bytes(&bytes), Ok(event));
@@ -160,6 +171,7 @@ mod tests {
     #[test]
     fn the_encoding_has_the_size_of_the_structure() {
         assert_eq!(encoded(&Event::Segment(segment())).len(), size_of::<SegmentEvent>());
+        assert_eq!(encoded(&Event::Connection(connection())).len(), size_of::<ConnectionEvent>());
         assert_eq!(encoded(&Event::Http(http(0), b"")).len(), size_of::<HttpFacts>());
     }
 
@@ -184,7 +196,8 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_refused() {
-        for kind in (0..=u8::MAX).filter(|&kind| kind != Kind::Segment as u8 && kind != Kind::Http as u8) {
+        let known = [Kind::Segment, Kind::Http, Kind::Connection].map(|kind| kind as u8);
+        for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind)) {
             assert_eq!(Event::from_bytes(&[kind; 256]), Err(DecodeError::Kind(kind)));
         }
     }

@@ -1,8 +1,9 @@
-//! Which connection a segment belongs to.
+//! The key of a connection.
 
+use super::End;
 use crate::wire::Segment;
 
-/// What identifies a connection: both endpoints, the lower one first, so that both directions have the same key.
+/// Both endpoints of a connection, the lower one first, so that both directions have the same key.
 ///
 /// Addresses are in network byte order, IPv4 as IPv4-mapped IPv6. "Lower" only means a fixed order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,28 +20,30 @@ pub struct FlowKey {
     pub high_port: u16,
 }
 
+const _: () = assert!(size_of::<FlowKey>() == 36);
+
 impl FlowKey {
     /// All zero.
-    pub const BLANK: Self = Self { low: [0; 4], high: [0; 4], low_port: 0, high_port: 0 };
+    pub const ZERO: Self = Self { low: [0; 4], high: [0; 4], low_port: 0, high_port: 0 };
 
-    /// Fills in the key of `segment`; true when its sender is the lower endpoint.
+    /// Fills in the endpoints of `segment`; returns which one sent it.
     #[inline(always)]
-    pub fn set(&mut self, segment: &Segment) -> bool {
-        let from_low = source_is_lower(segment);
-        if from_low {
+    pub fn set(&mut self, segment: &Segment) -> End {
+        if source_is_lower(segment) {
             (self.low, self.high) = (segment.source, segment.destination);
             (self.low_port, self.high_port) = (segment.source_port, segment.destination_port);
+            End::Low
         } else {
             (self.low, self.high) = (segment.destination, segment.source);
             (self.low_port, self.high_port) = (segment.destination_port, segment.source_port);
+            End::High
         }
-        from_low
     }
 }
 
 #[inline(always)]
 fn source_is_lower(segment: &Segment) -> bool {
-    // Word by word: a loop over the arrays would cost the verifier more than these four lines.
+    // Word by word: a loop over the arrays would cost the verifier more than these four comparisons.
     let (a, b) = (&segment.source, &segment.destination);
     if a[3] != b[3] {
         return a[3] < b[3];

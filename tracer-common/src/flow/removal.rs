@@ -1,8 +1,9 @@
-//! What userspace wants taken out of the connection tables.
+//! Connections that userspace removes from the tables.
 
 use super::FlowKey;
 
-/// The most removals at once: the kernel takes them in place of a frame, which lies in one page with room before and behind it.
+/// The most removals at once: the kernel takes them in place of a frame, which must fit into one page with its headroom
+/// and tailroom.
 pub const MAX_REMOVALS: usize = 64;
 
 /// One incarnation of a connection that userspace does not need in the tables any more.
@@ -10,22 +11,24 @@ pub const MAX_REMOVALS: usize = 64;
 #[cfg_attr(feature = "host", derive(zerocopy::Immutable, zerocopy::IntoBytes))]
 #[repr(C)]
 pub struct Removal {
-    /// Its name: [`FlowState::id`](super::FlowState::id). Under the same key there may be another one by now.
+    /// Which incarnation: [`FlowState::id`](crate::connection::FlowState::id). The key may belong to another one by now.
     pub flow: u64,
     /// Its endpoints.
     pub key: FlowKey,
-    /// 1: it was told from the tables, which do not know: if it is not there any more, it was counted as lost.
-    pub looked_up: u32,
+    /// 1: userspace learned of its end from the tables; if it is no longer there, the kernel has counted it as lost.
+    pub recovered: u32,
 }
+
+const _: () = assert!(size_of::<Removal>() == 48);
 
 impl Removal {
     /// All zero.
-    pub const BLANK: Self = Self { flow: 0, key: FlowKey::BLANK, looked_up: 0 };
+    pub const ZERO: Self = Self { flow: 0, key: FlowKey::ZERO, recovered: 0 };
 }
 
 #[cfg(feature = "host")]
 impl Removal {
-    /// A list of them as the kernel reads it.
+    /// A list of removals as the kernel reads it.
     #[must_use]
     pub fn bytes(list: &[Self]) -> &[u8] {
         zerocopy::IntoBytes::as_bytes(list)

@@ -1,15 +1,16 @@
 //! GRE (RFC 2784, 2890), PPTP's version of it (RFC 2637, 4.1), and mirrored frames in it (ERSPAN).
 
 use super::{
-    Encapsulation, Skip, ip_ethertype,
-    walk::{Walk, next},
+    Encapsulation, Skip,
+    cursor::{Walk, next},
+    ip_ethertype,
 };
 use crate::frame::FrameBytes;
 
 /// Flags of the first two bytes, and the version.
 mod flag {
     pub(super) const CHECKSUM: u16 = 0x8000;
-    /// RFC 1701; gone since.
+    /// RFC 1701; removed since.
     pub(super) const ROUTING: u16 = 0x4000;
     pub(super) const KEY: u16 = 0x2000;
     pub(super) const SEQUENCE: u16 = 0x1000;
@@ -18,7 +19,7 @@ mod flag {
     pub(super) const VERSION: u16 = 0x0007;
 }
 
-/// Protocol types that are no EtherTypes of frames.
+/// Protocol types other than the EtherTypes of frames.
 mod kind {
     /// ERSPAN type I and II.
     pub(super) const ERSPAN_II: u16 = 0x88be;

@@ -1,16 +1,17 @@
 //! From a frame to a TCP segment, in reading order: link layer, network layer, TCP.
 //!
 //! Everything here is compiled into the kernel programs too. So nothing can panic, every variable offset is bounded
-//! for the verifier, bytes are never read into an enum, and addresses travel as words through an out-parameter
+//! for the verifier, bytes are never read into an enum, and addresses are words in an out-parameter
 //! (arrays returned by value overflow the 512 byte stack of a BPF program).
 
 mod address;
+mod cursor;
 mod encapsulation;
 mod ethernet;
-mod glance;
 mod gre;
 mod ipv4;
 mod ipv6;
+mod prefilter;
 mod shim;
 mod skip;
 mod tcp;
@@ -18,26 +19,27 @@ mod tunnel;
 mod walk;
 
 pub use address::{address, from_ipv4};
+pub use cursor::Walk;
 pub use encapsulation::{Encapsulation, Encapsulations};
-pub use glance::glance;
+pub use prefilter::prefilter;
 pub use skip::Skip;
 pub use tcp::{MAX_OPTIONS, Segment, TcpFlags};
-pub use walk::{Walk, leads_on, step, walk};
+pub use walk::{can_walk, step, walk};
 
 use crate::frame::FrameBytes;
 
-/// What the first byte of a frame belongs to.
+/// The header that a frame starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
-    /// An Ethernet header (IEEE 802.3), with up to two VLAN tags behind it.
+    /// An Ethernet header (IEEE 802.3), with up to two VLAN tags after it.
     Ethernet,
     /// No link layer header: the IP header comes first (tun, wireguard, ipip, ppp).
     RawIp,
-    /// What this EtherType announces. No interface that is traced has this, but captures do, and the next two.
+    /// What this EtherType announces. This one and the next two occur in captures only.
     EtherType(u16),
     /// The protocol field of PPP (RFC 1661, 2), perhaps after the address and control fields of HDLC.
     Ppp,
-    /// Logical link control (IEEE 802.2), as behind the addresses of wireless frames, FDDI and token ring.
+    /// Logical link control (IEEE 802.2), as after the addresses of wireless frames, FDDI and token ring.
     Llc,
 }
 
@@ -52,7 +54,7 @@ pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
 
-/// What an IP packet carries, where it is and how many bytes the network layer says there are. Small, because it lies on the
+/// The payload of an IP packet: its protocol, offset and length as the IP header states it. Small, because it lies on the
 /// 512 byte stack of a BPF program.
 pub(crate) struct Transport {
     /// Offset of its header in the frame.
@@ -61,14 +63,14 @@ pub(crate) struct Transport {
     pub(crate) len: u32,
     /// IP protocol number.
     pub(crate) protocol: u8,
-    /// A fragment other than the first: there is no header, but something from the middle.
+    /// A fragment other than the first: it has no header of its protocol.
     pub(crate) later_fragment: bool,
 }
 
-/// Parses one frame into `segment`: the straight way, which is that of nearly all traffic. What lies off it is [`walk`]'s.
+/// Parses one frame into `segment` on the fast path, which suffices for nearly all traffic; [`walk`] follows all else.
 ///
 /// # Errors
-/// The [`Skip`] reason when the frame holds no TCP segment that can be followed; `segment` is then unspecified.
+/// The [`Skip`] reason when the frame holds no TCP segment that can be analysed; `segment` is then unspecified.
 #[inline(always)]
 pub fn parse_segment<F: FrameBytes + ?Sized>(
     frame: &F,
@@ -91,7 +93,7 @@ pub fn parse_segment<F: FrameBytes + ?Sized>(
     tcp::parse(frame, &transport, segment)
 }
 
-/// Parses the IP header at `offset` and what belongs to it, and fills in the addresses.
+/// Parses the IP header at `offset` with its extension headers, and fills in the addresses.
 #[inline(always)]
 fn parse_ip<F: FrameBytes + ?Sized>(
     frame: &F,
@@ -109,7 +111,7 @@ fn parse_ip<F: FrameBytes + ?Sized>(
 /// The EtherType that the version nibble of a bare IP header stands for.
 #[inline(always)]
 fn ip_ethertype<F: FrameBytes + ?Sized>(frame: &F, offset: usize) -> Result<u16, Skip> {
-    // Not one byte alone: "the frame has more than nothing" is no bound that the verifier learns from.
+    // Not one byte alone: the verifier learns no bound from "the frame is not empty".
     let [version, _] = frame.read(offset).ok_or(Skip::Truncated)?;
     match version >> 4 {
         4 => Ok(ETHERTYPE_IPV4),

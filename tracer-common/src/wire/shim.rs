@@ -1,12 +1,13 @@
-//! What lies between the link layer and IP: tags, labels, sessions, and the other ways to say what comes next.
+//! The headers between the link layer and IP: tags, labels, sessions, and other formats of the next protocol.
 
 use super::{
-    Encapsulation, MAX_HEADER_OFFSET, Skip, ethernet,
-    walk::{Walk, next},
+    Encapsulation, MAX_HEADER_OFFSET, Skip,
+    cursor::{Walk, next},
+    ethernet,
 };
 use crate::frame::FrameBytes;
 
-/// Values below this in the place of an EtherType are lengths, and LLC follows (IEEE 802.3, 3.2.6).
+/// A smaller value in place of an EtherType is a length, and LLC follows (IEEE 802.3, 3.2.6).
 const MIN_ETHERTYPE: u16 = 0x600;
 
 /// EtherTypes that are not IP.
@@ -22,7 +23,7 @@ mod ethertype {
     pub(super) const PPPOE: u16 = 0x8864;
     /// A service instance of a provider backbone bridge (IEEE 802.1Q, 9.7).
     pub(super) const BACKBONE: u16 = 0x88e7;
-    /// A FabricPath tag, in the place of an EtherType.
+    /// A FabricPath tag, in place of an EtherType.
     pub(super) const FABRIC_PATH: u16 = 0x8903;
     /// Cisco MetaData: a security group.
     pub(super) const METADATA: u16 = 0x8909;
@@ -49,7 +50,7 @@ pub(super) fn ethernet<F: FrameBytes + ?Sized>(
     announced(frame, walk, offset + ethernet::ADDRESSES)
 }
 
-/// The EtherType at `offset`, or a length in its place.
+/// Moves on to what the EtherType at `offset` announces, or to LLC if it is a length.
 #[inline(always)]
 fn announced<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
     let ethertype = u16::from_be_bytes(frame.read(offset).ok_or(Skip::Truncated)?);
@@ -91,8 +92,8 @@ pub(super) fn ethertype<F: FrameBytes + ?Sized>(
     }
 }
 
-/// A label of an MPLS stack (RFC 3032, 2.1). Nothing says what is behind the last one: IP shows its version, a control word
-/// (RFC 4385, 3) starts with four zero bits, and then there is Ethernet (RFC 4448).
+/// A label of an MPLS stack (RFC 3032, 2.1). The last one does not name the next protocol: IP starts with its version, and a
+/// control word (RFC 4385, 3) with four zero bits, after which Ethernet follows (RFC 4448).
 #[inline(always)]
 pub(super) fn label<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
     let label: [u8; 5] = frame.read(offset).ok_or(Skip::Truncated)?;
@@ -106,14 +107,14 @@ pub(super) fn label<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: 
     }
 }
 
-/// The protocol field of PPP (RFC 1661, 2), which may be one byte (6.5), perhaps behind the address and control fields of
-/// HDLC (RFC 1662, 3.1).
+/// The protocol field of PPP (RFC 1661, 2), which may be one byte (6.5), after the address and control fields of HDLC
+/// (RFC 1662, 3.1) if they are present.
 #[inline(always)]
 pub(super) fn ppp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
     let start: [u8; 2] = frame.read(offset).ok_or(Skip::Truncated)?;
     let at = if start == [0xff, 0x03] { offset + 2 } else { offset };
     let field: [u8; 2] = frame.read(at & MAX_HEADER_OFFSET).ok_or(Skip::Truncated)?;
-    let (protocol, behind) =
+    let (protocol, after) =
         if field[0] & 1 == 1 { (u16::from(field[0]), at + 1) } else { (u16::from_be_bytes(field), at + 2) };
     let next = match protocol {
         ppp_protocol::IPV4 => super::ETHERTYPE_IPV4,
@@ -121,16 +122,16 @@ pub(super) fn ppp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: us
         ppp_protocol::MPLS => ethertype::MPLS,
         _ => return Err(Skip::NotIp),
     };
-    walk.to(u32::from(next), behind)
+    walk.to(u32::from(next), after)
 }
 
-/// Logical link control (IEEE 802.2), with what it announces itself or by SNAP.
+/// Logical link control (IEEE 802.2), which names the next protocol itself or by SNAP.
 #[inline(always)]
 pub(super) fn llc<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
     let header: [u8; 8] = frame.read(offset).ok_or(Skip::Truncated)?;
     let protocol = u16::from_be_bytes([header[6], header[7]]);
     match header {
-        // The oldest way: IP has a service access point of its own.
+        // The oldest format: IP has a service access point of its own.
         [0x06, 0x06, 0x03, ..] => walk.to(next::IP, offset + 3),
         // The network layer protocol identifier of IP (RFC 2684, 5.2.1).
         [0xfe, 0xfe, 0x03, 0xcc, ..] => walk.to(next::IP, offset + 4),

@@ -1,6 +1,6 @@
 //! Why a frame is not analysed. Each reason is a counter.
 
-/// Why a frame is passed over. The value is the index of its counter.
+/// Why a frame is skipped. The value is the index of its counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Skip {
@@ -16,15 +16,15 @@ pub enum Skip {
     Fragment = 4,
     /// The frame ends inside a header, or before the end that its IP header states.
     Truncated = 5,
-    /// An IP header that contradicts itself.
+    /// An IP header with inconsistent lengths.
     MalformedIp = 6,
-    /// A TCP header that contradicts itself or the IP length.
+    /// A TCP header that is too short, or longer than its IP packet.
     MalformedTcp = 7,
     /// More VLAN tags or IPv6 extension headers than are followed.
     TooManyHeaders = 8,
     /// A segment already seen on the interface that owns this direction of the connection.
     Duplicate = 9,
-    /// No room in the connection table.
+    /// The connection table is full.
     TableFull = 10,
 }
 
@@ -67,7 +67,7 @@ impl Skip {
         })
     }
 
-    /// The reason as a word for records and messages.
+    /// The name in records and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

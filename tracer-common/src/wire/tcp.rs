@@ -1,48 +1,37 @@
 //! TCP (RFC 9293, 3.1): the segment.
 
-use super::{MAX_HEADER_OFFSET, Skip, Transport};
-use crate::frame::FrameBytes;
-use crate::seq::Seq;
+use super::{Encapsulations, MAX_HEADER_OFFSET, Skip, Transport};
+use crate::{flags::flags, frame::FrameBytes, seq::Seq};
 
 /// Bytes of the header without options.
 const MIN_HEADER: usize = 20;
 /// Bytes of the longest options (a data offset of 15 words).
 pub const MAX_OPTIONS: usize = 40;
 
-/// The control bits of a segment (RFC 9293, 3.1; RFC 3168 for ECE and CWR). The ninth, AE (RFC 9768), is about congestion
-/// only and not kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct TcpFlags(pub u8);
-
-impl TcpFlags {
+flags! {
+    /// The control bits of a segment (RFC 9293, 3.1; RFC 3168 for ECE and CWR). The ninth, AE (RFC 9768), is about
+    /// congestion only and not kept.
+    TcpFlags: u8;
     /// No more data from the sender.
-    pub const FIN: u8 = 0x01;
+    FIN = 0x01;
     /// Synchronize sequence numbers.
-    pub const SYN: u8 = 0x02;
+    SYN = 0x02;
     /// Reset the connection.
-    pub const RST: u8 = 0x04;
+    RST = 0x04;
     /// Push.
-    pub const PSH: u8 = 0x08;
+    PSH = 0x08;
     /// The acknowledgment field is significant.
-    pub const ACK: u8 = 0x10;
+    ACK = 0x10;
     /// The urgent pointer is significant.
-    pub const URG: u8 = 0x20;
+    URG = 0x20;
     /// ECN-Echo.
-    pub const ECE: u8 = 0x40;
+    ECE = 0x40;
     /// Congestion window reduced.
-    pub const CWR: u8 = 0x80;
-
-    /// Whether any of `bits` is set.
-    #[inline(always)]
-    #[must_use]
-    pub const fn has(self, bits: u8) -> bool {
-        self.0 & bits != 0
-    }
+    CWR = 0x80;
 }
 
 /// One TCP segment as seen on the wire. Addresses are in network byte order, IPv4 as IPv4-mapped IPv6.
-// Aligned so that a blank one is a few stores in the kernel, not a call.
+// Aligned so that clearing one is a few stores in the kernel, not a call. Small, because it lies on the BPF stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(align(8))]
 pub struct Segment {
@@ -64,35 +53,44 @@ pub struct Segment {
     pub flags: TcpFlags,
     /// Bytes of options, 0 to [`MAX_OPTIONS`].
     pub options_len: u8,
-    /// Offset of the options in the frame.
-    pub options_offset: u32,
     /// Offset of the payload in the frame.
     pub payload_offset: u32,
     /// Bytes of payload, from the IP length: frames may be padded.
     pub payload_len: u32,
     /// The first of several IP fragments: the rest of the payload is in fragments that carry no ports.
     pub first_fragment: bool,
+    /// What the segment is carried in.
+    pub encapsulation: Encapsulations,
 }
 
+const _: () = assert!(size_of::<Segment>() == 64);
+
 impl Segment {
+    /// Offset of the options in the frame.
+    #[inline(always)]
+    #[must_use]
+    pub const fn options_offset(&self) -> usize {
+        (self.payload_offset as usize).wrapping_sub(self.options_len as usize)
+    }
+
     /// Whether the segment only acknowledges: no payload and no SYN, FIN or RST.
     #[inline(always)]
     #[must_use]
     pub const fn is_pure_ack(&self) -> bool {
         self.payload_len == 0
-            && self.flags.has(TcpFlags::ACK)
-            && !self.flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
+            && self.flags.contains(TcpFlags::ACK)
+            && !self.flags.intersects(TcpFlags::SYN.union(TcpFlags::FIN).union(TcpFlags::RST))
     }
 
     /// The sequence number of the first payload byte: SYN takes one of its own.
     #[inline(always)]
     #[must_use]
     pub const fn payload_seq(&self) -> Seq {
-        if self.flags.has(TcpFlags::SYN) { self.seq.add(1) } else { self.seq }
+        if self.flags.contains(TcpFlags::SYN) { self.seq.add(1) } else { self.seq }
     }
 }
 
-/// Parses the header that `transport` points to.
+/// Parses the header at the start of `transport`.
 #[inline(always)]
 pub(super) fn parse<F: FrameBytes + ?Sized>(
     frame: &F,
@@ -105,7 +103,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     segment.destination_port = u16::from_be_bytes([header[2], header[3]]);
     segment.seq = Seq(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
     segment.ack = Seq(u32::from_be_bytes([header[8], header[9], header[10], header[11]]));
-    segment.flags = TcpFlags(header[13]);
+    segment.flags = TcpFlags::from_bits(header[13]);
     segment.window = u16::from_be_bytes([header[14], header[15]]);
     let header_len = ((header[12] >> 4) as usize) * 4;
     if header_len < MIN_HEADER {
@@ -116,7 +114,6 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
         return Err(Skip::Truncated);
     }
     segment.options_len = (header_len - MIN_HEADER) as u8;
-    segment.options_offset = (offset + MIN_HEADER) as u32;
     segment.payload_offset = (offset + header_len) as u32;
     segment.payload_len = payload_len as u32;
     Ok(())

@@ -1,9 +1,10 @@
-//! Tunnels in IP, and in UDP of the ports that are assigned to them. Their flags are checked: what merely uses such a port
-//! is hardly taken for a tunnel.
+//! Tunnels in IP, and in UDP on their assigned ports. Their flags are checked, so that other traffic on such a port
+//! is rarely mistaken for a tunnel.
 
 use super::{
-    ETHERTYPE_IPV4, ETHERTYPE_IPV6, Encapsulation, Skip, gre, ip_ethertype,
-    walk::{Walk, next},
+    ETHERTYPE_IPV4, ETHERTYPE_IPV6, Encapsulation, Skip,
+    cursor::{Walk, next},
+    gre, ip_ethertype,
 };
 use crate::frame::FrameBytes;
 
@@ -29,7 +30,7 @@ mod port {
     pub(super) const AYIYA: u16 = 5072;
     pub(super) const GENEVE: u16 = 6081;
     pub(super) const MPLS: u16 = 6635;
-    /// What Linux takes for VXLAN where nothing else is asked for.
+    /// The default port of VXLAN on Linux.
     pub(super) const VXLAN_LINUX: u16 = 8472;
 }
 
@@ -38,7 +39,7 @@ const UDP_HEADER: usize = 8;
 /// EtherType of MPLS.
 const MPLS: u32 = 0x8847;
 
-/// Enters what an IP packet carries and is not TCP.
+/// Enters the payload of IP, other than TCP.
 #[inline(always)]
 pub(super) fn enter<F: FrameBytes + ?Sized>(
     frame: &F,
@@ -68,7 +69,7 @@ pub(super) fn enter<F: FrameBytes + ?Sized>(
     }
 }
 
-/// UDP (RFC 768): a tunnel, if one of the ports is that of one.
+/// UDP (RFC 768): a tunnel, if one of the ports is assigned to one.
 #[inline(always)]
 fn udp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
     let header: [u8; 4] = frame.read(offset).ok_or(Skip::Truncated)?;
@@ -81,7 +82,7 @@ fn udp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Res
         port::GRE => gre::enter(frame, walk, inner),
         port::MPLS => walk.to(MPLS, inner),
         _ => {
-            // These answer from the port of the server to that of the client.
+            // The server of these responds from its port to that of the client.
             let source = u16::from_be_bytes([header[0], header[1]]);
             let either = |port: u16| destination == port || source == port;
             if either(port::TEREDO) {
@@ -98,7 +99,7 @@ fn udp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Res
     }
 }
 
-/// VXLAN (RFC 7348, 5) and its generic protocol extension, which says what is inside.
+/// VXLAN (RFC 7348, 5) and its generic protocol extension, which names the next protocol.
 #[inline(always)]
 fn vxlan<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize, port: u16) -> Result<(), Skip> {
     let header: [u8; 4] = frame.read(offset).ok_or(Skip::Truncated)?;
@@ -141,7 +142,7 @@ fn gtp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Res
     if header[0] & 0x07 == 0 {
         return walk.to(next::IP, offset + 8);
     }
-    // Sequence number, N-PDU number and the type of the first extension header; all there if one of them is.
+    // Sequence number, N-PDU number and the type of the first extension header: all present if one of them is.
     let extension: [u8; 4] = frame.read(offset + 8).ok_or(Skip::Truncated)?;
     let extended = header[0] & 0x04 != 0 && extension[3] != 0;
     walk.to(if extended { next::GTP_EXTENSION } else { next::IP }, offset + 12)
@@ -159,13 +160,13 @@ pub(super) fn gtp_extension<F: FrameBytes + ?Sized>(
     if len == 0 {
         return Err(Skip::NotTcp);
     }
-    // The compiler must not join this with the end of what is read: the verifier would see no bound.
+    // The compiler must not combine this with the end of the read: the verifier would see no bound.
     let end = core::hint::black_box(offset + len - 2);
     let last: [u8; 2] = frame.read(end).ok_or(Skip::Truncated)?;
     walk.to(if last[1] == 0 { next::IP } else { next::GTP_EXTENSION }, offset + len)
 }
 
-/// Behind the UDP header of Teredo (RFC 4380, 5.1.1): perhaps an authentication, perhaps the origin, then IPv6.
+/// The payload of Teredo (RFC 4380, 5.1.1): an optional authentication, an optional origin, then IPv6.
 #[inline(always)]
 pub(super) fn teredo<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
     let header: [u8; 4] = frame.read(offset).ok_or(Skip::Truncated)?;
@@ -200,10 +201,10 @@ fn l2tp<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Re
     walk.to(next::PPP, inner)
 }
 
-/// AYIYA (draft-massar-v6ops-ayiya-02, 3): identity and signature of variable length, then what an IP protocol number says.
+/// AYIYA (draft-massar-v6ops-ayiya-02, 3): identity and signature of variable length, then the payload of an IP protocol number.
 #[inline(always)]
 fn ayiya<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
-    /// Operation code of a packet to be passed on.
+    /// Operation code of a packet to forward.
     const FORWARD: u8 = 1;
     let header: [u8; 4] = frame.read(offset).ok_or(Skip::Truncated)?;
     let identity = 1usize << (header[0] >> 4);

@@ -1,6 +1,6 @@
 //! Messages held until the segment that carries them is reported.
 
-use tracer_common::event::{HttpFacts, mark};
+use tracer_common::event::{HttpFacts, Marks};
 
 use crate::{
     http,
@@ -33,8 +33,8 @@ impl HeldMessages {
     pub(super) fn note(&mut self, facts: &HttpFacts, known: usize) {
         let new = self.records.iter().skip(known);
         self.purposes.extend(new.filter_map(|(_, body)| purpose(body)));
-        if facts.marks & mark::MESSAGE_END != 0 {
-            self.purposes.push(if facts.marks & mark::RESPONSE != 0 {
+        if facts.marks.contains(Marks::MESSAGE_END) {
+            self.purposes.push(if facts.marks.contains(Marks::RESPONSE) {
                 Purpose::ResponseComplete(http::status(facts))
             } else {
                 Purpose::RequestComplete

@@ -13,8 +13,9 @@ mod records;
 use std::sync::Arc;
 
 use tracer_common::{
+    connection::FlowState,
     event::{Hook, HttpFacts, SegmentEvent},
-    flow::{FlowKey, FlowState, cause},
+    flow::{End, FlowKey, SegmentFlags},
 };
 
 use self::{
@@ -168,7 +169,7 @@ impl Connection {
     /// Takes in an HTTP event.
     pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
         self.last = facts.header.time;
-        let from_low = facts.header.from_low != 0;
+        let from_low = facts.header.sender() == End::Low;
         if self.session.on_lost(from_low, facts.header.lost) {
             self.app.on_lost(from_low);
         }
@@ -202,10 +203,10 @@ impl Connection {
             let purposes = purposes(event, update.context, held.purposes);
             out.push((time, Body::Segment(Box::new(self.segment_seen(event, purposes)))));
         }
-        self.report_progress(&update, event.causes & cause::HANDSHAKE_ACK != 0, time, out);
+        self.report_progress(&update, event.reasons.contains(SegmentFlags::HANDSHAKE_ACK), time, out);
         out.extend(held.records);
         if let Some(fin) = update.fin {
-            let from_low = event.header.from_low != 0;
+            let from_low = event.header.sender() == End::Low;
             self.app.on_fin(&self.options.app(), from_low, fin, time, out);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
@@ -242,8 +243,8 @@ impl Connection {
         if !self.has_syn() {
             self.rebuild_handshake(&unreported::event_of(&self.key, flow), out);
         }
-        self.last = flow.halves.iter().fold(self.last, |last, half| last.max(half.last_ns));
-        let halves = [flow.halves[0].counters, flow.halves[1].counters];
+        self.last = flow.tcp.iter().fold(self.last, |last, half| last.max(half.last_ns));
+        let halves = [flow.tcp[0].counters, flow.tcp[1].counters];
         let update = self.session.on_lookup(&halves, self.last);
         self.on_lost(update.lost);
         self.report_progress(&update, false, now, out);

@@ -1,6 +1,10 @@
 //! The records of a connection.
 
-use tracer_common::{event::SegmentEvent, flow::half, wire::TcpFlags};
+use tracer_common::{
+    event::SegmentEvent,
+    flow::{End, HalfFlags},
+    wire::TcpFlags,
+};
 
 use super::{Connection, Phase, purpose::flags_text};
 use crate::{
@@ -37,10 +41,10 @@ impl Connection {
     }
 
     pub(super) fn segment_seen(&self, event: &SegmentEvent, purposes: Vec<Purpose>) -> SegmentSeen {
-        let sender = self.session.side(event.header.from_low != 0);
+        let sender = self.session.side(event.header.sender() == End::Low);
         let (own, other) = (self.session.direction(sender), self.session.direction(sender.other()));
-        let scale = if event.flags & TcpFlags::SYN == 0 { own.window_scale.unwrap_or(0) } else { 0 };
-        let acknowledges = event.flags & TcpFlags::ACK != 0 && other.flags() & half::STARTED != 0;
+        let scale = if !event.flags.contains(TcpFlags::SYN) { own.window_scale.unwrap_or(0) } else { 0 };
+        let acknowledges = event.flags.contains(TcpFlags::ACK) && other.flags().contains(HalfFlags::STARTED);
         let endpoints = self.session.endpoints();
         SegmentSeen {
             sender,
@@ -61,18 +65,18 @@ impl Connection {
     #[must_use]
     pub fn ended(&self) -> Option<CloseReason> {
         let directions = self.session.directions();
-        let any = |bits| directions.iter().any(|direction| direction.flags() & bits != 0);
-        if directions.iter().all(|direction| direction.flags() & half::FIN != 0) {
+        let any = |bits| directions.iter().any(|direction| direction.flags().contains(bits));
+        if directions.iter().all(|direction| direction.flags().contains(HalfFlags::FIN)) {
             Some(CloseReason::Fin)
         } else {
-            (any(half::RST) && !any(half::STARTED)).then_some(CloseReason::Reset)
+            (any(HalfFlags::RST) && !any(HalfFlags::STARTED)).then_some(CloseReason::Reset)
         }
     }
 
     /// Why it is over, unless the observation ended it.
     #[must_use]
     pub fn close_reason(&self) -> CloseReason {
-        let server_silent = self.session.direction(Side::Server).flags() & half::SYN == 0;
+        let server_silent = !self.session.direction(Side::Server).flags().contains(HalfFlags::SYN);
         match (self.phase(), self.session.endpoints().reset_by) {
             (Phase::Closed, None) => CloseReason::Fin,
             (Phase::Closed, Some(Side::Server)) if self.has_syn() && server_silent => CloseReason::Refused,

@@ -13,7 +13,7 @@ const PROTOCOL: u64 = 6;
 /// checksum when the frame was captured (checksum offload). The field then is zero, or the sum of the
 /// pseudo-header, which lacks the length if the card segments too.
 pub(super) fn is_wrong(frame: &[u8], segment: &Segment) -> bool {
-    let Some(start) = (segment.options_offset as usize).checked_sub(MIN_HEADER) else { return false };
+    let Some(start) = segment.options_offset().checked_sub(MIN_HEADER) else { return false };
     let end = segment.payload_offset as usize + segment.payload_len as usize;
     let Some(bytes) = frame.get(start..end).filter(|_| !segment.first_fragment) else { return false };
     let Some(&[high, low]) = bytes.get(16..18) else { return false };

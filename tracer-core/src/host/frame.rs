@@ -3,30 +3,28 @@
 use std::cell::{Cell, RefCell};
 
 use tracer_common::{
-    event::{Event, HttpEvent},
-    flow::Half,
+    event::Event,
     frame::{FrameBytes, WINDOW},
-    http::{HttpSink, Room},
+    http1::{HttpEvent, HttpHalf, HttpSink, ScanBuffer},
     observe::Frame,
-    wire::{Encapsulations, LinkType, Segment, Skip, leads_on, parse_segment, step, walk},
+    wire::{Encapsulations, LinkType, Segment, Skip, can_walk, parse_segment, step, walk},
 };
 
 use super::{
     EventQueue, Packet, Selection, checksum,
-    reassembly::{self, Reassembly},
+    reassembly::{Reassembly, Scanner},
 };
 
-/// The captured bytes of a frame, and the queue for the events of its messages.
+/// The captured bytes of a frame, and where its HTTP events go.
 pub(super) struct HostFrame<'a> {
     packet: Packet<'a>,
-    /// The selection: tunnels, fragments.
+    /// What is traced.
     selection: &'a Selection,
     /// The events.
     output: &'a EventQueue,
-    /// Holds payload that is out of order; `None`: payload is scanned as it arrives.
+    /// Where payload out of order is held; `None`: it is scanned as it comes.
     reassembly: Option<&'a RefCell<Reassembly>>,
     fragment: Cell<Option<(usize, Encapsulations)>>,
-    within: Cell<Encapsulations>,
 }
 
 impl<'a> HostFrame<'a> {
@@ -36,12 +34,7 @@ impl<'a> HostFrame<'a> {
         output: &'a EventQueue,
         reassembly: Option<&'a RefCell<Reassembly>>,
     ) -> Self {
-        Self { packet, selection, output, reassembly, fragment: Cell::new(None), within: Cell::default() }
-    }
-
-    /// The encapsulation, once the frame is parsed.
-    pub(super) fn within(&self) -> &Cell<Encapsulations> {
-        &self.within
+        Self { packet, selection, output, reassembly, fragment: Cell::new(None) }
     }
 
     /// The fragment that was found and must wait for others: the offset of its IP header, and its
@@ -67,27 +60,27 @@ impl FrameBytes for HostFrame<'_> {
 
 impl Frame for HostFrame<'_> {
     fn parse(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
-        self.within.set(self.packet.within);
-        let fast = parse_segment(self, link, segment);
-        // The first fragment may be too short for a TCP header.
-        let fragmented = segment.first_fragment || fast == Err(Skip::Fragment);
-        if self.selection.reassemble && fragmented || self.selection.decapsulate && fast.is_err_and(leads_on)
+        let outcome = parse_segment(self, link, segment);
+        segment.encapsulation = self.packet.within;
+        // The first of them may be too short for a TCP header.
+        let fragmented = segment.first_fragment || outcome == Err(Skip::Fragment);
+        if self.selection.reassemble && fragmented
+            || self.selection.decapsulate && outcome.is_err_and(can_walk)
         {
             return self.walk(link, segment);
         }
-        fast
+        outcome
     }
 
-    fn scan(&self, half: &mut Half, peer: &Half, buffer: &mut Room) {
+    fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer) {
+        let mut scanner = Scanner { output: self.output, half, peer, buffer };
         match self.reassembly {
-            Some(reassembly) => {
-                reassembly.borrow_mut().on_segment(self.packet.bytes, self.output, half, peer, buffer);
-            }
-            None => reassembly::scan(self.packet.bytes, self.output, half, peer, buffer),
+            Some(reassembly) => reassembly.borrow_mut().on_segment(self.packet.bytes, &mut scanner),
+            None => scanner.scan(self.packet.bytes),
         }
     }
 
-    fn is_damaged(&self, segment: &Segment) -> bool {
+    fn has_bad_checksum(&self, segment: &Segment) -> bool {
         self.selection.verify && checksum::is_wrong(self.packet.bytes, segment)
     }
 }
@@ -96,7 +89,7 @@ impl HostFrame<'_> {
     /// Walks to the segment, or to a fragment that must wait for others.
     fn walk(&self, link: LinkType, segment: &mut Segment) -> Result<(), Skip> {
         segment.first_fragment = false;
-        let within = walk(link, self.packet.within, segment, |walk, segment| {
+        walk(link, self.packet.within, segment, |walk, segment| {
             let start = walk.offset();
             let outcome = step(self, walk, segment);
             let fragmented = match outcome {
@@ -108,9 +101,7 @@ impl HostFrame<'_> {
                 return Err(Skip::Fragment);
             }
             outcome
-        })?;
-        self.within.set(within);
-        Ok(())
+        })
     }
 
     /// Whether a fragment was captured in full. Otherwise at least its headers can be read.
@@ -123,7 +114,7 @@ impl HostFrame<'_> {
 }
 
 impl HttpSink for EventQueue {
-    fn tell(&self, event: &HttpEvent) -> bool {
+    fn emit(&self, event: &HttpEvent) -> bool {
         match event.bytes.get(..usize::from(event.facts.len)) {
             Some(bytes) => {
                 self.emit(&Event::Http(event.facts, bytes));

@@ -7,11 +7,11 @@ mod checksum;
 mod fragments;
 mod frame;
 mod reassembly;
-mod servers;
+pub(crate) mod servers;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod vantage;
+pub(crate) mod vantage;
 
 use std::{array, cell::Cell, cell::RefCell, collections::VecDeque, ops::RangeInclusive};
 
@@ -19,22 +19,27 @@ use anyhow::Result;
 use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
 use tracer_common::{
+    connection::FlowState,
     counter::Counter,
     event::{Event, Hook},
-    flow::{FlowKey, FlowState, Removal},
-    http::Room,
-    observe::{Frame as _, observe},
-    target::{Target, TargetKey},
+    flow::{FlowKey, Removal},
+    http1::ScanBuffer,
+    observe::{Frame as _, Vantage, observe},
+    server::{CountContext, ServerCounters, ServerKey},
     wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
 };
 
 use self::{
-    fragments::Fragments, frame::HostFrame, reassembly::Reassembly, servers::HostServers, tables::HostTables,
-    vantage::HostVantage,
+    fragments::Fragments,
+    frame::HostFrame,
+    reassembly::Reassembly,
+    servers::Servers,
+    tables::HostTables,
+    vantage::{HostEmit, HostPlace},
 };
 use crate::{analysis::Flows, record::Events};
 
-/// The default limit on connections: as many as the kernel's tables hold.
+/// The default limit of connections: as many as the kernel's tables hold.
 pub const DEFAULT_MAX_FLOWS: usize = 65_536;
 
 /// The most reassemblies of one frame: of a packet, and of the packets in its tunnels.
@@ -45,25 +50,25 @@ const MAX_REASSEMBLED: usize = 4;
 pub struct Selection {
     /// The traced ports.
     pub ports: Vec<RangeInclusive<u16>>,
-    /// Networks; a connection is selected if one of its addresses is in one of them. Empty: all are selected.
+    /// Networks; a connection is traced if one of its addresses is in one of them. Empty: all are traced.
     pub hosts: Vec<IpNet>,
-    /// The records to make: [`EventName::Segment`] takes an event for every segment, not only for those that
-    /// change something.
+    /// The records to make: with [`EventName::Segment`](crate::record::EventName::Segment) every segment is
+    /// reported, not only those that change something.
     pub events: Events,
-    /// Whether packets are decapsulated: the connection is then the inner one.
+    /// Whether tunnels are decapsulated; the connection is then the inner one.
     pub decapsulate: bool,
     /// Whether IP fragments are reassembled, and payload that arrives out of order is held for the message
     /// scanner. The kernel keeps no payload.
     pub reassemble: bool,
     /// Whether TCP checksums are verified; the kernel programs do not.
     pub verify: bool,
-    /// The most connections; those beyond it are counted as [`Skip::TableFull`].
+    /// The most connections; frames of further ones are counted as [`Skip::TableFull`].
     pub max_connections: usize,
-    /// The most half-open handshakes and other attempts; the least recently seen one is evicted.
+    /// The most half-open handshakes and other attempts; a new one evicts the least recently seen one.
     pub max_unconfirmed: usize,
-    /// New attempts at one server that are emitted one by one in each window: see [`tracer_common::target`].
-    pub told_attempts: u32,
-    /// The seed with which client addresses are hashed.
+    /// New attempts per server and window that are reported one by one: see [`tracer_common::server`].
+    pub max_reported_attempts: u32,
+    /// Seed of the hash of client addresses.
     pub seed: [u32; 2],
 }
 
@@ -78,8 +83,8 @@ impl Default for Selection {
             verify: false,
             max_connections: DEFAULT_MAX_FLOWS,
             max_unconfirmed: DEFAULT_MAX_FLOWS,
-            // A capture is analysed in full.
-            told_attempts: u32::MAX,
+            // A capture is to be examined in full.
+            max_reported_attempts: u32::MAX,
             seed: [0; 2],
         }
     }
@@ -90,9 +95,9 @@ impl Default for Selection {
 pub struct HostObserver {
     selection: Selection,
     tables: HostTables,
-    servers: RefCell<HostServers>,
+    servers: RefCell<Servers>,
     fragments: Fragments,
-    scan_buffer: Box<Room>,
+    buffer: Box<ScanBuffer>,
     output: EventQueue,
     reassembly: Option<RefCell<Reassembly>>,
 }
@@ -108,7 +113,7 @@ impl HostObserver {
             tables,
             servers: RefCell::default(),
             fragments: Fragments::default(),
-            scan_buffer: Box::new(Room::BLANK),
+            buffer: Box::new(ScanBuffer::EMPTY),
             output: EventQueue::new(),
             reassembly,
         }
@@ -157,16 +162,20 @@ impl HostObserver {
         time: u64,
     ) -> (Result<(), Skip>, Option<(usize, Encapsulations)>) {
         let frame = HostFrame::new(packet, &self.selection, &self.output, self.reassembly.as_ref());
-        let (selection, output, servers) = (&self.selection, &self.output, &self.servers);
-        let vantage =
-            HostVantage { selection, interface, hook, time, within: frame.within(), output, servers };
-        let buffer = &mut *self.scan_buffer;
+        let Selection { max_reported_attempts, seed, .. } = self.selection;
+        let context = CountContext { now: time, max_reported_attempts, seed };
+        let vantage = Vantage {
+            place: HostPlace { interface, hook, time },
+            selection: &self.selection,
+            emit: HostEmit { context, output: &self.output, servers: &self.servers },
+        };
+        let buffer = &mut *self.buffer;
         let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(buffer));
         (outcome, frame.fragment())
     }
 
-    /// Scans the held payload that will not be retransmitted, because the frame acknowledges it or resets its
-    /// connection. Before the frame itself is observed, because it may be the last one of its connection.
+    /// Scans held payload that will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
+    /// itself is observed, because it may be the last one of its connection.
     fn release(&mut self, packet: Packet<'_>, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         if !reassembly.is_holding() {
@@ -177,37 +186,27 @@ impl HostObserver {
         if frame.parse(packet.link, &mut segment).is_err() {
             return;
         }
-        let mut key = FlowKey::BLANK;
-        let from_low = key.set(&segment);
+        let mut key = FlowKey::ZERO;
+        let from = key.set(&segment);
         let Some(flow) = self.tables.get_mut(&key) else { return };
-        let reset = segment.flags.has(TcpFlags::RST);
-        for direction in [!from_low, from_low] {
-            let (half, peer) = flow.split(direction);
-            let acknowledged = direction != from_low
-                && segment.flags.has(TcpFlags::ACK)
-                && half.offset_of(segment.ack) > half.http.position;
+        let reset = segment.flags.contains(TcpFlags::RST);
+        for sender in [from.other(), from] {
+            let acknowledged = sender != from
+                && segment.flags.contains(TcpFlags::ACK)
+                && sender.of(&flow.tcp).offset_of(segment.ack) > sender.of(&flow.http).position;
             if reset || acknowledged {
-                reassembly.release(
-                    &(key, direction),
-                    time,
-                    true,
-                    &self.output,
-                    half,
-                    peer,
-                    &mut self.scan_buffer,
-                );
+                let stream = (key, sender);
+                reassembly.release_all(&stream, time, flow, &self.output, &mut self.buffer);
             }
         }
     }
 
-    /// The observation ends at `time`: scans the held payload beyond every gap.
+    /// Ends the observation at `time`: scans held payload, whatever is missing before it.
     pub fn finish(&mut self, time: u64) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         for (id, stream) in reassembly.streams() {
-            let (key, from_low) = stream;
-            let Some(flow) = self.tables.get_mut(&key).filter(|flow| flow.id == id) else { continue };
-            let (half, peer) = flow.split(from_low);
-            reassembly.release(&stream, time, true, &self.output, half, peer, &mut self.scan_buffer);
+            let Some(flow) = self.tables.get_mut(&stream.0).filter(|flow| flow.id == id) else { continue };
+            reassembly.release_all(&stream, time, flow, &self.output, &mut self.buffer);
         }
     }
 
@@ -216,14 +215,14 @@ impl HostObserver {
         self.output.events.get_mut().pop_front()
     }
 
-    /// The counters, indexed by [`Skip`] and [`Counter`].
+    /// The counters so far: indexed by [`Skip`] and [`Counter`].
     #[must_use]
     pub fn counters(&self) -> [u64; Counter::COUNT] {
         array::from_fn(|index| self.output.counters.get(index).map_or(0, Cell::get))
     }
 
     /// The counters of each server.
-    pub fn servers(&mut self) -> impl Iterator<Item = (TargetKey, Target)> {
+    pub fn servers(&mut self) -> impl Iterator<Item = (ServerKey, ServerCounters)> {
         self.servers.get_mut().all()
     }
 
@@ -233,7 +232,7 @@ impl HostObserver {
         self.tables.get(key).copied()
     }
 
-    /// Removes the incarnation `flow` of a connection, if it is in the tables.
+    /// Drops the incarnation `flow` of a connection, if it is kept.
     pub fn forget(&mut self, key: &FlowKey, flow: u64) {
         self.tables.forget_incarnation(key, flow);
         if let Some(reassembly) = &mut self.reassembly {
@@ -259,12 +258,11 @@ struct Packet<'a> {
     within: Encapsulations,
 }
 
-/// The events and counters: shared by the frame, whose scanner emits HTTP events, and the vantage, which
-/// emits segments.
+/// Events and counters. Shared, because the scanner of a frame emits too.
 #[derive(Debug)]
 struct EventQueue {
     events: RefCell<VecDeque<Bytes>>,
-    /// Memory for the next events, which many of them share.
+    /// Memory for the next events, which many share.
     memory: RefCell<BytesMut>,
     counters: [Cell<u64>; Counter::COUNT],
 }
@@ -291,6 +289,7 @@ impl EventQueue {
         }
         self.events.borrow_mut().push_back(memory.split().freeze());
         self.count(match event {
+            Event::Connection(_) => Counter::ConnectionEvents,
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,
         } as usize);

@@ -1,15 +1,15 @@
-//! Holds payload that arrives out of order until the message scanner can read it in stream order.
+//! Payload that arrives out of order, held until the message scanner can read it in the order of the stream.
 //!
-//! If segments overlap, the first one counts. A gap is skipped when the receiver has acknowledged it, so that
-//! it will not be retransmitted, when too much is held, and at the end: the scanner then loses
-//! synchronisation.
+//! Where segments overlap, the first one wins. A gap is skipped when the receiver has acknowledged it, so that it
+//! will not be sent again, when too much is held, and at the end: the scanner then loses sync.
 
 use std::collections::{BTreeMap, HashMap};
 
 use tracer_common::{
+    connection::FlowState,
     event::EventHeader,
-    flow::{FlowKey, Half, half},
-    http::{MAX_STEPS, Room, Scan, Steps, state},
+    flow::{End, FlowKey},
+    http1::{HttpHalf, MAX_STEPS, Payload, Scan, ScanBuffer, Steps, state},
 };
 
 use super::EventQueue;
@@ -24,8 +24,11 @@ const MAX_HELD_IN_TOTAL: usize = 64 * 1024 * 1024;
 /// What a piece costs besides its bytes, so that many small ones are limited too.
 const PIECE_COST: usize = 128;
 
-/// One stream of a connection: the sender is the lower endpoint, or the higher one.
-pub(super) type StreamKey = (FlowKey, bool);
+/// Acknowledged beyond every offset: every gap is skipped.
+const EVERYTHING: u64 = u64::MAX;
+
+/// One stream of a connection.
+pub(super) type StreamKey = (FlowKey, End);
 
 /// The payload held of all connections.
 #[derive(Debug, Default)]
@@ -48,8 +51,8 @@ struct Held {
 #[derive(Debug)]
 struct Piece {
     header: EventHeader,
-    fresh: u32,
-    /// Bytes of the stream; `bytes` may be fewer if the frame was truncated.
+    is_new: u32,
+    /// Bytes of the stream; `bytes` may be fewer where the frame was cut.
     len: u64,
     bytes: Box<[u8]>,
 }
@@ -60,61 +63,65 @@ impl Reassembly {
         !self.held.is_empty()
     }
 
-    /// Scans the payload of `frame` that `buffer` describes, or holds it, and scans what becomes readable.
-    pub(super) fn on_segment(
-        &mut self,
-        frame: &[u8],
-        output: &EventQueue,
-        half: &mut Half,
-        peer: &Half,
-        buffer: &mut Room,
-    ) {
-        let header = buffer.event.facts.header;
-        let stream = (header.key, header.from_low == 1);
+    /// Scans the payload that the scanner's buffer describes, or holds it, and scans what it makes readable.
+    pub(super) fn on_segment(&mut self, frame: &[u8], scanner: &mut Scanner<'_>) {
+        let header = scanner.buffer.event.facts.header;
+        let stream = (header.key, header.sender());
         if self.held.get(&stream).is_some_and(|held| held.flow != header.flow) {
             self.remove(&stream);
         }
-        if !self.held.contains_key(&stream) && can_read(half, buffer.start) {
-            scan(frame, output, half, peer, buffer);
+        if !self.held.contains_key(&stream) && scanner.can_read(scanner.buffer.payload.start) {
+            scanner.scan(frame);
             return;
         }
         let mut held = self.remove(&stream).unwrap_or_default();
         held.flow = header.flow;
-        held.insert(frame, buffer);
+        held.insert(frame, scanner.buffer);
         let full = held.cost > MAX_HELD || held.cost + self.cost > MAX_HELD_IN_TOTAL;
         self.put(stream, held);
-        self.release(&stream, header.time, full, output, half, peer, buffer);
+        let acked = match scanner.buffer.payload.acked {
+            _ if full => EVERYTHING,
+            Payload::NOTHING_ACKED => 0,
+            acked => acked,
+        };
+        self.release(&stream, header.time, acked, scanner);
     }
 
-    /// Scans the held payload of `stream` as far as it can be read; `all`: beyond every gap.
-    #[expect(clippy::too_many_arguments, reason = "a scan needs all of them")]
-    pub(super) fn release(
+    /// Scans all that is held of `stream`, beyond every gap.
+    pub(super) fn release_all(
         &mut self,
         stream: &StreamKey,
         now: u64,
-        all: bool,
+        flow: &mut FlowState,
         output: &EventQueue,
-        half: &mut Half,
-        peer: &Half,
-        buffer: &mut Room,
+        buffer: &mut ScanBuffer,
     ) {
+        let (half, peer) = stream.1.split(&mut flow.http);
+        let sender = stream.1.of_mut(&mut flow.tcp);
+        buffer.event.facts.header.lost = sender.counters.lost;
+        self.release(stream, now, EVERYTHING, &mut Scanner { output, half, peer, buffer });
+        sender.counters.lost = buffer.event.facts.header.lost;
+    }
+
+    /// Scans what is held of `stream`: as far as it can be read, and beyond gaps that end before stream offset `acked`.
+    fn release(&mut self, stream: &StreamKey, now: u64, acked: u64, scanner: &mut Scanner<'_>) {
         let Some(mut held) = self.remove(stream) else { return };
         while let Some(first) = held.pieces.first_entry() {
             let start = *first.key();
-            buffer.event.facts.header = first.get().header;
-            buffer.event.facts.header.time = now;
-            if !can_read(half, start) {
-                if !all && !is_acknowledged(half, peer) {
+            let header = &mut scanner.buffer.event.facts.header;
+            *header = EventHeader { time: now, lost: header.lost, ..first.get().header };
+            if !scanner.can_read(start) {
+                if acked <= scanner.half.position {
                     break;
                 }
-                Scan::new(&[][..], output, half, peer, buffer).exhausted();
+                scanner.lose_sync();
             }
             let piece = first.remove();
             held.cost -= piece.cost();
-            (buffer.start, buffer.end) = (start, start + piece.len);
-            (buffer.payload_offset, buffer.fresh) = (0, piece.fresh);
-            if half.http.wants(buffer.end) {
-                scan(&piece.bytes, output, half, peer, buffer);
+            let (end, is_new) = (start + piece.len, piece.is_new);
+            scanner.buffer.payload = Payload { start, end, acked, frame_offset: 0, is_new };
+            if scanner.half.wants(end) {
+                scanner.scan(&piece.bytes);
             }
         }
         if !held.pieces.is_empty() {
@@ -122,20 +129,18 @@ impl Reassembly {
         }
     }
 
-    /// The streams with held payload, and their incarnations, in the order of their connections.
+    /// The streams of which something is held, and the incarnations they belong to; in the order of their connections.
     pub(super) fn streams(&self) -> Vec<(u64, StreamKey)> {
         let mut all: Vec<_> = self.held.iter().map(|(stream, held)| (held.flow, *stream)).collect();
-        all.sort_by_key(|(flow, (key, from_low))| {
-            (*flow, key.low, key.high, key.low_port, key.high_port, *from_low)
-        });
+        all.sort_by_key(|(flow, (key, from))| (*flow, key.low, key.high, key.low_port, key.high_port, *from));
         all
     }
 
     /// Drops the held payload of one incarnation of a connection.
     pub(super) fn drop_incarnation(&mut self, key: &FlowKey, flow: u64) {
-        for from_low in [false, true] {
-            if self.held.get(&(*key, from_low)).is_some_and(|held| held.flow == flow) {
-                self.remove(&(*key, from_low));
+        for from in End::BOTH {
+            if self.held.get(&(*key, from)).is_some_and(|held| held.flow == flow) {
+                self.remove(&(*key, from));
             }
         }
     }
@@ -153,29 +158,29 @@ impl Reassembly {
 }
 
 impl Held {
-    /// Holds the parts of the payload that are new.
-    fn insert(&mut self, frame: &[u8], buffer: &Room) {
-        let payload = frame.get(buffer.payload_offset as usize..).unwrap_or_default();
+    /// Keeps the parts of the payload that are not there yet.
+    fn insert(&mut self, frame: &[u8], buffer: &ScanBuffer) {
+        let Payload { start, end, frame_offset, is_new, .. } = buffer.payload;
+        let payload = frame.get(frame_offset as usize..).unwrap_or_default();
         let part = |from: u64, to: u64| {
-            let index = |at: u64| {
-                usize::try_from(at - buffer.start).map_or(payload.len(), |at| at.min(payload.len()))
-            };
+            let index =
+                |at: u64| usize::try_from(at - start).map_or(payload.len(), |at| at.min(payload.len()));
             payload.get(index(from)..index(to)).unwrap_or_default()
         };
-        let mut at = buffer.start;
-        while at < buffer.end {
+        let mut at = start;
+        while at < end {
             let before = self.pieces.range(..=at).next_back().map_or(0, |(start, piece)| start + piece.len);
             if before > at {
                 at = before;
                 continue;
             }
-            let end = self.pieces.range(at..).next().map_or(buffer.end, |(start, _)| buffer.end.min(*start));
-            let bytes = part(at, end).into();
+            let part_end = self.pieces.range(at..).next().map_or(end, |(start, _)| end.min(*start));
+            let bytes = part(at, part_end).into();
             let header = buffer.event.facts.header;
-            let piece = Piece { header, fresh: buffer.fresh, len: end - at, bytes };
+            let piece = Piece { header, is_new, len: part_end - at, bytes };
             self.cost += piece.cost();
             self.pieces.insert(at, piece);
-            at = end;
+            at = part_end;
         }
     }
 }
@@ -186,29 +191,38 @@ impl Piece {
     }
 }
 
-/// Whether the scanner can read bytes from stream offset `start`.
-fn can_read(half: &Half, start: u64) -> bool {
-    matches!(half.http.state, state::LOST | state::PREAMBLE) || start <= half.http.position
+/// The scanner of one stream.
+pub(super) struct Scanner<'a> {
+    pub(super) output: &'a EventQueue,
+    pub(super) half: &'a mut HttpHalf,
+    pub(super) peer: &'a HttpHalf,
+    pub(super) buffer: &'a mut ScanBuffer,
 }
 
-/// Whether the receiver has acknowledged the byte that the scanner waits for.
-fn is_acknowledged(half: &Half, peer: &Half) -> bool {
-    peer.counters.flags & half::ACKED != 0 && half.offset_of(peer.counters.ack) > half.http.position
-}
-
-/// Runs the scanner over the payload that `buffer` describes.
-pub(super) fn scan(frame: &[u8], output: &EventQueue, half: &mut Half, peer: &Half, buffer: &mut Room) {
-    let mut scan = Scan::new(frame, output, half, peer, buffer);
-    // As with `bpf_loop`: if the last step that is allowed finishes, the work counts as unfinished.
-    let mut left = MAX_STEPS;
-    while left > 0 {
-        left -= 1;
-        if scan.step().is_break() {
-            break;
+impl Scanner<'_> {
+    /// Scans the payload of `frame` that the buffer describes.
+    pub(super) fn scan(&mut self, frame: &[u8]) {
+        let mut scan = Scan::new(frame, self.output, self.half, self.peer, self.buffer);
+        // As `bpf_loop` counts: if the last possible step ends the work, it looks as if more were left.
+        let mut left = MAX_STEPS;
+        while left > 0 {
+            left -= 1;
+            if scan.step().is_break() {
+                break;
+            }
+        }
+        if left == 0 {
+            scan.exhausted();
         }
     }
-    if left == 0 {
-        scan.exhausted();
+
+    /// Whether the scanner can do something with bytes from stream offset `start` on.
+    fn can_read(&self, start: u64) -> bool {
+        matches!(self.half.state, state::LOST | state::PREAMBLE) || start <= self.half.position
+    }
+
+    fn lose_sync(&mut self) {
+        Scan::new(&[][..], self.output, self.half, self.peer, self.buffer).exhausted();
     }
 }
 
@@ -216,9 +230,9 @@ pub(super) fn scan(frame: &[u8], output: &EventQueue, half: &mut Half, peer: &Ha
 mod tests {
     use super::*;
 
-    fn buffer(start: u64, end: u64) -> Room {
-        let mut buffer = Room::BLANK;
-        (buffer.start, buffer.end) = (start, end);
+    fn buffer(start: u64, end: u64) -> ScanBuffer {
+        let mut buffer = ScanBuffer::EMPTY;
+        (buffer.payload.start, buffer.payload.end) = (start, end);
         buffer
     }
 

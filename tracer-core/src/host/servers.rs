@@ -1,32 +1,32 @@
-//! The counters of servers, with the limit of the kernel's table.
+//! The counters of servers, bounded like the kernel's table of them.
 
 use hashlink::LruCache;
-use tracer_common::target::{Add, MAX_TARGETS, Target, TargetKey};
+use tracer_common::server::{Add, MAX_SERVERS, ServerCounters, ServerKey};
 
-/// The counters of each server; the least recently used one is evicted.
+/// The counters of servers; a new one evicts the least recently used one.
 #[derive(Debug)]
-pub(super) struct HostServers(LruCache<TargetKey, Target>);
+pub(super) struct Servers(LruCache<ServerKey, ServerCounters>);
 
-impl Default for HostServers {
+impl Default for Servers {
     fn default() -> Self {
-        Self(LruCache::new(MAX_TARGETS as usize))
+        Self(LruCache::new(MAX_SERVERS as usize))
     }
 }
 
-impl HostServers {
-    /// Changes the counters of a server.
-    pub(super) fn with<T>(&mut self, key: TargetKey, work: impl FnOnce(&mut Target) -> T) -> T {
-        work(self.0.entry(key).or_insert(Target::BLANK))
+impl Servers {
+    /// The counters of a server, to be changed.
+    pub(super) fn get(&mut self, key: ServerKey) -> &mut ServerCounters {
+        self.0.entry(key).or_insert(ServerCounters::ZERO)
     }
 
-    /// The counters of all servers.
-    pub(super) fn all(&self) -> impl Iterator<Item = (TargetKey, Target)> {
-        self.0.iter().map(|(key, target)| (*key, *target))
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ServerKey, ServerCounters)> {
+        self.0.iter().map(|(key, counters)| (*key, *counters))
     }
 }
 
-/// Adds without atomics, because there is one thread.
-pub(super) struct NonAtomic;
+/// Adds without atomics: there is one thread.
+pub(crate) struct NonAtomic;
 
 impl Add for NonAtomic {
     fn add(number: &mut u64, more: u64) {

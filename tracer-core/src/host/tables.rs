@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use hashbrown::DefaultHashBuilder;
 use hashlink::LruCache;
 use tracer_common::{
-    flow::{FlowKey, FlowState},
+    connection::FlowState,
+    flow::FlowKey,
     observe::{Table, Tables},
 };
 
@@ -67,8 +68,8 @@ impl Tables for HostTables {
     }
 
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        self.unconfirmed.insert(*key, Box::new(FlowState::BLANK));
-        // Absent if the capacity is zero.
+        self.unconfirmed.insert(*key, Box::new(FlowState::NEW));
+        // It is not there if there is no room at all.
         self.unconfirmed.peek_mut(key).map(Box::as_mut)
     }
 
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     fn key(number: u16) -> FlowKey {
-        FlowKey { low_port: number, ..FlowKey::BLANK }
+        FlowKey { low_port: number, ..FlowKey::ZERO }
     }
 
     #[test]

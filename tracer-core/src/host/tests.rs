@@ -26,7 +26,7 @@ impl Random {
 type Piece<'a> = (bool, u32, &'a [u8]);
 
 /// An IPv4 packet without checksums.
-fn packet(from_client: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+fn packet(from_client: bool, seq: u32, ack: u32, flags: TcpFlags, payload: &[u8]) -> Vec<u8> {
     let (client, server): ([u8; 6], [u8; 6]) = ([10, 0, 0, 1, 0x9c, 0x40], [10, 0, 0, 2, 0, 80]);
     let (from, to) = if from_client { (client, server) } else { (server, client) };
     let len = (40 + payload.len()) as u16;
@@ -39,7 +39,7 @@ fn packet(from_client: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> V
     bytes.extend(&to[4..]);
     bytes.extend(seq.to_be_bytes());
     bytes.extend(ack.to_be_bytes());
-    bytes.extend([0x50, flags, 2, 0, 0, 0, 0, 0]);
+    bytes.extend([0x50, flags.bits(), 2, 0, 0, 0, 0, 0]);
     bytes.extend(payload);
     bytes
 }

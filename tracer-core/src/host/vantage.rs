@@ -1,42 +1,37 @@
-//! The vantage of a captured frame: where it was seen, and the selection.
+//! Where a captured frame was seen, what is traced, and where its events go.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use tracer_common::{
+    connection::FlowState,
     counter::Counter,
-    event::{Event, Hook, SegmentEvent},
-    flow::{FlowState, Half},
-    observe::Vantage,
-    target::{self, Circumstances},
-    value::Value,
-    wire::{Encapsulations, Segment, address},
+    event::{ConnectionEvent, Event, Hook, SegmentEvent},
+    flow::{End, TcpHalf},
+    observe::{self, Emit, Place},
+    priority::Priority,
+    server::{self, CountContext, Handshake},
+    wire::{Segment, address},
 };
 
 use super::{
     EventQueue, Selection,
-    servers::{HostServers, NonAtomic},
+    servers::{NonAtomic, Servers},
 };
+
 use crate::record::EventName;
 
-/// Where and when one frame was seen.
-pub(super) struct HostVantage<'a> {
-    /// The selection.
-    pub(super) selection: &'a Selection,
+/// One frame's place and time.
+#[derive(Clone, Copy)]
+pub(crate) struct HostPlace {
     /// Index of the interface.
-    pub(super) interface: u32,
+    pub(crate) interface: u32,
     /// The hook.
-    pub(super) hook: Hook,
-    /// Time in ns.
-    pub(super) time: u64,
-    /// The encapsulation of the frame, once it is parsed.
-    pub(super) within: &'a Cell<Encapsulations>,
-    /// The events and counters.
-    pub(super) output: &'a EventQueue,
-    /// The counters of the servers.
-    pub(super) servers: &'a RefCell<HostServers>,
+    pub(crate) hook: Hook,
+    /// In ns.
+    pub(crate) time: u64,
 }
 
-impl Vantage for HostVantage<'_> {
+impl Place for HostPlace {
     fn interface(&self) -> u32 {
         self.interface
     }
@@ -52,52 +47,67 @@ impl Vantage for HostVantage<'_> {
     fn coarse_now(&self) -> u64 {
         self.time
     }
+}
 
+impl observe::Selection for &Selection {
     fn traces(&self, port: u16) -> bool {
-        self.selection.ports.iter().any(|ports| ports.contains(&port))
+        self.ports.iter().any(|ports| ports.contains(&port))
     }
 
     fn selects(&self, source: &[u32; 4], destination: &[u32; 4]) -> bool {
-        let hosts = &self.selection.hosts;
-        hosts.is_empty()
+        self.hosts.is_empty()
             || [source, destination].into_iter().any(|words| {
                 let address = address(*words);
-                hosts.iter().any(|host| host.contains(&address))
+                self.hosts.iter().any(|host| host.contains(&address))
             })
     }
 
     fn decapsulates(&self) -> bool {
-        self.selection.decapsulate
+        self.decapsulate
     }
 
-    fn every_segment(&self) -> bool {
-        self.selection.events.has(EventName::Segment)
+    fn reports_every_segment(&self) -> bool {
+        self.events.has(EventName::Segment)
     }
+}
 
+/// Where the events and counts of one frame go.
+pub(super) struct HostEmit<'a> {
+    /// How handshakes are counted.
+    pub(super) context: CountContext,
+    /// The events.
+    pub(super) output: &'a EventQueue,
+    /// The counters of servers.
+    pub(super) servers: &'a RefCell<Servers>,
+}
+
+impl Emit for HostEmit<'_> {
     fn count(&self, counter: Counter) {
         self.output.count(counter as usize);
     }
 
-    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
-        let Selection { told_attempts, seed, .. } = *self.selection;
-        let around = Circumstances { now: self.time, told_attempts, seed };
-        self.servers.borrow_mut().with(target::target_of(causes, segment, receiver), |target| {
-            target::note::<NonAtomic>(target, around, causes, segment, sender, receiver)
-        })
+    fn count_handshake(&self, handshake: Handshake<'_>, sender: &mut TcpHalf) -> bool {
+        let mut servers = self.servers.borrow_mut();
+        let counters = servers.get(handshake.server());
+        counters.on_handshake::<NonAtomic>(self.context, handshake, sender)
     }
 
-    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
-        if let Some(key) = target::confirmed_by(segment, flow, from_low) {
-            self.servers
-                .borrow_mut()
-                .with(key, |target| target::confirmed::<NonAtomic>(target, flow, self.time));
+    fn count_confirmed(&self, segment: &Segment, flow: &FlowState, from: End) {
+        if let Some(key) = server::confirmed_by(segment, &flow.tcp, from) {
+            self.servers.borrow_mut().get(key).on_confirmed::<NonAtomic>(&flow.tcp, self.context.now);
         }
     }
 
-    fn tell_segment(&self, _value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
-        let mut event = SegmentEvent::BLANK;
+    fn emit_connection(&self, fill: impl FnOnce(&mut ConnectionEvent)) -> bool {
+        let mut event = ConnectionEvent::ZERO;
         fill(&mut event);
-        event.encapsulation = self.within.get().0;
+        self.output.emit(&Event::Connection(event));
+        true
+    }
+
+    fn emit_segment(&self, _priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+        let mut event = SegmentEvent::ZERO;
+        fill(&mut event);
         self.output.emit(&Event::Segment(event));
         true
     }

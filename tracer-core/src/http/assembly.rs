@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use tracer_common::{
-    event::{HttpFacts, mark},
-    http::{FRAGMENT, MAX_HEAD},
+    event::{HttpFacts, Marks},
+    http1::{FRAGMENT, MAX_HEAD},
 };
 
 /// The most bytes kept of a head: what the kernel emits of one, and a fragment more because it counts in
@@ -51,8 +51,8 @@ pub(super) struct Head<'a> {
 impl<'a> Head<'a> {
     /// The head of an event that contains all of it, as most do.
     pub(super) fn from_event(facts: &HttpFacts, bytes: &'a [u8]) -> Option<Self> {
-        const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END;
-        const BROKEN: u16 = mark::NOT_HTTP | mark::LOST_SYNC;
+        const WHOLE: Marks = Marks::HEAD_START.union(Marks::HEAD_END);
+        const BROKEN: Marks = Marks::NOT_HTTP.union(Marks::LOST_SYNC);
         let is_whole = facts.marks & (WHOLE | BROKEN) == WHOLE && bytes.len() == facts.head_len as usize;
         (is_whole && !bytes.is_empty()).then(|| Self {
             bytes: bytes.into(),
@@ -70,7 +70,7 @@ impl Assembly {
         if bytes.is_empty() {
             return;
         }
-        let starts = facts.marks & mark::HEAD_START != 0;
+        let starts = facts.marks.contains(Marks::HEAD_START);
         let known = self.0.take_if(|partial| !starts && partial.number == facts.head);
         let partial = self.0.insert(known.unwrap_or_else(|| {
             Box::new(PartialHead {

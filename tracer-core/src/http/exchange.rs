@@ -1,6 +1,6 @@
 //! One exchange in progress, and its record.
 
-use tracer_common::event::Framing;
+use tracer_common::http1::Framing;
 
 use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
 

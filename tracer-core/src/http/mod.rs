@@ -1,7 +1,7 @@
 //! HTTP/1.x: from the kernel's [`HttpFacts`] of one connection to requests, responses and exchanges.
 //!
 //! The kernel's scanner decides where heads and messages start and end, and which response answers which
-//! request; see [`tracer_common::http`]. This module assembles the fragments of heads (`assembly`), parses
+//! request; see [`tracer_common::http1`]. This module assembles the fragments of heads (`assembly`), parses
 //! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), and keeps
 //! each exchange (`exchange`, in a `queue`) until it can be reported, in the order of the requests.
 //!
@@ -23,7 +23,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use tracer_common::event::{HttpFacts, mark};
+use tracer_common::{
+    event::{HttpFacts, Marks},
+    flow::End,
+};
 
 pub(crate) use self::pairing::status;
 pub use self::redaction::{Redact, Redaction};
@@ -141,12 +144,13 @@ impl Conversation {
 
     /// Takes in an event, with `bytes` of a head.
     pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
-        let from_low = facts.header.from_low == 1;
-        let response = has(facts, mark::RESPONSE);
+        let from_low = facts.header.sender() == End::Low;
+        let response = has(facts, Marks::RESPONSE);
         if facts.header.lost > 0 {
             self.queue.numbers.on_lost();
         }
-        if self.client_is_low.is_none() && has(facts, mark::RESPONSE | mark::HEAD_END | mark::MESSAGE_END) {
+        if self.client_is_low.is_none() && has(facts, Marks::RESPONSE | Marks::HEAD_END | Marks::MESSAGE_END)
+        {
             self.client_is_low = Some(from_low != response);
         }
         self.on_next_head(facts, from_low);
@@ -156,23 +160,23 @@ impl Conversation {
         } else {
             self.stream(from_low).assembly.push(facts, bytes);
         }
-        if has(facts, mark::NOT_HTTP) {
+        if has(facts, Marks::NOT_HTTP) {
             self.stream(from_low).assembly.clear();
         }
-        if has(facts, mark::BAD_CHUNK) {
+        if has(facts, Marks::BAD_CHUNK) {
             self.on_bad_chunk(from_low);
         }
-        if has(facts, mark::LOST_SYNC) {
+        if has(facts, Marks::LOST_SYNC) {
             self.on_lost_sync(from_low);
         }
-        if has(facts, mark::HEAD_END) {
+        if has(facts, Marks::HEAD_END) {
             let head = head.unwrap_or_else(|| self.stream(from_low).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client_is_low == Some(from_low != response) {
                 self.on_head(facts, &head, from_low, out);
             }
         }
-        if has(facts, mark::MESSAGE_END) {
+        if has(facts, Marks::MESSAGE_END) {
             self.on_message_end(facts, from_low);
         }
         self.report_finished(facts.header.time, out);

@@ -1,8 +1,8 @@
 //! Assigns events to exchanges.
 
 use tracer_common::{
-    event::{Framing, HttpFacts, mark},
-    http::{NO_STATUS, is_interim},
+    event::{HttpFacts, Marks},
+    http1::{Framing, NO_STATUS, is_interim},
 };
 
 use super::{
@@ -37,7 +37,7 @@ impl Conversation {
         let Some(current) = stream.current.take_if(|current| current.head != facts.head) else { return };
         let Some(client) = self.is_client(from_low) else { return };
         let Some(pending) = self.queue.get(current.index) else { return };
-        if has(facts, mark::RESYNCED) {
+        if has(facts, Marks::RESYNCED) {
             pending.message(client).mark_unknown();
         } else {
             pending.message(client).complete_unseen();
@@ -47,7 +47,7 @@ impl Conversation {
 
     /// A head is complete.
     pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool, out: &mut Bodies) {
-        let index = if has(facts, mark::RESPONSE) {
+        let index = if has(facts, Marks::RESPONSE) {
             self.on_response_head(facts, head, out)
         } else {
             self.on_request_head(facts, head, out)
@@ -60,7 +60,7 @@ impl Conversation {
         let (parsed, mut anomalies) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
         pending.head = parsed;
         pending.lower_confidence(confidence(facts, head));
-        if has(facts, mark::EMPTY_LINE) {
+        if has(facts, Marks::EMPTY_LINE) {
             anomalies.insert(Anomaly::LeadingEmptyLine);
         }
         pending.anomalies.extend(anomalies);
@@ -86,7 +86,7 @@ impl Conversation {
     fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
         let client_is_low = self.client_is_low?;
         let request_started = self.stream(client_is_low).assembly.in_progress();
-        let pending = if has(facts, mark::UNSOLICITED) {
+        let pending = if has(facts, Marks::UNSOLICITED) {
             self.queue.unsolicited()
         } else {
             self.queue.by_number(facts.exchange)?
@@ -135,7 +135,7 @@ impl Conversation {
         let current = stream.current.take();
         let pending = match current {
             Some(current) => self.queue.get(current.index),
-            None if has(facts, mark::HEAD_END) || client == has(facts, mark::RESPONSE) => None,
+            None if has(facts, Marks::HEAD_END) || client == has(facts, Marks::RESPONSE) => None,
             None => self.on_end_without_head(facts, client),
         };
         if let Some(pending) = pending {
@@ -234,8 +234,8 @@ impl Conversation {
 }
 
 /// Whether any of `marks` is set.
-pub(super) fn has(facts: &HttpFacts, marks: u16) -> bool {
-    facts.marks & marks != 0
+pub(super) fn has(facts: &HttpFacts, marks: Marks) -> bool {
+    facts.marks.intersects(marks)
 }
 
 /// The status code of a response, if it has one.
@@ -246,10 +246,10 @@ pub(crate) fn status(facts: &HttpFacts) -> Option<u16> {
 /// The anomalies of a response.
 fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> Anomalies {
     let mut anomalies = anomalies::of_response(&head.bytes, status(facts));
-    if has(facts, mark::EMPTY_LINE) {
+    if has(facts, Marks::EMPTY_LINE) {
         anomalies.insert(Anomaly::LeadingEmptyLine);
     }
-    if has(facts, mark::UNSOLICITED) && !has(facts, mark::RESYNCED) {
+    if has(facts, Marks::UNSOLICITED) && !has(facts, Marks::RESYNCED) {
         anomalies.insert(Anomaly::ResponseBeforeRequest);
     }
     anomalies
@@ -262,9 +262,9 @@ fn content_at(facts: &HttpFacts) -> u64 {
 
 /// The confidence in a head.
 fn confidence(facts: &HttpFacts, head: &Head<'_>) -> Confidence {
-    if !head.whole && !has(facts, mark::TRUNCATED) {
+    if !head.whole && !has(facts, Marks::TRUNCATED) {
         Confidence::Inferred
-    } else if has(facts, mark::RESYNCED) {
+    } else if has(facts, Marks::RESYNCED) {
         Confidence::Resynced
     } else {
         Confidence::Exact

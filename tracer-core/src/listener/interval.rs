@@ -2,7 +2,7 @@
 
 use std::array;
 
-use tracer_common::target::{Count, Target};
+use tracer_common::server::{Count, ServerCounters};
 
 /// All counters of a server, since the start of the observation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,18 +11,18 @@ pub(super) struct ServerTotals([u64; Count::COUNT]);
 /// The counters, in order.
 const ORDER: [Count; Count::COUNT] = [
     Count::Attempts,
-    Count::SynRepeats,
+    Count::SynRetransmits,
     Count::Answered,
-    Count::AnswerRepeats,
+    Count::SynAckRetransmits,
     Count::Completed,
     Count::Refused,
     Count::Reset,
-    Count::Summarised,
+    Count::Aggregated,
     Count::HandshakeNs,
 ];
 
 impl ServerTotals {
-    pub(super) fn of(target: &Target) -> Self {
+    pub(super) fn of(target: &ServerCounters) -> Self {
         Self(ORDER.map(|count| target.get(count)))
     }
 

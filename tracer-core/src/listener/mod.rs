@@ -26,7 +26,7 @@ use std::{
 };
 
 use hashbrown::DefaultHashBuilder;
-use tracer_common::target::{Target, TargetKey};
+use tracer_common::server::{ServerCounters, ServerKey};
 
 use self::monitor::{FloodChange, ServerMonitor};
 use crate::record::{Body, Listener, Record, Timestamp};
@@ -36,7 +36,7 @@ const SCAN_INTERVAL: u64 = 1_000_000_000;
 
 /// All servers that the observer counts for.
 pub struct Listeners {
-    monitors: HashMap<TargetKey, ServerMonitor, DefaultHashBuilder>,
+    monitors: HashMap<ServerKey, ServerMonitor, DefaultHashBuilder>,
     half_open_timeout: Duration,
     epoch_offset: i64,
     scanned_at: u64,
@@ -62,7 +62,7 @@ impl Listeners {
     }
 
     /// Takes in the counters of all servers at `now`, in ns.
-    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (TargetKey, Target)>) {
+    pub fn on_servers(&mut self, now: u64, targets: impl IntoIterator<Item = (ServerKey, ServerCounters)>) {
         for (key, target) in targets {
             let monitor = self
                 .monitors

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use tracer_common::{
+    server::{Count, ServerCounters, ServerKey},
     sketch::{REGISTERS, Sketch},
-    target::{Count, Target, TargetKey},
     wire::address,
 };
 
@@ -37,7 +37,7 @@ pub(super) enum FloodChange {
 /// One server.
 #[derive(Debug)]
 pub(super) struct ServerMonitor {
-    key: TargetKey,
+    key: ServerKey,
     /// The counters of the observer's entry, and those of earlier entries, which it evicted.
     last: ServerTotals,
     evicted: ServerTotals,
@@ -74,7 +74,7 @@ struct CurrentFlood {
 }
 
 impl ServerMonitor {
-    pub(super) fn new(key: TargetKey, half_open_timeout: Duration, now: u64) -> Self {
+    pub(super) fn new(key: ServerKey, half_open_timeout: Duration, now: u64) -> Self {
         // Everything counted before the first reading is new.
         let samples = VecDeque::from([Sample {
             at: now.saturating_sub(STEP),
@@ -97,7 +97,7 @@ impl ServerMonitor {
         }
     }
 
-    pub(super) fn key(&self) -> &TargetKey {
+    pub(super) fn key(&self) -> &ServerKey {
         &self.key
     }
 
@@ -111,10 +111,10 @@ impl ServerMonitor {
     }
 
     /// Takes in its counters at `now`, in ns.
-    pub(super) fn on_counters(&mut self, now: u64, target: &Target) -> Option<FloodChange> {
+    pub(super) fn on_counters(&mut self, now: u64, server: &ServerCounters) -> Option<FloodChange> {
         self.read_at = now;
         let old = self.total();
-        let counters = ServerTotals::of(target);
+        let counters = ServerTotals::of(server);
         if counters.were_reset(&self.last) {
             self.evicted = old;
         }
@@ -122,7 +122,7 @@ impl ServerMonitor {
         let new = self.total().since(&old);
         let left = new.get(Count::Completed) + new.get(Count::Reset);
         self.half_open.change(now, new.get(Count::Answered).cast_signed() - left.cast_signed());
-        self.merge_sources(target);
+        self.merge_sources(server);
         self.sample(now);
         self.update_alarm(now)
     }
@@ -131,16 +131,16 @@ impl ServerMonitor {
         self.evicted.plus(&self.last)
     }
 
-    fn merge_sources(&mut self, target: &Target) {
-        if target.epoch != self.epoch {
+    fn merge_sources(&mut self, server: &ServerCounters) {
+        if server.epoch != self.epoch {
             // The addresses between the last reading and the end of its epoch are unknown.
-            let is_next = target.epoch == self.epoch.wrapping_add(1);
+            let is_next = server.epoch == self.epoch.wrapping_add(1);
             self.earlier_sources = if is_next { self.sources } else { [0; REGISTERS] };
-            self.epoch = target.epoch;
+            self.epoch = server.epoch;
         }
-        self.sources = target.sources;
+        self.sources = server.sources;
         if let Some(flood) = &mut self.flood {
-            merge(&mut flood.sources, &target.sources);
+            merge(&mut flood.sources, &server.sources);
         }
     }
 
@@ -224,7 +224,7 @@ impl ServerMonitor {
         let spoofed = self.flood.as_ref().is_some_and(|flood| {
             let counts = self.total().since(&flood.before);
             let unfinished = counts.get(Count::Attempts).saturating_sub(counts.done());
-            verdict::look_spoofed(sources, unfinished, counts.get(Count::SynRepeats))
+            verdict::look_spoofed(sources, unfinished, counts.get(Count::SynRetransmits))
         });
         Flood {
             address: address(self.key.address),
@@ -234,7 +234,7 @@ impl ServerMonitor {
             completion_permille: recent.completion_permille(),
             sources,
             spoofed,
-            aggregated: self.total().get(Count::Summarised),
+            aggregated: self.total().get(Count::Aggregated),
         }
     }
 
@@ -262,9 +262,9 @@ impl ServerMonitor {
             now: self.pressure(now),
             verdict,
             attempts: total.get(Count::Attempts),
-            syn_retransmits: total.get(Count::SynRepeats),
+            syn_retransmits: total.get(Count::SynRetransmits),
             answered: total.get(Count::Answered),
-            syn_ack_retransmits: total.get(Count::AnswerRepeats),
+            syn_ack_retransmits: total.get(Count::SynAckRetransmits),
             completed: total.get(Count::Completed),
             refused: total.get(Count::Refused),
             reset: total.get(Count::Reset),

@@ -4,8 +4,8 @@ use std::collections::{HashMap, hash_map::Values};
 
 use hashbrown::DefaultHashBuilder;
 use tracer_common::{
+    server::{Count, ServerKey},
     sketch::{REGISTERS, Sketch},
-    target::{Count, TargetKey},
 };
 
 use super::{
@@ -39,7 +39,7 @@ impl Host {
     }
 }
 
-type Monitors = HashMap<TargetKey, ServerMonitor, DefaultHashBuilder>;
+type Monitors = HashMap<ServerKey, ServerMonitor, DefaultHashBuilder>;
 
 /// Marks the ports that are scanned.
 pub(super) fn mark(monitors: &mut Monitors, now: u64) {
@@ -52,7 +52,7 @@ pub(super) fn mark(monitors: &mut Monitors, now: u64) {
 }
 
 fn hosts(
-    monitors: Values<'_, TargetKey, ServerMonitor>,
+    monitors: Values<'_, ServerKey, ServerMonitor>,
     now: u64,
 ) -> HashMap<[u32; 4], Host, DefaultHashBuilder> {
     let mut hosts: HashMap<_, _, DefaultHashBuilder> = HashMap::default();

@@ -1,8 +1,8 @@
 //! Scripted counters, ten times a second, and their verdicts.
 
 use tracer_common::{
+    server::{Count, ServerCounters, ServerKey},
     sketch,
-    target::{Count, Target, TargetKey},
 };
 
 use super::*;
@@ -28,7 +28,7 @@ struct Rates {
 /// Servers, and attempts at them.
 struct Script {
     listeners: Listeners,
-    targets: Vec<(TargetKey, Target)>,
+    servers: Vec<(ServerKey, ServerCounters)>,
     now: u64,
     /// Attempts at each tick, by what happens to them.
     past: Vec<(Rates, u64)>,
@@ -38,10 +38,10 @@ struct Script {
 
 impl Script {
     fn new(ports: u16) -> Self {
-        let key = |port| TargetKey { address: SERVER, port, padding: 0 };
+        let key = |port| ServerKey { address: SERVER, port, padding: 0 };
         Self {
             listeners: Listeners::new(Duration::from_secs(64)),
-            targets: (0..ports).map(|port| (key(80 + port), Target::BLANK)).collect(),
+            servers: (0..ports).map(|port| (key(80 + port), ServerCounters::ZERO)).collect(),
             now: 1_000_000_000_000,
             past: Vec::new(),
             next_client: 0,
@@ -57,7 +57,7 @@ impl Script {
                 self.attempt(port, *rates);
             }
             self.follow(port);
-            self.listeners.on_servers(self.now, self.targets.clone());
+            self.listeners.on_servers(self.now, self.servers.clone());
             while let Some(record) = self.listeners.next_record() {
                 self.records.push((self.now, record.body));
             }
@@ -67,16 +67,16 @@ impl Script {
     fn attempt(&mut self, port: usize, rates: Rates) {
         let attempts = rates.attempts / 10;
         self.add(port, Count::Attempts, attempts);
-        let target = &mut self.targets[port].1;
+        let server = &mut self.servers[port].1;
         let epoch = self.now >> 33;
-        if target.epoch != epoch {
-            target.epoch = epoch;
-            target.sources = [0; sketch::REGISTERS];
+        if server.epoch != epoch {
+            server.epoch = epoch;
+            server.sources = [0; sketch::REGISTERS];
         }
         for attempt in 0..attempts as u32 {
             self.next_client += 1;
             let client = if rates.clients == 0 { 1000 + self.next_client } else { attempt % rates.clients };
-            sketch::add(&mut self.targets[port].1.sources, &[0, 0, 1, client], [7, 7]);
+            sketch::add(&mut self.servers[port].1.sources, &[0, 0, 1, client], [7, 7]);
         }
         self.past.push((rates, self.now));
     }
@@ -87,7 +87,7 @@ impl Script {
             let age = ((self.now - at) / TICK) as usize + 1;
             let attempts = rates.attempts / 10;
             for (after, count) in [
-                (rates.repeated, Count::SynRepeats),
+                (rates.repeated, Count::SynRetransmits),
                 (rates.answered, Count::Answered),
                 (rates.completed, Count::Completed),
                 (rates.refused, Count::Refused),
@@ -108,12 +108,12 @@ impl Script {
     }
 
     fn add(&mut self, port: usize, count: Count, more: u64) {
-        let target = &mut self.targets[port].1;
-        *target = target.with(count, target.get(count) + more);
+        let server = &mut self.servers[port].1;
+        *server = server.with(count, server.get(count) + more);
     }
 
     fn verdict(&mut self, port: usize) -> Verdict {
-        let port = self.targets[port].0.port;
+        let port = self.servers[port].0.port;
         let all = self.listeners.all(self.now);
         all.iter().find(|one| one.now.port == port).map_or(Verdict::Idle, |one| one.verdict)
     }
@@ -233,7 +233,7 @@ fn many_services_of_one_host_are_no_scan() {
 fn counters_that_were_reset_are_added_to_the_earlier_ones() {
     let mut script = Script::new(1);
     script.run(0, 30, &[REAL]);
-    script.targets[0].1 = Target::BLANK;
+    script.servers[0].1 = ServerCounters::ZERO;
     script.run(0, 30, &[REAL]);
     let all = script.listeners.all(script.now);
     assert_eq!(all[0].attempts, 60 * 1500);
@@ -244,7 +244,7 @@ fn counters_that_were_reset_are_added_to_the_earlier_ones() {
 fn a_server_that_the_observer_evicted_is_removed() {
     let mut script = Script::new(3);
     script.run(0, 1, &[REAL]);
-    script.targets.truncate(1);
+    script.servers.truncate(1);
     script.run(0, 1, &[]);
     assert_eq!(script.listeners.monitors.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! The verdict on the last seconds of a server. Its only state is the hysteresis of the alarm.
 
-use tracer_common::target::Count;
+use tracer_common::server::Count;
 
 use super::interval::Interval;
 use crate::record::Verdict;
@@ -49,7 +49,7 @@ impl Alarm {
 }
 
 fn is_pressing(excess: u64, recent: &Interval) -> bool {
-    excess >= PRESSURE && recent.counts.get(Count::SynRepeats).saturating_mul(ALIVE) < excess
+    excess >= PRESSURE && recent.counts.get(Count::SynRetransmits).saturating_mul(ALIVE) < excess
 }
 
 const fn is_over(excess: u64) -> bool {
@@ -61,7 +61,7 @@ const fn is_over(excess: u64) -> bool {
 pub(super) fn of(lately: &Interval, matured_attempts: u64) -> Verdict {
     let get = |count| lately.counts.get(count);
     let (attempts, repeats, completed) =
-        (get(Count::Attempts), get(Count::SynRepeats), get(Count::Completed));
+        (get(Count::Attempts), get(Count::SynRetransmits), get(Count::Completed));
     if attempts + repeats + completed == 0 {
         Verdict::Idle
     } else if get(Count::Refused) > 0 && get(Count::Refused) * 2 >= attempts {

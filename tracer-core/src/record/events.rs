@@ -1,4 +1,4 @@
-//! The records that are written: the words of `--events`.
+//! Event selection: the words of `--events`.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -27,7 +27,8 @@ const EVENT_WORDS: [(&str, &[EventName]); 11] = [
 const ALARMS: [EventName; 3] = [EventName::FloodStarted, EventName::FloodEnded, EventName::Degraded];
 
 impl EventName {
-    /// Whether it is an alarm: written whatever is selected, and even when no more records are accepted.
+    /// Whether it is an alarm: written whatever is selected, and even when no more records are
+    /// accepted.
     #[must_use]
     pub const fn is_alarm(self) -> bool {
         Events::of(&ALARMS).has(self)

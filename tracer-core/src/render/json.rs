@@ -1,7 +1,7 @@
 //! JSON lines: one flat object a line, as `schema/record.schema.json` defines it.
 //!
-//! Keys are dotted, numbers are integers, and a fact that was not observed is absent. Text from the wire was escaped
-//! by [`crate::record::Text`], so that no control character gets into a line.
+//! Keys are dotted, numbers are integers, and a fact that was not observed is absent. Text from the
+//! wire was escaped by [`crate::record::Text`], so that no control character gets into a line.
 
 mod connections;
 mod members;

@@ -5,7 +5,8 @@
 //! - [`explain`]: step by step, for somebody who does not know TCP
 //! - [`units`]: durations and sizes for people
 //!
-//! A renderer sees [`Record`]s only, and writes whole lines. Where they go is the business of the caller.
+//! A renderer sees [`Record`]s only, and writes whole lines. Where they go is the business of the
+//! caller.
 
 use std::io;
 
@@ -26,6 +27,7 @@ pub trait Render: Send {
     /// Appends the lines of `record` to `out`.
     ///
     /// # Errors
-    /// The record has no place in this format, which is a mistake in the program. What was appended is of no use.
+    /// The record has no place in this format, which is a mistake in the program. What was appended
+    /// is of no use.
     fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()>;
 }

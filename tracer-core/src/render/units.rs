@@ -9,8 +9,8 @@ const MS: u64 = 1_000_000;
 /// Nanoseconds in a second.
 const S: u64 = 1_000_000_000;
 
-/// Durations below the limit (ns), the unit (ns) they are given in, its decimals and its name. The limits are where
-/// rounding would reach the next row.
+/// Durations below the limit (ns), the unit (ns) they are given in, its decimals and its name. The
+/// limits are where rounding would reach the next row.
 const DURATIONS: [(u64, u64, u32, &str); 7] = [
     (US, 1, 0, "ns"),
     (99_500, US, 0, "µs"),
@@ -30,7 +30,8 @@ const SIZES: [(u64, u64, u32, &str); 5] = [
     (u64::MAX, 1_000_000_000_000, 1, "TB"),
 ];
 
-/// A duration in two or three digits: `0.21 ms`, `3.2 ms`, `41 ms`, `1.2 s`, `63 s`, `2 min 5 s`, `3 h 20 min`.
+/// A duration in two or three digits: `0.21 ms`, `3.2 ms`, `41 ms`, `1.2 s`, `63 s`, `2 min 5 s`,
+/// `3 h 20 min`.
 #[must_use]
 pub fn duration(ns: u64) -> String {
     if let Some(&(_, unit, decimals, name)) = DURATIONS.iter().find(|&&(limit, ..)| ns < limit) {
@@ -59,7 +60,8 @@ pub fn time_of_day(timestamp: Timestamp) -> String {
     format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// The time since some start, all of one width as long as it is below an hour or two: `12.345 ms`, then `63.012 s`.
+/// The time since some start, all of one width as long as it is below an hour or two: `12.345 ms`,
+/// then `63.012 s`.
 #[must_use]
 pub fn elapsed(ns: u64) -> String {
     if ns < 10 * S {

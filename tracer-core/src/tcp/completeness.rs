@@ -1,6 +1,6 @@
 //! Wireshark's completeness of a connection (`tcp.completeness`): which kinds of segments were seen.
 
-use tracer_common::flow::half;
+use tracer_common::flow::HalfFlags;
 
 /// A SYN.
 const SYN: u8 = 1;
@@ -15,51 +15,63 @@ const FIN: u8 = 16;
 /// A RST.
 const RST: u8 = 32;
 
-/// The completeness, from the [`half`] flags of both sides and the number of segments.
-pub(crate) fn completeness(client: u32, server: u32, packets: u64) -> u8 {
+/// The completeness, from the flags of both sides and the number of segments.
+pub(crate) fn completeness(client: HalfFlags, server: HalfFlags, packets: u64) -> u8 {
     let seen = client | server;
-    let bits: &[(u32, u8)] = &[
-        (half::OPENED, SYN),
-        (half::SYN_DATA, DATA),
-        (half::SYN_ACK, SYN_ACK),
-        (half::BARE_ACK, ACK),
-        (half::DATA, DATA),
-        (half::FIN_ACK, FIN),
-        (half::RST, RST),
+    let bits: &[(HalfFlags, u8)] = &[
+        (HalfFlags::OPENED, SYN),
+        (HalfFlags::SYN_DATA, DATA),
+        (HalfFlags::SYN_ACK, SYN_ACK),
+        (HalfFlags::BARE_ACK, ACK),
+        (HalfFlags::DATA, DATA),
+        (HalfFlags::FIN_ACK, FIN),
+        (HalfFlags::RST, RST),
     ];
     // In a conversation of one segment Wireshark looks for a SYN only.
-    let counted = if packets == 1 { half::OPENED | half::SYN_DATA } else { u32::MAX };
-    bits.iter().filter(|(flag, _)| seen & counted & flag != 0).fold(0, |sum, (_, bit)| sum | bit)
+    let counted = if packets == 1 { seen & (HalfFlags::OPENED | HalfFlags::SYN_DATA) } else { seen };
+    bits.iter().filter(|(flag, _)| counted.contains(*flag)).fold(0, |sum, (_, bit)| sum | bit)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{completeness, half};
+    use super::{HalfFlags, completeness};
 
     #[test]
     fn completeness_is_that_of_wireshark() {
-        let syn = half::STARTED | half::SYN | half::OPENED;
-        let syn_ack = half::STARTED | half::SYN | half::SYN_ACK;
+        let syn = HalfFlags::STARTED | HalfFlags::SYN | HalfFlags::OPENED;
+        let syn_ack = HalfFlags::STARTED | HalfFlags::SYN | HalfFlags::SYN_ACK;
         for (what, client, server, packets, sum) in [
-            ("a SYN", syn, 0, 1, 1),
-            ("a SYN with payload", syn | half::SYN_DATA, 0, 1, 9),
+            ("a SYN", syn, HalfFlags::EMPTY, 1, 1),
+            ("a SYN with payload", syn | HalfFlags::SYN_DATA, HalfFlags::EMPTY, 1, 9),
             ("a SYN-ACK", syn, syn_ack, 2, 3),
-            ("a complete handshake", syn | half::BARE_ACK, syn_ack, 3, 7),
-            ("data completes the handshake", syn | half::DATA, syn_ack, 3, 11),
+            ("a complete handshake", syn | HalfFlags::BARE_ACK, syn_ack, 3, 7),
+            ("data completes the handshake", syn | HalfFlags::DATA, syn_ack, 3, 11),
             (
                 "closed",
-                syn | half::BARE_ACK | half::DATA | half::FIN_ACK,
-                syn_ack | half::BARE_ACK | half::FIN_ACK,
+                syn | HalfFlags::BARE_ACK | HalfFlags::DATA | HalfFlags::FIN_ACK,
+                syn_ack | HalfFlags::BARE_ACK | HalfFlags::FIN_ACK,
                 8,
                 31,
             ),
-            ("refused: the RST carries an ACK", syn, half::STARTED | half::RST | half::BARE_ACK, 2, 37),
-            ("a FIN without ACK", syn | half::FIN, 0, 2, 1),
-            ("simultaneous open", syn | half::SYN_ACK, half::STARTED | half::SYN | half::SYN_ACK, 4, 3),
-            ("a lone RST", half::RST, 0, 1, 0),
-            ("a lone SYN-ACK", 0, syn_ack, 1, 0),
-            ("two RSTs", half::RST, 0, 2, 32),
-            ("first seen after its SYN", half::STARTED | half::BARE_ACK, syn_ack, 2, 6),
+            (
+                "refused: the RST carries an ACK",
+                syn,
+                HalfFlags::STARTED | HalfFlags::RST | HalfFlags::BARE_ACK,
+                2,
+                37,
+            ),
+            ("a FIN without ACK", syn | HalfFlags::FIN, HalfFlags::EMPTY, 2, 1),
+            (
+                "simultaneous open",
+                syn | HalfFlags::SYN_ACK,
+                HalfFlags::STARTED | HalfFlags::SYN | HalfFlags::SYN_ACK,
+                4,
+                3,
+            ),
+            ("a lone RST", HalfFlags::RST, HalfFlags::EMPTY, 1, 0),
+            ("a lone SYN-ACK", HalfFlags::EMPTY, syn_ack, 1, 0),
+            ("two RSTs", HalfFlags::RST, HalfFlags::EMPTY, 2, 32),
+            ("first seen after its SYN", HalfFlags::STARTED | HalfFlags::BARE_ACK, syn_ack, 2, 6),
         ] {
             assert_eq!(completeness(client, server, packets), sum, "{what}");
         }

@@ -57,7 +57,7 @@ impl ConnStateTracker {
     pub(super) fn on_segment(&mut self, from_low: bool, is_client: bool, flags: TcpFlags, len: u32) {
         let [low, high] = &mut self.0;
         let (sender, receiver) = if from_low { (low, high) } else { (high, low) };
-        let has = |bits| flags.has(bits);
+        let has = |bits| flags.intersects(bits);
         match sender.state {
             State::Inactive => on_first(sender, receiver, is_client, flags, len),
             State::SynSent | State::SynAckSent => {
@@ -147,7 +147,7 @@ impl ConnStateTracker {
 
 /// The first segment of a side.
 fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, flags: TcpFlags, len: u32) {
-    let has = |bits| flags.has(bits);
+    let has = |bits| flags.intersects(bits);
     if has(TcpFlags::SYN) && is_client {
         sender.set(if has(TcpFlags::ACK) { State::SynAckSent } else { State::SynSent });
     } else if has(TcpFlags::SYN) {
@@ -182,11 +182,11 @@ mod tests {
         let mut tracker = ConnStateTracker::default();
         for step in script.split_whitespace() {
             let (client, segment) = (step.starts_with('>'), &step[1..]);
-            let mut flags = TcpFlags(0);
+            let mut flags = TcpFlags::EMPTY;
             for (name, bit) in
                 [('S', TcpFlags::SYN), ('A', TcpFlags::ACK), ('F', TcpFlags::FIN), ('R', TcpFlags::RST)]
             {
-                flags.0 |= if segment.contains(name) { bit } else { 0 };
+                flags |= if segment.contains(name) { bit } else { TcpFlags::EMPTY };
             }
             tracker.on_segment(client, client, flags, u32::from(segment.contains('D')));
         }

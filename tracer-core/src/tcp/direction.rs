@@ -2,7 +2,7 @@
 
 use tracer_common::{
     event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    flow::{HalfCounters, HalfFlags, SegmentFlags},
     seq::Seq,
 };
 
@@ -33,8 +33,8 @@ pub(crate) struct Direction {
     base: Seq,
     /// Highest acknowledgment number sent.
     ack: Seq,
-    /// [`half`] flags.
-    reported: u32,
+    /// The flags reported so far.
+    reported: HalfFlags,
     /// The last window reported, not scaled.
     pub(super) window: u16,
     /// Shift count of its windows, if its SYN was seen.
@@ -44,8 +44,8 @@ pub(crate) struct Direction {
 /// What is new in the counters of a direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Delta {
-    /// The [`half`] flags that are new.
-    pub(super) flags: u32,
+    /// The flags that are new.
+    pub(super) flags: HalfFlags,
     /// Whether the direction had sent anything before.
     pub(super) had_started: bool,
     /// More duplicate acknowledgments.
@@ -77,19 +77,19 @@ struct Earlier {
     duplicate_acks: u64,
     zero_windows: u64,
     lost: u64,
-    flags: u32,
+    flags: HalfFlags,
 }
 
 /// The most bytes that a direction allocates besides its gaps.
 pub(crate) const MAX_HEAP: usize = size_of::<Anomalies>();
 
-/// The causes of a segment that are anomalies.
-const ANOMALIES: u32 = cause::BAD_CHECKSUM
-    | cause::WINDOW_PROBE
-    | cause::KEEP_ALIVE
-    | cause::REPEATED
-    | cause::OLD_DATA
-    | cause::GAP;
+/// The flags of a segment that are anomalies.
+const ANOMALIES: SegmentFlags = SegmentFlags::BAD_CHECKSUM
+    .union(SegmentFlags::WINDOW_PROBE)
+    .union(SegmentFlags::KEEP_ALIVE)
+    .union(SegmentFlags::REPEATED)
+    .union(SegmentFlags::OLD_DATA)
+    .union(SegmentFlags::GAP);
 
 impl Direction {
     /// Takes in the kernel's counters; returns what is new in them.
@@ -98,8 +98,8 @@ impl Direction {
         if counters.packets < self.packets {
             return Delta::default();
         }
-        let had_started = self.flags() & half::STARTED != 0;
-        let flags = counters.flags & !self.reported;
+        let had_started = self.flags().contains(HalfFlags::STARTED);
+        let flags = counters.flags.difference(self.reported);
         self.packets = counters.packets;
         self.stream_end = counters.stream_end;
         (self.base, self.ack, self.reported) = (counters.base, counters.ack, counters.flags);
@@ -122,14 +122,14 @@ impl Direction {
         is_more
     }
 
-    /// The [`half`] flags ever reported.
-    pub(crate) fn flags(&self) -> u32 {
-        self.reported | self.anomalies.as_ref().map_or(0, |anomalies| anomalies.earlier.flags)
+    /// The flags ever reported.
+    pub(crate) fn flags(&self) -> HalfFlags {
+        self.reported | self.anomalies.as_ref().map_or(HalfFlags::EMPTY, |anomalies| anomalies.earlier.flags)
     }
 
-    /// Whether one of these [`half`] flags was reported since the kernel created its state of the connection.
-    const fn has(&self, flags: u32) -> bool {
-        self.reported & flags != 0
+    /// Whether one of these flags was reported since the kernel created its state of the connection.
+    const fn has(&self, flags: HalfFlags) -> bool {
+        self.reported.intersects(flags)
     }
 
     /// The kernel lost its state of the connection, and counts from zero again.
@@ -146,7 +146,7 @@ impl Direction {
         anomalies.earlier = earlier;
         (anomalies.duplicate_acks, anomalies.zero_windows, anomalies.lost) = (0, 0, 0);
         (self.packets, self.stream_end) = (0, 0);
-        (self.base, self.ack, self.reported) = (Seq::default(), Seq::default(), 0);
+        (self.base, self.ack, self.reported) = (Seq::default(), Seq::default(), HalfFlags::EMPTY);
     }
 
     /// Counts one lost event that the kernel does not count.
@@ -214,8 +214,12 @@ impl Direction {
 
     /// The totals of this direction; `peer` has its acknowledgments.
     pub(crate) fn side_totals(&self, peer: &Self) -> SideTotals {
-        let fin = u64::from(self.flags() & half::FIN != 0);
-        let acked = if peer.has(half::ACKED) && self.has(half::STARTED) { self.offset(peer.ack) } else { 0 };
+        let fin = u64::from(self.flags().contains(HalfFlags::FIN));
+        let acked = if peer.has(HalfFlags::ACKED) && self.has(HalfFlags::STARTED) {
+            self.offset(peer.ack)
+        } else {
+            0
+        };
         let unseen = acked.saturating_sub(self.stream_end.saturating_add(fin));
         SideTotals {
             bytes: self.stream_bytes().saturating_sub(self.gap_bytes()),
@@ -232,29 +236,32 @@ impl Direction {
 
     /// Takes in a segment of this direction and classifies it; `round_trip_ns` is that of the handshake.
     pub(super) fn on_segment(&mut self, event: &SegmentEvent, round_trip_ns: u64) -> SegmentKind {
-        if self.anomalies.is_none() && event.causes & ANOMALIES == 0 {
+        if self.anomalies.is_none() && !event.reasons.intersects(ANOMALIES) {
             return SegmentKind::InOrder;
         }
         let Anomalies { gaps, stats, .. } = &mut **self.anomalies.get_or_insert_default();
         let time = event.header.time;
-        let (own, peer) = if event.header.from_low != 0 { (0, 1) } else { (1, 0) };
-        let counters = &event.halves[own];
+        let sender = event.header.sender();
+        let counters = sender.of(&event.halves);
         let start = offset(counters.base, counters.stream_end, event.payload_seq());
         let end = start.saturating_add(u64::from(event.payload_len));
-        if event.causes & cause::GAP != 0 {
+        if event.reasons.contains(SegmentFlags::GAP) {
             gaps.open(start.saturating_sub(u64::from(event.gap)), start, time);
         }
-        let fill =
-            if event.causes & cause::OLD_DATA != 0 { gaps.fill(start, end, time) } else { Fill::default() };
-        stats.on_segment(event, start, fill, &event.halves[peer], round_trip_ns)
+        let fill = if event.reasons.contains(SegmentFlags::OLD_DATA) {
+            gaps.fill(start, end, time)
+        } else {
+            Fill::default()
+        };
+        stats.on_segment(event, start, fill, sender.other().of(&event.halves), round_trip_ns)
     }
 
     /// The other side has acknowledged up to `ack`; returns how many gaps are acknowledged with it.
     pub(super) fn on_acked(&mut self, ack: Seq) -> u64 {
-        if !self.has(half::STARTED) {
+        if !self.has(HalfFlags::STARTED) {
             return 0;
         }
-        let to = self.offset(ack).saturating_sub(u64::from(self.has(half::FIN)));
+        let to = self.offset(ack).saturating_sub(u64::from(self.has(HalfFlags::FIN)));
         let from = self.acked;
         self.acked = from.max(to);
         let gaps = self.anomalies.as_ref().map_or(0, |anomalies| anomalies.gaps.between(from, to));
@@ -263,7 +270,8 @@ impl Direction {
 
     /// The FIN that `event` is, if it counts: not one out of the window, or a retransmission.
     pub(super) fn fin(&self, event: &SegmentEvent) -> Option<Fin> {
-        let counts = self.has(half::FIN) && event.causes & (cause::FIN | cause::REPEATED) == cause::FIN;
+        let counts = self.has(HalfFlags::FIN)
+            && event.reasons & (SegmentFlags::FIN | SegmentFlags::REPEATED) == SegmentFlags::FIN;
         counts.then(|| {
             let end = self.offset(event.payload_seq().add(event.payload_len));
             Fin { end, missing: self.gap_bytes() + end.saturating_sub(self.stream_end) }
@@ -273,7 +281,7 @@ impl Direction {
     /// Whether a RST of the other side with this sequence number is valid: it must lie in the window that
     /// this side announced (RFC 9293, 3.5.3; RFC 5961, 3).
     pub(super) fn accepts_reset(&self, seq: Seq) -> bool {
-        if self.flags() & half::ACKED == 0 {
+        if !self.flags().contains(HalfFlags::ACKED) {
             return true;
         }
         let window = i64::from(u16::MAX) << self.window_scale.unwrap_or(MAX_WINDOW_SCALE);

@@ -1,6 +1,6 @@
 //! The states of both endpoints, advanced by new evidence.
 
-use tracer_common::flow::half;
+use tracer_common::flow::HalfFlags;
 
 use super::state::Fact;
 use crate::record::{Side, StateChange, TcpState};
@@ -20,8 +20,8 @@ pub(crate) struct Endpoints {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     pub(super) side: Side,
-    /// The [`half`] flags that are new.
-    pub(super) flags: u32,
+    /// The flags that are new.
+    pub(super) flags: HalfFlags,
     /// It sent a SYN-ACK, a first one or a retransmission.
     pub(super) sent_syn_ack: bool,
     /// The other side has acknowledged its SYN.
@@ -49,19 +49,20 @@ impl Endpoints {
             if sent_syn_ack && syn_acked {
                 self.apply(side, Fact::SynAcked);
             }
-            if flags & half::ACKED_SYN != 0 {
+            if flags.contains(HalfFlags::ACKED_SYN) {
                 self.apply(side, Fact::AckedSyn);
                 self.apply(side.other(), Fact::SynAcked);
             }
         }
         // A FIN that also acknowledges an earlier FIN acknowledges it first.
-        let is_new_fin = |side| evidence.iter().any(|one| one.side == side && one.flags & half::FIN != 0);
+        let is_new_fin =
+            |side| evidence.iter().any(|one| one.side == side && one.flags.contains(HalfFlags::FIN));
         self.on_fin_acks(evidence, |side| !is_new_fin(side.other()));
         self.on_fins(evidence);
         self.on_fin_acks(evidence, |side| is_new_fin(side.other()));
     }
 
-    fn on_start(&mut self, side: Side, flags: u32, sent_syn_ack: bool) {
+    fn on_start(&mut self, side: Side, flags: HalfFlags, sent_syn_ack: bool) {
         if sent_syn_ack {
             // A SYN-ACK proves that the other side sent a SYN.
             if self.state(side.other()) == TcpState::Listen {
@@ -69,9 +70,9 @@ impl Endpoints {
             }
             // In a simultaneous open, the SYN-ACK follows a SYN of the same side.
             self.apply(side, Fact::SentSynAck);
-        } else if flags & half::SYN != 0 {
+        } else if flags.contains(HalfFlags::SYN) {
             self.apply(side, Fact::SentSyn);
-        } else if flags & half::STARTED != 0 {
+        } else if flags.contains(HalfFlags::STARTED) {
             self.apply(side, Fact::SentMidstream);
             self.apply(side.other(), Fact::SentMidstream);
         }
@@ -79,7 +80,7 @@ impl Endpoints {
 
     fn on_fin_acks(&mut self, evidence: [Evidence; 2], includes: impl Fn(Side) -> bool) {
         for Evidence { side, flags, .. } in evidence {
-            if flags & half::ACKED_FIN != 0 && includes(side) {
+            if flags.contains(HalfFlags::ACKED_FIN) && includes(side) {
                 self.apply(side, Fact::AckedFin);
                 self.apply(side.other(), Fact::FinAcked);
             }
@@ -87,7 +88,7 @@ impl Endpoints {
     }
 
     fn on_fins(&mut self, evidence: [Evidence; 2]) {
-        let [first, second] = evidence.map(|one| (one.flags & half::FIN != 0).then_some(one.side));
+        let [first, second] = evidence.map(|one| (one.flags.contains(HalfFlags::FIN)).then_some(one.side));
         if !self.fin_seen {
             // If both are new, their order is unknown.
             self.fin_by = first.xor(second);

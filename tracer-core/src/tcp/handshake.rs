@@ -1,6 +1,6 @@
 //! The clock of a handshake: its round trips and its retransmissions.
 
-use tracer_common::{event::SegmentEvent, flow::cause};
+use tracer_common::{event::SegmentEvent, flow::SegmentFlags};
 
 use super::optional_ns::OptionalNs;
 
@@ -20,12 +20,12 @@ pub(crate) struct Handshake {
 impl Handshake {
     /// Records a SYN or a SYN-ACK; ignores other segments.
     pub(crate) fn on_segment(&mut self, event: &SegmentEvent) {
-        if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
+        if !event.reasons.intersects(SegmentFlags::SYN | SegmentFlags::SYN_ACK) {
             return;
         }
         let time = event.header.time;
-        let is_syn_ack = event.causes & cause::SYN_ACK != 0;
-        if event.causes & cause::REPEATED != 0 {
+        let is_syn_ack = event.reasons.contains(SegmentFlags::SYN_ACK);
+        if event.reasons.contains(SegmentFlags::REPEATED) {
             *if is_syn_ack { &mut self.syn_ack_retransmits } else { &mut self.syn_retransmits } += 1;
         } else if is_syn_ack {
             self.syn_ack_at = Some(time).into();

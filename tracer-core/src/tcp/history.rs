@@ -117,10 +117,10 @@ impl History {
         (seq, end): (Seq, Seq),
     ) {
         self.first_from_low.get_or_insert(from_low);
-        let has = |bits| flags.has(bits);
-        let kinds = flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let has = |bits| flags.intersects(bits);
+        let kinds = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
         let side = usize::from(!from_low);
-        let (is_new, kind) = if kinds.count_ones() > 1 {
+        let (is_new, kind) = if kinds.bits().count_ones() > 1 {
             let kind = if has(TcpFlags::FIN) && has(TcpFlags::RST) { b'I' } else { b'Q' };
             let time = entries.time;
             return self.once(entries, from_low, kind, time);
@@ -224,32 +224,38 @@ fn steps(count: u32) -> u32 {
 mod tests {
     use super::*;
 
-    const S: u8 = TcpFlags::SYN;
-    const A: u8 = TcpFlags::ACK;
-    const F: u8 = TcpFlags::FIN;
-    const R: u8 = TcpFlags::RST;
+    const S: TcpFlags = TcpFlags::SYN;
+    const A: TcpFlags = TcpFlags::ACK;
+    const F: TcpFlags = TcpFlags::FIN;
+    const R: TcpFlags = TcpFlags::RST;
+    const SA: TcpFlags = S.union(A);
+    const FA: TcpFlags = F.union(A);
+    const SF: TcpFlags = S.union(F);
+    const SR: TcpFlags = S.union(R);
+    const FR: TcpFlags = F.union(R);
+    const SFR: TcpFlags = SF.union(R);
 
     #[test]
     fn each_kind_of_segment_has_its_entry() {
-        type Row = (&'static str, &'static [(bool, u8, u32)], &'static str);
+        type Row = (&'static str, &'static [(bool, TcpFlags, u32)], &'static str);
         let rows: &[Row] = &[
-            ("a handshake", &[(true, S, 1), (false, S | A, 9), (true, A, 2)], "Sh"),
+            ("a handshake", &[(true, S, 1), (false, SA, 9), (true, A, 2)], "Sh"),
             ("a SYN retransmitted", &[(true, S, 1), (true, S, 1)], "S"),
             ("another SYN", &[(true, S, 1), (true, S, 5)], "SS"),
-            ("simultaneous open", &[(true, S, 1), (false, S, 9), (true, S | A, 1), (false, S | A, 9)], "Ss"),
-            ("a FIN retransmitted", &[(true, F | A, 3), (true, F | A, 3)], "F"),
-            ("another FIN", &[(true, F | A, 3), (true, F | A, 4)], "FF"),
+            ("simultaneous open", &[(true, S, 1), (false, S, 9), (true, SA, 1), (false, SA, 9)], "Ss"),
+            ("a FIN retransmitted", &[(true, FA, 3), (true, FA, 3)], "F"),
+            ("another FIN", &[(true, FA, 3), (true, FA, 4)], "FF"),
             ("a RST retransmitted", &[(false, R, 3), (false, R, 3), (false, R, 4)], "^rr"),
-            ("the SYN-ACK first", &[(false, S | A, 9), (true, A, 2), (false, F | A, 10)], "^hf"),
-            ("SYN and FIN", &[(true, S | F, 1), (true, S | F, 2)], "Q"),
-            ("SYN and RST", &[(true, S | R, 1)], "Q"),
-            ("FIN and RST", &[(true, F | R, 1), (true, S | F | R, 1)], "I"),
+            ("the SYN-ACK first", &[(false, SA, 9), (true, A, 2), (false, FA, 10)], "^hf"),
+            ("SYN and FIN", &[(true, SF, 1), (true, SF, 2)], "Q"),
+            ("SYN and RST", &[(true, SR, 1)], "Q"),
+            ("FIN and RST", &[(true, FR, 1), (true, SFR, 1)], "I"),
         ];
         for (what, segments, text) in rows {
             let mut history = History::default();
             for (time, (low, flags, seq)) in segments.iter().enumerate() {
                 let mut entries = Entries::at(time as u64);
-                history.on_flags(&mut entries, *low, TcpFlags(*flags), (Seq(*seq), Seq(*seq)));
+                history.on_flags(&mut entries, *low, *flags, (Seq(*seq), Seq(*seq)));
                 history.add(entries);
             }
             assert_eq!(history.text(true), *text, "{what}");
@@ -308,7 +314,7 @@ mod tests {
         let mut history = history(&[(5, &[(b'A', 5)]), (9, &[(b'F', 9)])]);
         for (low, flags) in [(false, S | A), (true, S)] {
             let mut entries = Entries::at(1);
-            history.on_flags(&mut entries, low, TcpFlags(flags), (Seq(1), Seq(1)));
+            history.on_flags(&mut entries, low, flags, (Seq(1), Seq(1)));
             history.add_first(entries);
         }
         assert_eq!(history.text(true), "ShAF");
@@ -319,7 +325,7 @@ mod tests {
         let mut history = History::default();
         for number in 0..1000 {
             let mut entries = Entries::at(1);
-            history.on_flags(&mut entries, true, TcpFlags(R), (Seq(number), Seq(number)));
+            history.on_flags(&mut entries, true, R, (Seq(number), Seq(number)));
             history.add(entries);
         }
         assert_eq!(history.text(true).len(), MAX_ENTRIES);

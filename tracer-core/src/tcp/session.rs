@@ -2,7 +2,7 @@
 
 use tracer_common::{
     event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    flow::{End, HalfCounters, HalfFlags, SegmentFlags},
     wire::TcpFlags,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Update {
     pub(crate) fin: Option<Fin>,
 }
 
-/// What was found out about a segment besides its causes.
+/// What was found out about a segment besides the reasons of its event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SegmentContext {
     /// It was reordered on its way, not retransmitted.
@@ -75,17 +75,17 @@ impl Session {
 
     /// Takes in a segment; `round_trip_ns` is that of the handshake.
     pub(crate) fn on_segment(&mut self, event: &SegmentEvent, round_trip_ns: u64) -> Update {
-        let from_low = event.header.from_low != 0;
+        let from_low = event.header.sender() == End::Low;
         let (own, other) = (usize::from(!from_low), usize::from(from_low));
         let previous = self.endpoints.states();
-        let opening = self.direction(Side::Server).flags() & half::SYN == 0 && self.has_syn();
+        let opening = !self.direction(Side::Server).flags().contains(HalfFlags::SYN) && self.has_syn();
 
         let kind = self.directions[own].on_segment(event, round_trip_ns);
         self.on_syn(event, from_low);
         let lost = self.note_lost(&event.halves);
         let mut entries = Entries::at(event.header.time);
         let deltas = self.apply(&event.halves, Some(event), &mut entries);
-        let is_ack = event.flags & TcpFlags::ACK != 0;
+        let is_ack = event.flags.contains(TcpFlags::ACK);
         let acked_gaps = if is_ack { self.directions[other].on_acked(event.ack) } else { 0 };
         self.zeek.on_segment(&mut entries, event, deltas[own].zero_windows, acked_gaps);
         self.zeek.history.add(entries);
@@ -114,12 +114,12 @@ impl Session {
 
     /// Reads the window scale of a SYN or a SYN-ACK, and who is the client if no SYN was seen before.
     fn on_syn(&mut self, event: &SegmentEvent, from_low: bool) {
-        if event.causes & (cause::SYN | cause::SYN_ACK) == 0 {
+        if !event.reasons.intersects(SegmentFlags::SYN | SegmentFlags::SYN_ACK) {
             return;
         }
         self.directions[usize::from(!from_low)].window_scale = window_scale(event);
         if !self.has_syn() {
-            self.set_client(from_low != (event.causes & cause::SYN_ACK != 0));
+            self.set_client(from_low != event.reasons.contains(SegmentFlags::SYN_ACK));
         }
     }
 
@@ -138,20 +138,24 @@ impl Session {
         let [low, high] = &mut self.directions;
         let deltas = [low.apply(&halves[0]), high.apply(&halves[1])];
         // What the sender shows comes first.
-        let first = event.is_none_or(|event| event.header.from_low != 0);
+        let first = event.is_none_or(|event| event.header.sender() == End::Low);
         let order = [first, !first];
-        let own = |from_low| event.filter(|event| (event.header.from_low != 0) == from_low);
-        let causes = |from_low| own(from_low).map_or(0, |event| event.causes);
+        let own = |from_low| event.filter(|event| (event.header.sender() == End::Low) == from_low);
+        let reasons = |from_low| own(from_low).map_or(SegmentFlags::EMPTY, |event| event.reasons);
         self.endpoints.on_evidence(order.map(|from_low| {
             let index = usize::from(!from_low);
             // A reordered SYN changes nothing any more.
-            let flags = deltas[index].flags & if deltas[index].had_started { !half::SYN } else { u32::MAX };
-            let new_syn_ack = flags & half::SYN != 0 && halves[index].flags & half::SYN_ACK != 0;
+            let mut flags = deltas[index].flags;
+            if deltas[index].had_started {
+                flags.remove(HalfFlags::SYN);
+            }
+            let new_syn_ack =
+                flags.contains(HalfFlags::SYN) && halves[index].flags.contains(HalfFlags::SYN_ACK);
             Evidence {
                 side: self.side(from_low),
                 flags,
-                sent_syn_ack: new_syn_ack || causes(from_low) & cause::SYN_ACK != 0,
-                syn_acked: self.directions[1 - index].flags() & half::ACKED_SYN != 0,
+                sent_syn_ack: new_syn_ack || reasons(from_low).contains(SegmentFlags::SYN_ACK),
+                syn_acked: self.directions[1 - index].flags().contains(HalfFlags::ACKED_SYN),
             }
         }));
         for from_low in order {
@@ -161,9 +165,11 @@ impl Session {
             let sender = Sender { from_low, is_client: from_low == self.client_is_low };
             self.zeek.on_flags(entries, direction, sender, new, own(from_low));
             self.zeek.on_counters(entries, from_low, &halves[index]);
-            if causes(from_low) & cause::RST != 0 || event.is_none() && new & half::RESET != 0 {
+            if reasons(from_low).contains(SegmentFlags::RST)
+                || event.is_none() && new.contains(HalfFlags::RESET)
+            {
                 // A RST of an endpoint that sent nothing else does not end the connection.
-                let has_started = direction.flags() & half::STARTED != 0;
+                let has_started = direction.flags().contains(HalfFlags::STARTED);
                 if has_started && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
                     self.endpoints.on_reset(self.side(from_low));
                 }
@@ -179,7 +185,7 @@ impl Session {
 
     /// Whether a SYN or a SYN-ACK of the connection was seen.
     pub(crate) fn has_syn(&self) -> bool {
-        self.directions.iter().any(|direction| direction.flags() & half::SYN != 0)
+        self.directions.iter().any(|direction| direction.flags().contains(HalfFlags::SYN))
     }
 
     /// Whether the lower endpoint of the key is the client.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracer_common::{
     event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    flow::{HalfCounters, HalfFlags, SegmentFlags},
 };
 
 use super::gaps::Fill;
@@ -55,17 +55,17 @@ impl TcpStats {
         peer: &HalfCounters,
         round_trip_ns: u64,
     ) -> SegmentKind {
-        let has = |bits| event.causes & bits != 0;
-        self.checksum_errors += u64::from(has(cause::BAD_CHECKSUM));
+        let has = |flag| event.reasons.contains(flag);
+        self.checksum_errors += u64::from(has(SegmentFlags::BAD_CHECKSUM));
         let probed = event.payload_len > 0 && self.probe == Some(start);
-        if has(cause::WINDOW_PROBE) || has(cause::KEEP_ALIVE) && probed {
+        if has(SegmentFlags::WINDOW_PROBE) || has(SegmentFlags::KEEP_ALIVE) && probed {
             self.probe = Some(start);
             self.window_probes += 1;
-        } else if has(cause::KEEP_ALIVE) {
+        } else if has(SegmentFlags::KEEP_ALIVE) {
             self.keep_alives += 1;
         }
         // Data that starts with the byte of a probe is new.
-        let kind = if has(cause::REPEATED) || has(cause::OLD_DATA) && !probed {
+        let kind = if has(SegmentFlags::REPEATED) || has(SegmentFlags::OLD_DATA) && !probed {
             old_data_kind(event, fill, peer, round_trip_ns)
         } else {
             SegmentKind::InOrder
@@ -96,10 +96,10 @@ impl TcpStats {
 /// Classifies a segment with old data, in Wireshark's order of precedence.
 fn old_data_kind(event: &SegmentEvent, fill: Fill, peer: &HalfCounters, round_trip_ns: u64) -> SegmentKind {
     let end = event.payload_seq().add(event.payload_len);
-    if event.payload_len > 0 && peer.flags & half::ACKED != 0 && !end.is_after(peer.ack) {
+    if event.payload_len > 0 && peer.flags.contains(HalfFlags::ACKED) && !end.is_after(peer.ack) {
         return SegmentKind::SpuriousRetransmit;
     }
-    if event.causes & cause::FAST_RETRANSMIT != 0 {
+    if event.reasons.contains(SegmentFlags::FAST_RETRANSMIT) {
         return SegmentKind::FastRetransmit;
     }
     if fill.bytes > 0 && fill.after < round_trip_ns.max(MAX_REORDERING.as_nanos() as u64) {

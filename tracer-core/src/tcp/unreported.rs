@@ -6,8 +6,9 @@
 
 use smallvec::SmallVec;
 use tracer_common::{
+    connection::FlowState,
     event::{EventHeader, SegmentEvent},
-    flow::{FlowKey, FlowState, Half, HalfCounters, cause, half},
+    flow::{End, FlowKey, HalfCounters, HalfFlags, SegmentFlags, TcpHalf},
     seq::Seq,
     wire::{MAX_OPTIONS, TcpFlags},
 };
@@ -18,30 +19,30 @@ const MAX_RETRANSMITS: u64 = 16;
 
 /// Whether the handshake before an event was not reported.
 #[must_use]
-pub fn is_unreported(event: &SegmentEvent) -> bool {
-    event.halves.iter().any(|half| half.flags & half::UNTOLD != 0)
+pub(crate) fn is_unreported(event: &SegmentEvent) -> bool {
+    event.halves.iter().any(|half| half.flags.contains(HalfFlags::UNREPORTED))
 }
 
 /// The state of a connection in the kernel's table, as an event without a segment.
-pub fn event_of(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
-    let interface = flow.halves.iter().map(Half::interface).find(|interface| *interface != 0).unwrap_or(0);
-    let header = EventHeader { interface, time: flow.id, flow: flow.id, key: *key, ..EventHeader::BLANK };
-    let halves = flow.halves.each_ref().map(|half| half.counters);
-    SegmentEvent { header, halves, ..SegmentEvent::BLANK }
+pub(crate) fn event_of(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
+    let interface = flow.tcp.iter().map(TcpHalf::interface).find(|interface| *interface != 0).unwrap_or(0);
+    let header = EventHeader { interface, time: flow.id, flow: flow.id, key: *key, ..EventHeader::ZERO };
+    let halves = flow.tcp.each_ref().map(|half| half.counters);
+    SegmentEvent { header, halves, ..SegmentEvent::ZERO }
 }
 
 /// Whether a SYN was seen that opens the connection.
-pub fn has_syn(halves: &[HalfCounters; 2]) -> bool {
-    halves.iter().any(|half| half.flags & (half::SYN | half::SYN_ACK) == half::SYN)
+pub(crate) fn has_syn(halves: &[HalfCounters; 2]) -> bool {
+    halves.iter().any(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK) == HalfFlags::SYN)
 }
 
 /// Whether the lower endpoint sent the SYN; `None` if neither SYN nor SYN-ACK was seen.
-pub fn low_is_client(halves: &[HalfCounters; 2]) -> Option<bool> {
-    let [low, high] = halves.each_ref().map(|half| half.flags & (half::SYN | half::SYN_ACK));
-    if low == half::SYN || high & half::SYN_ACK != 0 {
+pub(crate) fn low_is_client(halves: &[HalfCounters; 2]) -> Option<bool> {
+    let [low, high] = halves.each_ref().map(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK));
+    if low == HalfFlags::SYN || high.contains(HalfFlags::SYN_ACK) {
         Some(true)
     } else {
-        (high == half::SYN || low & half::SYN_ACK != 0).then_some(false)
+        (high == HalfFlags::SYN || low.contains(HalfFlags::SYN_ACK)).then_some(false)
     }
 }
 
@@ -53,25 +54,32 @@ pub(crate) fn handshake(event: &SegmentEvent) -> Segments {
     let low_is_client = low_is_client(&event.halves).unwrap_or_default();
     let client_index = usize::from(!low_is_client);
     let (client, server) = (&event.halves[client_index], &event.halves[1 - client_index]);
-    let confirms = event.causes & cause::HANDSHAKE_ACK != 0 && (event.header.from_low != 0) == low_is_client;
+    let confirms = event.reasons.contains(SegmentFlags::HANDSHAKE_ACK)
+        && (event.header.sender() == End::Low) == low_is_client;
     let mut segments = Segments::new();
-    let mut halves = [HalfCounters::BLANK; 2];
-    if client.flags & half::SYN != 0 {
+    let mut halves = [HalfCounters::ZERO; 2];
+    if client.flags.contains(HalfFlags::SYN) {
         // Before it confirms, a client sends nothing but its SYN.
         let retransmits = if confirms { client.packets.saturating_sub(2) } else { 0 };
         halves[client_index] = with_syn(client);
         let syn = segment(event, low_is_client, TcpFlags::SYN, client, Seq(0));
-        push(&mut segments, SegmentEvent { causes: cause::SYN, halves, ..syn }, client_index, retransmits);
+        push(
+            &mut segments,
+            SegmentEvent { reasons: SegmentFlags::SYN, halves, ..syn },
+            client_index,
+            retransmits,
+        );
         halves[client_index].packets += retransmits.min(MAX_RETRANSMITS);
     }
-    if server.flags & half::SYN_ACK != 0 {
-        let silent = server.bytes == 0 && server.flags & (half::BARE_ACK | half::FIN | half::RST) == 0;
+    if server.flags.contains(HalfFlags::SYN_ACK) {
+        let silent = server.bytes == 0
+            && !server.flags.intersects(HalfFlags::BARE_ACK | HalfFlags::FIN | HalfFlags::RST);
         let retransmits = if confirms && silent { server.packets.saturating_sub(1) } else { 0 };
-        let flags = half::SYN_ACK | half::ACKED | half::ACKED_SYN;
+        let flags = HalfFlags::SYN_ACK | HalfFlags::ACKED | HalfFlags::ACKED_SYN;
         halves[1 - client_index] = HalfCounters { ack: client.base, ..with_syn(server) };
         halves[1 - client_index].flags |= flags;
         let syn_ack = segment(event, !low_is_client, TcpFlags::SYN | TcpFlags::ACK, server, client.base);
-        let syn_ack = SegmentEvent { causes: cause::SYN_ACK, halves, ..syn_ack };
+        let syn_ack = SegmentEvent { reasons: SegmentFlags::SYN_ACK, halves, ..syn_ack };
         push(&mut segments, syn_ack, 1 - client_index, retransmits);
     }
     segments
@@ -80,7 +88,7 @@ pub(crate) fn handshake(event: &SegmentEvent) -> Segments {
 /// Adds a segment and its retransmissions.
 fn push(segments: &mut Segments, first: SegmentEvent, sender: usize, retransmits: u64) {
     segments.push(first);
-    let mut retransmit = SegmentEvent { causes: first.causes | cause::REPEATED, ..first };
+    let mut retransmit = SegmentEvent { reasons: first.reasons | SegmentFlags::REPEATED, ..first };
     for _ in 0..retransmits.min(MAX_RETRANSMITS) {
         retransmit.halves[sender].packets += 1;
         segments.push(retransmit);
@@ -93,14 +101,22 @@ fn with_syn(counters: &HalfCounters) -> HalfCounters {
         packets: 1,
         base: counters.base,
         syn_ns: counters.syn_ns,
-        flags: half::STARTED | half::SYN | counters.flags & (half::OPENED | half::SYN_DATA | half::UNTOLD),
-        ..HalfCounters::BLANK
+        flags: HalfFlags::STARTED
+            | HalfFlags::SYN
+            | counters.flags & (HalfFlags::OPENED | HalfFlags::SYN_DATA | HalfFlags::UNREPORTED),
+        ..HalfCounters::ZERO
     }
 }
 
-fn segment(event: &SegmentEvent, from_low: bool, flags: u8, sender: &HalfCounters, ack: Seq) -> SegmentEvent {
+fn segment(
+    event: &SegmentEvent,
+    from_low: bool,
+    flags: TcpFlags,
+    sender: &HalfCounters,
+    ack: Seq,
+) -> SegmentEvent {
     let mut segment = *event;
-    segment.header.from_low = u8::from(from_low);
+    segment.header.sender = if from_low { End::Low } else { End::High } as u8;
     segment.header.time = sender.syn_ns;
     segment.header.lost = 0;
     SegmentEvent {

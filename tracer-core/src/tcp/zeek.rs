@@ -2,7 +2,7 @@
 
 use tracer_common::{
     event::SegmentEvent,
-    flow::{HalfCounters, cause, half},
+    flow::{End, HalfCounters, HalfFlags, SegmentFlags},
     wire::TcpFlags,
 };
 
@@ -34,32 +34,33 @@ impl Zeek {
         entries: &mut Entries,
         direction: &Direction,
         sender: Sender,
-        new: u32,
+        new: HalfFlags,
         event: Option<&SegmentEvent>,
     ) {
         let Sender { from_low, is_client } = sender;
-        let reported = event.map_or(0, |event| event.flags);
-        let is_lost = |flag: u32, bit: u8| new & flag != 0 && reported & bit == 0;
-        if is_lost(half::SYN, TcpFlags::SYN) {
-            let bits = if new & half::SYN_ACK == 0 { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
+        let reported = event.map_or(TcpFlags::EMPTY, |event| event.flags);
+        let is_lost = |flag, bit| new.contains(flag) && !reported.contains(bit);
+        if is_lost(HalfFlags::SYN, TcpFlags::SYN) {
+            let bits =
+                if !new.contains(HalfFlags::SYN_ACK) { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
             let mut first = Entries::at(entries.time());
             let base = direction.base();
-            self.history.on_flags(&mut first, from_low, TcpFlags(bits), (base, base));
+            self.history.on_flags(&mut first, from_low, bits, (base, base));
             self.history.add_first(first);
-            self.conn_state.on_segment(from_low, is_client, TcpFlags(bits), 0);
+            self.conn_state.on_segment(from_low, is_client, bits, 0);
         }
-        for (flag, bits) in [(half::FIN, TcpFlags::FIN), (half::RST, TcpFlags::RST)] {
+        for (flag, bits) in [(HalfFlags::FIN, TcpFlags::FIN), (HalfFlags::RST, TcpFlags::RST)] {
             if is_lost(flag, bits) {
                 let end = direction.end();
-                self.history.on_flags(entries, from_low, TcpFlags(bits), (end, end));
-                self.conn_state.on_segment(from_low, is_client, TcpFlags(bits), 0);
+                self.history.on_flags(entries, from_low, bits, (end, end));
+                self.conn_state.on_segment(from_low, is_client, bits, 0);
             }
         }
         if let Some(event) = event {
             let seq = event.payload_seq();
             let numbers = (seq, seq.add(event.payload_len));
-            self.history.on_flags(entries, from_low, TcpFlags(event.flags), numbers);
-            self.conn_state.on_segment(from_low, is_client, TcpFlags(event.flags), event.payload_len);
+            self.history.on_flags(entries, from_low, event.flags, numbers);
+            self.conn_state.on_segment(from_low, is_client, event.flags, event.payload_len);
         }
     }
 
@@ -82,14 +83,14 @@ impl Zeek {
         zero_windows: u64,
         acked_gaps: u64,
     ) {
-        let from_low = event.header.from_low != 0;
+        let from_low = event.header.sender() == End::Low;
         if self.conn_state.heeds_window(from_low) {
             let on_close = event.window == 0
-                && event.flags & (TcpFlags::SYN | TcpFlags::FIN) != 0
-                && event.flags & TcpFlags::RST == 0;
+                && event.flags.intersects(TcpFlags::SYN | TcpFlags::FIN)
+                && !event.flags.contains(TcpFlags::RST);
             self.history.logarithmic(entries, from_low, b'W', zero_windows + u64::from(on_close));
         }
-        if event.causes & cause::NO_NEWS != 0 && !self.conn_state.has_reset(from_low) {
+        if event.reasons.contains(SegmentFlags::NO_NEW_DATA) && !self.conn_state.has_reset(from_low) {
             self.history.logarithmic(entries, from_low, b'T', 1);
         }
         if self.conn_state.is_clean() {

@@ -69,7 +69,7 @@ impl Tracker {
                 break;
             }
             self.closed.pop_front();
-            self.removals.push_back(Removal { key, flow, looked_up: 0 });
+            self.removals.push_back(Removal { key, flow, recovered: 0 });
         }
     }
 

@@ -18,8 +18,9 @@ use tracer::{
     output::{Destination, Format, OutputConfig, Outputs, Policy},
 };
 use tracer_common::{
+    connection::FlowState,
     event::Event,
-    flow::{FlowKey, FlowState, Removal},
+    flow::{FlowKey, Removal},
 };
 use tracer_core::{
     analysis::{Analysis, Flows},

@@ -44,7 +44,7 @@ pub(crate) struct Conversation {
     client: [u8; 6],
     /// Next sequence numbers of client and server.
     next: [u32; 2],
-    frames: std::vec::IntoIter<(bool, u8, Vec<u8>)>,
+    frames: std::vec::IntoIter<(bool, TcpFlags, Vec<u8>)>,
 }
 
 impl Conversation {
@@ -65,7 +65,7 @@ impl Conversation {
         let Some((from_client, flags, payload)) = self.frames.next() else { return false };
         let own = usize::from(!from_client);
         let frame = frame(self.client, from_client, self.next[own], self.next[1 - own], flags, &payload);
-        let numbers = payload.len() as u32 + u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0);
+        let numbers = payload.len() as u32 + u32::from(flags.intersects(TcpFlags::SYN | TcpFlags::FIN));
         self.next[own] = self.next[own].wrapping_add(numbers);
         let seen = observer.observe(&frame, frame.len(), LinkType::Ethernet, 1, Hook::TcIngress, time);
         assert_eq!(seen, Ok(()), "a valid frame");
@@ -74,8 +74,8 @@ impl Conversation {
 }
 
 /// The frames of a conversation: whether from the client, control bits, payload.
-fn frames(number: usize, plan: Plan) -> Vec<(bool, u8, Vec<u8>)> {
-    const ACK: u8 = TcpFlags::ACK;
+fn frames(number: usize, plan: Plan) -> Vec<(bool, TcpFlags, Vec<u8>)> {
+    const ACK: TcpFlags = TcpFlags::ACK;
     let mut frames = vec![(true, TcpFlags::SYN, Vec::new())];
     if plan.answered {
         frames.push((false, TcpFlags::SYN | ACK, Vec::new()));
@@ -125,19 +125,19 @@ fn response() -> Vec<u8> {
 }
 
 /// An IPv4 packet in Ethernet, without checksums; a SYN has the options of Linux.
-fn frame(client: [u8; 6], from_client: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+fn frame(client: [u8; 6], from_client: bool, seq: u32, ack: u32, flags: TcpFlags, payload: &[u8]) -> Vec<u8> {
     const SERVER: [u8; 6] = [192, 0, 2, 1, 0, 80];
     const OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
     let (from, to) = if from_client { (client, SERVER) } else { (SERVER, client) };
-    let options = if flags & TcpFlags::SYN != 0 { &OPTIONS[..] } else { &[] };
-    let ack = if flags & TcpFlags::ACK != 0 { ack } else { 0 };
+    let options = if flags.contains(TcpFlags::SYN) { &OPTIONS[..] } else { &[] };
+    let ack = if flags.contains(TcpFlags::ACK) { ack } else { 0 };
     let tcp_len = 20 + options.len();
     let mut bytes = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
     bytes.extend(((20 + tcp_len + payload.len()) as u16).to_be_bytes());
     bytes.extend([0, 0, 0, 0, 64, 6, 0, 0]);
     bytes.extend([&from[..4], &to[..4], &from[4..], &to[4..]].concat());
     bytes.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
-    bytes.extend([(tcp_len as u8 / 4) << 4, flags, 1, 246, 0, 0, 0, 0]);
+    bytes.extend([(tcp_len as u8 / 4) << 4, flags.bits(), 1, 246, 0, 0, 0, 0]);
     bytes.extend(options);
     bytes.extend(payload);
     bytes

@@ -7,7 +7,8 @@ use aya::{
 };
 use tracer_common::{
     config::{Config, FEW_PORTS},
-    flow::{FlowKey, FlowState},
+    connection::FlowState,
+    flow::FlowKey,
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
@@ -70,14 +71,14 @@ impl Kernel {
     /// Adds this many connections that no packet belongs to.
     pub(crate) fn fill(&mut self, connections: u32) {
         for number in 0..connections {
-            let key = FlowKey { low: [number, 1, 1, 1], ..FlowKey::BLANK };
-            self.connections.insert(key, FlowState::BLANK, 0).unwrap_or_else(|error| panic!("{error}"));
+            let key = FlowKey { low: [number, 1, 1, 1], ..FlowKey::ZERO };
+            self.connections.insert(key, FlowState::NEW, 0).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 
     /// Adds the connection with an all-zero key, which the part that looks up a connection finds.
     pub(crate) fn add_zero_key(&mut self) {
-        let inserted = self.connections.insert(FlowKey::BLANK, FlowState::BLANK, 0);
+        let inserted = self.connections.insert(FlowKey::ZERO, FlowState::NEW, 0);
         inserted.unwrap_or_else(|error| panic!("{error}"));
     }
 

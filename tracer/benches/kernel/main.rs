@@ -43,7 +43,7 @@ const PARTS: [(&str, &str); 6] = [
     ("read the coarse clock", "tracer_part_coarse_clock"),
     ("read the exact clock", "tracer_part_clock"),
     ("look up a connection", "tracer_part_find"),
-    ("emit a segment event", "tracer_part_tell"),
+    ("emit a segment event", "tracer_part_emit"),
     ("copy 512 bytes of payload", "tracer_part_copy"),
 ];
 

@@ -8,8 +8,9 @@
 use std::fmt;
 
 use tracer_common::{
-    flow::{FlowKey, FlowState},
-    target::{MAX_TARGETS, Target, TargetKey},
+    connection::FlowState,
+    flow::FlowKey,
+    server::{MAX_SERVERS, ServerCounters, ServerKey},
 };
 use tracer_core::tracker;
 
@@ -58,7 +59,7 @@ impl Memory {
         let ring = u64::from(config.kernel.ring_bytes);
         Self {
             tables: 2 * table::<FlowKey, FlowState>(config.kernel.max_connections.into(), cpus)
-                + table::<TargetKey, Target>(MAX_TARGETS.into(), cpus),
+                + table::<ServerKey, ServerCounters>(MAX_SERVERS.into(), cpus),
             ring: ring + RING_PAGES * PAGE + ring / PAGE * PAGE_ADDRESSES + SMALL_MAPS + cpus * PER_CPU,
             connections: tracker::max_bytes(config.limits.max_connections.into()),
             buffers: u64::from(config.limits.buffer_bytes)

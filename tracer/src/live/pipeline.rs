@@ -1,12 +1,14 @@
-//! The only loop: events from the ring to the tracker, records from the tracker to the sink.
+//! The loop of live tracing: events from the ring buffer to the analysis, records from the analysis
+//! to the outputs.
 //!
 //! ```text
-//!   ring ─► Event ─► analysis ─► sink ─► output
-//!                      ▲  │ questions
+//!   ring ─► Event ─► analysis ─► outputs
+//!                      ▲  │ lookups
 //!             tick ────┘  └────────► kernel tables
 //! ```
 //!
-//! Everything runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
+//! It runs on one thread: the tracker needs no locks, and a network namespace belongs to a thread.
+//! Each output writes in a thread of its own.
 
 mod ending;
 mod flushing;
@@ -22,7 +24,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
 };
-use tracer_common::flow::{FlowKey, FlowState, Removal};
+use tracer_common::{
+    connection::FlowState,
+    flow::{FlowKey, Removal},
+};
 use tracer_core::{
     analysis::{Analysis, Flows, summary_record},
     listener::Listeners,
@@ -60,18 +65,20 @@ use crate::{
     redact_key::redaction,
 };
 
-/// How often the tracker learns that time has passed, and the interfaces are looked at if something changed: what is told
-/// late is at most this late, and an idle host does not notice ten times a second.
+/// Interval of timeouts, lookups and checks for changed interfaces: the maximum delay of records
+/// that depend on time.
 const TICK: Duration = Duration::from_millis(100);
-/// How often while nothing goes on: what comes then wakes the loop.
+/// The same while the host is idle: an event wakes the loop.
 const IDLE_TICK: Duration = Duration::from_secs(1);
-/// How often `--events stats` writes a summary, and how often lost events are looked for.
+/// Interval of the summaries of `--events stats`, and of the search for connections whose events
+/// were lost.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most lookups at once: at a microsecond or two each, the ring does not wait for them for long.
+/// Maximum number of lookups in one turn. Each takes one or two microseconds, and the ring buffer
+/// waits meanwhile.
 const MAX_LOOKUPS: usize = 8192;
 
-/// An observation, ready to run.
+/// Live tracing, attached and ready to run.
 pub struct Pipeline {
     attacher: Attacher,
     sources: Sources,
@@ -82,7 +89,7 @@ pub struct Pipeline {
     quiet: bool,
     duration: Option<Duration>,
     overload: Overload,
-    /// Events lost when the kernel's tables were asked last.
+    /// Number of lost events at the last search for lost connections.
     lost_before: u64,
     interfaces_changed: bool,
     idleness: Idleness,
@@ -90,10 +97,11 @@ pub struct Pipeline {
     started: u64,
 }
 
-/// Traces until `shutdown`, or until `config` says that it is over.
+/// Traces until `shutdown` or a limit of `config`.
 ///
 /// # Errors
-/// A privilege is missing, the output cannot be written, the kernel refuses: what was found and what to type.
+/// A privilege is missing, an output cannot be written, or the kernel refuses: what was found and
+/// what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
     let needs = Needs::of(&config.records.outputs);
@@ -112,7 +120,7 @@ pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<
 }
 
 impl Pipeline {
-    /// Loads and attaches the kernel programs: what happens from now on is seen. Tells on standard error where.
+    /// Loads and attaches the kernel programs. Prints on standard error where.
     ///
     /// # Errors
     /// The kernel refuses: what was found and what to type.
@@ -120,7 +128,7 @@ impl Pipeline {
         if let Some(warning) = support::warning()? {
             note(&warning);
         }
-        // Before the interfaces are listed: none may come in between.
+        // Before the interfaces are listed, so that no new one is missed.
         let watch = Watch::new()?;
         let (kernel, sources) = Kernel::load(&config.kernel)?;
         let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
@@ -159,10 +167,11 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Gives up what tracing does not need any more; tells on standard error what is in force.
+    /// Drops the privileges that tracing does not need any more. Prints the resulting sandbox on
+    /// standard error.
     ///
     /// # Errors
-    /// Privileges cannot be given up.
+    /// Privileges cannot be dropped.
     fn confine(&mut self, plan: Plan) -> Result<()> {
         if !plan.attaches_later() {
             self.attacher.stop_attaching();
@@ -174,11 +183,11 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Traces until `shutdown`, or until the configuration says that it is over; then detaches, tells what is left, and
-    /// sums up.
+    /// Traces until `shutdown` or a limit of the configuration. Then detaches, writes the remaining
+    /// records and the summary.
     ///
     /// # Errors
-    /// Records cannot be written, or the kernel does not answer any more.
+    /// Records cannot be written, or the kernel's tables cannot be read.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Summary> {
         let Err(outcome) = self.observe(shutdown).await;
         self.finish(outcome)
@@ -192,12 +201,12 @@ impl Pipeline {
         let mut stats = every(STATS_INTERVAL);
         stats.reset();
         loop {
-            // In this order: what ends the loop first, and the ring last, for it may never run dry.
+            // Biased: first what ends the loop, and last the ring buffer, which may never be empty.
             tokio::select! {
                 biased;
                 () = &mut shutdown => return Err(Outcome::Stopped),
                 () = &mut time_is_up => return Err(Outcome::Stopped),
-                // Without a file, the terminal is gone.
+                // Without an output file, SIGHUP means that the terminal is closed.
                 Some(()) = hangups.recv() => if !self.outputs.reopen() { return Err(Outcome::Stopped) },
                 _ = stats.tick() => self.on_stats()?,
                 _ = ticks.tick() => {
@@ -221,7 +230,7 @@ impl Pipeline {
                     readable.context("cannot wait for events")?;
                     if self.idleness.end() {
                         ticks.reset_after(TICK);
-                        // It was set long ago.
+                        // The clock offset is stale after an idle period.
                         self.set_clock();
                     }
                     self.on_readable()?;
@@ -241,7 +250,8 @@ impl Pipeline {
         });
         outcome?;
         if drained {
-            // A little now and then keeps no CPU from the server for as long as what has become due in a whole tick.
+            // Often and little: all timeouts of a whole tick at once would keep a CPU from the
+            // server for longer.
             self.analysis.on_tick(clock::now());
         }
         self.look_up()?;
@@ -312,7 +322,7 @@ impl Pipeline {
     }
 }
 
-/// The connection tables, and the program that takes connections out of them.
+/// The kernel's connection tables, and the program that removes entries from them.
 struct InKernel<'a> {
     tables: &'a Tables,
     kernel: &'a Kernel,

@@ -114,7 +114,8 @@ impl From<FormatAndTarget> for OutputConfig {
 /// The outputs that the options ask for, each option with its place on the command line.
 ///
 /// # Errors
-/// `-w` has no output to belong to, or two outputs have the same target: what was found and what to type.
+/// `-w` has no output to belong to, or two outputs have the same target: what was found and what to
+/// type.
 pub fn outputs(
     mut formats: Vec<(usize, FormatAndTarget)>,
     files: Vec<(usize, PathBuf)>,

@@ -1,4 +1,4 @@
-//! What lines are written to.
+//! The file, pipe or terminal that lines are written to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
@@ -8,28 +8,29 @@ use std::path::{Path, PathBuf};
 /// The most bytes that a pipe takes as a whole or not at all (POSIX, `PIPE_BUF`; 4096 on Linux).
 const PIPE_BUF: usize = 4096;
 
-/// Something that takes bytes, and can perhaps take the last of them back.
+/// A destination for bytes that may be able to undo the last write.
 pub(super) trait Device: Write {
     /// Undoes the writing of the last `count` bytes; says whether it could.
     fn take_back(&mut self, count: usize) -> bool;
 
-    /// How many bytes to write at once: more may be taken in part, and the rest wait for a reader that never comes.
+    /// How many bytes to write at once: more may be taken in part, and the rest wait for a reader
+    /// that never comes.
     fn piece(&self) -> usize;
 
-    /// What an error should call it.
+    /// Its name for error messages.
     fn name(&self) -> String;
 }
 
 /// The file that an output writes to.
 pub(super) struct OpenFile {
     file: File,
-    /// Where it was opened; none for standard output: a terminal, a pipe, or a file that belongs to somebody else.
+    /// Its path; none for standard output, which may be a file of another program.
     path: Option<PathBuf>,
     piece: usize,
 }
 
 impl OpenFile {
-    /// Standard output, past the buffer of the standard library: lines are collected here already.
+    /// Standard output, without the buffer of the standard library: lines are batched already.
     pub(super) fn stdout() -> io::Result<Self> {
         Self::new(File::from(io::stdout().as_fd().try_clone_to_owned()?), None)
     }
@@ -39,8 +40,8 @@ impl OpenFile {
         Self::new(open(path)?, Some(path.to_owned()))
     }
 
-    /// The file at `path` as an earlier run left it. The kernel cuts short the write of a process that is killed: what comes now
-    /// is not to continue half a line.
+    /// The file at `path`, to be continued. A killed process may have left half a line, which is
+    /// ended first.
     pub(super) fn continued(path: &Path) -> io::Result<Self> {
         let mut file = Self::append(path)?;
         if ends_torn(path) {
@@ -95,9 +96,9 @@ fn open(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Whether the last line of a file has no end. What cannot be read is taken for whole.
+/// Whether the last line of a file has no end. Unreadable files count as whole.
 fn ends_torn(path: &Path) -> bool {
-    // Only of files: a pipe would wait for somebody to write to it.
+    // Regular files only: opening a pipe would wait for a writer.
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     let mut last = [b'\n'];
     is_file
@@ -110,7 +111,8 @@ fn ends_torn(path: &Path) -> bool {
         && last != [b'\n']
 }
 
-/// Removes the last `count` bytes that were written, unless somebody else has appended something since.
+/// Removes the last `count` bytes that were written, unless another process has appended something
+/// since.
 fn cut_end(file: &mut File, count: u64) -> io::Result<bool> {
     let metadata = file.metadata()?;
     let is_ours = metadata.is_file() && file.stream_position()? == metadata.len() && count <= metadata.len();

@@ -38,7 +38,8 @@ impl Outputs {
         Self { sinks, remaining: count }
     }
 
-    /// Starts the threads that write. Privileges belong to a thread: they get those that the caller has now.
+    /// Starts the threads that write. Privileges belong to a thread: they get those that the caller
+    /// has now.
     ///
     /// # Errors
     /// No thread can be started.
@@ -103,8 +104,9 @@ impl Outputs {
         self.each(|sink| sink.drain())
     }
 
-    /// Ends the run of `summary` at `time` in ns since the Unix epoch: as a record for programs, once on standard error for
-    /// people, with a note for each output that some records could not be written to.
+    /// Ends the run of `summary` at `time` in ns since the Unix epoch: as a record for programs,
+    /// once on standard error for people, with a note for each output that some records could not
+    /// be written to.
     ///
     /// # Errors
     /// No more records can be written.
@@ -132,7 +134,8 @@ impl Outputs {
         finished
     }
 
-    /// Opens all files again after SIGHUP; false if there is none, so that the signal means the end.
+    /// Opens all files again after SIGHUP; false if there is none, so that the signal means the
+    /// end.
     pub fn reopen(&mut self) -> bool {
         let mut any = false;
         for sink in self.sinks.iter_mut().filter(|sink| sink.can_reopen()) {
@@ -144,16 +147,16 @@ impl Outputs {
         any
     }
 
-    /// How the outputs do, all together.
+    /// The state of all outputs together.
     #[must_use]
     pub fn state(&self) -> State {
-        let mut all = State { has_room: true, ..State::default() };
+        let mut all = State { has_space: true, ..State::default() };
         for state in self.sinks.iter().map(|sink| sink.state()) {
             all.counts.made += state.counts.made;
             all.counts.written += state.counts.written;
             all.counts.lost += state.counts.lost;
             all.failing = all.failing.or(state.failing);
-            all.has_room &= state.has_room;
+            all.has_space &= state.has_space;
         }
         all
     }
@@ -186,9 +189,9 @@ mod tests {
     /// The times of the records written.
     type Written = Rc<RefCell<Vec<u64>>>;
 
-    /// Takes a number of records and then fails.
+    /// Accepts a number of records, then fails.
     struct Small {
-        room: usize,
+        capacity: usize,
         error: io::ErrorKind,
         written: Written,
     }
@@ -200,7 +203,7 @@ mod tests {
 
         fn write(&mut self, record: &Record) -> io::Result<()> {
             let mut written = self.written.borrow_mut();
-            if written.len() == self.room {
+            if written.len() == self.capacity {
                 return Err(self.error.into());
             }
             written.push(record.timestamp.0);
@@ -229,7 +232,7 @@ mod tests {
 
         fn state(&self) -> State {
             let made = self.written.borrow().len() as u64;
-            State { counts: Counts { made, written: made, lost: 0 }, failing: None, has_room: true }
+            State { counts: Counts { made, written: made, lost: 0 }, failing: None, has_space: true }
         }
 
         fn name(&self) -> String {
@@ -239,12 +242,13 @@ mod tests {
 
     fn outputs<const N: usize>(
         count: Option<u64>,
-        rooms: [(usize, io::ErrorKind); N],
+        capacities: [(usize, io::ErrorKind); N],
     ) -> (Outputs, [Written; N]) {
         let written: [Written; N] = std::array::from_fn(|_| Written::default());
-        let sinks = rooms.into_iter().zip(&written).map(|((room, error), written)| -> Box<dyn Sink> {
-            Box::new(Small { room, error, written: Rc::clone(written) })
-        });
+        let sinks =
+            capacities.into_iter().zip(&written).map(|((capacity, error), written)| -> Box<dyn Sink> {
+                Box::new(Small { capacity, error, written: Rc::clone(written) })
+            });
         (Outputs::new(sinks.collect(), count), written)
     }
 

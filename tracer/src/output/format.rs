@@ -33,7 +33,8 @@ impl Format {
         }
     }
 
-    /// The records that the format needs when `selected` are asked for: an explanation goes from segment to segment.
+    /// The records that this format needs beside those `selected`: an explanation consists of
+    /// segments.
     #[must_use]
     pub const fn events(self, selected: Events) -> Events {
         match self {
@@ -52,7 +53,7 @@ impl Format {
         }
     }
 
-    /// Whether the summary at the end is a record like others. Otherwise people read it on standard error.
+    /// Whether the final summary is written as a record. Otherwise it is printed on standard error.
     #[must_use]
     pub const fn writes_summary(self) -> bool {
         match self {

@@ -21,9 +21,9 @@ use super::{
     Destination, OutputConfig, Policy, Sink, State, device::OpenFile, queue::Queue, shared::Shared, writer,
 };
 
-/// How long the end waits for a reader that takes nothing.
+/// How long the end waits for a stalled reader.
 const STUCK: Duration = Duration::from_secs(1);
-/// How long the end waits for a reader that takes a little now and then.
+/// How long the end waits for a slow reader.
 const SLOW: Duration = Duration::from_secs(10);
 
 /// Lines for standard output or a file.
@@ -40,8 +40,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Opens the destination of `config`. Open it before the work begins: the error says what is wrong with the path and
-    /// what to do.
+    /// Opens the destination of `config`. Open it before the work begins: the error says what is
+    /// wrong with the path and what to do.
     ///
     /// # Errors
     /// It cannot be written.
@@ -114,7 +114,7 @@ impl Sink for Lines {
 
     fn drain(&mut self) -> io::Result<()> {
         let mut inner = self.shared.lock();
-        // Whoever waits for as long as it takes may go on afterwards.
+        // A blocking output may be written to again afterwards.
         inner.closing |= self.policy != Policy::Block;
         inner.queue.flush();
         self.shared.wake_anyway(&mut inner);
@@ -166,7 +166,7 @@ impl Sink for Lines {
 
     fn state(&self) -> State {
         let inner = self.shared.lock();
-        State { counts: inner.queue.counts, failing: inner.failing, has_room: inner.queue.has_room() }
+        State { counts: inner.queue.counts, failing: inner.failing, has_space: inner.queue.has_space() }
     }
 
     fn name(&self) -> String {
@@ -177,13 +177,14 @@ impl Sink for Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         if self.policy == Policy::Block && self.file.is_none() {
-            // The last chance for lines that nobody drained; there is nobody left to report to.
+            // Errors cannot be reported here: `drain` before does.
             let _ = self.drain();
         }
     }
 }
 
-/// The file at `path`, after it was renamed (logrotate). Lines so far go to the old one, as far as it takes them.
+/// Opens the file at `path` again, after logrotate has renamed it. Lines so far still go to the old
+/// one.
 fn reopened(path: &Path) -> io::Result<OpenFile> {
     OpenFile::append(path).map_err(|error| {
         io::Error::new(error.kind(), format!("{error}; lines still go to the file opened before"))
@@ -321,7 +322,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_holds_nobody_up_and_every_record_is_written_or_counted() {
+    fn a_stalled_pipe_blocks_nothing_and_every_record_is_written_or_counted() {
         let directory = directory("stuck");
         let (path, mut reader) = pipe(&directory);
         let mut output = started(&path, SHED);
@@ -332,7 +333,7 @@ pub(super) mod tests {
         output.flush().expect("it does not wait");
         assert!(started.elapsed() < Duration::from_secs(5));
         let state = output.state();
-        assert!(state.counts.lost > 5_000 && !state.has_room, "{state:?}");
+        assert!(state.counts.lost > 5_000 && !state.has_space, "{state:?}");
         output.drain().expect("the rest is dropped");
         let counts = output.state().counts;
         let mut read = Vec::new();
@@ -343,7 +344,8 @@ pub(super) mod tests {
         assert!(started.elapsed() < Duration::from_secs(5), "it waited for {:?}", started.elapsed());
         let whole = (0..).zip(read.chunks(LINE)).all(|(number, chunk)| chunk == line(number).as_bytes());
         assert!(read.len() >= 4096 && whole, "{} bytes", read.len());
-        // What is under way when the pipe is stuck was neither dropped nor written: at most one batch.
+        // What is under way when the pipe is stuck was neither dropped nor written: at most one
+        // batch.
         let open = counts.made - counts.written - counts.lost;
         assert!(open <= (BUFFER_SIZE / LINE) as u64, "{counts:?}");
         fs::remove_dir_all(directory).expect("the directory can be removed");
@@ -359,16 +361,16 @@ pub(super) mod tests {
             write(&mut output, 1).expect("it is taken");
             // It may be known already.
             let _ = output.flush();
-            let error = output.drain().expect_err("nobody reads");
+            let error = output.drain().expect_err("the reader has gone");
             assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-            let error = write(&mut output, 2).expect_err("nobody reads");
+            let error = write(&mut output, 2).expect_err("the reader has gone");
             assert_eq!(error.kind(), ErrorKind::BrokenPipe);
             fs::remove_dir_all(directory).expect("the directory can be removed");
         }
     }
 
     #[test]
-    fn a_device_without_room_is_tried_again_and_its_records_are_dropped_at_the_end() {
+    fn a_full_device_is_retried_and_its_records_are_dropped_at_the_end() {
         let mut output = started(Path::new("/dev/full"), SHED);
         write(&mut output, 1).expect("it is taken");
         output.flush().expect("it does not wait");
@@ -382,7 +384,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn whoever_waits_gets_the_error_of_the_device_and_nothing_is_written_after_it() {
+    fn a_blocking_output_returns_the_error_of_the_device_and_writes_nothing_after_it() {
         let mut output = started(Path::new("/dev/full"), Policy::Block);
         write(&mut output, 1).expect("it is taken");
         let error = output.drain().expect_err("it is always full");
@@ -393,7 +395,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn whoever_waits_loses_nothing_however_slow_the_reader_is() {
+    fn a_blocking_output_loses_nothing_however_slow_its_reader() {
         let directory = directory("slow");
         let (path, mut reader) = pipe(&directory);
         let mut output = started(&path, Policy::Block);

@@ -5,10 +5,11 @@
 //!                 └──► Sink: …
 //! ```
 //!
-//! There is one kind of queue, with one of two policies when it is full: live tracing must not wait, and sheds records and
-//! counts them; a replay waits for whoever reads.
+//! There is one kind of queue, with one of two policies when it is full: live tracing must not
+//! wait, so that it sheds and counts records; a replay waits for its reader.
 //!
-//! To add an output: a row in [`Format`], and a renderer in `tracer_core::render` or a [`Sink`] of its own beside [`Lines`].
+//! To add an output: a row in [`Format`], and a renderer in `tracer_core::render` or a [`Sink`] of
+//! its own beside [`Lines`].
 
 mod config;
 mod device;
@@ -32,7 +33,8 @@ pub use self::{
     queue::Counts,
 };
 
-/// Bytes of lines that are collected before they are written: what a pipe holds, and about 150 JSON lines.
+/// Bytes of lines that are collected before they are written: what a pipe holds, and about 150 JSON
+/// lines.
 const BUFFER_SIZE: usize = 64 * 1024;
 
 /// What happens to a record when the queue of an output is full.
@@ -48,7 +50,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// Bytes that may wait to be written. Whoever waits needs no more than keeps the writer busy.
+    /// Limit of the queue in bytes. A run that waits needs only enough to keep the writer busy.
     const fn limit(self) -> usize {
         match self {
             Self::Block => 4 * BUFFER_SIZE,
@@ -57,18 +59,19 @@ impl Policy {
     }
 }
 
-/// How an output does.
+/// The state of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// What became of the records so far.
+    /// Counts of its records.
     pub counts: Counts,
     /// What is wrong with the destination, while writing to it fails.
     pub failing: Option<io::ErrorKind>,
     /// Whether at least half of the queue is free.
-    pub has_room: bool,
+    pub has_space: bool,
 }
 
-/// An output. An error of [`io::ErrorKind::BrokenPipe`] means that its reader has gone: the quiet end of a run.
+/// An output. The error [`io::ErrorKind::BrokenPipe`] means that its reader has closed the pipe,
+/// which ends a run quietly.
 pub trait Sink {
     /// Starts what needs a thread; called once, after privileges were dropped.
     ///
@@ -88,15 +91,15 @@ pub trait Sink {
     /// No more records can be written.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// Waits until everything is written. Under [`Policy::Shed`] it waits a second for a reader that takes nothing, ten for a
-    /// slow one, and then drops and counts the rest.
+    /// Waits until everything is written. Under [`Policy::Shed`] it waits a second for a reader
+    /// that takes nothing, ten for a slow one, and then drops and counts the rest.
     ///
     /// # Errors
     /// No more records can be written.
     fn drain(&mut self) -> io::Result<()>;
 
-    /// The run of `summary` ends at `time`, in ns since the Unix epoch: writes everything, and the summary as a record or as
-    /// the text that is returned, for people to read on standard error.
+    /// The run of `summary` ends at `time`, in ns since the Unix epoch: writes everything, and the
+    /// summary as a record or as the text that is returned, for people to read on standard error.
     ///
     /// # Errors
     /// No more records can be written.
@@ -111,9 +114,9 @@ pub trait Sink {
     /// It cannot be opened; the old one is kept.
     fn reopen(&mut self) -> io::Result<()>;
 
-    /// How the output does.
+    /// The state of the output.
     fn state(&self) -> State;
 
-    /// What messages call it: where it writes to.
+    /// Its destination, for messages.
     fn name(&self) -> String;
 }

@@ -1,18 +1,19 @@
-//! What waits to be written: whole records, within a bound.
+//! The queue of records to be written: whole lines, within a limit.
 //!
-//! Pure: no thread, no clock, no device.
+//! Without threads, clocks and I/O.
 
 use std::collections::VecDeque;
 
 use super::{BUFFER_SIZE, device::OpenFile};
 
-/// What the place of a record in a batch takes.
+/// Size of the end of a record in a batch.
 const END_SIZE: usize = size_of::<u32>();
 
-/// Empty batches that are kept: as many as there are while the writer waits for a CPU now and then.
+/// Maximum number of empty batches kept for reuse: as many as there are when the writer waits for a
+/// CPU now and then.
 const MAX_SPARES: usize = 4;
 
-/// Records to be written one behind the other.
+/// Consecutive records.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// Their lines.
@@ -41,15 +42,15 @@ impl Batch {
     }
 }
 
-/// What is next to do.
+/// The next work of the writer.
 pub(super) enum Item {
-    /// Write these.
+    /// Write these lines.
     Lines(Batch),
-    /// Write to this from now on.
+    /// Write to this file from now on.
     Reopen(OpenFile),
 }
 
-/// What became of the records.
+/// Counts of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Records handed over.
@@ -60,20 +61,20 @@ pub struct Counts {
     pub lost: u64,
 }
 
-/// What waits to be written.
+/// The records that wait to be written.
 pub(super) struct Queue {
     /// The batch that records are added to.
     filling: Batch,
     waiting: VecDeque<Item>,
-    /// Size of all batches, also of one under way.
+    /// Size of all batches, also of the one being written.
     size: usize,
     limit: usize,
     /// Whether even a batch that is not full is to be written.
     flushed: bool,
     /// Empty batches, kept for their memory.
     spares: Vec<Batch>,
-    /// Size and records of the batch under way.
-    under_way: Option<usize>,
+    /// Size and records of the batch being written.
+    in_progress: Option<usize>,
     pub(super) counts: Counts,
 }
 
@@ -87,7 +88,7 @@ impl Queue {
             limit,
             flushed: false,
             spares: Vec::new(),
-            under_way: None,
+            in_progress: None,
             counts: Counts::default(),
         }
     }
@@ -112,27 +113,27 @@ impl Queue {
         self.filling.push(record);
     }
 
-    /// Whether there is something to do.
+    /// Whether the writer has work.
     pub(super) fn is_ready(&self) -> bool {
         !self.waiting.is_empty() || self.flushed && !self.filling.bytes.is_empty()
     }
 
-    /// Whether all that was handed over is written.
+    /// Whether everything is written.
     pub(super) fn is_done(&self) -> bool {
-        self.under_way.is_none() && self.waiting.is_empty() && self.filling.bytes.is_empty()
+        self.in_progress.is_none() && self.waiting.is_empty() && self.filling.bytes.is_empty()
     }
 
-    /// Whether at most half of the room is taken: there is some for what comes in a while.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether the queue is at most half full.
+    pub(super) fn has_space(&self) -> bool {
         self.size <= self.limit / 2
     }
 
-    /// Asks for everything to be written that was handed over so far.
+    /// Asks for everything so far to be written.
     pub(super) fn flush(&mut self) {
         self.flushed |= !self.filling.bytes.is_empty();
     }
 
-    /// What to do next.
+    /// The next work.
     pub(super) fn take(&mut self) -> Option<Item> {
         if !self.is_ready() {
             return None;
@@ -145,15 +146,15 @@ impl Queue {
         }
         let item = self.waiting.pop_front();
         if let Some(Item::Lines(batch)) = &item {
-            self.under_way = Some(batch.size());
+            self.in_progress = Some(batch.size());
         }
         item
     }
 
-    /// The batch under way is written, or dropped.
+    /// The batch being written is written, or dropped.
     pub(super) fn finish(&mut self, mut batch: Batch) {
-        self.size -= self.under_way.take().unwrap_or_default();
-        // One long line, or a device that was slow, must not be paid for ever after.
+        self.size -= self.in_progress.take().unwrap_or_default();
+        // A long line or a slow device must not occupy memory for good.
         if batch.bytes.capacity() <= 2 * BUFFER_SIZE && self.spares.len() < MAX_SPARES {
             batch.bytes.clear();
             batch.ends.clear();
@@ -180,7 +181,7 @@ impl Queue {
         }
     }
 
-    /// Drops everything but what is under way, and counts it.
+    /// Drops and counts everything but the batch being written.
     pub(super) fn discard(&mut self) {
         self.close_batch();
         for item in self.waiting.drain(..) {
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_out_whole_and_in_their_order() {
+    fn records_are_written_whole_and_in_order() {
         let mut queue = Queue::new(1 << 20);
         let mut expected = Vec::new();
         for number in 0..20_000 {
@@ -230,21 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_limit_is_lost_and_counted_and_later_there_is_room_again() {
+    fn records_beyond_the_limit_are_counted_as_lost_until_there_is_space_again() {
         let mut queue = Queue::new(10 * (100 + END_SIZE));
         let line = [b'x'; 100];
         (0..25).for_each(|_| queue.push(&line, false));
         assert_eq!(queue.counts, Counts { made: 25, written: 0, lost: 15 });
-        assert!(!queue.has_room());
+        assert!(!queue.has_space());
         assert_eq!(written(&mut queue).len(), 10 * 100);
-        assert!(queue.has_room());
+        assert!(queue.has_space());
         queue.push(&line, false);
         assert_eq!(written(&mut queue).len(), 100);
         assert_eq!(queue.counts, Counts { made: 26, written: 11, lost: 15 });
     }
 
     #[test]
-    fn a_flush_of_nothing_hands_over_nothing_that_comes_later() {
+    fn a_flush_of_an_empty_queue_does_not_affect_later_records() {
         let mut queue = Queue::new(1 << 20);
         queue.flush();
         queue.push(b"later\n", false);
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_still_takes_room() {
+    fn a_batch_being_written_counts_towards_the_limit() {
         let mut queue = Queue::new(300);
         queue.push(&[b'x'; 200], false);
         queue.flush();
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_counted_but_for_what_is_under_way() {
+    fn dropped_records_are_counted_except_those_being_written() {
         let mut queue = Queue::new(1 << 20);
         queue.push(b"one\n", false);
         queue.flush();
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_before_it_is_asked_for_or_a_batch_is_full() {
+    fn nothing_is_written_before_a_flush_or_a_full_batch() {
         let mut queue = Queue::new(1 << 20);
         queue.push(b"line\n", false);
         assert!(queue.take().is_none());
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_batch_written_in_part_the_whole_records_count() {
+    fn the_whole_records_of_a_partly_written_batch_count() {
         let mut batch = Batch::default();
         batch.push(b"one\n");
         batch.push(b"two\nand more\n");

@@ -1,4 +1,4 @@
-//! What the thread that makes records and the thread that writes them share.
+//! The state shared by the thread that makes records and the thread that writes them.
 
 use std::{
     io,
@@ -10,22 +10,22 @@ use super::queue::Queue;
 /// A queue, what is known of the device behind it, and the signals between the two threads.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
-    /// There is something to do for the writer.
+    /// The writer has work.
     pub(super) work: Condvar,
     /// The writer has made progress.
     pub(super) progress: Condvar,
 }
 
-/// What is behind the lock.
+/// The state behind the lock.
 pub(super) struct Inner {
     pub(super) queue: Queue,
     /// What is wrong with the device, while it is tried again.
     pub(super) failing: Option<io::ErrorKind>,
     /// The reader has closed the pipe.
     pub(super) broken: bool,
-    /// The error that ended the writer, until somebody takes it.
+    /// The error that ended the writer.
     pub(super) failed: Option<io::Error>,
-    /// What cannot be written now will not be tried again.
+    /// The run ends: errors are not retried.
     pub(super) closing: bool,
     /// The writer waits for work.
     pub(super) idle: bool,
@@ -76,13 +76,13 @@ impl Inner {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.failed.take().map_or(Ok(()), |error| {
-            // Whoever asks again is to hear of it too.
+            // Later calls return it too.
             self.failed = Some(io::Error::new(error.kind(), error.to_string()));
             Err(error)
         })
     }
 
-    /// Whether nothing is left to write, or to wait for.
+    /// Whether everything is written, or nothing more can be.
     pub(super) fn is_done(&self) -> bool {
         self.queue.is_done() || self.broken || self.failed.is_some()
     }

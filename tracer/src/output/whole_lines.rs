@@ -1,4 +1,4 @@
-//! Nothing but whole lines, whatever the device does.
+//! Writing whole lines only, whatever the device does.
 
 use std::io::{self, ErrorKind};
 
@@ -6,8 +6,9 @@ use memchr::{memchr, memrchr};
 
 use super::device::Device;
 
-/// Writes `bytes`, and how many of them were: all, or as many whole lines as the device takes. It ends in the middle of a
-/// line only if the device kept the first half. `progress` is called with that number after each step.
+/// Writes `bytes`, and how many of them were: all, or as many whole lines as the device takes. It
+/// ends in the middle of a line only if the device kept the first half. `progress` is called with
+/// that number after each step.
 pub(super) fn write_whole_lines<D: Device>(
     device: &mut D,
     bytes: &[u8],
@@ -44,7 +45,7 @@ fn piece(bytes: &[u8], most: usize) -> &[u8] {
     end.map_or(bytes, |end| &bytes[..=end])
 }
 
-/// What could not be done, where, and what became of the lines.
+/// Adds the name of the device, and advice for a full disk, to an error.
 fn explain<D: Device>(device: &D, error: io::Error) -> io::Error {
     if error.kind() == ErrorKind::BrokenPipe {
         return error;
@@ -60,16 +61,16 @@ mod tests {
 
     use super::*;
 
-    /// A disk with room for so many bytes.
+    /// A disk with a capacity in bytes.
     struct SmallDisk {
         content: Vec<u8>,
-        room: usize,
+        capacity: usize,
         can_take_back: bool,
     }
 
     impl Write for SmallDisk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = bytes.len().min(self.room - self.content.len());
+            let count = bytes.len().min(self.capacity - self.content.len());
             if count == 0 && !bytes.is_empty() {
                 return Err(ErrorKind::StorageFull.into());
             }
@@ -99,8 +100,8 @@ mod tests {
         }
     }
 
-    fn disk(room: usize, can_take_back: bool) -> SmallDisk {
-        SmallDisk { content: Vec::new(), room, can_take_back }
+    fn disk(capacity: usize, can_take_back: bool) -> SmallDisk {
+        SmallDisk { content: Vec::new(), capacity, can_take_back }
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         assert!(error.to_string().starts_with("cannot write to the small disk: "), "{error}");
         assert_eq!(disk.content, b"one\ntwo\n");
-        disk.room = 100;
+        disk.capacity = 100;
         let (_, result) = write_whole_lines(&mut disk, &lines[written..], |_| {});
         result.expect("there is space now");
         assert_eq!(disk.content, lines);
@@ -123,7 +124,7 @@ mod tests {
         let (written, result) = write_whole_lines(&mut disk, lines, |_| {});
         result.expect_err("the disk is full");
         assert_eq!(disk.content, b"one\ntw");
-        disk.room = 100;
+        disk.capacity = 100;
         let (_, result) = write_whole_lines(&mut disk, &lines[written..], |_| {});
         result.expect("there is space now");
         assert_eq!(disk.content, lines);

@@ -1,4 +1,4 @@
-//! The thread that writes: it alone waits for the device.
+//! The writer thread: it alone waits for the device.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, PoisonError};
@@ -14,12 +14,12 @@ use super::{
 };
 use crate::logging::note;
 
-/// How long after an error the device is tried again.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
-/// How often at most an error is reported.
+/// Time after an error until the device is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Minimum time between two reports of errors.
 const REPORT_AGAIN: Duration = Duration::from_secs(10);
 
-/// Starts the writer; the only place where its thread is made. It ends with the process.
+/// Starts the writer thread, which ends with the process.
 pub(super) fn start(shared: Arc<Shared>, file: OpenFile, policy: Policy) -> io::Result<()> {
     let mut writer = Writer { shared, file, policy, reported: None };
     thread::Builder::new().name("writer".into()).spawn(move || writer.run()).map(drop)
@@ -44,7 +44,7 @@ impl Writer {
         }
     }
 
-    /// Waits for something to do.
+    /// Waits for work.
     fn next(&self) -> Item {
         let mut inner = self.shared.lock();
         loop {
@@ -57,7 +57,7 @@ impl Writer {
         }
     }
 
-    /// Writes a batch, however often it takes; false when no more can be written.
+    /// Writes a batch, with retries. Returns whether more can be written.
     fn write(&mut self, batch: Batch) -> bool {
         let before = self.shared.lock().queue.counts.written;
         let mut done = 0;
@@ -83,7 +83,7 @@ impl Writer {
                 self.finish(batch, |inner| inner.failed = Some(error));
                 return false;
             }
-            if !self.wait_for_better(&error) {
+            if !self.wait_to_retry(&error) {
                 let lost = batch.records_within(batch.bytes.len()) - batch.records_within(done);
                 self.finish(batch, |inner| inner.queue.counts.lost += lost);
                 return true;
@@ -91,11 +91,11 @@ impl Writer {
         }
     }
 
-    /// Notes an error and waits a while, or for another file; false when it is not worth waiting.
-    fn wait_for_better(&mut self, error: &io::Error) -> bool {
+    /// Reports an error and waits for a while, or for another file. Returns whether to retry.
+    fn wait_to_retry(&mut self, error: &io::Error) -> bool {
         if self.reported.is_none_or(|at| at.elapsed() > REPORT_AGAIN) {
             self.reported = Some(Instant::now());
-            note(&format!("{error}; it is tried again"));
+            note(&format!("{error}; trying again"));
         }
         let mut inner = self.shared.lock();
         inner.failing = Some(error.kind());
@@ -103,8 +103,8 @@ impl Writer {
             return false;
         }
         let (mut inner, _) =
-            self.shared.work.wait_timeout(inner, TRY_AGAIN).unwrap_or_else(PoisonError::into_inner);
-        // A full disk may be the very reason for the new file: what the old one does not take goes to the new one.
+            self.shared.work.wait_timeout(inner, RETRY).unwrap_or_else(PoisonError::into_inner);
+        // A full disk may be the reason for the new file: the rest of the batch goes there.
         if let Some(file) = inner.queue.take_reopened() {
             self.file = file;
         }

@@ -1,4 +1,5 @@
-//! The replay of captures: their frames through the same parser, flow logic, tracker and sinks as live traffic.
+//! Replay of captures: their frames take the same parser, flow logic, analysis and outputs as live
+//! traffic.
 
 pub mod capture;
 
@@ -23,7 +24,8 @@ use crate::{
     redact_key::redaction,
 };
 
-/// Replays until the captures are over, or `interrupt`; whether all of them could be read to their end.
+/// Replays the captures, or until `interrupt`. Returns whether all captures could be read to their
+/// end.
 ///
 /// # Errors
 /// Records cannot be written.
@@ -31,25 +33,25 @@ pub fn run(config: &ReplayConfig, interrupt: Interrupt) -> Result<bool> {
     Replay::start(config, interrupt)?.run(&config.files)
 }
 
-/// How often the servers are looked at, in ns of the capture.
-const LOOK: u64 = 100_000_000;
+/// Interval in which the server counters are read, in ns of the capture.
+const SERVER_INTERVAL: u64 = 100_000_000;
 
-/// A replay under way.
+/// A running replay.
 struct Replay {
     observer: HostObserver,
     analysis: Analysis,
     outputs: Outputs,
     interrupt: Interrupt,
-    /// End after this much time of the capture, in ns.
+    /// Stop after this time of the capture, in ns.
     duration: Option<u64>,
     /// Time of the first frame, and the latest.
     span: Option<(u64, u64)>,
-    /// Frames of link layers that are not known.
+    /// Number of frames with an unsupported link type.
     unknown_links: u64,
-    /// The interface whose name was told last; 0: none.
+    /// The interface whose name was set last; 0: none.
     named: u32,
-    /// When the servers were looked at last, in ns.
-    looked_at: u64,
+    /// When the server counters were read last, in ns.
+    counters_read_at: u64,
 }
 
 impl Replay {
@@ -87,7 +89,7 @@ impl Replay {
             span: None,
             unknown_links: 0,
             named: 0,
-            looked_at: 0,
+            counters_read_at: 0,
         })
     }
 
@@ -113,13 +115,13 @@ impl Replay {
         Ok(all_read)
     }
 
-    /// Replays one capture; false when it could not be read to its end.
+    /// Replays one capture. Returns whether it could be read to its end.
     fn replay(&mut self, path: &Path) -> Result<bool, Outcome> {
-        let complain = |error| note(&format!("{} {error}", path.display()));
+        let report = |error| note(&format!("{} {error}", path.display()));
         let mut capture = match Capture::open(path, &self.interrupt) {
             Ok(capture) => capture,
             Err(error) => {
-                complain(error);
+                report(error);
                 return Ok(false);
             }
         };
@@ -128,12 +130,12 @@ impl Replay {
         while !self.interrupt.is_set() {
             match capture.next_buffered() {
                 Ok(Next::Frame(frame)) => self.observe(&frame)?,
-                // The next frame may take its time.
+                // The next frame may come late.
                 Ok(Next::Dry) if is_pipe => self.outputs.flush()?,
                 Ok(Next::Dry) => {}
                 Ok(Next::End) => break,
                 Err(error) => {
-                    complain(error);
+                    report(error);
                     return Ok(false);
                 }
             }
@@ -160,14 +162,14 @@ impl Replay {
         };
         let bytes = frame.bytes.get(stripped..).unwrap_or_default();
         let wire_len = frame.wire_len - stripped.min(frame.wire_len);
-        // Why it was passed over is counted there.
+        // The reason for a skipped frame is counted there.
         let _ = self.observer.observe(bytes, wire_len, link, frame.interface, Hook::Capture, frame.time);
         while let Some(event) = self.observer.next_event() {
             self.analysis.on_event(&event);
         }
         self.analysis.on_tick(latest);
-        if latest - self.looked_at.min(latest) >= LOOK {
-            self.looked_at = latest;
+        if latest - self.counters_read_at.min(latest) >= SERVER_INTERVAL {
+            self.counters_read_at = latest;
             self.analysis.on_servers(latest, self.observer.servers());
         }
         self.analysis.look_up(&mut self.observer, || latest, usize::MAX)?;

@@ -100,7 +100,7 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         if let Some(heads) = conversation.heads {
             assert_eq!(complete_heads(&decoded(&events)), heads, "{}: complete heads", conversation.name);
         }
-        let emitted = counters[Counter::SegmentEvents as usize] + counters[Counter::HttpEvents as usize];
+        let emitted: u64 = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum();
         assert_eq!(emitted, events.len() as u64, "{}: every event is counted", conversation.name);
     }
 }

@@ -126,13 +126,13 @@ fn tc_is_used_on_request_without_a_reason() {
 fn an_xdp_program_of_another_owner_stays_and_is_named() {
     inside(&pair().server.namespace, async || {
         let mut foreign = kernel();
-        let program = foreign.xdp("tracer_noop_xdp").unwrap_or_else(|error| panic!("{error:#}"));
+        let program = foreign.xdp("tracer_xdp").unwrap_or_else(|error| panic!("{error:#}"));
         program.attach("veth-server", XdpMode::Driver).expect("attached");
         let id = program.info().expect("about the program").id();
 
         let native = Attach { xdp_mode: config::XdpMode::Native, ..to("veth-server", AttachBy::Auto) };
         let (mut attacher, lines) = attach(&native).await;
-        let reason = format!("the XDP program {id} (tracer_noop_xdp), native, is attached and stays");
+        let reason = format!("the XDP program {id} (tracer_xdp), native, is attached and stays");
         assert_eq!(lines[0], format!("attached: veth-server ingress {}; not xdp: {reason}", tc()));
         let refused =
             Attacher::start(kernel(), &to("veth-server", AttachBy::Xdp)).await.expect_err("XDP is taken");

@@ -48,9 +48,24 @@ fn ways(link: LinkType) -> &'static [Programs] {
 
 fn kernels() -> [Kernel; 3] {
     [
-        Switches { every_segment: false, select_hosts: false, decapsulate: false, told_attempts: u32::MAX },
-        Switches { every_segment: true, select_hosts: true, decapsulate: false, told_attempts: u32::MAX },
-        Switches { every_segment: false, select_hosts: false, decapsulate: true, told_attempts: u32::MAX },
+        Switches {
+            every_segment: false,
+            select_hosts: false,
+            decapsulate: false,
+            max_reported_attempts: u32::MAX,
+        },
+        Switches {
+            every_segment: true,
+            select_hosts: true,
+            decapsulate: false,
+            max_reported_attempts: u32::MAX,
+        },
+        Switches {
+            every_segment: false,
+            select_hosts: false,
+            decapsulate: true,
+            max_reported_attempts: u32::MAX,
+        },
     ]
     .map(Kernel::load)
 }
@@ -157,7 +172,7 @@ fn the_kernel_and_the_host_agree_on_random_frames() {
 fn the_kernel_and_the_host_aggregate_the_same_attempts() {
     // No attempt emits events before it is confirmed.
     let switches =
-        Switches { every_segment: false, select_hosts: false, decapsulate: false, told_attempts: 0 };
+        Switches { every_segment: false, select_hosts: false, decapsulate: false, max_reported_attempts: 0 };
     let mut kernel = Kernel::load(switches);
     let mut seen = Seen::default();
     for conversation in conversations() {

@@ -9,8 +9,8 @@ use tracer::{
         memory::{Memory, table},
     },
 };
-use tracer_common::flow::{FlowKey, FlowState};
-use tracer_common::target::{MAX_TARGETS, Target, TargetKey};
+use tracer_common::server::{MAX_SERVERS, ServerCounters, ServerKey};
+use tracer_common::{connection::FlowState, flow::FlowKey};
 
 /// A number of connections and a ring size that no other test uses.
 const CONNECTIONS: u32 = 100_003;
@@ -50,10 +50,10 @@ fn the_tables_and_the_ring_take_little_less_than_computed() {
     let computed = Memory::of(&config, support::cpus());
     let tables = counted(CONNECTIONS);
     assert_eq!(tables.len(), 2, "{tables:?}");
-    let servers = counted(MAX_TARGETS);
+    let servers = counted(MAX_SERVERS);
     assert_eq!(servers.len(), 1, "{servers:?}");
     let of_one = table::<FlowKey, FlowState>(CONNECTIONS.into(), support::cpus());
-    let of_servers = table::<TargetKey, Target>(MAX_TARGETS.into(), support::cpus());
+    let of_servers = table::<ServerKey, ServerCounters>(MAX_SERVERS.into(), support::cpus());
     let computed_of = [(&tables, of_one), (&servers, of_servers)];
     for (bytes, computed) in
         computed_of.iter().flat_map(|(found, computed)| found.iter().map(move |bytes| (bytes, computed)))

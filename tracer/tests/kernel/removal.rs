@@ -42,7 +42,7 @@ fn closed_connections_are_deleted_but_not_later_ones_with_the_same_ports() {
     sources.ring.drain_all(|bytes| {
         let header = *Event::from_bytes(bytes).expect("an event").header();
         if !all.iter().any(|removal| removal.key == header.key) {
-            all.push(Removal { key: header.key, flow: header.flow, looked_up: 1 });
+            all.push(Removal { key: header.key, flow: header.flow, recovered: 1 });
         }
     });
     assert_eq!(all.len(), usize::from(CONFIRMED + ATTEMPTS));
@@ -59,7 +59,7 @@ fn closed_connections_are_deleted_but_not_later_ones_with_the_same_ports() {
     );
     assert_eq!((remove(&all), present()), (0, 0), "all were in the tables, and now none is");
     assert_eq!(remove(&all), all.len() as u64, "missing connections that were looked up are counted");
-    let known: Vec<_> = all.iter().map(|removal| Removal { looked_up: 0, ..*removal }).collect();
+    let known: Vec<_> = all.iter().map(|removal| Removal { recovered: 0, ..*removal }).collect();
     assert_eq!(
         (remove(&known), remove(&[])),
         (0, 0),

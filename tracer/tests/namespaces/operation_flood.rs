@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 
 use tracer::lab::demo::half_open::{self, SpoofedSyn};
-use tracer_common::target::TOLD_ATTEMPTS;
+use tracer_common::server::MAX_REPORTED_ATTEMPTS;
 
 use crate::{
     harness::{Fields, Tracer},
@@ -17,7 +17,7 @@ const SYNS: u32 = 10_000;
 const TABLE_SIZE: u64 = 100;
 /// Number of attempts reported individually before the others are aggregated. The lower bound is
 /// one less for the ordinary connection; the upper one depends on how fast the SYNs arrive.
-const REPORTED: std::ops::Range<u64> = TOLD_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
+const REPORTED: std::ops::Range<u64> = MAX_REPORTED_ATTEMPTS as u64 - 1..SYNS as u64 / 2;
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]

@@ -92,7 +92,7 @@ pub(crate) fn counted(tracer: Pid) -> (u64, u64) {
         counters.get(&(counter as u32), 0).expect("the counter can be read").iter().sum::<u64>()
     };
     (
-        of(Counter::SegmentEvents) + of(Counter::HttpEvents),
+        Counter::EMITTED.map(of).iter().sum(),
         [
             Counter::SegmentEventsLost,
             Counter::AnomalyEventsLost,

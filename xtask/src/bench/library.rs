@@ -8,7 +8,7 @@ use crate::process::{cargo, output, step};
 /// Runs `cargo bench -p tracer --bench NAME` and publishes the report on its standard output.
 pub(super) fn run(name: &str) -> Result<()> {
     let json = step(&format!("measuring: {name}"), || {
-        output(cargo("bench").args(["--package", "tracer", "--bench", name]))
+        output(cargo("bench").args(["--package", "tracer", "--features", "bench", "--bench", name]))
     })?;
     let report: Report =
         serde_json::from_str(&json).with_context(|| format!("the benchmark {name} printed no report"))?;

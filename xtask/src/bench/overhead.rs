@@ -121,7 +121,7 @@ const LEAST: &str = "least";
 fn build_least() -> Result<PathBuf> {
     let messages = step("building the minimal observers", || {
         let mut build = cargo("bench");
-        build.args(["--package", "tracer", "--bench", LEAST, "--no-run"]);
+        build.args(["--package", "tracer", "--features", "bench", "--bench", LEAST, "--no-run"]);
         output(build.args(["--message-format", "json-render-diagnostics"]))
     })?;
     executable(&messages, LEAST)

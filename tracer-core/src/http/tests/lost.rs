@@ -60,7 +60,7 @@ fn a_lost_fragment_leaves_the_lines_before_it() {
 #[test]
 fn a_lost_start_of_a_head_leaves_the_status_only() {
     let mut wire = Wire::connected();
-    wire.losing(|facts| facts.marks & mark::HEAD_START != 0);
+    wire.losing(|facts| facts.marks.contains(Marks::HEAD_START));
     wire.client("GET / HTTP/1.1\r\n")
         .client("\r\n")
         .server("HTTP/1.1 200 OK\r\n")
@@ -70,8 +70,8 @@ fn a_lost_start_of_a_head_leaves_the_status_only() {
 
 #[test]
 fn pairing_survives_lost_events() {
-    fn is(facts: &HttpFacts, client: bool, exchange: u32, marks: u16) -> bool {
-        (facts.header.from_low == 1) == client && facts.exchange == exchange && facts.marks & marks != 0
+    fn is(facts: &HttpFacts, client: bool, exchange: u32, marks: Marks) -> bool {
+        (facts.header.sender == 0) == client && facts.exchange == exchange && facts.marks.intersects(marks)
     }
     let run = |lose: fn(&HttpFacts) -> bool| {
         let mut wire = Wire::connected();
@@ -87,24 +87,25 @@ fn pairing_survives_lost_events() {
     let first = "1 GET /1 200 content-length 0/2 complete exact";
     let last = "3 GET /3 304 none 0/0 complete exact";
     // The request.
-    let reported = run(|facts| is(facts, true, 1, mark::HEAD_END));
+    let reported = run(|facts| is(facts, true, 1, Marks::HEAD_END));
     assert_eq!(reported, [first, "2 - - 404 none -/0 complete inferred", last]);
     // The response.
-    let reported = run(|facts| is(facts, false, 1, mark::HEAD_END));
+    let reported = run(|facts| is(facts, false, 1, Marks::HEAD_END));
     assert_eq!(reported, [first, "2 GET /2 - - 0/- not_observed exact", last]);
     // Both.
-    let reported = run(|facts| is(facts, true, 1, !0) || is(facts, false, 1, !0));
+    let reported =
+        run(|facts| is(facts, true, 1, Marks::from_bits(!0)) || is(facts, false, 1, Marks::from_bits(!0)));
     assert_eq!(reported, [first, "2 - - - - -/- not_observed inferred", last]);
     // The end of the first response: the second one proves that it was complete.
-    let reported = run(|facts| is(facts, false, 0, mark::MESSAGE_END));
+    let reported = run(|facts| is(facts, false, 0, Marks::MESSAGE_END));
     assert_eq!(reported[0], "1 GET /1 200 content-length 0/2 complete inferred");
     assert_eq!(reported[2], last);
     // The head of the first response.
-    let reported = run(|facts| is(facts, false, 0, mark::HEAD_END));
+    let reported = run(|facts| is(facts, false, 0, Marks::HEAD_END));
     assert_eq!(reported[0], "1 GET /1 200 content-length 0/2 complete inferred");
     assert_eq!(reported[2], last);
     // All events of responses: none is invented.
-    let reported = run(|facts| facts.header.from_low == 0);
+    let reported = run(|facts| facts.header.sender == 1);
     assert_eq!(reported.len(), 3);
     assert!(reported.iter().all(|words| words.ends_with("not_observed exact")), "{reported:?}");
 }
@@ -113,7 +114,7 @@ fn pairing_survives_lost_events() {
 fn the_end_of_the_last_response_may_be_lost_before_the_fin() {
     let mut wire = Wire::connected();
     wire.losing(|facts| {
-        facts.marks & (mark::MESSAGE_END | mark::RESPONSE) == mark::MESSAGE_END | mark::RESPONSE
+        facts.marks & (Marks::MESSAGE_END | Marks::RESPONSE) == Marks::MESSAGE_END | Marks::RESPONSE
     });
     wire.client(get("/")).server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n").server("abcd").close();
     assert_eq!(wire.exchanges(), ["1 GET / 200 content-length 0/4 complete inferred"]);

@@ -4,8 +4,8 @@ mod lost;
 mod wire;
 
 use tracer_common::{
-    event::{HttpFacts, mark},
-    http::MAX_HEAD,
+    event::{HttpFacts, Marks},
+    http1::MAX_HEAD,
 };
 
 use self::wire::Wire;
@@ -486,13 +486,13 @@ fn inconsistent_events_do_no_harm() {
                 exchange: if random(20) == 0 { u32::MAX - random(9) as u32 } else { random(9) as u32 },
                 head: random(5) as u32,
                 head_len: random(40) as u32,
-                marks: random(1 << 10) as u16,
+                marks: Marks::from_bits(random(1 << 10) as u16),
                 status: random(600) as u16,
                 len: bytes.len() as u16,
                 framing: random(7) as u8,
                 ..HttpFacts::default()
             };
-            facts.header.from_low = random(2) as u8;
+            facts.header.sender = random(2) as u8;
             facts.header.time = random(1000);
             match random(20) {
                 0 => conversation.on_lost(random(2) == 0),

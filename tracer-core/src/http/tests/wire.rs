@@ -3,9 +3,10 @@
 use std::{cell::RefCell, mem::take};
 
 use tracer_common::{
-    event::{HttpEvent, HttpFacts},
-    flow::{FlowState, cause},
-    http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
+    connection::FlowState,
+    event::HttpFacts,
+    flow::{self, HalfFlags, SegmentFlags},
+    http1::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
     seq::Seq,
     wire::{Segment, TcpFlags},
 };
@@ -20,7 +21,7 @@ const BASE: u32 = 0xffff_fff0;
 struct Ring(RefCell<Vec<(HttpFacts, Vec<u8>)>>);
 
 impl HttpSink for Ring {
-    fn tell(&self, event: &HttpEvent) -> bool {
+    fn emit(&self, event: &HttpEvent) -> bool {
         self.0.borrow_mut().push((event.facts, event.bytes[..usize::from(event.facts.len)].to_vec()));
         true
     }
@@ -29,7 +30,7 @@ impl HttpSink for Ring {
 /// The connection. The client is the lower endpoint; every call takes 10 ns.
 pub(super) struct Wire {
     flow: FlowState,
-    room: Box<Room>,
+    buffer: Box<ScanBuffer>,
     ring: Ring,
     conversation: Conversation,
     /// The records since the last call of [`Wire::records`].
@@ -57,8 +58,8 @@ impl Wire {
     /// Before anything was seen.
     pub(super) fn midstream() -> Self {
         Self {
-            flow: FlowState::BLANK,
-            room: Box::new(Room::BLANK),
+            flow: FlowState::NEW,
+            buffer: Box::new(ScanBuffer::EMPTY),
             ring: Ring::default(),
             conversation: Conversation::default(),
             records: Bodies::new(),
@@ -167,25 +168,32 @@ impl Wire {
     }
 
     /// Does what `observe` does with a segment.
-    fn segment(&mut self, from: bool, seq: u32, flags: u8, bytes: &[u8]) {
+    fn segment(&mut self, from: bool, seq: u32, flags: TcpFlags, bytes: &[u8]) {
         // The receiver acknowledges all bytes, whether they were observed or not.
         let ack = Seq(BASE.wrapping_add(self.sent[usize::from(!from)]));
         let payload_len = bytes.len() as u32;
-        let flags = TcpFlags(flags);
         let segment = Segment { seq: Seq(seq), ack, flags, payload_len, window: 100, ..Segment::default() };
-        let causes = self.flow.on_segment(&segment, from, || 1);
-        let (sender, receiver) = self.flow.split(from);
+        let end_of_sender = if from { flow::End::Low } else { flow::End::High };
+        let reasons = self.flow.on_segment(&segment, end_of_sender, || 1);
+        let (sender, receiver) = end_of_sender.split(&mut self.flow.tcp);
+        let (half, peer) = end_of_sender.split(&mut self.flow.http);
         let start = sender.offset_of(segment.payload_seq());
         let end = start + u64::from(payload_len);
-        if payload_len == 0 || !sender.http.wants(end) {
+        if payload_len == 0 || !half.wants(end) {
             return;
         }
-        let facts = &mut self.room.event.facts;
-        facts.header.from_low = u8::from(from);
+        let facts = &mut self.buffer.event.facts;
+        facts.header.sender = end_of_sender as u8;
         facts.header.time = self.time;
-        (self.room.start, self.room.end) = (start, end);
-        self.room.fresh = u32::from(causes & cause::OLD_DATA == 0);
-        let mut scan: Scan<'_, [u8], Ring> = Scan::new(bytes, &self.ring, sender, receiver, &mut self.room);
+        let acked = receiver.has(HalfFlags::ACKED);
+        self.buffer.payload = Payload {
+            start,
+            end,
+            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
+            frame_offset: 0,
+            is_new: u32::from(!reasons.contains(SegmentFlags::OLD_DATA)),
+        };
+        let mut scan: Scan<'_, [u8], Ring> = Scan::new(bytes, &self.ring, half, peer, &mut self.buffer);
         assert!((0..MAX_STEPS).any(|_| scan.step().is_break()));
         for (facts, bytes) in self.ring.0.take() {
             if (self.lose)(&facts) {

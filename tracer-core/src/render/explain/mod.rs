@@ -5,8 +5,9 @@
 //!                   The client asks for a connection (SYN).
 //! ```
 //!
-//! A step is a segment: two lines, the facts and what they mean. What is known of a connection or an exchange as a
-//! whole follows behind a `=`. Connections may interleave; each has a number, and a header when it first appears.
+//! A step is a segment: two lines, the facts and what they mean. What is known of a connection or
+//! an exchange as a whole follows behind a `=`. Connections may interleave; each has a number, and
+//! a header when it first appears.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -24,7 +25,8 @@ mod story;
 
 /// Columns of a line, where they can be kept.
 const WIDTH: usize = 100;
-/// Columns before the arrow: the number of the connection and the time. Explanations start here, too.
+/// Columns before the arrow: the number of the connection and the time. Explanations start here,
+/// too.
 const INDENT: usize = 19;
 /// Columns of the control bits; "PSH, ACK" is the usual longest.
 const FLAGS_WIDTH: usize = 8;
@@ -79,7 +81,8 @@ impl Explain {
         Self { actors, stories: Stories::default(), is_first: true, lines: String::new() }
     }
 
-    /// The header of a connection that appears for the first time, and what else is to be said then.
+    /// The header of a connection that appears for the first time, and what else is to be said
+    /// then.
     fn header(&mut self, number: u64, connection: &ConnectionIdentity) -> fmt::Result {
         let Actors { client, server } = self.actors;
         if self.is_first {
@@ -188,7 +191,8 @@ fn note(out: &mut String, number: u64, text: &str) -> fmt::Result {
     wrapped(out, &format!("#{number}"), &format!("= {text}"))
 }
 
-/// Writes `text` behind the indentation, in as many lines as it takes; `label` stands before the first.
+/// Writes `text` behind the indentation, in as many lines as it takes; `label` stands before the
+/// first.
 fn wrapped(out: &mut String, label: &str, text: &str) -> fmt::Result {
     write!(out, "{label:<INDENT$}")?;
     let mut column = INDENT;

@@ -53,7 +53,8 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
         }),
         Purpose::RequestComplete => any(|other| matches!(other, Purpose::Request(..))),
         Purpose::Response(status) => segment.purposes.contains(&Purpose::ResponseComplete(Some(*status))),
-        // A segment in the connection acknowledges something as a rule; it is its purpose when there is no other.
+        // A segment in the connection acknowledges something as a rule; it is its purpose when
+        // there is no other.
         Purpose::Acknowledges | Purpose::Other => segment.purposes.len() > 1,
         // Said in other words by those that can be repeated as a whole.
         Purpose::Retransmission => any(|other| {
@@ -78,7 +79,8 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
     }
 }
 
-/// The order in which purposes are best told: what the segment answers, what it brings, the end, remarks.
+/// The order in which purposes are best told: what the segment answers, what it brings, the end,
+/// remarks.
 const fn rank(purpose: &Purpose) -> u8 {
     match purpose {
         Purpose::ConfirmsConnection | Purpose::ConfirmsClose => 0,
@@ -169,7 +171,8 @@ impl Scene<'_> {
         let (mine, other) =
             (self.story.sent(self.segment.sender), self.story.sent(self.segment.sender.other()));
         if purpose == &Purpose::ConfirmsClose {
-            // The last confirmation counts as such only if there is nothing left to say in this segment.
+            // The last confirmation counts as such only if there is nothing left to say in this
+            // segment.
             let is_last = mine.is_confirmed && mine.is_closing;
             return format!("{who} confirms{}.", if is_last { ": the connection is closed" } else { "" });
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::record::{ConnectionId, Purpose, SegmentSeen, Side, TcpState, Timestamp};
 
-/// Connections remembered at once. Nobody reads more stories than that side by side; it bounds the memory to about
-/// 1 MiB, also in a SYN flood.
+/// Connections remembered at once. Nobody reads more stories than that side by side; it bounds the
+/// memory to about 1 MiB, also in a SYN flood.
 pub(super) const MAX_STORIES: usize = 4096;
 
 /// The connections that are remembered.

@@ -1,11 +1,13 @@
-//! What lines say of their connection. A connection tells much the same in line after line, so that of the last ones is kept.
+//! What lines say of their connection. A connection tells much the same in line after line, so that
+//! of the last ones is kept.
 
 use serde::Serialize as _;
 
 use super::members::Members;
 use crate::record::ConnectionIdentity;
 
-/// How many are kept: several times more than are busy at once on most hosts, so that few share a place; at half a kilobyte each.
+/// How many are kept: several times more than are busy at once on most hosts, so that few share a
+/// place; at half a kilobyte each.
 const PLACES: usize = 4096;
 
 /// Bytes that the members of nearly all take: more would be moved once.

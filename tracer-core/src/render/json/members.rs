@@ -1,7 +1,8 @@
 //! The members of a flat JSON object: serde's derives name them, serde_json writes their values.
 //!
-//! serde_json would look through each byte of the keys for what is to be escaped, which took a quarter of the time that userspace
-//! spends on a busy server. The keys are those of the schema, and need nothing of the kind.
+//! serde_json would look through each byte of the keys for what is to be escaped, which took a
+//! quarter of the time that userspace spends on a busy server. The keys are those of the schema,
+//! and need nothing of the kind.
 
 use std::fmt::Display;
 
@@ -15,7 +16,8 @@ use serde_json::Error;
 pub(super) struct Members<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Members<'_> {
-    /// Always inlined: the derives name constants, and a few bytes of known length are stored without a call.
+    /// Always inlined: the derives name constants, and a few bytes of known length are stored
+    /// without a call.
     #[inline(always)]
     fn member<V: Serialize + ?Sized>(&mut self, key: &str, value: &V) -> Result<(), Error> {
         debug_assert!(is_plain(key), "{key:?}");

@@ -19,14 +19,16 @@ pub(super) fn half_open(out: &mut dyn Write, half_open: &HalfOpen) -> Result {
     Ok(())
 }
 
-/// `SYN FLOOD at 10.0.0.1:80: 41000 half-open, 200000 SYN/s, 0.3 % confirmed, about 190000 sources, probably spoofed`.
+/// `SYN FLOOD at 10.0.0.1:80: 41000 half-open, 200000 SYN/s, 0.3 % confirmed, about 190000 sources,
+/// probably spoofed`.
 pub(super) fn flood_started(out: &mut dyn Write, flood: &Flood) -> Result {
     write!(out, "SYN FLOOD at {}: ", flood.server())?;
     pressure(out, flood)?;
     out.write_str(if flood.spoofed { ", probably spoofed" } else { "" })
 }
 
-/// `syn flood at 10.0.0.1:80 is over after 61 s: 12000000 attempts, 31000 confirmed, at most 41000 half-open, …`.
+/// `syn flood at 10.0.0.1:80 is over after 61 s: 12000000 attempts, 31000 confirmed, at most 41000
+/// half-open, …`.
 pub(super) fn flood_ended(out: &mut dyn Write, flood: &FloodEnded) -> Result {
     write!(
         out,

@@ -80,8 +80,8 @@ fn response(out: &mut dyn Write, response: &Response) -> Result {
     confidence(out, response.confidence)
 }
 
-/// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a request has its size
-/// behind the target: `POST /form (1.2 kB) 303 complete`.
+/// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a
+/// request has its size behind the target: `POST /form (1.2 kB) 303 complete`.
 pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     target(out, &exchange.request)?;
     if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0) {
@@ -173,7 +173,8 @@ fn segment(out: &mut dyn Write, segment: &SegmentSeen) -> Result {
     Ok(())
 }
 
-/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0 retransmits`.
+/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0
+/// retransmits`.
 fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
     let state = closed.conn_state.as_str();
     write!(out, "closed {state} {} ", if closed.history.is_empty() { "-" } else { &closed.history })?;

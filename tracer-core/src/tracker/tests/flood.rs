@@ -42,7 +42,7 @@ fn attempts_in_a_flood_are_counted_and_not_reported() {
         assert_eq!(wire.words(), [""; 0], "{script}");
         let segments = script.split_whitespace().count() as u64;
         assert_eq!(wire.counted(Count::Attempts), 1, "{script}");
-        assert_eq!(wire.counted(Count::Summarised), segments, "{script}");
+        assert_eq!(wire.counted(Count::Aggregated), segments, "{script}");
         assert_eq!((wire.counted(Count::Refused), wire.counted(Count::Reset)), (refused, reset), "{script}");
         assert_eq!(wire.tracker.totals().opened, 0, "{script}");
     }
@@ -54,13 +54,13 @@ fn each_segment_of_a_handshake_is_counted_once() {
     wire.run(">S >S@0 <SA <SA@0 <SA@0 >A >A <A >G <O >A <FA >A >FA <A");
     for (count, number) in [
         (Count::Attempts, 1),
-        (Count::SynRepeats, 1),
+        (Count::SynRetransmits, 1),
         (Count::Answered, 1),
-        (Count::AnswerRepeats, 2),
+        (Count::SynAckRetransmits, 2),
         (Count::Completed, 1),
         (Count::Refused, 0),
         (Count::Reset, 0),
-        (Count::Summarised, 0),
+        (Count::Aggregated, 0),
         (Count::HandshakeNs, 5_000_000),
     ] {
         assert_eq!(wire.counted(count), number, "{count:?}");

@@ -9,7 +9,7 @@ mod wire;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tracer_common::target::Count;
+use tracer_common::server::Count;
 
 use self::wire::Wire;
 use super::{Totals, TrackerOptions};

@@ -22,20 +22,24 @@ use std::{
 };
 
 use tracer_common::{
+    connection::FlowState,
     counter::Counter,
-    event::{Event, Hook, HttpEvent, HttpFacts, SegmentEvent},
-    flow::{FlowKey, FlowState, Half, Removal},
+    event::{ConnectionEvent, Event, Hook, HttpFacts, SegmentEvent},
+    flow::{End, FlowKey, Removal, TcpHalf},
     frame::{FrameBytes, WINDOW},
-    http::{HttpSink, MAX_STEPS, Room, Scan, Steps},
-    observe::{Frame, Table, Tables, Vantage, observe},
+    http1::{HttpEvent, HttpHalf, HttpSink, MAX_STEPS, Scan, ScanBuffer, Steps},
+    observe::{Emit, Frame, Table, Tables, Vantage, observe},
+    priority::Priority,
     seq::Seq,
-    target::{self, Circumstances, Count, Target},
-    value::Value,
+    server::{self, Count, CountContext, Handshake, ServerCounters},
     wire::{LinkType, Segment, Skip, TcpFlags},
 };
 
 use super::super::{Tracker, TrackerOptions};
-use crate::record::{Body, Closed, EventName, Opened, Record};
+use crate::{
+    host::{Selection, servers::NonAtomic, vantage::HostPlace},
+    record::{Body, Closed, Opened, Record},
+};
 
 /// How long a step takes, in ns.
 const STEP: u64 = 1_000_000;
@@ -71,16 +75,15 @@ impl Frame for BareSegment {
         Ok(())
     }
 
-    fn scan(&self, half: &mut Half, peer: &Half, room: &mut Room) {
-        // The events go to a ring of their own, because the other one belongs to the vantage.
+    fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer) {
         let ring = Ring::default();
-        let mut scan = Scan::new(self, &ring, half, peer, room);
+        let mut scan = Scan::new(self, &ring, half, peer, buffer);
         let finished = (0..MAX_STEPS).any(|_| scan.step().is_break());
         assert!(finished, "the scanner ends");
         HTTP.with_borrow_mut(|events| events.append(&mut ring.0.borrow_mut()));
     }
 
-    fn is_damaged(&self, _segment: &Segment) -> bool {
+    fn has_bad_checksum(&self, _segment: &Segment) -> bool {
         self.damaged
     }
 }
@@ -96,7 +99,7 @@ thread_local! {
 struct Ring(RefCell<Vec<(HttpFacts, Vec<u8>)>>);
 
 impl HttpSink for Ring {
-    fn tell(&self, event: &HttpEvent) -> bool {
+    fn emit(&self, event: &HttpEvent) -> bool {
         if FULL.with_borrow(|full| *full) {
             return false;
         }
@@ -125,7 +128,7 @@ impl Tables for Maps {
     }
 
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
-        self.half_open.insert(*key, FlowState::BLANK);
+        self.half_open.insert(*key, FlowState::NEW);
         self.half_open.get_mut(key)
     }
 
@@ -139,91 +142,54 @@ impl Tables for Maps {
     }
 }
 
-/// The point where the segments are observed.
-struct Observer {
-    time: u64,
-    hook: Hook,
-    every_segment: bool,
-    emitted: RefCell<Vec<SegmentEvent>>,
+/// Where events and counts go.
+struct Output {
+    connections: RefCell<Vec<ConnectionEvent>>,
+    segments: RefCell<Vec<SegmentEvent>>,
     /// The only server.
-    target: RefCell<Target>,
-    told_attempts: u32,
+    server: RefCell<ServerCounters>,
     /// Connections whose events were all lost.
     lost: Cell<u64>,
 }
 
-impl Observer {
-    fn around(&self) -> Circumstances {
-        Circumstances { now: self.time, told_attempts: self.told_attempts, seed: [0; 2] }
-    }
+/// The output at one time.
+struct OutputAt<'a> {
+    context: CountContext,
+    output: &'a Output,
 }
 
-/// Adds without atomics, because there is one thread.
-struct NonAtomic;
-
-impl target::Add for NonAtomic {
-    fn add(number: &mut u64, more: u64) {
-        *number += more;
-    }
-}
-
-impl Vantage for Observer {
-    fn interface(&self) -> u32 {
-        1
-    }
-
-    fn hook(&self) -> Hook {
-        self.hook
-    }
-
-    fn now(&self) -> u64 {
-        self.time
-    }
-
-    fn coarse_now(&self) -> u64 {
-        self.time
-    }
-
-    fn traces(&self, _port: u16) -> bool {
-        true
-    }
-
-    fn selects(&self, _source: &[u32; 4], _destination: &[u32; 4]) -> bool {
-        true
-    }
-
-    fn decapsulates(&self) -> bool {
-        // There are no headers for the pre-filter.
-        true
-    }
-    fn every_segment(&self) -> bool {
-        self.every_segment
-    }
-
+impl Emit for OutputAt<'_> {
     fn count(&self, counter: Counter) {
-        self.lost.set(self.lost.get() + u64::from(counter == Counter::ConnectionsLost));
+        let lost = &self.output.lost;
+        lost.set(lost.get() + u64::from(counter == Counter::ConnectionsLost));
     }
 
-    fn note_handshake(&self, causes: u32, segment: &Segment, sender: &mut Half, receiver: &Half) -> bool {
-        let target = &mut self.target.borrow_mut();
-        target::note::<NonAtomic>(target, self.around(), causes, segment, sender, receiver)
+    fn count_handshake(&self, handshake: Handshake<'_>, sender: &mut TcpHalf) -> bool {
+        self.output.server.borrow_mut().on_handshake::<NonAtomic>(self.context, handshake, sender)
     }
 
-    fn note_confirmed(&self, segment: &Segment, flow: &FlowState, from_low: bool) {
-        if target::confirmed_by(segment, flow, from_low).is_some() {
-            target::confirmed::<NonAtomic>(&mut self.target.borrow_mut(), flow, self.time);
+    fn count_confirmed(&self, segment: &Segment, flow: &FlowState, from: End) {
+        if server::confirmed_by(segment, &flow.tcp, from).is_some() {
+            self.output.server.borrow_mut().on_confirmed::<NonAtomic>(&flow.tcp, self.context.now);
         }
     }
 
-    fn tell_segment(&self, _value: Value, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
-        if FULL.with_borrow(|full| *full) {
-            return false;
-        }
-        let mut event = SegmentEvent::BLANK;
-        fill(&mut event);
-        self.emitted.borrow_mut().push(event);
-        true
+    fn emit_connection(&self, fill: impl FnOnce(&mut ConnectionEvent)) -> bool {
+        emit(&self.output.connections, ConnectionEvent::ZERO, fill)
     }
+
+    fn emit_segment(&self, _priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
+        emit(&self.output.segments, SegmentEvent::ZERO, fill)
+    }
+}
+
+fn emit<E>(events: &RefCell<Vec<E>>, mut event: E, fill: impl FnOnce(&mut E)) -> bool {
+    if FULL.with_borrow(|full| *full) {
+        return false;
+    }
+    fill(&mut event);
+    events.borrow_mut().push(event);
+    true
 }
 
 /// What one side has sent, counted from its SYN.
@@ -236,8 +202,10 @@ struct Sent {
 pub(super) struct Wire {
     pub(super) tracker: Tracker,
     maps: Maps,
-    room: Box<Room>,
-    observer: Observer,
+    buffer: Box<ScanBuffer>,
+    place: HostPlace,
+    selection: Selection,
+    output: Output,
     /// The client's and the server's.
     sent: [Sent; 2],
     pub(super) ports: [u16; 2],
@@ -249,18 +217,23 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(options: TrackerOptions) -> Self {
-        let segments = options.events.has(EventName::Segment);
+        let events = options.events;
         Self {
             tracker: Tracker::new(options),
             maps: Maps::default(),
-            room: Box::new(Room::BLANK),
-            observer: Observer {
-                time: STEP,
-                hook: Hook::Xdp,
-                every_segment: segments,
-                emitted: RefCell::default(),
-                target: RefCell::new(Target::BLANK),
-                told_attempts: u32::MAX,
+            buffer: Box::new(ScanBuffer::EMPTY),
+            place: HostPlace { interface: 1, hook: Hook::Xdp, time: STEP },
+            selection: Selection {
+                ports: vec![0..=u16::MAX],
+                events,
+                // There are no headers for the pre-filter.
+                decapsulate: true,
+                ..Selection::default()
+            },
+            output: Output {
+                connections: RefCell::default(),
+                segments: RefCell::default(),
+                server: RefCell::new(ServerCounters::ZERO),
                 lost: Cell::default(),
             },
             sent: [Sent { next: 0 }; 2],
@@ -279,24 +252,24 @@ impl Wire {
 
     /// The segments come from a capture.
     pub(super) fn captured(&mut self) -> &mut Self {
-        self.observer.hook = Hook::Capture;
+        self.place.hook = Hook::Capture;
         self
     }
 
     /// New attempts are not reported from now on.
     pub(super) fn flooded(&mut self) -> &mut Self {
-        self.observer.told_attempts = 0;
+        self.selection.max_reported_attempts = 0;
         self
     }
 
     /// A counter of the server.
     pub(super) fn counted(&self, count: Count) -> u64 {
-        self.observer.target.borrow().get(count)
+        self.output.server.borrow().get(count)
     }
 
     /// Connections whose events were all lost.
     pub(super) fn connections_lost(&self) -> u64 {
-        self.observer.lost.get()
+        self.output.lost.get()
     }
 
     /// All segments have the same time from now on.
@@ -323,9 +296,9 @@ impl Wire {
     }
 
     fn step(&mut self, step: &str) {
-        self.observer.time += if self.clock_stopped { 0 } else { STEP };
+        self.place.time += if self.clock_stopped { 0 } else { STEP };
         if let Some(wait) = step.strip_prefix('+') {
-            self.observer.time += wait.parse::<u64>().expect("milliseconds") * STEP;
+            self.place.time += wait.parse::<u64>().expect("milliseconds") * STEP;
             self.tick();
             return;
         }
@@ -349,10 +322,10 @@ impl Wire {
         };
         let bits: &str = step.split(['@', '^', '=']).next().expect("control bits");
         let (bits, len) = bits.split_at(bits.find(|c: char| c.is_ascii_digit()).unwrap_or(bits.len()));
-        let mut flags = TcpFlags(0);
+        let mut flags = TcpFlags::EMPTY;
         let mut payload = vec![b'x'; if len.is_empty() { 0 } else { len.parse().expect("a length") }];
         for bit in bits.chars() {
-            flags.0 |= match bit {
+            flags |= match bit {
                 'S' => TcpFlags::SYN,
                 'A' => TcpFlags::ACK,
                 'F' => TcpFlags::FIN,
@@ -366,13 +339,14 @@ impl Wire {
             };
         }
         // The numbers of a script count from the byte after the SYN.
-        let first = if flags.has(TcpFlags::SYN) { 0 } else { 1 };
+        let first = if flags.contains(TcpFlags::SYN) { 0 } else { 1 };
         let seq = number('@').map_or(self.sent[from].next, |offset| offset.wrapping_add(first));
         let acked = number('^').map_or(self.sent[1 - from].next, |offset| offset.wrapping_add(1));
-        let taken =
-            payload.len() as u32 + u32::from(flags.has(TcpFlags::SYN)) + u32::from(flags.has(TcpFlags::FIN));
+        let taken = payload.len() as u32
+            + u32::from(flags.contains(TcpFlags::SYN))
+            + u32::from(flags.contains(TcpFlags::FIN));
         let end = seq.wrapping_add(taken);
-        if end.wrapping_sub(self.sent[from].next).cast_signed() > 0 && !flags.has(TcpFlags::RST) {
+        if end.wrapping_sub(self.sent[from].next).cast_signed() > 0 && !flags.contains(TcpFlags::RST) {
             self.sent[from].next = end;
         }
         let address = |host: u8| [0, 0, 0xffff_u32.to_be(), u32::from_ne_bytes([10, 0, 0, host])];
@@ -382,7 +356,7 @@ impl Wire {
             source_port: self.ports[from],
             destination_port: self.ports[1 - from],
             seq: Seq(BASE[from].wrapping_add(seq)),
-            ack: if flags.has(TcpFlags::ACK) { Seq(BASE[1 - from].wrapping_add(acked)) } else { Seq(0) },
+            ack: if flags.contains(TcpFlags::ACK) { Seq(BASE[1 - from].wrapping_add(acked)) } else { Seq(0) },
             window: number('=').map_or(1000, |window| window as u16),
             flags,
             payload_len: payload.len() as u32,
@@ -393,20 +367,26 @@ impl Wire {
 
     /// Shows a segment to the observer, and its events to the tracker.
     fn show(&mut self, segment: &BareSegment) {
-        let room = &mut *self.room;
-        observe(segment, LinkType::Ethernet, &self.observer, &mut self.maps, || Some(room))
-            .expect("a segment");
+        let Selection { max_reported_attempts, seed, .. } = self.selection;
+        let context = CountContext { now: self.place.time, max_reported_attempts, seed };
+        let emit = OutputAt { context, output: &self.output };
+        let vantage = Vantage { place: self.place, selection: &self.selection, emit };
+        let buffer = &mut *self.buffer;
+        observe(segment, LinkType::Ethernet, &vantage, &mut self.maps, || Some(buffer)).expect("a segment");
+        for event in self.output.connections.borrow_mut().drain(..) {
+            self.tracker.on_event(&Event::Connection(event));
+        }
         for (facts, bytes) in HTTP.with_borrow_mut(take) {
             self.tracker.on_event(&Event::Http(facts, &bytes));
         }
-        for event in self.observer.emitted.borrow_mut().drain(..) {
+        for event in self.output.segments.borrow_mut().drain(..) {
             self.tracker.on_event(&Event::Segment(event));
         }
         self.drain();
     }
 
     fn tick(&mut self) {
-        self.tracker.on_tick(self.observer.time);
+        self.tracker.on_tick(self.place.time);
         self.drain();
     }
 
@@ -415,7 +395,7 @@ impl Wire {
         self.apply_removals();
         while let Some(key) = self.tracker.next_lookup() {
             let flow = self.maps.connections.get(&key).or_else(|| self.maps.half_open.get(&key)).copied();
-            self.tracker.on_lookup(&key, flow.as_ref(), self.observer.time);
+            self.tracker.on_lookup(&key, flow.as_ref(), self.place.time);
             self.apply_removals();
         }
         self.records.extend(std::iter::from_fn(|| self.tracker.next_record()));
@@ -454,7 +434,7 @@ impl Wire {
     /// The observation ends.
     pub(super) fn finish(&mut self) -> &mut Self {
         self.look_up_all();
-        self.tracker.finish(self.observer.time);
+        self.tracker.finish(self.place.time);
         self.drain();
         self
     }

@@ -17,13 +17,13 @@ use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer_common::{
     config::{Config, FEW_PORTS, PORT_WORDS},
-    target::TOLD_ATTEMPTS,
+    server::MAX_REPORTED_ATTEMPTS,
 };
 use tracer_core::record::EventName;
 
 use super::{
-    counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, support, tables::Tables,
-    targets::Targets,
+    counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, servers::Servers, support,
+    tables::Tables,
 };
 use crate::config::{KernelConfig, Ports};
 
@@ -43,7 +43,7 @@ pub struct Sources {
     /// The connection tables.
     pub tables: Tables,
     /// The counters of each server.
-    pub targets: Targets,
+    pub servers: Servers,
     /// The log messages of the programs, if logging is on. Keep it as long as programs may be
     /// loaded: they write to its map.
     pub log: Option<KernelLog>,
@@ -75,7 +75,7 @@ impl Kernel {
             decapsulate: u8::from(config.decapsulate),
             few_ports: u8::from(few_ports.is_some()),
             ports: few_ports.unwrap_or_default(),
-            told_attempts: TOLD_ATTEMPTS,
+            max_reported_attempts: MAX_REPORTED_ATTEMPTS,
             seed: seed(),
         };
         let log_level = if config.log { LOG_ALL } else { LOG_OFF };
@@ -93,7 +93,7 @@ impl Kernel {
             ring: Ring::new(share(&ebpf, "EVENTS")?, config.ring_bytes)?,
             counters: Counters::new(share(&ebpf, "COUNTERS")?)?,
             tables: Tables::new(share(&ebpf, "CONNECTIONS")?, share(&ebpf, "HALF_OPEN")?)?,
-            targets: Targets::new(share(&ebpf, "TARGETS")?)?,
+            servers: Servers::new(share(&ebpf, "SERVERS")?)?,
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
         };
         let mut kernel = Self { ebpf };

@@ -7,7 +7,7 @@
 //!              ├──► counters  skipped packets and lost events
 //!              ├──► tables    connections by key
 //!              │    removal   deletes closed connections in batches
-//!              ├──► targets   the counters of each server
+//!              ├──► servers   the counters of each server
 //!              └──► log       log messages of the kernel programs
 //! ```
 //!
@@ -24,8 +24,8 @@ mod readiness;
 pub mod refusal;
 mod removal;
 pub mod ring;
+pub mod servers;
 pub mod support;
 pub mod tables;
-pub mod targets;
 
 pub use load::{Kernel, Sources};

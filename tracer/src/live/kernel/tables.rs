@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use aya::maps::{HashMap, Map, MapData, MapError};
-use tracer_common::flow::{FlowKey, FlowState};
+use tracer_common::{connection::FlowState, flow::FlowKey};
 
 /// The connection tables of the kernel programs.
 #[derive(Debug)]

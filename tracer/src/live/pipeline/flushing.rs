@@ -1,14 +1,14 @@
-//! When lines are passed on: at once on a quiet host, and gathered for a while on a busy one, where each time wakes the thread
-//! that writes, and that takes a CPU from the server.
+//! When outputs are flushed: at once on a quiet host, and at most every 10 ms on a busy one,
+//! because each flush wakes the writer thread, which takes CPU time from the server.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long lines are gathered after others were passed on.
-const GATHERING: Duration = Duration::from_millis(10);
+/// Minimum time between two flushes.
+const INTERVAL: Duration = Duration::from_millis(10);
 
-/// When lines were passed on last, and when they are to be.
+/// Time of the last flush and of the next one.
 #[derive(Debug)]
 pub(super) struct Flushing {
     last: Instant,
@@ -16,14 +16,14 @@ pub(super) struct Flushing {
 }
 
 impl Flushing {
-    /// Nothing was passed on until `now`.
+    /// The last flush was at `now`.
     pub(super) const fn new(now: Instant) -> Self {
         Self { last: now, due: None }
     }
 
-    /// There may be lines at `now`; true if they are to be passed on at once.
+    /// There may be new lines at `now`. Returns whether to flush at once.
     pub(super) fn on_lines(&mut self, now: Instant) -> bool {
-        let due = self.last + GATHERING;
+        let due = self.last + INTERVAL;
         if now < due {
             self.due = Some(due);
             return false;
@@ -32,13 +32,13 @@ impl Flushing {
         true
     }
 
-    /// All lines are passed on at `now`.
+    /// The outputs are flushed at `now`.
     pub(super) const fn on_flush(&mut self, now: Instant) {
         self.last = now;
         self.due = None;
     }
 
-    /// When lines are to be passed on, if any wait for that.
+    /// Time of the next flush, if lines wait for it.
     pub(super) const fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_gathered_only_where_others_were_passed_on_just_before() {
+    fn lines_wait_only_after_a_recent_flush() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let mut flushing = Flushing::new(start);

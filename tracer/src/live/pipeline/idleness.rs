@@ -1,28 +1,28 @@
-//! Whether anything goes on: an idle host is not to be woken ten times a second.
+//! Detects an idle host, which should not be woken ten times a second.
 
 use std::time::Duration;
 
-/// For so long nothing must have come: what follows closely is not to wait for the first tick after a pause.
+/// Time without events after which the host is idle. Events that follow closely must not wait for a
+/// slow tick.
 const AFTER: Duration = Duration::from_secs(5);
 
-/// What was seen by the ticks so far.
+/// What the ticks have seen so far.
 #[derive(Debug)]
 pub(super) struct Idleness {
-    /// Events taken in.
+    /// Number of events so far.
     events: u64,
-    /// The first tick that found so many, in ns.
+    /// Time of the first tick with this number of events, in ns.
     since: u64,
     is_idle: bool,
 }
 
 impl Idleness {
-    /// Something goes on at `now`, in ns of any clock.
+    /// Not idle at `now`, in ns of any clock.
     pub(super) fn new(now: u64) -> Self {
         Self { events: 0, since: now, is_idle: false }
     }
 
-    /// A tick at `now` finds that so many `events` were taken in. `is_quiet`: there is nothing to wait for but more of
-    /// them.
+    /// A tick at `now`, after `events` events. `is_quiet`: nothing is pending.
     pub(super) fn on_tick(&mut self, now: u64, events: u64, is_quiet: bool) {
         if events != self.events {
             (self.events, self.since) = (events, now);
@@ -30,12 +30,12 @@ impl Idleness {
         self.is_idle = is_quiet && u128::from(now.saturating_sub(self.since)) >= AFTER.as_nanos();
     }
 
-    /// Whether nothing goes on.
+    /// Whether the host is idle.
     pub(super) fn is_idle(&self) -> bool {
         self.is_idle
     }
 
-    /// Something happens; true when nothing went on before.
+    /// An event arrives. Returns whether the host was idle before.
     pub(super) fn end(&mut self) -> bool {
         std::mem::take(&mut self.is_idle)
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_silence_and_nothing_to_follow_to_be_idle() {
+    fn a_host_is_idle_after_a_time_without_events_and_with_nothing_pending() {
         const SECOND: u64 = 1_000_000_000;
         let mut idleness = Idleness::new(0);
         for (at, events, is_quiet, expected) in [

@@ -1,4 +1,4 @@
-//! What is lost is told: when it begins, and when it is over.
+//! Reports losses when they begin and when they end.
 
 use std::io::ErrorKind;
 
@@ -13,7 +13,7 @@ use super::{Pipeline, epoch_now};
 use crate::{clock, logging::note, outcome::Outcome};
 
 impl Pipeline {
-    /// Looks for losses.
+    /// Reports losses that have begun or ended.
     pub(super) fn watch_losses(&mut self) -> Result<(), Outcome> {
         for loss in self.losses()? {
             if let Some(change) = self.overload.on_loss(loss, clock::now()) {
@@ -23,8 +23,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Asks the kernel's tables of all connections if events were lost: they know what those would have told, also of
-    /// connections that nothing was told of, which nobody else would ever remove there.
+    /// If events were lost, looks up all connections in the kernel's tables, which hold what the
+    /// events would have reported. Also those of which every event was lost: nothing else would
+    /// remove them there.
     pub(super) fn look_for_lost(&mut self) -> Result<()> {
         let lost = self.sources.counters.lost()?.iter().sum();
         if std::mem::replace(&mut self.lost_before, lost) == lost {
@@ -38,17 +39,17 @@ impl Pipeline {
         })
     }
 
-    /// The observation ends, and all losses with it.
+    /// The run ends, and all losses with it.
     pub(super) fn finish_losses(&mut self) -> Result<(), Outcome> {
         self.watch_losses()?;
         let over: Vec<Degraded> = self.overload.finish().collect();
         over.iter().try_for_each(|change| self.report_degraded(change))
     }
 
-    /// What was lost so far, the least valuable first.
+    /// The losses so far, lowest priority first.
     fn losses(&self) -> Result<Vec<Loss>> {
         let [segments, anomalies, control] = self.sources.counters.lost()?;
-        let of_ring = |shed, total, reason| Loss { shed, total, reason, has_room: true };
+        let of_ring = |shed, total, reason| Loss { shed, total, reason, has_space: true };
         let mut losses = vec![
             of_ring(ShedClass::Segments, segments, DegradedReason::ReaderBehind),
             of_ring(ShedClass::Anomalies, anomalies, DegradedReason::ReaderBehind),
@@ -60,12 +61,13 @@ impl Pipeline {
             Some(_) => DegradedReason::OutputFailed,
             None => DegradedReason::OutputBlocked,
         };
-        let has_room = output.has_room && output.failing.is_none();
-        losses.push(Loss { shed: ShedClass::Records, total: output.counts.lost, reason, has_room });
+        let has_space = output.has_space && output.failing.is_none();
+        losses.push(Loss { shed: ShedClass::Records, total: output.counts.lost, reason, has_space });
         Ok(losses)
     }
 
-    /// An alarm is always written, and there is always room for it: between two of a kind is a time without losses.
+    /// Writes an alarm, on standard error too. Alarms are never shed, and rare: between two of a
+    /// kind is a time without losses.
     fn report_degraded(&mut self, change: &Degraded) -> Result<(), Outcome> {
         let mut words = String::new();
         // Text can always be written to a string.

@@ -1,4 +1,4 @@
-//! The servers asked for connections: how often they are looked at, and what the host itself knows of them.
+//! Server counters: how often they are read, and what the host knows about its own servers.
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -12,24 +12,25 @@ use crate::{
     outcome::Outcome,
 };
 
-/// So many servers are looked at with every tick; more of them more rarely, because each is a question to the kernel.
+/// Up to this number of servers, counters are read with every tick. Each server takes a system
+/// call.
 const MANY: usize = 256;
-/// With so many ticks between.
+/// With more servers, counters are read every so many ticks.
 const RARELY: u32 = 5;
 
-/// When to look, and where to ask.
+/// When to read the counters, and the source of the listen queues.
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// Ticks still to let go by.
+    /// Ticks until the next read.
     wait: u32,
-    /// None when nobody wants to know, or the kernel does not tell.
+    /// None if records of servers are not selected, or the kernel refuses.
     listening: Option<Listening>,
 }
 
 impl Servers {
-    /// `asked`: somebody wants to know what the host knows.
-    pub(super) fn new(asked: bool) -> Self {
-        let opened = asked
+    /// `wanted`: whether records of servers are selected.
+    pub(super) fn new(wanted: bool) -> Self {
+        let opened = wanted
             .then(Listening::open)
             .and_then(|opened| opened.inspect_err(|error| log::debug!("no listen queues: {error:#}")).ok());
         Self { wait: 0, listening: opened }
@@ -37,19 +38,19 @@ impl Servers {
 }
 
 impl Pipeline {
-    /// Looks at the counts of all servers, if it is time.
+    /// Reads the counters of all servers, if it is time.
     pub(super) fn look_at_servers(&mut self) -> Result<(), Outcome> {
         if self.servers.wait > 0 {
             self.servers.wait -= 1;
             return Ok(());
         }
-        let targets = self.sources.targets.read()?;
-        self.servers.wait = if targets.len() > MANY { RARELY - 1 } else { 0 };
-        self.analysis.on_servers(clock::now(), targets);
+        let counters = self.sources.servers.read()?;
+        self.servers.wait = if counters.len() > MANY { RARELY - 1 } else { 0 };
+        self.analysis.on_servers(clock::now(), counters);
         self.outputs.deliver(&mut self.analysis)
     }
 
-    /// Tells how it stands with all servers, if that is asked for.
+    /// Writes a record for each server, if they are selected.
     pub(super) fn report_servers(&mut self) -> Result<(), Outcome> {
         self.servers.wait = 0;
         self.look_at_servers()?;
@@ -66,17 +67,17 @@ impl Pipeline {
     }
 }
 
-/// Adds what the host knows of a server of its own.
+/// Adds what the host knows about a server of its own.
 fn complete(listener: &mut Listener, queues: &Queues, counters: NamespaceCounters, local: &HashSet<IpAddr>) {
     let server = listener.now.server();
-    // What listens at all addresses listens at no others than those of this network namespace.
+    // A wildcard listener listens on the addresses of this network namespace only.
     if server.ip().is_loopback() || local.contains(&server.ip()) {
         listener.queue = queues.of(server);
         listener.namespace = listener.queue.is_some().then_some(counters);
     }
 }
 
-/// The addresses of this network namespace; none if the kernel does not tell.
+/// The addresses of this network namespace; empty if the kernel refuses.
 fn local_addresses() -> HashSet<IpAddr> {
     let interfaces = getifaddrs().inspect_err(|error| log::debug!("no addresses of this host: {error}"));
     let addresses = interfaces.into_iter().flatten().filter_map(|interface| {

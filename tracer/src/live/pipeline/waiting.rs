@@ -1,4 +1,4 @@
-//! What the loop waits for.
+//! Timers and signals of the loop.
 
 use std::{io, time::Duration};
 
@@ -16,12 +16,12 @@ pub(super) fn every(period: Duration) -> Interval {
     ticks
 }
 
-/// Ends after `duration`; without one, never.
+/// Completes after `duration`; without one, never.
 pub(super) async fn elapse(duration: Option<Duration>) {
     elapse_at(duration.map(|duration| Instant::now() + duration)).await;
 }
 
-/// Ends at `time`; without one, never.
+/// Completes at `time`; without one, never.
 pub(super) async fn elapse_at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -36,7 +36,7 @@ pub(super) async fn pass_on(log: &mut Option<KernelLog>) -> io::Result<()> {
     }
 }
 
-/// Comes true at SIGINT or SIGTERM.
+/// Completes at SIGINT or SIGTERM.
 ///
 /// # Errors
 /// Signals cannot be waited for.

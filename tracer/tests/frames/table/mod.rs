@@ -13,7 +13,8 @@ mod tunnel;
 
 use bytes::Bytes;
 use tracer_common::{
-    event::{Event, mark},
+    event::{Event, Marks},
+    flow::{End, SegmentFlags},
     wire::{Encapsulations, LinkType, Skip},
 };
 
@@ -37,7 +38,7 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Causes of the segment event; 0 if there is none.
-    pub(crate) causes: u32,
+    pub(crate) reasons: SegmentFlags,
     /// Payload bytes of the segment.
     pub(crate) payload_len: u32,
     /// Options of the segment.
@@ -45,7 +46,7 @@ pub(crate) struct Facts {
     /// Encapsulations of the segment.
     pub(crate) encapsulation: Encapsulations,
     /// Marks and bytes of the HTTP events.
-    pub(crate) heads: Vec<(u16, Vec<u8>)>,
+    pub(crate) heads: Vec<(Marks, Vec<u8>)>,
 }
 
 impl Facts {
@@ -54,9 +55,9 @@ impl Facts {
         let mut facts = Self::default();
         for event in events {
             match event {
+                Event::Connection(event) => facts.encapsulation = event.encapsulation,
                 Event::Segment(event) => {
-                    facts.causes = event.causes;
-                    facts.encapsulation = Encapsulations(event.encapsulation);
+                    facts.reasons = event.reasons;
                     facts.payload_len = event.payload_len;
                     facts.options = event.options[..usize::from(event.options_len)].to_vec();
                 }
@@ -104,9 +105,12 @@ pub(crate) fn complete_heads(events: &[Event<'_>]) -> [usize; 2] {
     let mut heads = [0, 0];
     for event in events {
         let Event::Http(http, _) = event else { continue };
-        let from_port =
-            if http.header.from_low == 1 { http.header.key.low_port } else { http.header.key.high_port };
-        heads[usize::from(from_port == 80)] += usize::from(http.marks & mark::HEAD_END != 0);
+        let from_port = if http.header.sender() == End::Low {
+            http.header.key.low_port
+        } else {
+            http.header.key.high_port
+        };
+        heads[usize::from(from_port == 80)] += usize::from(http.marks.contains(Marks::HEAD_END));
     }
     heads
 }

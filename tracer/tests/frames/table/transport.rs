@@ -1,13 +1,13 @@
 //! Rows about TCP and its payload.
 
-use tracer_common::{event::mark, flow::cause, wire::Skip};
+use tracer_common::{event::Marks, flow::SegmentFlags, wire::Skip};
 
 use super::{Facts, Row, build::*};
 
 /// MSS, SACK permitted, timestamps and window scale, as a Linux client offers.
 const OPTIONS: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
 /// Marks of a complete request without content.
-const WHOLE: u16 = mark::HEAD_START | mark::HEAD_END | mark::MESSAGE_END;
+const WHOLE: Marks = Marks::HEAD_START.union(Marks::HEAD_END).union(Marks::MESSAGE_END);
 
 pub(super) fn rows() -> Vec<Row> {
     [ports(), flags(), offsets(), options(), windows(), requests(), responses()]
@@ -73,7 +73,7 @@ fn options() -> Vec<Row> {
         |options: &[u8]| Tcp { flags: SYN, ack: 0, options: options.to_vec(), ..Tcp::default() }.frame();
     let row = |name, options: &[u8]| {
         Row::matched(name, syn(options)).with_facts(Facts {
-            causes: cause::SYN,
+            reasons: SegmentFlags::SYN,
             options: options.to_vec(),
             ..Facts::default()
         })
@@ -90,7 +90,7 @@ fn options() -> Vec<Row> {
             "options of other segments are not reported",
             Tcp { options: [1; 12].to_vec(), ..Tcp::default() }.frame(),
         )
-        .with_facts(Facts { causes: cause::MIDSTREAM, ..Facts::default() }),
+        .with_facts(Facts { reasons: SegmentFlags::MIDSTREAM, ..Facts::default() }),
         Row::skipped(
             "a SYN whose options are truncated",
             syn(&OPTIONS)[..TCP4 + 30].to_vec(),
@@ -101,50 +101,62 @@ fn options() -> Vec<Row> {
             Tcp { from: 80, to: 40_000, flags: SYN | ACK, options: OPTIONS.to_vec(), ..Tcp::default() }
                 .frame(),
         )
-        .with_facts(Facts { causes: cause::SYN_ACK, options: OPTIONS.to_vec(), ..Facts::default() }),
+        .with_facts(Facts {
+            reasons: SegmentFlags::SYN_ACK,
+            options: OPTIONS.to_vec(),
+            ..Facts::default()
+        }),
         Row::matched(
             "a SYN over IPv6",
             Tcp { flags: SYN, options: OPTIONS.to_vec(), ..Tcp::default() }.frame6(),
         )
-        .with_facts(Facts { causes: cause::SYN, options: OPTIONS.to_vec(), ..Facts::default() }),
+        .with_facts(Facts {
+            reasons: SegmentFlags::SYN,
+            options: OPTIONS.to_vec(),
+            ..Facts::default()
+        }),
     ]
 }
 
 fn windows() -> Vec<Row> {
-    let row = |name, tcp: Tcp, causes| {
+    let row = |name, tcp: Tcp, reasons| {
         let payload_len = tcp.payload.len() as u32;
         Row::matched(name, tcp.frame()).with_facts(Facts {
             // A RST on an unknown connection does not start a midstream connection.
-            causes: if tcp.flags & RST != 0 { causes } else { cause::MIDSTREAM | causes },
+            reasons: if tcp.flags & RST != 0 { reasons } else { SegmentFlags::MIDSTREAM | reasons },
             payload_len,
             ..Facts::default()
         })
     };
     vec![
-        row("a zero window", Tcp { window: 0, ..Tcp::default() }, cause::ZERO_WINDOW),
-        row("the largest window", Tcp { window: 0xffff, ..Tcp::default() }, 0),
-        row("a reset", Tcp { flags: RST, ..Tcp::default() }, cause::RST),
+        row("a zero window", Tcp { window: 0, ..Tcp::default() }, SegmentFlags::ZERO_WINDOW),
+        row("the largest window", Tcp { window: 0xffff, ..Tcp::default() }, SegmentFlags::EMPTY),
+        row("a reset", Tcp { flags: RST, ..Tcp::default() }, SegmentFlags::RST),
         row(
             "a reset with data",
             Tcp { flags: RST | ACK, payload: b"no such thing".to_vec(), ..Tcp::default() },
-            cause::RST | cause::NO_NEWS,
+            SegmentFlags::RST | SegmentFlags::NO_NEW_DATA,
         ),
         Row::matched(
             "the payload of a reset is not a message",
             Tcp { flags: SYN | RST, ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") }.frame(),
         )
         .with_facts(Facts {
-            causes: cause::SYN | cause::RST | cause::NO_NEWS,
+            reasons: SegmentFlags::SYN | SegmentFlags::RST | SegmentFlags::NO_NEW_DATA,
             payload_len: 18,
             ..Facts::default()
         }),
-        row("a FIN", Tcp { flags: FIN | ACK, ..Tcp::default() }, cause::FIN),
+        row("a FIN", Tcp { flags: FIN | ACK, ..Tcp::default() }, SegmentFlags::FIN),
         row(
             "payload across the wrap of sequence numbers",
             Tcp { seq: 0xffff_fff8, ..Tcp::sending(&[b'x'; 32]) },
-            0,
+            SegmentFlags::EMPTY,
         ),
-        row("a segment at the last sequence number", Tcp { seq: u32::MAX, ..Tcp::default() }, 0),
+        row(
+            "a segment at the last sequence number",
+            Tcp { seq: u32::MAX, ..Tcp::default() },
+            SegmentFlags::EMPTY,
+        ),
     ]
 }
 
@@ -154,9 +166,9 @@ fn fast_open(payload: &[u8]) -> Vec<u8> {
 }
 
 fn requests() -> Vec<Row> {
-    let row = |name, payload: &[u8], heads: &[(u16, &[u8])]| {
+    let row = |name, payload: &[u8], heads: &[(Marks, &[u8])]| {
         Row::matched(name, fast_open(payload)).with_facts(Facts {
-            causes: cause::SYN,
+            reasons: SegmentFlags::SYN,
             payload_len: payload.len() as u32,
             heads: heads.iter().map(|(marks, bytes)| (*marks, bytes.to_vec())).collect(),
             ..Facts::default()
@@ -172,14 +184,18 @@ fn requests() -> Vec<Row> {
             b"GET / HTTP/1.0\n\n",
             &[(WHOLE, b"GET / HTTP/1.0\n\n")],
         ),
-        row("a part of a request head", &get[..10], &[(mark::HEAD_START, &get[..10])]),
-        row("one byte of a request head", b"G", &[(mark::HEAD_START, b"G")]),
+        row("a part of a request head", &get[..10], &[(Marks::HEAD_START, &get[..10])]),
+        row("one byte of a request head", b"G", &[(Marks::HEAD_START, b"G")]),
         row(
             "three pipelined requests",
             &[get, get, get].concat(),
             &[(WHOLE, get), (WHOLE, get), (WHOLE, get)],
         ),
-        row("empty lines before a request", &[b"\r\n\r\n", get].concat(), &[(WHOLE | mark::EMPTY_LINE, get)]),
+        row(
+            "empty lines before a request",
+            &[b"\r\n\r\n", get].concat(),
+            &[(WHOLE | Marks::EMPTY_LINE, get)],
+        ),
         row("a simple request of HTTP/0.9", b"GET /\r\n", &[(WHOLE, b"GET /\r\n")]),
         row("folded lengths and whitespace before a colon", folded, &[(WHOLE, folded)]),
         row("an unusual version", b"GET /\tHTTP/01.10 \n\n", &[(WHOLE, b"GET /\tHTTP/01.10 \n\n")]),
@@ -187,7 +203,7 @@ fn requests() -> Vec<Row> {
         row(
             "a request with half of its content",
             &[posted, b"ab"].concat(),
-            &[(mark::HEAD_START | mark::HEAD_END, posted)],
+            &[(Marks::HEAD_START | Marks::HEAD_END, posted)],
         ),
         row(
             "a request, its content and the next request",
@@ -201,22 +217,22 @@ fn requests() -> Vec<Row> {
             Tcp::sending(get).frame(),
         )
         .with_facts(Facts {
-            causes: cause::MIDSTREAM,
+            reasons: SegmentFlags::MIDSTREAM,
             payload_len: get.len() as u32,
-            heads: vec![(WHOLE | mark::RESYNCED, get.to_vec())],
+            heads: vec![(WHOLE | Marks::RESYNCED, get.to_vec())],
             ..Facts::default()
         }),
     ]
 }
 
 fn responses() -> Vec<Row> {
-    let row = |name, payload: &[u8], heads: &[(u16, &[u8])]| {
+    let row = |name, payload: &[u8], heads: &[(Marks, &[u8])]| {
         let tcp = Tcp { from: 80, to: 40_000, flags: SYN | ACK, payload: payload.to_vec(), ..Tcp::default() };
-        let response = mark::RESPONSE | mark::UNSOLICITED;
+        let response = Marks::RESPONSE | Marks::UNSOLICITED;
         Row::matched(name, tcp.frame()).with_facts(Facts {
-            causes: cause::SYN_ACK,
+            reasons: SegmentFlags::SYN_ACK,
             payload_len: payload.len() as u32,
-            heads: heads.iter().map(|(marks, bytes)| (marks | response, bytes.to_vec())).collect(),
+            heads: heads.iter().map(|(marks, bytes)| (*marks | response, bytes.to_vec())).collect(),
             ..Facts::default()
         })
     };

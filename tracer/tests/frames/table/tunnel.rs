@@ -1,6 +1,9 @@
 //! Rows about encapsulations.
 
-use tracer_common::wire::{Encapsulation::*, Encapsulations, LinkType, Skip};
+use tracer_common::{
+    wire::Encapsulation::*,
+    wire::{Encapsulations, LinkType, Skip},
+};
 
 use super::{Facts, Row, build::*};
 
@@ -32,8 +35,8 @@ fn segment() -> Tcp {
 
 /// The facts of the segment without encapsulation.
 fn straight() -> Facts {
-    let causes = tracer_common::flow::cause::MIDSTREAM;
-    Facts { causes, payload_len: 7, ..Facts::default() }
+    let reasons = tracer_common::flow::SegmentFlags::MIDSTREAM;
+    Facts { reasons, payload_len: 7, ..Facts::default() }
 }
 
 fn packet() -> Vec<u8> {

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use bytes::Bytes;
 use tracer_common::{
     counter::Counter,
-    event::{Event, EventHeader, HttpFacts, SegmentEvent},
-    flow::{HalfCounters, cause},
-    target::{Count, Target, TargetKey},
+    event::{ConnectionEvent, Event, EventHeader, HttpFacts, SegmentEvent},
+    flow::{HalfCounters, SegmentFlags},
+    server::{Count, ServerCounters, ServerKey},
     wire::LinkType,
 };
 use tracer_core::host::HostObserver;
@@ -110,7 +110,7 @@ impl<'a> Pair<'a> {
     /// Checks that the counters and tables of both are equal. Returns the counters.
     pub(crate) fn finish(mut self, place: &str) -> [u64; Counter::COUNT] {
         assert_eq!(self.host.counters(), self.kernel.counters(), "{place}: counters, host and kernel");
-        let (of_host, of_kernel) = (counted(self.host.servers()), counted(self.kernel.targets()));
+        let (of_host, of_kernel) = (counted(self.host.servers()), counted(self.kernel.servers()));
         assert_eq!(of_host, of_kernel, "{place}: servers, host and kernel");
         assert_eq!(self.host.kept(), self.kernel.kept(), "{place}: connections kept, host and kernel");
         self.host.counters()
@@ -119,19 +119,21 @@ impl<'a> Pair<'a> {
 
 /// The counters of each server, except times and address estimates, which are reset from time to
 /// time.
-fn counted(targets: impl IntoIterator<Item = (TargetKey, Target)>) -> BTreeMap<(u16, [u32; 4]), Vec<u64>> {
+fn counted(
+    servers: impl IntoIterator<Item = (ServerKey, ServerCounters)>,
+) -> BTreeMap<(u16, [u32; 4]), Vec<u64>> {
     const COUNTS: [Count; 8] = [
         Count::Attempts,
-        Count::SynRepeats,
+        Count::SynRetransmits,
         Count::Answered,
-        Count::AnswerRepeats,
+        Count::SynAckRetransmits,
         Count::Completed,
         Count::Refused,
         Count::Reset,
-        Count::Summarised,
+        Count::Aggregated,
     ];
-    let counts = |target: &Target| COUNTS.map(|count| target.get(count)).to_vec();
-    targets.into_iter().map(|(key, target)| ((key.port, key.address), counts(&target))).collect()
+    let counts = |server: &ServerCounters| COUNTS.map(|count| server.get(count)).to_vec();
+    servers.into_iter().map(|(key, server)| ((key.port, key.address), counts(&server))).collect()
 }
 
 /// Events without the parts that must differ: times are reduced to 0 or 1, and fast retransmissions
@@ -145,10 +147,13 @@ fn comparable(events: &[Bytes]) -> Vec<Event<'_>> {
     };
     let header = |header: EventHeader| EventHeader { time: 0, flow: u64::from(header.flow != 0), ..header };
     let decode = |bytes| match Event::from_bytes(bytes) {
+        Ok(Event::Connection(event)) => {
+            Event::Connection(ConnectionEvent { header: header(event.header), ..event })
+        }
         Ok(Event::Segment(event)) => Event::Segment(SegmentEvent {
             header: header(event.header),
             halves: event.halves.map(half),
-            causes: event.causes & !cause::FAST_RETRANSMIT,
+            reasons: event.reasons.difference(SegmentFlags::FAST_RETRANSMIT),
             ..event
         }),
         Ok(Event::Http(facts, bytes)) => {

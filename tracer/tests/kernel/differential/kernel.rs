@@ -14,10 +14,11 @@ use aya::{
 use bytes::Bytes;
 use tracer_common::{
     config::{Config, FEW_PORTS},
+    connection::FlowState,
     counter::Counter,
     event::Hook,
-    flow::{FlowKey, FlowState},
-    target::{Target, TargetKey},
+    flow::FlowKey,
+    server::{ServerCounters, ServerKey},
 };
 use tracer_core::{
     host::Selection,
@@ -49,7 +50,7 @@ pub(crate) struct Switches {
     /// Decapsulate tunnels.
     pub(crate) decapsulate: bool,
     /// Attempts that are emitted individually in each time window.
-    pub(crate) told_attempts: u32,
+    pub(crate) max_reported_attempts: u32,
 }
 
 impl Switches {
@@ -61,7 +62,7 @@ impl Switches {
             hosts: hosts.collect(),
             events: if self.every_segment { Events::of(&[EventName::Segment]) } else { Events::default() },
             decapsulate: self.decapsulate,
-            told_attempts: self.told_attempts,
+            max_reported_attempts: self.max_reported_attempts,
             ..Selection::default()
         }
     }
@@ -120,7 +121,7 @@ pub(crate) struct Kernel {
     counters: PerCpuArray<MapData, u64>,
     connections: HashMap<MapData, FlowKey, FlowState>,
     half_open: HashMap<MapData, FlowKey, FlowState>,
-    targets: HashMap<MapData, TargetKey, Target>,
+    servers: HashMap<MapData, ServerKey, ServerCounters>,
     pub(crate) switches: Switches,
 }
 
@@ -146,7 +147,7 @@ impl Kernel {
             // Both ways to select ports must give the same result.
             few_ports: u8::from(!switches.every_segment),
             ports: [80; FEW_PORTS],
-            told_attempts: switches.told_attempts,
+            max_reported_attempts: switches.max_reported_attempts,
             seed: [0; 2],
         };
         let mut ebpf = EbpfLoader::new()
@@ -156,7 +157,11 @@ impl Kernel {
             .map_max_entries("EVENTS", RING)
             .load(OBJECT)
             .unwrap_or_else(|error| panic!("the object cannot be loaded: {error:?}"));
-        for name in Programs::ALL.iter().map(|program| program.name).chain(BENCHMARKS) {
+        for name in Programs::ALL
+            .iter()
+            .map(|program| program.name)
+            .chain(BENCHMARKS.into_iter().filter(|_| cfg!(feature = "bench")))
+        {
             load_program(&mut ebpf, name);
         }
         let mut ports: Array<MapData, u64> = map(&mut ebpf, "PORTS");
@@ -172,7 +177,7 @@ impl Kernel {
             counters: map(&mut ebpf, "COUNTERS"),
             connections: map(&mut ebpf, "CONNECTIONS"),
             half_open: map(&mut ebpf, "HALF_OPEN"),
-            targets: map(&mut ebpf, "TARGETS"),
+            servers: map(&mut ebpf, "SERVERS"),
             ebpf,
             switches,
         }
@@ -186,8 +191,8 @@ impl Kernel {
                 table.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
             }
         }
-        for key in self.targets.keys().filter_map(Result::ok).collect::<Vec<_>>() {
-            self.targets.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
+        for key in self.servers.keys().filter_map(Result::ok).collect::<Vec<_>>() {
+            self.servers.remove(&key).unwrap_or_else(|error| panic!("{key:?} cannot be removed: {error}"));
         }
         let cpus = nr_cpus().unwrap_or_else(|(_, error)| panic!("CPUs: {error}"));
         for index in 0..Counter::COUNT as u32 {
@@ -215,8 +220,8 @@ impl Kernel {
     }
 
     /// The counters of each server.
-    pub(crate) fn targets(&self) -> Vec<(TargetKey, Target)> {
-        self.targets.iter().map(|target| target.unwrap_or_else(|error| panic!("TARGETS: {error}"))).collect()
+    pub(crate) fn servers(&self) -> Vec<(ServerKey, ServerCounters)> {
+        self.servers.iter().map(|server| server.unwrap_or_else(|error| panic!("SERVERS: {error}"))).collect()
     }
 
     /// Number of entries in the tables: connections and half-open ones.

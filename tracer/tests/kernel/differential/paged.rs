@@ -30,7 +30,7 @@ fn an_xdp_frame_is_parsed_wherever_its_linear_part_ends() {
         every_segment: true,
         select_hosts: false,
         decapsulate: false,
-        told_attempts: u32::MAX,
+        max_reported_attempts: u32::MAX,
     });
     let tcp = Tcp { flags: SYN, options: vec![1; 8], ..Tcp::sending(b"GET / HTTP/1.1\r\n\r\n") };
     for frame in [tcp.frame(), tcp.frame6()] {

@@ -18,7 +18,7 @@ fn events_lost_on_a_full_ring_are_counted_and_reported_afterwards() {
         every_segment: false,
         select_hosts: false,
         decapsulate: false,
-        told_attempts: u32::MAX,
+        max_reported_attempts: u32::MAX,
     });
     kernel.clear();
     let syn = Tcp { flags: SYN, ack: 0, ..Tcp::default() }.frame();

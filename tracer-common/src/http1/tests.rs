@@ -1,4 +1,4 @@
-//! The scanner on the host, fed with segments as the kernel sees them.
+//! The scanner on the host, given segments as the kernel sees them.
 
 extern crate std;
 
@@ -7,66 +7,67 @@ mod words;
 
 use std::{boxed::Box, cell::RefCell, format, string::String, vec, vec::Vec};
 
-use super::{HttpSink, MAX_HEAD, MAX_STEPS, NO_STATUS, Room, Scan, Steps};
+use super::{Framing, HttpEvent, HttpSink, MAX_HEAD, MAX_STEPS, NO_STATUS, Payload, Scan, ScanBuffer, Steps};
 use crate::{
-    event::{Framing, HttpEvent, mark},
-    flow::{FlowState, cause},
+    connection::FlowState,
+    event::Marks,
+    flow::{End, HalfFlags, SegmentFlags},
     seq::Seq,
     wire::{Segment, TcpFlags},
 };
 
-const CLIENT: bool = true;
-const SERVER: bool = false;
+const CLIENT: End = End::Low;
+const SERVER: End = End::High;
 
-/// Puts what is told into words.
+/// Describes events in words.
 #[derive(Default)]
 struct Words {
-    told: RefCell<Vec<String>>,
+    events: RefCell<Vec<String>>,
     head: RefCell<[Vec<u8>; 2]>,
 }
 
 impl HttpSink for Words {
-    fn tell(&self, event: &HttpEvent) -> bool {
+    fn emit(&self, event: &HttpEvent) -> bool {
         let facts = &event.facts;
-        let has = |bits: u16| facts.marks & bits != 0;
+        let has = |mark| facts.marks.contains(mark);
         let mut heads = self.head.borrow_mut();
-        let head = &mut heads[usize::from(facts.header.from_low)];
-        if has(mark::HEAD_START) {
+        let head = facts.header.sender().of_mut(&mut heads);
+        if has(Marks::HEAD_START) {
             head.clear();
         }
         head.extend_from_slice(&event.bytes[..usize::from(facts.len)]);
-        let mut told = self.told.borrow_mut();
-        if has(mark::HEAD_END) {
+        let mut events = self.events.borrow_mut();
+        if has(Marks::HEAD_END) {
             let framing = Framing::from_byte(facts.framing).expect("a framing");
             let mut words = match facts.status {
-                status if has(mark::RESPONSE) => format!("response {} {status} {framing:?}", facts.exchange),
+                status if has(Marks::RESPONSE) => format!("response {} {status} {framing:?}", facts.exchange),
                 _ => format!("request {} {framing:?}", facts.exchange),
             };
             for (bit, word) in [
-                (mark::TRUNCATED, " truncated"),
-                (mark::RESYNCED, " resynced"),
-                (mark::UNSOLICITED, " unsolicited"),
-                (mark::BAD_LENGTH, " bad length"),
+                (Marks::TRUNCATED, " truncated"),
+                (Marks::RESYNCED, " resynced"),
+                (Marks::UNSOLICITED, " unsolicited"),
+                (Marks::BAD_LENGTH, " bad length"),
             ] {
                 if has(bit) {
                     words += word;
                 }
             }
-            if !has(mark::TRUNCATED) {
-                assert_eq!(facts.head_len as usize, head.len(), "all of the head is told");
+            if !has(Marks::TRUNCATED) {
+                assert_eq!(facts.head_len as usize, head.len(), "all of the head is emitted");
                 assert!(head.ends_with(b"\n"));
             }
-            told.push(words);
+            events.push(words);
         }
-        if has(mark::MESSAGE_END) {
-            let kind = if has(mark::RESPONSE) { "response" } else { "request" };
-            told.push(format!("{kind} {} ends with {}", facts.exchange, facts.content));
+        if has(Marks::MESSAGE_END) {
+            let kind = if has(Marks::RESPONSE) { "response" } else { "request" };
+            events.push(format!("{kind} {} ends with {}", facts.exchange, facts.content));
         }
-        if has(mark::LOST_SYNC) {
-            told.push("lost".into());
+        if has(Marks::LOST_SYNC) {
+            events.push("lost".into());
         }
-        if has(mark::NOT_HTTP) {
-            told.push("not HTTP".into());
+        if has(Marks::NOT_HTTP) {
+            events.push("not HTTP".into());
         }
         true
     }
@@ -75,7 +76,7 @@ impl HttpSink for Words {
 /// A connection under observation.
 struct Wire {
     flow: FlowState,
-    room: Box<Room>,
+    buffer: Box<ScanBuffer>,
     words: Words,
     /// Whether either side acknowledges what it got.
     acknowledging: bool,
@@ -94,36 +95,46 @@ impl Wire {
     /// Before anything was seen.
     fn midstream() -> Self {
         Self {
-            flow: FlowState::BLANK,
-            room: Box::new(Room::BLANK),
+            flow: FlowState::NEW,
+            buffer: Box::new(ScanBuffer::EMPTY),
             words: Words::default(),
             acknowledging: true,
         }
     }
 
     /// Sends `bytes` from offset `at` of its stream.
-    fn send(&mut self, from: bool, at: u32, bytes: &[u8]) {
+    fn send(&mut self, from: End, at: u32, bytes: &[u8]) {
         self.segment(from, 0xffff_fff1u32.wrapping_add(at), TcpFlags::ACK, bytes);
     }
 
     /// Does what `observe` does with a segment.
-    fn segment(&mut self, from: bool, seq: u32, flags: u8, bytes: &[u8]) {
-        let (_, peer) = self.flow.split(from);
-        let flags = TcpFlags(if self.acknowledging { flags } else { flags & !TcpFlags::ACK });
+    fn segment(&mut self, from: End, seq: u32, flags: TcpFlags, bytes: &[u8]) {
+        let peer = from.other().of(&self.flow.tcp);
+        let mut flags = flags;
+        if !self.acknowledging {
+            flags.remove(TcpFlags::ACK);
+        }
         let payload_len = u32::try_from(bytes.len()).expect("a segment");
         let segment =
             Segment { seq: Seq(seq), ack: peer.next, flags, payload_len, window: 100, ..Segment::default() };
-        let causes = self.flow.on_segment(&segment, from, || 1);
-        let (sender, receiver) = self.flow.split(from);
+        let reasons = self.flow.on_segment(&segment, from, || 1);
+        let (sender, receiver) = from.split(&mut self.flow.tcp);
+        let (half, peer) = from.split(&mut self.flow.http);
         let start = sender.offset_of(segment.payload_seq());
         let end = start + u64::from(payload_len);
-        if payload_len == 0 || causes & cause::KEEP_ALIVE != 0 || !sender.http.wants(end) {
+        if payload_len == 0 || reasons.contains(SegmentFlags::KEEP_ALIVE) || !half.wants(end) {
             return;
         }
-        self.room.event.facts.header.from_low = u8::from(from);
-        (self.room.start, self.room.end) = (start, end);
-        self.room.fresh = u32::from(causes & cause::OLD_DATA == 0);
-        let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &self.words, sender, receiver, &mut self.room);
+        self.buffer.event.facts.header.sender = from as u8;
+        let acked = receiver.has(HalfFlags::ACKED);
+        self.buffer.payload = Payload {
+            start,
+            end,
+            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
+            frame_offset: 0,
+            is_new: u32::from(!reasons.contains(SegmentFlags::OLD_DATA)),
+        };
+        let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &self.words, half, peer, &mut self.buffer);
         for _ in 0..MAX_STEPS {
             if scan.step().is_break() {
                 return;
@@ -132,30 +143,30 @@ impl Wire {
         scan.exhausted();
     }
 
-    fn told(self) -> Vec<String> {
-        self.words.told.into_inner()
+    fn events(self) -> Vec<String> {
+        self.words.events.into_inner()
     }
 }
 
-/// What is told of `parts`, each sent in segments of `size` bytes.
-fn told_of(parts: &[(bool, &[u8])], size: usize) -> Vec<String> {
+/// The events about `parts`, each sent in segments of `size` bytes.
+fn events_of(parts: &[(End, &[u8])], size: usize) -> Vec<String> {
     let mut wire = Wire::connected();
     let mut at = [0u32; 2];
     for (from, bytes) in parts {
         for piece in bytes.chunks(size) {
-            let at = &mut at[usize::from(*from)];
+            let at = from.of_mut(&mut at);
             wire.send(*from, *at, piece);
             *at += u32::try_from(piece.len()).expect("a segment");
         }
     }
-    wire.told()
+    wire.events()
 }
 
-/// The same is told however the bytes are cut into segments.
+/// Expects the same events however the bytes are cut into segments.
 #[track_caller]
-fn expect(parts: &[(bool, &[u8])], told: &[&str]) {
+fn expect(parts: &[(End, &[u8])], events: &[&str]) {
     for size in [usize::MAX, 1000, 64, 9, 8, 7, 3, 2, 1] {
-        assert_eq!(told_of(parts, size), told, "in segments of {size}");
+        assert_eq!(events_of(parts, size), events, "in segments of {size}");
     }
 }
 
@@ -259,7 +270,7 @@ fn without_a_length_a_response_ends_with_the_connection() {
 }
 
 #[test]
-fn lengths_and_codings_are_read_through_folds_and_blanks() {
+fn lengths_and_codings_are_read_through_folds_and_whitespace() {
     for (fields, framing) in [
         ("Content-Length\t : 3", "Length"),
         ("Content-Length:\r\n 3", "Length"),
@@ -353,7 +364,7 @@ fn after_upgrade_and_connect_nothing_is_read() {
 }
 
 #[test]
-fn other_protocols_stay_untold() {
+fn other_protocols_cause_no_events() {
     let others: [&[u8]; 7] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -364,16 +375,16 @@ fn other_protocols_stay_untold() {
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa / HTTP/1.1\r\n\r\n",
     ];
     for bytes in others {
-        let silence = [&b"."[..]; 5000].concat();
-        let parts = [(CLIENT, bytes), (CLIENT, &silence[..]), (CLIENT, GET)];
-        assert_eq!(told_of(&parts, usize::MAX), Vec::<String>::new());
-        let slowly = told_of(&parts[..2], 1);
+        let filler = [&b"."[..]; 5000].concat();
+        let parts = [(CLIENT, bytes), (CLIENT, &filler[..]), (CLIENT, GET)];
+        assert_eq!(events_of(&parts, usize::MAX), Vec::<String>::new());
+        let slowly = events_of(&parts[..2], 1);
         assert!(slowly.iter().all(|words| words == "not HTTP"), "{slowly:?}");
     }
 }
 
 #[test]
-fn a_message_behind_the_handshake_of_another_protocol_is_found() {
+fn a_message_after_the_handshake_of_another_protocol_is_found() {
     let mut wire = Wire::connected();
     wire.send(CLIENT, 0, b"\x05\x01\x00");
     wire.send(SERVER, 0, b"\x05\x00");
@@ -383,7 +394,7 @@ fn a_message_behind_the_handshake_of_another_protocol_is_found() {
     wire.send(CLIENT, 33, &[GET, GET].concat());
     wire.send(SERVER, 12, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(
-        wire.told(),
+        wire.events(),
         [
             "request 0 None resynced",
             "request 0 ends with 0",
@@ -396,7 +407,7 @@ fn a_message_behind_the_handshake_of_another_protocol_is_found() {
 }
 
 #[test]
-fn odd_start_lines_are_read_as_servers_and_browsers_read_them() {
+fn unusual_start_lines_are_read_as_servers_and_browsers_read_them() {
     for line in [
         "GET / HTTP/1.1 \t ",
         "GET\t/\tHTTP/1.0",
@@ -447,7 +458,7 @@ fn a_request_of_http_0_9_ends_with_its_line() {
 }
 
 #[test]
-fn long_heads_are_told_in_part_and_followed_to_their_end() {
+fn long_heads_are_emitted_in_part_and_followed_to_their_end() {
     let filler = format!("X-Filler: {}\r\n", "x".repeat(1000)).repeat(40);
     let request = format!("POST / HTTP/1.1\r\n{filler}Content-Length: 4\r\n\r\nbody");
     assert!(request.len() > MAX_HEAD as usize);
@@ -458,7 +469,7 @@ fn long_heads_are_told_in_part_and_followed_to_their_end() {
 }
 
 #[test]
-fn malformed_chunks_lose_the_framing() {
+fn malformed_chunks_lose_sync() {
     expect(
         &[(CLIENT, GET), (SERVER, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX")],
         &["request 0 None", "request 0 ends with 0", "response 0 200 Chunked", "lost"],
@@ -466,19 +477,19 @@ fn malformed_chunks_lose_the_framing() {
 }
 
 #[test]
-fn of_a_frame_shorter_than_its_segment_what_is_there_is_read() {
+fn a_frame_shorter_than_its_segment_is_read_to_its_end() {
     let response = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n";
-    for (bytes, told) in [
+    for (bytes, events) in [
         (&response[..10], &["lost"][..]),
         (&response[..], &["response 0 200 Length unsolicited", "response 0 ends with 900", "lost"]),
     ] {
         let mut wire = Wire::connected();
-        let (sender, receiver) = wire.flow.split(SERVER);
-        (wire.room.start, wire.room.end) = (0, 1000);
-        let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &wire.words, sender, receiver, &mut wire.room);
+        let (half, peer) = SERVER.split(&mut wire.flow.http);
+        wire.buffer.payload = Payload { start: 0, end: 1000, ..Payload::default() };
+        let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &wire.words, half, peer, &mut wire.buffer);
         let steps = (0..MAX_STEPS).take_while(|_| scan.step().is_continue()).count();
         assert!(steps < 20);
-        assert_eq!(wire.told(), told);
+        assert_eq!(wire.events(), events);
     }
 }
 
@@ -511,7 +522,7 @@ fn any_bytes_are_scanned_without_a_panic_in_bounded_steps() {
             let bytes: Vec<u8> =
                 (0..random() % 8).flat_map(|_| words[random() as usize % words.len()]).copied().collect();
             let at = random() % 200;
-            wire.send(random() % 2 == 0, at as u32, &bytes);
+            wire.send(if random() % 2 == 0 { CLIENT } else { SERVER }, at as u32, &bytes);
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The short way through a head, by words, against the long one, byte by byte.
+//! The fast path through a head, word by word, compared with the slow one, byte by byte.
 
 extern crate std;
 
 use std::{format, string::String, vec::Vec};
 
-use super::{CLIENT, SERVER, told_of};
+use super::{CLIENT, SERVER, events_of};
 
-/// Words skip what bytes read: both must find the same, of anything.
+/// Both must find the same in any bytes.
 #[test]
-fn by_words_the_same_is_told_as_byte_by_byte() {
+fn word_by_word_the_events_are_the_same_as_byte_by_byte() {
     const REQUESTS: [&str; 8] = [
         "GET / HTTP/1.1\r\n",
         "GET /0123456789/0123456789/0123456789/0123456789/0123456789/0123456789 HTTP/1.1\r\n",
@@ -84,8 +84,8 @@ fn by_words_the_same_is_told_as_byte_by_byte() {
         let parts = [(CLIENT, request.as_bytes()), (SERVER, response.as_bytes())];
         // What follows the first heads may be no HTTP, and is then looked for where segments start.
         let first_heads = |size| {
-            let told = told_of(&parts, size).into_iter();
-            told.filter(|words| words.contains(" 0 ")).collect::<Vec<_>>()
+            let events = events_of(&parts, size).into_iter();
+            events.filter(|words| words.contains(" 0 ")).collect::<Vec<_>>()
         };
         let whole = first_heads(usize::MAX);
         assert!(!whole.is_empty());
@@ -95,17 +95,17 @@ fn by_words_the_same_is_told_as_byte_by_byte() {
     }
 }
 
-/// What is left of a long line when words have taken the most of it must still be enough to tell what it is.
+/// When words have read most of a long line, the rest must still suffice to recognize it.
 #[test]
 fn a_request_line_of_any_length_is_what_its_end_says() {
     for len in 0..150 {
-        for (end, told) in [
+        for (end, events) in [
             (" HTTP/1.1", &["request 0 None", "request 0 ends with 0"][..]),
             ("", &["request 0 None", "request 0 ends with 0"]),
             (" ABCDEFG/1.0", &[]),
         ] {
             let request = format!("GET /{}{end}\r\n\r\n", "a".repeat(len));
-            assert_eq!(told_of(&[(CLIENT, request.as_bytes())], usize::MAX), told, "{request}");
+            assert_eq!(events_of(&[(CLIENT, request.as_bytes())], usize::MAX), events, "{request}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes out of order, missing, and found again behind a gap.
+//! Bytes out of order, missing bytes, and resynchronization after a gap.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn content_out_of_order_does_not_matter() {
     wire.send(SERVER, at + 10, b"bbbbbbbbbb");
     wire.send(SERVER, at + 30, b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(
-        wire.told(),
+        wire.events(),
         [
             "request 0 None",
             "request 0 ends with 0",
@@ -36,7 +36,7 @@ fn a_head_in_old_data_is_read_once() {
     wire.send(CLIENT, 0, GET);
     wire.send(CLIENT, len, GET);
     assert_eq!(
-        wire.told(),
+        wire.events(),
         ["request 0 None", "request 0 ends with 0", "request 1 None", "request 1 ends with 0"]
     );
 }
@@ -47,11 +47,11 @@ fn a_gap_that_is_still_open_is_waited_for() {
     wire.send(CLIENT, 0, &GET[..10]);
     wire.send(CLIENT, 12, &GET[12..]);
     wire.send(CLIENT, 10, &GET[10..]);
-    assert_eq!(wire.told(), ["request 0 None", "request 0 ends with 0"]);
+    assert_eq!(wire.events(), ["request 0 None", "request 0 ends with 0"]);
 }
 
 #[test]
-fn after_an_acknowledged_gap_a_head_is_found_by_its_looks() {
+fn after_an_acknowledged_gap_the_scanner_resynchronizes_at_a_head() {
     let mut wire = Wire::connected();
     wire.send(CLIENT, 0, &GET[..10]);
     wire.send(CLIENT, 500, b"no head here");
@@ -60,7 +60,7 @@ fn after_an_acknowledged_gap_a_head_is_found_by_its_looks() {
     wire.send(CLIENT, 700, GET);
     wire.send(SERVER, 0, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(
-        wire.told(),
+        wire.events(),
         [
             "lost",
             "request 1 None resynced",
@@ -72,24 +72,28 @@ fn after_an_acknowledged_gap_a_head_is_found_by_its_looks() {
 }
 
 #[test]
-fn a_gap_between_messages_is_told() {
+fn a_gap_between_messages_loses_sync() {
     let mut wire = Wire::connected();
     wire.send(CLIENT, 0, GET);
     wire.send(SERVER, 100, b"the end of an unseen response");
     wire.send(CLIENT, 27, b"");
     wire.send(SERVER, 200, b"more of it");
-    assert_eq!(wire.told(), ["request 0 None", "request 0 ends with 0", "lost"]);
+    assert_eq!(wire.events(), ["request 0 None", "request 0 ends with 0", "lost"]);
 }
 
 #[test]
 fn a_gap_without_any_acknowledgment_is_not_waited_for() {
-    // 0xffff_fff1 and the blank acknowledgment number 0 once compared as if 15 bytes were acknowledged.
+    // 0xffff_fff1 and the zero of a missing acknowledgment number once compared as if 15 bytes were acknowledged.
     for start in [0u32, 0x8000_0000] {
         let mut wire = Wire::midstream();
         wire.acknowledging = false;
         wire.send(CLIENT, start, &GET[..20]);
         wire.send(CLIENT, start.wrapping_add(500), GET);
-        assert_eq!(wire.told(), ["lost", "request 1 None resynced", "request 1 ends with 0"], "from {start}");
+        assert_eq!(
+            wire.events(),
+            ["lost", "request 1 None resynced", "request 1 ends with 0"],
+            "from {start}"
+        );
     }
 }
 
@@ -100,7 +104,7 @@ fn a_connection_picked_up_in_its_middle_starts_at_a_head() {
     wire.send(CLIENT, 0, GET);
     wire.send(SERVER, 24, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(
-        wire.told(),
+        wire.events(),
         [
             "request 0 None resynced",
             "request 0 ends with 0",
@@ -120,7 +124,7 @@ fn a_response_found_again_is_one_to_the_request_it_answers() {
     wire.send(CLIENT, 27, head);
     wire.send(SERVER, 1029, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
     assert_eq!(
-        wire.told(),
+        wire.events(),
         [
             "request 0 None",
             "request 0 ends with 0",
@@ -135,7 +139,7 @@ fn a_response_found_again_is_one_to_the_request_it_answers() {
 
 #[test]
 fn a_response_to_no_request_is_not_one_to_an_old_head_request() {
-    let mut parts: Vec<(bool, &[u8])> = vec![(CLIENT, b"HEAD / HTTP/1.1\r\n\r\n")];
+    let mut parts: Vec<(End, &[u8])> = vec![(CLIENT, b"HEAD / HTTP/1.1\r\n\r\n")];
     let empty: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
     parts.push((SERVER, empty));
     for _ in 1..64 {
@@ -143,6 +147,6 @@ fn a_response_to_no_request_is_not_one_to_an_old_head_request() {
         parts.push((SERVER, empty));
     }
     parts.push((SERVER, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nlate"));
-    let told = told_of(&parts, usize::MAX);
-    assert_eq!(told[told.len() - 2..], ["response 64 408 Length unsolicited", "response 64 ends with 4"]);
+    let events = events_of(&parts, usize::MAX);
+    assert_eq!(events[events.len() - 2..], ["response 64 408 Length unsolicited", "response 64 ends with 4"]);
 }

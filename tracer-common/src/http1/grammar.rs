@@ -1,12 +1,11 @@
 //! Message heads, chunk sizes and trailers (RFC 9112), one byte after the other.
 
-use super::{HttpHalf, NO_STATUS, fact, is_interim, state};
-use crate::event::Framing;
+use super::{Facts, Framing, HttpHalf, NO_STATUS, is_interim, state};
 
 /// The most characters of a method; no registered one has more than 17 (UPDATEREDIRECTREF).
 const MAX_METHOD: u8 = 24;
 
-/// The most characters of "HTTP/" and a version, blanks aside; none has more than 8, but there is no harm in lenience.
+/// The most characters of "HTTP/" and a version, without whitespace; none has more than 8, but leniency does no harm.
 const MAX_VERSION: u32 = 32;
 
 /// Up to 16 characters as [`HttpHalf::push`] collects them.
@@ -40,7 +39,7 @@ const HTTP_SLASH: u64 = token("http/")[0];
 pub(super) enum Byte {
     /// Read the next one.
     Next,
-    /// The bytes so far do not belong to a head; look again from here.
+    /// The bytes so far do not belong to a head; start again from here.
     Again,
     /// The request line is complete.
     RequestLine,
@@ -50,7 +49,7 @@ pub(super) enum Byte {
     MessageEnd,
     /// This is not HTTP.
     NotHttp,
-    /// This is not where a message can be in its framing.
+    /// Malformed framing.
     Lost,
 }
 
@@ -58,7 +57,7 @@ impl HttpHalf {
     /// How the content of the message is delimited (RFC 9112, 6.3, rules 1 to 8).
     #[inline(always)]
     pub(super) fn body_framing(&self, head_requested: bool, connected: bool) -> Framing {
-        let response = self.has(fact::RESPONSE);
+        let response = self.has(Facts::RESPONSE);
         if response {
             // 101 ends HTTP (RFC 9110, 15.2.2).
             if self.status == 101 {
@@ -74,15 +73,15 @@ impl HttpHalf {
             }
         }
         // 3. and 4. Transfer-Encoding overrides Content-Length.
-        if self.has(fact::HAS_ENCODING) {
-            return if self.has(fact::CHUNKED) { Framing::Chunked } else { Framing::Close };
+        if self.has(Facts::HAS_ENCODING) {
+            return if self.has(Facts::CHUNKED) { Framing::Chunked } else { Framing::Close };
         }
         // 5. An invalid Content-Length is an error; what follows can only be content until the close.
-        if self.has(fact::BAD_LENGTH) {
+        if self.has(Facts::BAD_LENGTH) {
             return Framing::Close;
         }
         // 6. A valid one.
-        if self.has(fact::HAS_LENGTH) {
+        if self.has(Facts::HAS_LENGTH) {
             return if self.length == 0 { Framing::None } else { Framing::Length };
         }
         // 7. A request without either has no content. 8. A response without either ends with the connection.
@@ -119,7 +118,7 @@ impl HttpHalf {
         }
     }
 
-    /// Goes to `state` if `condition` holds, and on to the next byte in any case.
+    /// Moves to `state` if `condition` holds, and to the next byte in any case.
     #[inline(always)]
     fn next_at(&mut self, condition: bool, state: u8) -> Byte {
         if condition {
@@ -133,7 +132,7 @@ impl HttpHalf {
         // RFC 9112, 2.2: empty lines before a request line are ignored.
         if byte == b'\r' || byte == b'\n' {
             self.head_len = 0;
-            self.facts |= fact::EMPTY_LINE;
+            self.facts |= Facts::EMPTY_LINE;
             return Byte::Again;
         }
         self.heads += 1;
@@ -143,11 +142,11 @@ impl HttpHalf {
 
     #[inline(always)]
     fn on_first_token(&mut self, byte: u8) -> Byte {
-        if is_blank(byte) && self.token_len > 0 {
+        if is_whitespace(byte) && self.token_len > 0 {
             return self.on_method();
         }
         if byte == b'/' && self.token == HTTP {
-            self.facts |= fact::RESPONSE;
+            self.facts |= Facts::RESPONSE;
             self.state = state::STATUS_VERSION;
             return Byte::Next;
         }
@@ -183,10 +182,10 @@ impl HttpHalf {
 
     #[inline(always)]
     fn on_target_start(&mut self, byte: u8) -> Byte {
-        if is_blank(byte) {
+        if is_whitespace(byte) {
             return Byte::Next;
         }
-        // Marks what has the form of a Simple-Request (RFC 1945, 4.1).
+        // 1: it has the form of a Simple-Request (RFC 1945, 4.1).
         self.digits = u8::from(byte == b'/');
         self.state = state::REQUEST_LINE;
         self.on_request_line(byte)
@@ -205,7 +204,7 @@ impl HttpHalf {
         }
     }
 
-    /// The request line is complete: what it is.
+    /// The request line is complete: decides what it is.
     #[inline(always)]
     pub(super) fn on_request_line_end(&mut self) -> Byte {
         self.state = state::LINE_START;
@@ -224,15 +223,15 @@ impl HttpHalf {
         Byte::NotHttp
     }
 
-    /// Whether the line just read ends with "HTTP/", any version, and perhaps some blanks: all within one token.
+    /// Whether the line just read ends with "HTTP/", any version, and optional whitespace: all within one token.
     #[inline(always)]
     fn ends_with_version(&self) -> bool {
         let [mut low, mut high] = self.token;
         let mut digits = 0;
         for _ in 0..16 - 5 {
             let byte = low as u8;
-            let blank = is_blank(byte) && digits == 0;
-            if !blank {
+            let whitespace = is_whitespace(byte) && digits == 0;
+            if !whitespace {
                 if !byte.is_ascii_digit() && byte != b'.' {
                     break;
                 }
@@ -244,17 +243,17 @@ impl HttpHalf {
         digits != 0 && (low | 0x20_2020_2020) & 0xff_ffff_ffff == HTTP_SLASH
     }
 
-    /// Whether no blank shows within the end of the line: a target alone, and no version of another protocol behind it.
+    /// Whether the end of the line has no whitespace within: a target alone, not followed by the version of another protocol.
     #[inline(always)]
     fn ends_with_one_word(&self) -> bool {
         let [mut low, mut high] = self.token;
         let mut word = false;
         for _ in 0..16 {
-            let blank = is_blank(low as u8);
-            if blank && word {
+            let whitespace = is_whitespace(low as u8);
+            if whitespace && word {
                 return false;
             }
-            word |= !blank;
+            word |= !whitespace;
             low = low >> 8 | high << 56;
             high >>= 8;
         }
@@ -296,8 +295,8 @@ impl HttpHalf {
     #[inline(always)]
     fn on_line_start(&mut self, byte: u8) -> Byte {
         match self.state {
-            state::LENGTH_FOLD if is_blank(byte) => return self.next_at(true, state::LENGTH),
-            state::ENCODING_FOLD if is_blank(byte) => return self.next_at(true, state::ENCODING),
+            state::LENGTH_FOLD if is_whitespace(byte) => return self.next_at(true, state::LENGTH),
+            state::ENCODING_FOLD if is_whitespace(byte) => return self.next_at(true, state::ENCODING),
             state::LENGTH_FOLD => self.on_length_end(),
             state::ENCODING_FOLD => self.on_encoding_end(),
             _ => {}
@@ -309,7 +308,7 @@ impl HttpHalf {
             _ => state::SKIP_LINE,
         };
         self.clear_token();
-        // The token forgets the first character of a name as long as Transfer-Encoding.
+        // The token holds 16 characters, and so not the first one of Transfer-Encoding.
         self.number = u64::from(byte | 0x20);
         self.push(byte | 0x20);
         self.next_at(true, state)
@@ -332,7 +331,7 @@ impl HttpHalf {
                 return Byte::Next;
             }
         }
-        // The lengths, because zero bytes in front of a name do not show in the token.
+        // The lengths, because leading zero bytes do not show in the token.
         self.state = if self.token == CONTENT_LENGTH && self.token_len == 14 {
             state::LENGTH
         } else if self.token == TRANSFER_ENCODING && self.token_len == 17 && self.number == u64::from(b't') {
@@ -352,13 +351,13 @@ impl HttpHalf {
             b'0'..=b'9' => {
                 let digit = u64::from(byte - b'0');
                 if self.number > (u64::MAX - 9) / 10 || self.digits > 1 {
-                    self.facts |= fact::BAD_LENGTH;
+                    self.facts |= Facts::BAD_LENGTH;
                 }
                 self.number = self.number.wrapping_mul(10).wrapping_add(digit);
                 self.digits = 1;
             }
             b' ' | b'\t' | b'\r' => {
-                // No digit may follow a blank behind digits.
+                // No digit may follow whitespace after digits.
                 if self.digits > 0 {
                     self.digits = 2;
                 }
@@ -366,7 +365,7 @@ impl HttpHalf {
             // A list of equal values counts as one value (RFC 9112, 6.3, 5).
             b',' => self.on_length_end(),
             b'\n' => return self.next_at(true, state::LENGTH_FOLD),
-            _ => self.facts |= fact::BAD_LENGTH,
+            _ => self.facts |= Facts::BAD_LENGTH,
         }
         Byte::Next
     }
@@ -374,11 +373,11 @@ impl HttpHalf {
     /// A value of Content-Length is complete.
     #[inline(always)]
     pub(super) fn on_length_end(&mut self) {
-        let conflict = self.has(fact::HAS_LENGTH) && self.length != self.number;
+        let conflict = self.has(Facts::HAS_LENGTH) && self.length != self.number;
         if self.digits == 0 || conflict {
-            self.facts |= fact::BAD_LENGTH;
+            self.facts |= Facts::BAD_LENGTH;
         }
-        self.facts |= fact::HAS_LENGTH;
+        self.facts |= Facts::HAS_LENGTH;
         self.length = self.number;
         self.number = 0;
         self.digits = 0;
@@ -400,7 +399,7 @@ impl HttpHalf {
             _ => {}
         }
         if self.digits != 0 {
-            // A blank inside makes two words of it.
+            // Whitespace inside makes two words of it.
             self.push(b' ');
         }
         self.push(if byte.is_ascii_uppercase() { byte | 0x20 } else { byte });
@@ -410,12 +409,12 @@ impl HttpHalf {
     /// The value of Transfer-Encoding is complete.
     #[inline(always)]
     fn on_encoding_end(&mut self) {
-        self.facts |= fact::HAS_ENCODING;
+        self.facts |= Facts::HAS_ENCODING;
         // Only the last transfer coding delimits the message (RFC 9112, 6.3, 4).
         if self.token == CHUNKED {
-            self.facts |= fact::CHUNKED;
+            self.facts |= Facts::CHUNKED;
         } else {
-            self.facts &= !fact::CHUNKED;
+            self.facts.remove(Facts::CHUNKED);
         }
     }
 
@@ -480,7 +479,7 @@ impl HttpHalf {
 
 /// Whether `byte` is whitespace within a line.
 #[inline(always)]
-const fn is_blank(byte: u8) -> bool {
+const fn is_whitespace(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 

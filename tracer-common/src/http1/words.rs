@@ -1,22 +1,22 @@
-//! The short way through a head: eight bytes at once where no single one of them can matter.
+//! The fast path through a head: eight bytes at once where no single one of them matters.
 //!
-//! It takes what [`HttpHalf::on_byte`] would take in the same way, and leaves all else to it.
+//! It reads exactly as [`HttpHalf::on_byte`] would, and leaves everything else to it.
 
 use super::{
-    AHEAD, BUFFER, HttpHalf, fact,
+    AHEAD, BUFFER, Facts, HttpHalf,
     grammar::{GET, token},
     state,
 };
 
-/// The bytes loaded.
+/// The loaded bytes.
 type Buffer = [u8; BUFFER];
 
 /// Bytes of a word.
 const WORD: u64 = 8;
-/// Words at which something may start.
+/// Words at which a read may start.
 const STARTS: usize = (BUFFER - AHEAD) / WORD as usize;
 const _: () = assert!(STARTS.is_power_of_two());
-/// Words of a line that are looked at in one go.
+/// Words of a line that are searched at once.
 const WORDS_AT_ONCE: usize = AHEAD / WORD as usize;
 
 /// Each byte of a word.
@@ -57,26 +57,26 @@ const fn bytes_below(found: u64) -> u64 {
     (below & each(1)).wrapping_mul(each(1)) >> 56
 }
 
-/// The word so many words behind the one that the byte `at` is in.
+/// The word `after` words after the one with the byte `at`.
 #[inline(always)]
-fn aligned(bytes: &Buffer, at: u64, behind: usize) -> u64 {
+fn aligned(bytes: &Buffer, at: u64, after: usize) -> u64 {
     let (words, _) = bytes.as_chunks::<8>();
     // Masked, so that the verifier sees the bound.
     let index = (at / WORD) as usize & (STARTS - 1);
-    words.get(index + behind).map_or(0, |word| u64::from_le_bytes(*word))
+    words.get(index + after).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 /// The eight bytes from `at` on, the first one lowest. Read as two aligned words: BPF reads others byte by byte.
 #[inline(always)]
 fn word_at(bytes: &Buffer, at: u64) -> u64 {
     let bits = at % WORD * 8;
-    // In two steps, for a shift by 64 bits is none.
+    // In two steps, because a shift by 64 bits shifts nothing.
     aligned(bytes, at, 0) >> bits | aligned(bytes, at, 1) << 1 << (63 - bits)
 }
 
-/// Small letters for capital ones, where `letters` has letters; no other byte becomes a letter.
-const fn fold(word: u64, letters: u64) -> u64 {
-    word | letters & each(0x20)
+/// The word in lower case in the bytes of `mask`, where letters are expected; no other byte becomes a letter.
+const fn fold(word: u64, mask: u64) -> u64 {
+    word | mask & each(0x20)
 }
 
 /// The highest bit of each byte of `word` that is no decimal digit.
@@ -86,52 +86,52 @@ const fn find_other_than_digits(word: u64) -> u64 {
     (((rest & each(0x7f)) + each(0x80 - 10)) | rest) & each(0x80)
 }
 
-/// The number that the lowest `digits` (1 to 8) bytes of a word are in decimal, the first digit lowest.
+/// The decimal number in the lowest `digits` (1 to 8) bytes of a word, the first digit lowest.
 #[inline(always)]
 const fn decimal(word: u64, digits: u64) -> u64 {
     // As eight digits, with zeros in front.
     let word = (word & each(0x0f)) << (64 - 8 * digits);
-    // Neighbours together: to pairs, to fours, to one.
+    // Combines neighbours: into pairs, into fours, into one.
     let pairs = (word.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
     fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
-/// Where the line that goes on at `at` ends, if that is near: behind how many bytes to go on, and whether a line feed is the
-/// last of them.
+/// Where the line that continues at `at` ends, if that is near: the offset to continue at, and whether the byte before it
+/// is a line feed.
 #[inline(always)]
 fn line_end(bytes: &Buffer, at: u64) -> (u64, bool) {
     let mut found = find(aligned(bytes, at, 0), b'\n') & !low(at % WORD);
-    let mut behind = 0;
+    let mut words = 0;
     for next in 1..WORDS_AT_ONCE {
         if found != 0 {
             break;
         }
-        behind = next;
+        words = next;
         found = find(aligned(bytes, at, next), b'\n');
     }
-    let start = (at / WORD + behind as u64) * WORD;
+    let start = (at / WORD + words as u64) * WORD;
     (start + if found == 0 { WORD } else { bytes_below(found) + 1 }, found != 0)
 }
 
 impl HttpHalf {
-    /// Whether words can be read from here on, for a while.
+    /// Whether words can be read from here.
     #[inline(always)]
     pub(super) fn reads_words(&self) -> bool {
         matches!(self.state, state::SKIP_LINE | state::TRAILER_LINE | state::LINE_START | state::LENGTH_FOLD)
     }
 
-    /// Takes in bytes from `at` on; those before `loaded` are there. Returns how many were taken: 0 where it must be done byte by
-    /// byte.
+    /// Reads bytes from `at` on; those before `loaded` are available. Returns how many were read: 0 where the next one must be
+    /// read byte by byte.
     #[inline(always)]
     pub(super) fn on_words(&mut self, bytes: &Buffer, at: u64, loaded: u64) -> u64 {
-        let there = loaded - at;
+        let available = loaded - at;
         let start = match self.state {
-            // What starts here is told apart by its first words.
-            state::START if there >= 2 * WORD => {
+            // The first two words decide what starts here.
+            state::START if available >= 2 * WORD => {
                 self.on_start_words(word_at(bytes, at), word_at(bytes, at + WORD))
             }
-            state::LINE_START | state::LENGTH_FOLD if there >= 3 * WORD => self.on_line_words(bytes, at),
+            state::LINE_START | state::LENGTH_FOLD if available >= 3 * WORD => self.on_line_words(bytes, at),
             _ => 0,
         };
         let rest = match self.state {
@@ -147,7 +147,7 @@ impl HttpHalf {
         taken
     }
 
-    /// To the end of a line of which nothing more matters, or its end only; or a good part of the way.
+    /// Reads to the end of a line whose rest does not matter, or of which only the end does; or a good part of the way.
     #[inline(always)]
     fn on_line_rest(&mut self, bytes: &Buffer, at: u64, loaded: u64) -> u64 {
         let (end, complete) = line_end(bytes, at);
@@ -155,23 +155,23 @@ impl HttpHalf {
             return if end > loaded { 0 } else { self.on_request_line_words(bytes, at, end, complete) };
         }
         if end > loaded {
-            // What lies behind was left there by something else.
+            // The bytes after `loaded` are left over from another segment.
             return loaded - at;
         }
         if complete {
-            // Trailers are no part of the head.
+            // Trailers are not part of the head.
             let trailer = self.state == state::TRAILER_LINE;
             self.state = if trailer { state::TRAILER_START } else { state::LINE_START };
         }
         end - at
     }
 
-    /// A request line, up to `end`. Only how it ends matters.
+    /// Reads a request line up to `end`. Only its end matters.
     #[inline(always)]
     fn on_request_line_words(&mut self, bytes: &Buffer, at: u64, end: u64, complete: bool) -> u64 {
-        /// Of the version and the line end.
+        /// Bytes of the version and the line end.
         const VERSION_LEN: u64 = 10;
-        /// As much of the line as a token holds.
+        /// Bytes of the line that a token holds.
         const TOKEN_LEN: u64 = 2 * WORD;
         if complete {
             if end < at + VERSION_LEN {
@@ -186,7 +186,7 @@ impl HttpHalf {
             self.state = state::LINE_START;
             return end - at;
         }
-        // A carriage return is no part of the token: what is left to read must fill it.
+        // A carriage return is not part of the token: the rest of the line must fill it.
         if end < at + TOKEN_LEN + WORD
             || find(word_at(bytes, end - TOKEN_LEN), b'\r') | find(word_at(bytes, end - WORD), b'\r') != 0
         {
@@ -195,11 +195,11 @@ impl HttpHalf {
         end - TOKEN_LEN - at
     }
 
-    /// The start of a field line, three words of it: of most, nothing matters.
+    /// Reads the start of a field line, up to three words of it; most fields do not matter.
     #[inline(always)]
     fn on_line_words(&mut self, bytes: &Buffer, at: u64) -> u64 {
         let first = (aligned(bytes, at, 0) >> (at % WORD * 8)) as u8;
-        // A blank may go on with the line before; a line end is no name.
+        // Whitespace may continue the previous line; a line end is not a name.
         if first <= b' ' {
             return 0;
         }
@@ -214,7 +214,7 @@ impl HttpHalf {
                     self.state = state::LENGTH;
                     return 15 + self.on_length_word(word_at(bytes, at + 15));
                 }
-                // Something else may come before the colon.
+                // Whitespace may come before the colon.
                 if fold(rest, low(6)) & low(6) == text("length") { 0 } else { WORD }
             }
             b't' if fold(word_at(bytes, at), low(8)) == text("transfer") => 0,
@@ -226,12 +226,12 @@ impl HttpHalf {
         taken
     }
 
-    /// The start of the value of Content-Length: a blank, digits, and the line end behind them if it is there.
+    /// Reads the start of the value of Content-Length: a space, digits, and the line end if it follows.
     #[inline(always)]
     fn on_length_word(&mut self, word: u64) -> u64 {
-        let blanks = u64::from(word as u8 == b' ');
-        let value = word >> (8 * blanks);
-        // What was shifted in is none.
+        let spaces = u64::from(word as u8 == b' ');
+        let value = word >> (8 * spaces);
+        // The zero bytes shifted in are not digits.
         let other = find_other_than_digits(value);
         self.number = 0;
         self.digits = 0;
@@ -242,23 +242,23 @@ impl HttpHalf {
         self.number = decimal(value & low(digits), digits);
         self.digits = 1;
         if value >> (8 * digits) & low(2) != text("\r\n") {
-            return blanks + digits;
+            return spaces + digits;
         }
         // No digit may follow.
         self.digits = 2;
         self.state = state::LENGTH_FOLD;
-        blanks + digits + 2
+        spaces + digits + 2
     }
 
-    /// The start of the messages that are by far the most frequent: a status line up to its code, or a method.
+    /// Reads the start of the most frequent messages: a status line up to its code, or the method GET.
     #[inline(always)]
     fn on_start_words(&mut self, word: u64, next: u64) -> u64 {
         if word & low(7) == text("HTTP/1.") {
             self.heads += 1;
             self.token = token("HTTP");
-            self.facts |= fact::RESPONSE;
+            self.facts |= Facts::RESPONSE;
             self.state = state::STATUS_VERSION;
-            // A version of one more digit, a blank, three digits and something else.
+            // One more digit of the version, a space, three digits and no fourth.
             let other = find_other_than_digits(next) & low(5);
             if (word >> 56) as u8 <= b' ' || next as u8 != b' ' || other != 0x80 << 32 | 0x80 {
                 return 7;

@@ -1,0 +1,149 @@
+//! The scanner's state for one direction.
+
+use super::{Framing, state};
+use crate::flags::flags;
+
+flags! {
+    /// What is known of the message being scanned.
+    Facts: u8;
+    /// It is a response.
+    RESPONSE = 1 << 0;
+    /// It has a Content-Length.
+    HAS_LENGTH = 1 << 1;
+    /// Its Content-Length is not a number, or there are several that differ.
+    BAD_LENGTH = 1 << 2;
+    /// It has a Transfer-Encoding.
+    HAS_ENCODING = 1 << 3;
+    /// Its last transfer coding is chunked.
+    CHUNKED = 1 << 4;
+    /// Its head was found by resynchronization.
+    RESYNCED = 1 << 5;
+    /// An event about it was emitted.
+    EMITTED = 1 << 6;
+    /// Empty lines came before it.
+    EMPTY_LINE = 1 << 7;
+}
+
+/// The scanner's state for one direction.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "host", derive(zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes))]
+#[repr(C)]
+pub struct HttpHalf {
+    /// Stream offset of the next byte to read; everything before it is done.
+    pub position: u64,
+    /// The last 16 bytes of the current token or line.
+    pub(super) token: [u64; 2],
+    /// The number being read: content length or chunk size, in bytes.
+    pub(super) number: u64,
+    /// Content-Length of the message, in bytes.
+    pub(super) length: u64,
+    /// Content bytes of the message known so far.
+    pub(super) content: u64,
+    /// Requests: bit n modulo 64 is set if request n has the method HEAD.
+    pub(super) head_requests: u64,
+    /// Requests, or final responses, so far.
+    pub messages: u32,
+    /// Heads so far, interim responses included.
+    pub(super) heads: u32,
+    /// The exchange that the current message belongs to, from 0.
+    pub(super) exchange: u32,
+    /// Requests: the number, from 1, of the last CONNECT; 0: none.
+    pub(super) connect: u32,
+    /// Requests: the number, from 1, of the last one of HTTP/0.9; 0: none.
+    pub(super) simple: u32,
+    /// Bytes of the current head so far.
+    pub(super) head_len: u32,
+    /// Status code of the current response.
+    pub(super) status: u16,
+    /// See [`state`].
+    pub state: u8,
+    /// What is known of the current message.
+    pub(super) facts: Facts,
+    /// Bytes of the token so far, saturating.
+    pub(super) token_len: u8,
+    /// Digits of the current number so far, or a note of the current line; see the states that use it.
+    pub(super) digits: u8,
+    /// See [`Framing`].
+    pub(super) framing: u8,
+    padding: u8,
+}
+
+const _: () = assert!(size_of::<HttpHalf>() == 88);
+
+impl HttpHalf {
+    /// Nothing scanned yet.
+    pub const NEW: Self = Self {
+        position: 0,
+        token: [0; 2],
+        number: 0,
+        length: 0,
+        content: 0,
+        head_requests: 0,
+        messages: 0,
+        heads: 0,
+        exchange: 0,
+        connect: 0,
+        simple: 0,
+        head_len: 0,
+        status: 0,
+        state: state::START,
+        facts: Facts::EMPTY,
+        token_len: 0,
+        digits: 0,
+        framing: 0,
+        padding: 0,
+    };
+
+    /// Gives up the current position: parsing resumes at the next start line.
+    #[inline(always)]
+    pub fn lose_sync(&mut self) {
+        self.state = state::LOST;
+        self.position = 0;
+    }
+
+    /// Whether a segment that ends at stream offset `end` can hold anything to read.
+    #[inline(always)]
+    #[must_use]
+    pub fn wants(&self, end: u64) -> bool {
+        self.position <= end
+    }
+
+    #[inline(always)]
+    pub(super) fn has(&self, facts: Facts) -> bool {
+        self.facts.contains(facts)
+    }
+
+    /// Appends one byte to the token.
+    #[inline(always)]
+    pub(super) fn push(&mut self, byte: u8) {
+        self.token[1] = self.token[1] << 8 | self.token[0] >> 56;
+        self.token[0] = self.token[0] << 8 | u64::from(byte);
+        self.token_len = self.token_len.saturating_add(1);
+    }
+
+    #[inline(always)]
+    pub(super) fn clear_token(&mut self) {
+        self.token = [0; 2];
+        self.token_len = 0;
+    }
+
+    /// Ends the scan of this direction.
+    #[inline(always)]
+    pub(super) fn stop_at(&mut self, state: u8) {
+        self.state = state;
+        self.position = u64::MAX;
+    }
+
+    /// Prepares for the next message.
+    #[inline(always)]
+    pub(super) fn start(&mut self) {
+        self.state = state::START;
+        self.facts = Facts::EMPTY;
+        self.head_len = 0;
+        self.status = 0;
+        self.content = 0;
+        self.length = 0;
+        self.framing = Framing::None as u8;
+        self.clear_token();
+    }
+}

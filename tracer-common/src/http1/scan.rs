@@ -1,0 +1,483 @@
+//! The path of one segment through the scanner: what is loaded, what is emitted.
+
+use core::ops::ControlFlow;
+
+use crate::{
+    event::{HttpFacts, Marks},
+    frame::{FrameBytes, WINDOW},
+};
+
+use super::{
+    BUFFER, FRAGMENT, Facts, Framing, HttpHalf, MAX_HEAD, MAX_PREAMBLE,
+    grammar::{Byte, token},
+    is_interim, state,
+};
+
+/// Bytes read in one step. More make fewer steps; each makes the program longer to verify.
+const BYTES_AT_ONCE: usize = 8;
+/// Lines, or parts of long ones, read in one step.
+const PARTS_AT_ONCE: usize = 4;
+
+/// Steps that the scanner may take in one segment: one for a few bytes, one for each window to load, and one
+/// or two for each message. Enough for more than 64 KiB of heads.
+pub const MAX_STEPS: u32 = 16_384;
+
+/// Where the scanner sends its events.
+pub trait HttpSink {
+    /// Emits one event with the first `event.facts.len` bytes of the buffer; false when it was lost.
+    fn emit(&self, event: &HttpEvent) -> bool;
+}
+
+/// [`HttpFacts`] with the buffer that heads are read in. Only `facts.len` of the bytes are emitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct HttpEvent {
+    /// The facts.
+    pub facts: HttpFacts,
+    /// Bytes of the head; one window longer than a fragment, so that a window can always be loaded after it.
+    pub bytes: [u8; BUFFER],
+}
+
+/// The payload of one segment, as a part of the stream of its direction.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Payload {
+    /// Stream offset of its first byte.
+    pub start: u64,
+    /// Stream offset after its last byte.
+    pub end: u64,
+    /// Stream offset up to which the receiver has acknowledged; [`NOTHING_ACKED`](Self::NOTHING_ACKED) without
+    /// acknowledgments.
+    pub acked: u64,
+    /// Offset of its first byte in the frame.
+    pub frame_offset: u32,
+    /// 1: it starts with new data, 0: with data that was sent before.
+    pub is_new: u32,
+}
+
+impl Payload {
+    /// No acknowledgment was seen, as in a capture of one direction: there is no point in waiting for missing bytes.
+    pub const NOTHING_ACKED: u64 = u64::MAX;
+}
+
+/// The scratch buffer of the scanner, one per CPU: it is too large for a BPF stack.
+///
+/// It is also where the changing values of a scan belong: the verifier tracks every value on the stack and would verify the
+/// scanner for each of them; of map memory it knows nothing.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ScanBuffer {
+    /// The next event, its header filled in. `header.lost` grows with each event that is lost.
+    pub event: HttpEvent,
+    /// The payload to scan.
+    pub payload: Payload,
+    /// Bytes of the event's buffer that were read; in a head, they are its current fragment.
+    at: u64,
+    /// Bytes of the event's buffer that are loaded; those before `at` were read.
+    loaded: u64,
+}
+
+const _: () = assert!(size_of::<HttpEvent>() == size_of::<HttpFacts>() + BUFFER);
+const _: () = assert!(size_of::<ScanBuffer>() == size_of::<HttpEvent>() + 48);
+
+impl ScanBuffer {
+    /// Nothing in it.
+    pub const EMPTY: Self = Self {
+        event: HttpEvent { facts: HttpFacts::ZERO, bytes: [0; BUFFER] },
+        payload: Payload { start: 0, end: 0, acked: 0, frame_offset: 0, is_new: 0 },
+        at: 0,
+        loaded: 0,
+    };
+}
+
+/// Work done in steps: by a plain loop on the host, by `bpf_loop` in the kernel.
+pub trait Steps {
+    /// Does the next piece of work; breaks when there is none left.
+    fn step(&mut self) -> ControlFlow<()>;
+}
+
+/// The scan of one segment: at most [`MAX_STEPS`] steps.
+pub struct Scan<'a, F: ?Sized, S> {
+    half: &'a mut HttpHalf,
+    peer: &'a HttpHalf,
+    frame: &'a F,
+    sink: &'a S,
+    buffer: &'a mut ScanBuffer,
+}
+
+impl<'a, F: FrameBytes + ?Sized, S: HttpSink> Scan<'a, F, S> {
+    /// Starts a scan of `buffer.payload`, sent by `half` to `peer`.
+    #[inline(always)]
+    pub fn new(
+        frame: &'a F,
+        sink: &'a S,
+        half: &'a mut HttpHalf,
+        peer: &'a HttpHalf,
+        buffer: &'a mut ScanBuffer,
+    ) -> Self {
+        buffer.at = 0;
+        buffer.loaded = 0;
+        Self { half, peer, frame, sink, buffer }
+    }
+
+    /// Loses sync, because the segment took all its steps.
+    #[inline(always)]
+    pub fn exhausted(&mut self) {
+        self.lost();
+    }
+}
+
+impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
+    #[inline(always)]
+    fn step(&mut self) -> ControlFlow<()> {
+        match self.half.state {
+            state::CONTENT => {
+                if self.half.position > self.buffer.payload.end {
+                    return ControlFlow::Break(());
+                }
+                self.message_end();
+                ControlFlow::Continue(())
+            }
+            state::CHUNK_DATA => {
+                if self.half.position > self.buffer.payload.end {
+                    return ControlFlow::Break(());
+                }
+                self.half.state = state::CHUNK_END;
+                ControlFlow::Continue(())
+            }
+            state::UNTIL_CLOSE | state::TUNNEL | state::NOT_HTTP => ControlFlow::Break(()),
+            state::PREAMBLE if self.buffer.payload.start >= MAX_PREAMBLE => {
+                self.half.stop_at(state::NOT_HTTP);
+                ControlFlow::Break(())
+            }
+            state::LOST | state::PREAMBLE => self.resync(),
+            _ => {
+                if self.buffer.at >= self.buffer.loaded {
+                    self.load()?;
+                }
+                self.read()
+            }
+        }
+    }
+}
+
+impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
+    /// Resynchronizes if the segment starts with a start line.
+    #[inline(always)]
+    fn resync(&mut self) -> ControlFlow<()> {
+        // A retransmission must not bring an old head back.
+        if self.buffer.payload.is_new == 0
+            || self.buffer.payload.start + START_LINE as u64 > self.buffer.payload.end
+        {
+            return ControlFlow::Break(());
+        }
+        let Some(window) = window_at(&mut self.buffer.event, 0) else { return ControlFlow::Break(()) };
+        if self.frame.copy(self.buffer.payload.frame_offset as usize, window, START_LINE) < START_LINE
+            || !is_start_line(window)
+        {
+            return ControlFlow::Break(());
+        }
+        self.half.start();
+        self.half.facts = Facts::RESYNCED;
+        self.half.position = self.buffer.payload.start;
+        ControlFlow::Continue(())
+    }
+
+    /// Loads the next bytes after those already read.
+    #[inline(always)]
+    fn load(&mut self) -> ControlFlow<()> {
+        let http = &*self.half;
+        let position = http.position;
+        if position >= self.buffer.payload.end {
+            self.emit_fragment(Marks::EMPTY);
+            return ControlFlow::Break(());
+        }
+        if position < self.buffer.payload.start {
+            return self.missed(position);
+        }
+        if http.state == state::START && self.peer.state == state::TUNNEL {
+            self.half.stop_at(state::TUNNEL);
+            return ControlFlow::Break(());
+        }
+        if http.state > state::LAST_OF_HEAD || http.head_len > MAX_HEAD {
+            self.buffer.at = 0;
+        } else if self.buffer.at >= FRAGMENT as u64 {
+            self.emit_fragment(Marks::EMPTY);
+        }
+        let left = self.buffer.payload.end - position;
+        let len = if left < WINDOW as u64 { left as usize } else { WINDOW };
+        let offset =
+            self.buffer.payload.frame_offset as usize + (position - self.buffer.payload.start) as usize;
+        let copied = match window_at(&mut self.buffer.event, self.buffer.at as usize) {
+            Some(window) => self.frame.copy(offset, window, len),
+            None => 0,
+        };
+        if copied == 0 {
+            // A captured frame may be shorter than it was on the wire.
+            self.emit_fragment(Marks::EMPTY);
+            self.lost();
+            return ControlFlow::Break(());
+        }
+        self.buffer.loaded = self.buffer.at + copied as u64;
+        ControlFlow::Continue(())
+    }
+
+    /// Reads some of the loaded bytes word by word; false where the next one must be read byte by byte.
+    #[inline(always)]
+    fn read_words(&mut self) -> bool {
+        let http = &mut *self.half;
+        for _ in 0..PARTS_AT_ONCE {
+            let (at, loaded) = (self.buffer.at, self.buffer.loaded);
+            if at >= loaded {
+                break;
+            }
+            let taken = http.on_words(&self.buffer.event.bytes, at, loaded);
+            if taken == 0 {
+                return false;
+            }
+            self.buffer.at = at + taken;
+            http.position += taken;
+        }
+        true
+    }
+
+    /// Reads a few of the loaded bytes.
+    #[inline(always)]
+    fn read(&mut self) -> ControlFlow<()> {
+        if self.read_words() {
+            return ControlFlow::Continue(());
+        }
+        let http = &mut *self.half;
+        let mut outcome = Byte::Next;
+        for _ in 0..BYTES_AT_ONCE {
+            if self.buffer.at >= self.buffer.loaded {
+                break;
+            }
+            let Some(byte) = self.buffer.event.bytes.get(self.buffer.at as usize) else { break };
+            self.buffer.at += 1;
+            http.position += 1;
+            outcome = http.on_byte(*byte);
+            if outcome != Byte::Next || http.reads_words() {
+                break;
+            }
+        }
+        if outcome == Byte::RequestLine {
+            outcome = self.half.on_request_line_end();
+        }
+        match outcome {
+            Byte::Next | Byte::RequestLine => return ControlFlow::Continue(()),
+            Byte::Again => {}
+            Byte::HeadEnd => {
+                self.head_end();
+                if self.half.position >= self.buffer.payload.end {
+                    // As at the end of most segments.
+                    return ControlFlow::Break(());
+                }
+            }
+            Byte::MessageEnd => self.message_end(),
+            Byte::NotHttp => {
+                self.not_http();
+                return ControlFlow::Break(());
+            }
+            Byte::Lost => {
+                self.drop_loaded();
+                self.emit(Marks::LOST_SYNC | Marks::BAD_CHUNK);
+                self.half.lose_sync();
+                return ControlFlow::Break(());
+            }
+        }
+        self.drop_loaded();
+        ControlFlow::Continue(())
+    }
+
+    #[inline(always)]
+    fn drop_loaded(&mut self) {
+        self.buffer.at = 0;
+        self.buffer.loaded = 0;
+    }
+
+    /// The byte at `position` is not in this segment: it may still come, or it never will.
+    #[inline(always)]
+    fn missed(&mut self, position: u64) -> ControlFlow<()> {
+        if self.buffer.payload.acked <= position {
+            return ControlFlow::Break(());
+        }
+        // The receiver has it, so it will not be sent again: it was not captured, or came out of order.
+        self.lost();
+        ControlFlow::Continue(())
+    }
+
+    /// Loses sync. Emits an event between messages, too: whole messages may be missed before the scanner resynchronizes.
+    #[inline(always)]
+    fn lost(&mut self) {
+        self.drop_loaded();
+        if self.half.state != state::LOST {
+            self.emit(Marks::LOST_SYNC);
+        }
+        self.half.lose_sync();
+    }
+
+    /// This is not HTTP: emits an event if one about this message was emitted before.
+    #[inline(always)]
+    fn not_http(&mut self) {
+        self.drop_loaded();
+        if self.half.has(Facts::EMITTED) {
+            self.emit(Marks::NOT_HTTP);
+        }
+        let http = &mut *self.half;
+        if http.has(Facts::RESYNCED) {
+            // What looked like a start line was not one.
+            http.lose_sync();
+        } else if http.position < MAX_PREAMBLE {
+            http.lose_sync();
+            http.state = state::PREAMBLE;
+        } else {
+            http.stop_at(state::NOT_HTTP);
+        }
+    }
+
+    /// The head is complete: what follows is decided in the order of RFC 9112, 6.3.
+    #[inline(always)]
+    fn head_end(&mut self) {
+        let http = &mut *self.half;
+        let mut marks = Marks::HEAD_END;
+        let mut head_requested = false;
+        let mut connected = false;
+        if http.has(Facts::RESPONSE) {
+            if http.has(Facts::RESYNCED) && self.peer.messages > http.messages {
+                http.messages = self.peer.messages - 1;
+            }
+            http.exchange = http.messages;
+            let unsolicited = http.messages >= self.peer.messages;
+            if unsolicited {
+                marks |= Marks::UNSOLICITED;
+            } else {
+                head_requested = self.peer.head_requests >> (http.messages & 63) & 1 != 0;
+                connected = self.peer.connect == http.messages.wrapping_add(1);
+                if !is_interim(http.status) {
+                    http.messages += 1;
+                }
+            }
+        }
+        let framing = http.body_framing(head_requested, connected);
+        http.framing = framing as u8;
+        match framing {
+            Framing::None => marks |= Marks::MESSAGE_END,
+            Framing::Length => {
+                http.content = http.length;
+                if http.position.saturating_add(http.length) <= self.buffer.payload.end {
+                    marks |= Marks::MESSAGE_END;
+                }
+            }
+            Framing::Chunked | Framing::Close | Framing::Tunnel => {}
+        }
+        let position = http.position;
+        let content_end = position.saturating_add(http.content);
+        self.emit_fragment(marks);
+        let http = &mut *self.half;
+        match framing {
+            Framing::None => http.start(),
+            Framing::Length if marks.contains(Marks::MESSAGE_END) => {
+                http.start();
+                http.position = content_end;
+            }
+            Framing::Length => {
+                http.state = state::CONTENT;
+                http.position = content_end;
+            }
+            Framing::Chunked => {
+                http.number = 0;
+                http.digits = 0;
+                http.state = state::CHUNK_SIZE;
+            }
+            Framing::Close => http.stop_at(state::UNTIL_CLOSE),
+            Framing::Tunnel => http.stop_at(state::TUNNEL),
+        }
+    }
+
+    /// The message is complete at the position.
+    #[inline(always)]
+    fn message_end(&mut self) {
+        self.buffer.at = 0;
+        self.emit(Marks::MESSAGE_END);
+        self.half.start();
+    }
+
+    /// Emits the bytes of the head collected from this segment.
+    #[inline(always)]
+    fn emit_fragment(&mut self, marks: Marks) {
+        let in_head = self.half.state <= state::LAST_OF_HEAD && self.half.head_len <= MAX_HEAD;
+        if !in_head {
+            self.buffer.at = 0;
+        }
+        if self.buffer.at > 0 || !marks.is_empty() {
+            self.emit(marks);
+        }
+        self.drop_loaded();
+    }
+
+    #[inline(always)]
+    fn emit(&mut self, marks: Marks) {
+        let http = &mut *self.half;
+        let event = &mut self.buffer.event.facts;
+        let mut marks = marks;
+        if !http.has(Facts::EMITTED) && self.buffer.at > 0 {
+            marks |= Marks::HEAD_START;
+        }
+        if http.has(Facts::RESPONSE) {
+            marks |= Marks::RESPONSE;
+        }
+        if http.has(Facts::RESYNCED) {
+            marks |= Marks::RESYNCED;
+        }
+        if http.has(Facts::EMPTY_LINE) {
+            marks |= Marks::EMPTY_LINE;
+        }
+        if http.has(Facts::BAD_LENGTH) {
+            marks |= Marks::BAD_LENGTH;
+        }
+        if http.head_len > MAX_HEAD {
+            marks |= Marks::TRUNCATED;
+        }
+        http.facts |= Facts::EMITTED;
+        event.marks = marks;
+        event.offset = http.position - self.buffer.at;
+        event.content = http.content;
+        event.exchange = http.exchange;
+        event.head = http.heads;
+        event.head_len = http.head_len;
+        event.status = http.status;
+        event.framing = http.framing;
+        event.len = self.buffer.at as u16;
+        if !self.sink.emit(&self.buffer.event) {
+            self.buffer.event.facts.header.lost += 1;
+        }
+    }
+}
+
+/// The window of the event's buffer that starts at `fill`.
+#[inline(always)]
+fn window_at(event: &mut HttpEvent, fill: usize) -> Option<&mut [u8; WINDOW]> {
+    event.bytes.get_mut(fill..)?.first_chunk_mut()
+}
+
+/// Bytes that suffice to recognize a start line.
+const START_LINE: usize = 8;
+
+/// Whether `window` starts with a status line or the request line of a common method.
+#[inline(always)]
+fn is_start_line(window: &[u8; WINDOW]) -> bool {
+    let [a, b, c, d, e, f, g, h, ..] = *window;
+    let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let starts = |text: [u64; 2], len: u32| word >> (64 - 8 * len) == text[0];
+    starts(const { token("HTTP/1.") }, 7)
+        || starts(const { token("GET ") }, 4)
+        || starts(const { token("POST ") }, 5)
+        || starts(const { token("HEAD ") }, 5)
+        || starts(const { token("PUT ") }, 4)
+        || starts(const { token("DELETE ") }, 7)
+        || starts(const { token("PATCH ") }, 6)
+        || starts(const { token("TRACE ") }, 6)
+        || starts(const { token("OPTIONS ") }, 8)
+        || starts(const { token("CONNECT ") }, 8)
+}

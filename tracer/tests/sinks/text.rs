@@ -33,7 +33,7 @@ fn closed_phrase(change: impl FnOnce(&mut Closed)) -> String {
 #[test]
 fn an_opened_connection_says_how_long_it_took_and_what_was_repeated() {
     let opened = Opened { syn_ack_ns: Some(150_000), ack_ns: Some(60_000), ..Opened::default() };
-    assert_eq!(phrase(Body::Opened(opened.clone())), "opened in 0.21 ms");
+    assert_eq!(phrase(Body::Opened(opened)), "opened in 0.21 ms");
     let repeated = Opened { syn_retransmits: 1, syn_ack_retransmits: 2, ..opened };
     let expected = "opened in 0.21 ms, SYN repeated 1 time, SYN-ACK repeated 2 times";
     assert_eq!(phrase(Body::Opened(repeated)), expected);

@@ -13,7 +13,8 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// Writes or checks `docs/fields.md` and `docs/cli.md`: a test of the project does both, so that `cargo test` checks them too.
+/// Writes or checks `docs/fields.md` and `docs/cli.md`: a test of the project does both, so that
+/// `cargo test` checks them too.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut test = cargo("test");
     test.args(["--quiet", "--package", "tracer", "--test", "project", "the_page_about"]);

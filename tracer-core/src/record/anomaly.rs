@@ -1,54 +1,56 @@
-//! What is odd about the messages of an exchange.
+//! Anomalies of HTTP messages.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A departure from RFC 9110 and RFC 9112, or a form so rare that servers and proxies may read it differently.
+/// A departure from RFC 9110 and RFC 9112, or a form that servers and proxies may interpret
+/// differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Anomaly {
-    /// An empty line before the start line.
+    /// An empty line before the start line (RFC 9112, 2.2).
     LeadingEmptyLine,
-    /// A line ends without a carriage return.
+    /// A line that ends with LF instead of CRLF (RFC 9112, 2.2).
     BareLf,
-    /// Tabs, or more than one blank, between the words of the start line, or a blank behind them.
+    /// Tabs or several spaces between the words of the start line, or whitespace after the last
+    /// one.
     ExtraSpace,
-    /// A request without a version.
+    /// A request line without a version.
     Http09,
     /// A version other than HTTP/1.0 and HTTP/1.1.
     UnknownVersion,
-    /// A status code that is not of three digits, or below 100.
+    /// A status code that is not three digits, or is below 100.
     InvalidStatus,
-    /// Nothing behind the status code, not even the blank.
+    /// No space after the status code (RFC 9112, 4).
     MissingReason,
-    /// A field line that goes on in the next line.
+    /// Obsolete line folding (RFC 9112, 5.2).
     ObsFold,
-    /// A blank between a field name and its colon.
+    /// Whitespace between field name and colon (RFC 9112, 5.1).
     SpaceBeforeColon,
     /// A field line without a colon, or with a name that is not a token.
     InvalidField,
-    /// A request of HTTP/1.1 without Host.
+    /// An HTTP/1.1 request without Host.
     MissingHost,
-    /// More than one Host.
+    /// More than one Host field.
     DuplicateHost,
-    /// Transfer-Encoding and Content-Length.
+    /// Both Transfer-Encoding and Content-Length.
     LengthAndEncoding,
     /// The same Content-Length more than once.
     DuplicateLength,
-    /// Values of Content-Length that differ.
+    /// Content-Length values that differ.
     ConflictingLength,
     /// A Content-Length that is not a number.
     InvalidLength,
     /// A transfer coding that is not registered.
     UnknownCoding,
-    /// A chunk that is not one: the framing is lost.
+    /// A malformed chunk; framing cannot be recovered.
     InvalidChunk,
-    /// A response with no request before it.
+    /// A response without a request before it.
     ResponseBeforeRequest,
 }
 
 impl Anomaly {
-    /// All of them, in the order in which they are told.
+    /// All anomalies, in the order in which they are reported.
     pub const ALL: [Self; 19] = [
         Self::LeadingEmptyLine,
         Self::BareLf,
@@ -71,7 +73,7 @@ impl Anomaly {
         Self::ResponseBeforeRequest,
     ];
 
-    /// The word in the records.
+    /// The word in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -98,12 +100,12 @@ impl Anomaly {
     }
 }
 
-/// A set of anomalies: most of the time empty, and looked at for every message.
+/// A set of anomalies. Usually empty, and checked for every message, so a bit set.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Anomalies(u32);
 
 impl Anomalies {
-    /// Adds one.
+    /// Adds an anomaly.
     pub const fn insert(&mut self, anomaly: Anomaly) {
         self.0 |= 1 << anomaly as u32;
     }
@@ -113,19 +115,19 @@ impl Anomalies {
         self.0 |= others.0;
     }
 
-    /// Whether it is one of them.
+    /// Whether `anomaly` is in the set.
     #[must_use]
     pub const fn contains(self, anomaly: Anomaly) -> bool {
         self.0 >> anomaly as u32 & 1 != 0
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
     }
 
-    /// Each of them, in the order of [`Anomaly::ALL`].
+    /// The anomalies of the set, in the order of [`Anomaly::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Anomaly> {
         Anomaly::ALL.into_iter().filter(move |anomaly| self.contains(*anomaly))
     }
@@ -162,7 +164,7 @@ mod tests {
     use super::{Anomalies, Anomaly};
 
     #[test]
-    fn a_set_has_what_was_put_in_in_the_order_of_all() {
+    fn a_set_contains_what_was_inserted_in_the_order_of_all() {
         assert!(Anomaly::ALL.is_sorted() && Anomalies::default().is_empty());
         for (number, one) in Anomaly::ALL.into_iter().enumerate() {
             let mut set = Anomalies::from([one]);

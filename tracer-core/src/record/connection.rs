@@ -1,4 +1,4 @@
-//! The course of a connection: opened, states, closed.
+//! The records of a connection: opened, half-open, state, closed.
 
 use serde::{Serialize, Serializer};
 
@@ -7,41 +7,41 @@ use super::{Side, is_zero};
 /// How a connection began: `connection.opened`, and a part of `connection.closed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Opened {
-    /// SYN to SYN-ACK.
+    /// Time from the SYN to the SYN-ACK.
     #[serde(rename = "tcp.handshake.syn_ack_ns", skip_serializing_if = "Option::is_none")]
     pub syn_ack_ns: Option<u64>,
-    /// SYN-ACK to ACK: how long the server was in SYN-RECEIVED, as the wire shows it.
+    /// Time from the SYN-ACK to the ACK: how long the server was in SYN-RECEIVED on the wire.
     #[serde(rename = "tcp.handshake.ack_ns", skip_serializing_if = "Option::is_none")]
     pub ack_ns: Option<u64>,
-    /// How often the SYN was repeated.
+    /// Retransmissions of the SYN.
     #[serde(rename = "tcp.syn_retransmits", skip_serializing_if = "is_zero")]
     pub syn_retransmits: u32,
-    /// How often the SYN-ACK was repeated.
+    /// Retransmissions of the SYN-ACK.
     #[serde(rename = "tcp.syn_ack_retransmits", skip_serializing_if = "is_zero")]
     pub syn_ack_retransmits: u32,
-    /// The connection was picked up without its SYN.
+    /// Whether the connection was first seen midstream, without its SYN.
     #[serde(rename = "tcp.midstream")]
     pub midstream: bool,
 }
 
-/// A handshake is not confirmed for a while.
+/// `connection.half_open`: a handshake has not been completed for a while.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HalfOpen {
-    /// Since its first segment.
+    /// Time since the first segment of the handshake.
     #[serde(rename = "tcp.half_open_ns")]
     pub since_ns: u64,
-    /// How long the server has been in SYN-RECEIVED, as the wire shows it: since the SYN-ACK.
+    /// How long the server has been in SYN-RECEIVED on the wire: since the SYN-ACK.
     #[serde(rename = "tcp.syn_received_ns", skip_serializing_if = "Option::is_none")]
     pub syn_received_ns: Option<u64>,
-    /// How often the SYN was repeated so far.
+    /// Retransmissions of the SYN so far.
     #[serde(rename = "tcp.syn_retransmits", skip_serializing_if = "is_zero")]
     pub syn_retransmits: u32,
-    /// How often the SYN-ACK was repeated so far.
+    /// Retransmissions of the SYN-ACK so far.
     #[serde(rename = "tcp.syn_ack_retransmits", skip_serializing_if = "is_zero")]
     pub syn_ack_retransmits: u32,
 }
 
-/// State of an endpoint (RFC 9293, 3.3.2), as far as an observer can tell.
+/// State of an endpoint (RFC 9293, 3.3.2), as far as an observer can infer it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TcpState {
     /// Nothing sent or received yet: the server before the SYN.
@@ -49,13 +49,13 @@ pub enum TcpState {
     Listen,
     /// Has sent a SYN.
     SynSent,
-    /// Has received a SYN and sent its own; not confirmed yet.
+    /// Has received a SYN and sent its own, which is not acknowledged.
     SynReceived,
     /// Open.
     Established,
     /// Has sent a FIN that is not acknowledged.
     FinWait1,
-    /// Its FIN is acknowledged, and it waits for the other one.
+    /// Its FIN is acknowledged; the other side has not sent one.
     FinWait2,
     /// Has received a FIN and not sent its own.
     CloseWait,
@@ -63,11 +63,11 @@ pub enum TcpState {
     Closing,
     /// Has received a FIN and sent its own, which is not acknowledged.
     LastAck,
-    /// Both FINs are acknowledged; it closed first and waits for stray segments.
+    /// Closed first; both FINs are acknowledged.
     TimeWait,
     /// Closed.
     Closed,
-    /// Picked up in the middle of a connection: open, as far as was seen.
+    /// Midstream: the connection is open, its start was not captured.
     Partial,
 }
 
@@ -98,46 +98,46 @@ impl Serialize for TcpState {
     }
 }
 
-/// The state of an endpoint changed.
+/// `connection.state`: an endpoint changed its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StateChange {
-    /// The client now.
+    /// State of the client.
     #[serde(rename = "tcp.client.state")]
     pub client: TcpState,
-    /// The server now.
+    /// State of the server.
     #[serde(rename = "tcp.server.state")]
     pub server: TcpState,
-    /// The client before.
+    /// Previous state of the client.
     #[serde(rename = "tcp.client.previous_state")]
     pub previous_client: TcpState,
-    /// The server before.
+    /// Previous state of the server.
     #[serde(rename = "tcp.server.previous_state")]
     pub previous_server: TcpState,
 }
 
-/// How a connection ended.
+/// Why a connection ended, or is no longer tracked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseReason {
-    /// Both sides closed, and both were confirmed.
+    /// Both sides closed, and both FINs were acknowledged.
     Fin,
     /// A RST.
     Reset,
-    /// A RST in answer to the SYN.
+    /// A RST in response to the SYN.
     Refused,
-    /// No answer to the SYN.
+    /// No response to the SYN.
     Unanswered,
-    /// A SYN-ACK that was never confirmed.
+    /// The handshake was not completed and expired.
     HalfOpenTimeout,
-    /// Silence.
+    /// The connection was idle and expired.
     IdleTimeout,
-    /// Given up to make room for others.
+    /// Evicted because the limit on connections was reached.
     Evicted,
-    /// The observation ended first.
+    /// The trace or capture ended first.
     EndOfCapture,
 }
 
-/// A connection is over, or no longer followed.
+/// `connection.closed`: a connection ended, or is no longer tracked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Closed {
     /// Zeek's conn_state.
@@ -149,61 +149,61 @@ pub struct Closed {
     /// Wireshark's completeness: 1 SYN, 2 SYN-ACK, 4 ACK, 8 data, 16 FIN, 32 RST.
     #[serde(rename = "tcp.completeness")]
     pub completeness: u8,
-    /// Why it is over.
+    /// Why the connection ended.
     #[serde(rename = "tcp.close.reason")]
     pub reason: CloseReason,
-    /// Who sent the first FIN or the RST.
+    /// Sender of the first FIN, or of the RST.
     #[serde(rename = "tcp.close.initiator", skip_serializing_if = "Option::is_none")]
     pub initiator: Option<Side>,
-    /// First to last segment.
+    /// Time from the first to the last segment.
     #[serde(rename = "tcp.duration_ns")]
     pub duration_ns: u64,
     /// How the connection began.
     #[serde(flatten)]
     pub handshake: Opened,
-    /// How long the server was in SYN-RECEIVED, as the wire shows it.
+    /// How long the server was in SYN-RECEIVED on the wire.
     #[serde(rename = "tcp.syn_received_ns", skip_serializing_if = "Option::is_none")]
     pub syn_received_ns: Option<u64>,
-    /// The client's direction.
+    /// Totals of the client.
     #[serde(flatten, serialize_with = "client_side")]
     pub client: SideTotals,
-    /// The server's direction.
+    /// Totals of the server.
     #[serde(flatten, serialize_with = "server_side")]
     pub server: SideTotals,
     /// Exchanges reported.
     #[serde(rename = "http.exchanges")]
     pub exchanges: u32,
-    /// Events about this connection that were lost between kernel and userspace.
+    /// Kernel events dropped for this connection.
     #[serde(rename = "events.lost", skip_serializing_if = "is_zero")]
     pub events_lost: u64,
 }
 
-/// What one side sent.
+/// Totals of what one side sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideTotals {
-    /// TCP payload bytes, each sequence number once.
+    /// TCP payload in bytes; each sequence number counts once.
     pub bytes: u64,
     /// Segments.
     pub packets: u64,
-    /// Segments sent again, for whatever reason.
+    /// Retransmissions, including fast and spurious ones.
     pub retransmits: u64,
-    /// Those of them that duplicate acknowledgments had just asked for.
+    /// Retransmissions that follow duplicate ACKs.
     pub fast_retransmits: u64,
-    /// Those of them that had been acknowledged already.
+    /// Retransmissions of data that was already acknowledged.
     pub spurious_retransmits: u64,
-    /// Segments that were overtaken on their way.
+    /// Out-of-order segments.
     pub out_of_order: u64,
-    /// Acknowledgments repeated while data was missing.
+    /// Duplicate ACKs.
     pub duplicate_acks: u64,
-    /// Segments that announce a window of zero.
+    /// Segments that announce a zero window.
     pub zero_windows: u64,
-    /// Keep-alives.
+    /// TCP keep-alives.
     pub keep_alives: u64,
-    /// Window probes.
+    /// Zero-window probes.
     pub window_probes: u64,
     /// Segments with a bad checksum; 0 where checksums are not verified.
     pub checksum_errors: u64,
-    /// Bytes that were never seen.
+    /// Bytes that were not captured.
     pub gap_bytes: u64,
 }
 
@@ -237,7 +237,7 @@ macro_rules! side {
 side!(client_side, "client");
 side!(server_side, "server");
 
-/// Zeek's conn_state: how the connection went, in a word.
+/// Outcome of the connection: Zeek's conn_state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ConnState {

@@ -1,52 +1,52 @@
-//! What is given up when there is too much.
+//! Load shedding.
 
 use serde::Serialize;
 
-/// `tracer.degraded`: less is told than was asked for, from now on or no longer.
+/// `tracer.degraded`: events or records are being lost, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Degraded {
-    /// Whether it begins or is over.
+    /// Whether the degradation begins or ends.
     #[serde(rename = "tracer.degraded.state")]
     pub state: DegradedState,
-    /// What is given up.
+    /// Class of events being shed.
     #[serde(rename = "tracer.degraded.shed")]
     pub shed: ShedClass,
-    /// Why.
+    /// Why events are shed.
     #[serde(rename = "tracer.degraded.reason")]
     pub reason: DegradedReason,
-    /// How many were lost since it began.
+    /// Events or records lost since the degradation began.
     #[serde(rename = "tracer.degraded.lost")]
     pub lost: u64,
-    /// How long it took, from the first loss noticed to the last; only once it is over.
+    /// Time from the first to the last loss; only at the end.
     #[serde(rename = "tracer.degraded.duration_ns", skip_serializing_if = "Option::is_none")]
     pub duration_ns: Option<u64>,
 }
 
-/// Whether it begins or is over.
+/// Whether the degradation begins or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DegradedState {
-    /// It begins.
+    /// Loss begins.
     Entered,
-    /// It is over.
+    /// Nothing has been lost for a while.
     Left,
 }
 
-/// What is given up, the least valuable first.
+/// Classes of events being shed, lowest priority first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShedClass {
-    /// Rows of the list of segments.
+    /// Per-segment rows.
     Segments,
-    /// Events of anomalies.
+    /// Events about anomalies.
     Anomalies,
-    /// Events of the start and the end of connections, and of messages.
+    /// Events about the start and end of connections, and about messages.
     Control,
     /// Records.
     Records,
 }
 
-/// Why it is given up.
+/// Why events are shed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DegradedReason {
@@ -54,15 +54,15 @@ pub enum DegradedReason {
     ReaderBehind,
     /// The ring buffer is full.
     RingFull,
-    /// Who reads the records is too slow, or has stopped.
+    /// The output consumer is too slow or blocked.
     OutputBlocked,
     /// The disk is full.
     OutputFull,
-    /// The records cannot be written for another reason.
+    /// The output cannot be written for another reason.
     OutputFailed,
 }
 
 impl ShedClass {
-    /// All of them, the least valuable first.
+    /// All classes, lowest priority first.
     pub const ALL: [Self; 4] = [Self::Segments, Self::Anomalies, Self::Control, Self::Records];
 }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use super::EventName;
 
-/// Which records are written.
+/// The records to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events(u16);
 
@@ -23,7 +23,7 @@ const EVENT_WORDS: [(&str, &[EventName]); 11] = [
     ("stats", &[EventName::Summary, EventName::Listener]),
 ];
 
-/// Always written.
+/// Records that are always written.
 const ALARMS: [EventName; 3] = [EventName::FloodStarted, EventName::FloodEnded, EventName::Degraded];
 
 impl EventName {
@@ -36,10 +36,10 @@ impl EventName {
 }
 
 impl Events {
-    /// What `--events` selects when it is not given, as its words.
+    /// The default of `--events`.
     pub const DEFAULT_WORDS: &str = "exchange,closed";
 
-    /// These records.
+    /// A selection of these records.
     #[must_use]
     pub const fn of(names: &[EventName]) -> Self {
         let mut events = Self(0);
@@ -63,14 +63,14 @@ impl Events {
         self.0 & Self::of(names).0 != 0
     }
 
-    /// These and one more.
+    /// This selection and one record more.
     #[must_use]
     pub const fn with(self, name: EventName) -> Self {
         Self(self.0 | 1 << name as u16)
     }
 }
 
-/// A word of `--events` that stands for no record: what was found and what is expected.
+/// An unknown word of `--events`: what was found and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownEvent(String);
 
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_chosen_by_word() {
+    fn events_are_selected_by_word() {
         let events: Events = "connection, segment".parse().expect("a list");
         assert!(
             events.has(EventName::Opened) && events.has(EventName::Closed) && events.has(EventName::Segment)

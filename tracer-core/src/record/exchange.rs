@@ -1,33 +1,33 @@
-//! HTTP: requests, responses, exchanges.
+//! The records of HTTP: requests, responses, exchanges.
 
 use serde::Serialize;
 
 use super::{Anomalies, Text};
 
-/// The head of a request.
+/// `http.request`: the header section of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Request {
     /// Number of the exchange in its connection, from 1.
     #[serde(rename = "http.exchange.index")]
     pub index: u32,
-    /// What the request line and the fields say.
+    /// Contents of the request line and the fields.
     #[serde(flatten)]
     pub head: RequestHead,
-    /// How much of it is known.
+    /// How much of it is certain.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
-    /// What is odd about it.
+    /// Its anomalies.
     #[serde(rename = "http.anomalies", skip_serializing_if = "Anomalies::is_empty")]
     pub anomalies: Anomalies,
 }
 
-/// What the head of a request says.
+/// Contents of the header section of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RequestHead {
     /// Method.
     #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
     pub method: Option<Text>,
-    /// Request target as it was sent.
+    /// Request target as sent.
     #[serde(rename = "url.original", skip_serializing_if = "Option::is_none")]
     pub target: Option<Text>,
     /// Path of the target.
@@ -39,16 +39,17 @@ pub struct RequestHead {
     /// Host: from the target if it is absolute, else from the Host field; without the port.
     #[serde(rename = "url.domain", skip_serializing_if = "Option::is_none")]
     pub domain: Option<Text>,
-    /// HTTP version of the request, "1.0" or "1.1"; of the response where the request was not seen.
+    /// HTTP version of the request, "1.0" or "1.1"; of the response if the request was not
+    /// captured.
     #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
     pub version: Option<Text>,
-    /// The head is longer than what the kernel tells of it.
+    /// Whether the header section is longer than what the kernel emits of it.
     #[serde(rename = "http.request.head.truncated", skip_serializing_if = "is_false")]
     pub truncated: bool,
 }
 
 impl RequestHead {
-    /// Bytes of its texts.
+    /// Length of its texts in bytes.
     pub(crate) fn text_len(&self) -> usize {
         let Self { method, target, path, query, domain, version, truncated: _ } = self;
         let texts = [method, target, path, query, domain, version];
@@ -56,7 +57,7 @@ impl RequestHead {
     }
 }
 
-/// The head of a response.
+/// `http.response`: the header section of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Response {
     /// Number of the exchange in its connection, from 1.
@@ -68,21 +69,21 @@ pub struct Response {
     /// How the content is delimited.
     #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
     pub framing: Option<ResponseFraming>,
-    /// How much of it is known.
+    /// How much of it is certain.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
-    /// What is odd about it.
+    /// Its anomalies.
     #[serde(rename = "http.anomalies", skip_serializing_if = "Anomalies::is_empty")]
     pub anomalies: Anomalies,
 }
 
-/// A request and its final response.
+/// `http.exchange`: a request and its final response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Exchange {
     /// Number of the exchange in its connection, from 1.
     #[serde(rename = "http.exchange.index")]
     pub index: u32,
-    /// What the head of the request says.
+    /// Contents of the header section of the request.
     #[serde(flatten)]
     pub request: RequestHead,
     /// Status code of the final response.
@@ -91,10 +92,10 @@ pub struct Exchange {
     /// Status codes of the interim responses (1xx) before it.
     #[serde(rename = "http.response.interim_status_codes", skip_serializing_if = "Vec::is_empty")]
     pub interim_statuses: Vec<u16>,
-    /// Content bytes of the request.
+    /// Content of the request in bytes.
     #[serde(rename = "http.request.body.size", skip_serializing_if = "Option::is_none")]
     pub request_body_size: Option<u64>,
-    /// Content bytes of the response, without the framing of chunks.
+    /// Content of the response in bytes, without chunk framing.
     #[serde(rename = "http.response.body.size", skip_serializing_if = "Option::is_none")]
     pub response_body_size: Option<u64>,
     /// How the content of the response is delimited.
@@ -103,22 +104,23 @@ pub struct Exchange {
     /// How it ended.
     #[serde(rename = "http.outcome")]
     pub outcome: Outcome,
-    /// How much of it is known.
+    /// How much of it is certain.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
-    /// What is odd about its messages, interim responses included.
+    /// Anomalies of its messages, including interim responses.
     #[serde(rename = "http.anomalies", skip_serializing_if = "Anomalies::is_empty")]
     pub anomalies: Anomalies,
-    /// First to last byte of the request.
+    /// Time from the first to the last byte of the request.
     #[serde(rename = "http.request_ns", skip_serializing_if = "Option::is_none")]
     pub request_ns: Option<u64>,
-    /// Last byte of the request to first byte of the final response; 0 when the response was earlier.
+    /// Time from the last byte of the request to the first byte of the final response; 0 if the
+    /// response started earlier.
     #[serde(rename = "http.time_to_first_byte_ns", skip_serializing_if = "Option::is_none")]
     pub time_to_first_byte_ns: Option<u64>,
-    /// First to last byte of the final response.
+    /// Time from the first to the last byte of the final response.
     #[serde(rename = "http.response_ns", skip_serializing_if = "Option::is_none")]
     pub response_ns: Option<u64>,
-    /// First byte of the request to last byte of the response.
+    /// Time from the first byte of the request to the last byte of the response.
     #[serde(rename = "http.duration_ns", skip_serializing_if = "Option::is_none")]
     pub duration_ns: Option<u64>,
 }
@@ -135,7 +137,7 @@ pub enum ResponseFraming {
     Close,
     /// There is no content.
     None,
-    /// The connection became a tunnel or changed its protocol.
+    /// The connection became a tunnel, or switched to another protocol.
     Tunnel,
 }
 
@@ -151,21 +153,21 @@ pub enum Outcome {
     RequestAborted,
     /// The connection ended before the response was complete.
     ResponseTruncated,
-    /// Something was not seen, so that it cannot be told.
+    /// Unknown, because part of the exchange was not captured.
     #[default]
     NotObserved,
 }
 
-/// How much of an exchange is known.
+/// How much of an exchange is certain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// Everything was seen from the start of the connection.
+    /// The complete byte stream was captured.
     #[default]
     Exact,
-    /// Bytes were missed before; the head was found by its looks.
+    /// Bytes were missed, and parsing resumed at the next start line.
     Resynced,
-    /// Request and response were put together without proof that they belong together, or an end is a guess.
+    /// The pairing of request and response, or the end of a message, is a guess.
     Inferred,
 }
 

@@ -1,4 +1,4 @@
-//! Who talks to whom: what all records of a connection say.
+//! Identity of a connection: the fields that all its records have.
 
 use std::{
     fmt,
@@ -11,12 +11,13 @@ use tracer_common::wire::{Encapsulation, Encapsulations};
 
 use super::text::{Text, is_harmless};
 
-/// Names a connection, also when the ports are used again: `6f0c11d2-42`, the run and the number in it, from 1.
+/// Identifier of a connection, unique even when ports are reused: `6f0c11d2-42`, the run and the
+/// number in it, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
-    /// Tells the runs of the observer apart.
+    /// Number of the run.
     pub run: u32,
-    /// The connection.
+    /// Number of the connection in the run.
     pub number: u64,
 }
 
@@ -26,16 +27,16 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// Who talks to whom, and where it was seen.
+/// Identity of a connection, and where it was seen.
 ///
-/// No text of it is kept: a record has its own copy, and of most connections there is none.
+/// Texts are rendered for each record and not stored: most connections have only a few records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionIdentity {
-    /// Unique for each connection.
+    /// Identifier of the connection.
     pub id: ConnectionId,
-    /// What its first segment was carried in, the outermost first.
+    /// Encapsulation of the first segment, outermost first.
     pub encapsulation: Encapsulations,
-    /// The interface that showed the connection first.
+    /// Interface on which the connection was first seen.
     pub interface: Option<Arc<str>>,
     /// Address of the client.
     pub client_address: IpAddr,
@@ -48,13 +49,13 @@ pub struct ConnectionIdentity {
 }
 
 impl ConnectionIdentity {
-    /// The client's end.
+    /// Address and port of the client.
     #[must_use]
     pub const fn client(&self) -> SocketAddr {
         SocketAddr::new(self.client_address, self.client_port)
     }
 
-    /// The server's end.
+    /// Address and port of the server.
     #[must_use]
     pub const fn server(&self) -> SocketAddr {
         SocketAddr::new(self.server_address, self.server_port)
@@ -65,7 +66,8 @@ impl ConnectionIdentity {
         if self.client_address.is_ipv4() { "ipv4" } else { "ipv6" }
     }
 
-    /// Community ID v1 with seed 0 (github.com/corelight/community-id-spec), the same for both directions.
+    /// Community ID v1 with seed 0 (github.com/corelight/community-id-spec), the same for both
+    /// directions.
     #[must_use]
     pub fn community_id(&self) -> String {
         const TCP: u8 = 6;
@@ -86,7 +88,7 @@ impl Serialize for ConnectionIdentity {
             map.serialize_entry("network.encapsulation", &Words(self.encapsulation))?;
         }
         if let Some(name) = &self.interface {
-            // Linux lets an interface have almost any name, control characters included.
+            // Linux allows almost any interface name, including control characters.
             if name.chars().all(is_harmless) {
                 map.serialize_entry("network.interface.name", name)?;
             } else {
@@ -107,7 +109,7 @@ impl Serialize for ConnectionId {
     }
 }
 
-/// The names of layers.
+/// The names of encapsulations, as a list.
 struct Words(Encapsulations);
 
 impl Serialize for Words {

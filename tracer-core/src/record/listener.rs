@@ -1,4 +1,4 @@
-//! What a server is asked for, and how it answers: one that listens at an address and a port.
+//! Handshake statistics of servers, and SYN floods. A server is an address and a port that listens.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,31 +6,31 @@ use serde::Serialize;
 
 use super::is_zero;
 
-/// What the attempts at a server look like.
+/// Assessment of the attempts at a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nobody asks.
+    /// No attempts.
     #[default]
     Idle,
-    /// Attempts are confirmed.
+    /// Handshakes are completed.
     Ok,
-    /// Many attempts, and they are confirmed.
+    /// Many attempts, which are completed.
     Busy,
-    /// Many attempts are neither confirmed nor given up, and nobody behind them shows life.
+    /// Half-open attempts accumulate and the sources do not retransmit.
     SynFlood,
-    /// The server answers with a RST.
+    /// The server refuses attempts with a RST.
     Refusing,
-    /// The server does not answer.
+    /// The server does not respond.
     Silent,
-    /// One client, or few, asks for many ports of this host.
+    /// Few clients try many ports of the host.
     PortScan,
-    /// Clients confirm late, or have to ask again.
+    /// Clients complete handshakes late, or have to retransmit.
     SlowClients,
 }
 
 impl Verdict {
-    /// The name as in the records.
+    /// The word in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Verdict {
     }
 }
 
-/// The pressure on a server at one time.
+/// `syn_flood.started`: the load on a server at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Flood {
     /// Address of the server.
@@ -55,22 +55,22 @@ pub struct Flood {
     /// Port of the server.
     #[serde(rename = "server.port")]
     pub port: u16,
-    /// Attempts that are neither confirmed nor over now.
+    /// Half-open handshakes: attempts that are not completed, reset or expired.
     #[serde(rename = "tcp.half_open")]
     pub half_open: u64,
-    /// New attempts in a second.
+    /// New attempts per second.
     #[serde(rename = "tcp.syn_rate")]
     pub syn_rate: u64,
-    /// Of a thousand new attempts, so many were confirmed.
+    /// Handshake completion ratio, in permille.
     #[serde(rename = "tcp.handshake.completion_permille")]
     pub completion_permille: u64,
-    /// About so many different addresses ask.
+    /// Estimated number of distinct client addresses.
     #[serde(rename = "tcp.sources.estimate")]
     pub sources: u64,
-    /// The addresses look forged: they are many for the attempts that are not confirmed, and do not ask again.
+    /// Whether the sources look spoofed: many distinct addresses, almost no SYN retransmissions.
     #[serde(rename = "tcp.sources.spoofed")]
     pub spoofed: bool,
-    /// Segments of handshakes not told one by one so far.
+    /// Handshake segments not reported individually so far.
     #[serde(rename = "tcp.handshake_segments.aggregated", skip_serializing_if = "is_zero")]
     pub aggregated: u64,
 }
@@ -83,91 +83,91 @@ impl Flood {
     }
 }
 
-/// A flood, from its start to its end.
+/// `syn_flood.ended`: a flood, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FloodEnded {
-    /// The pressure now; the addresses are those of the whole flood.
+    /// The load now; the addresses are those of the whole flood.
     #[serde(flatten)]
     pub now: Flood,
-    /// From the first unfinished attempts to the last.
+    /// Time from the first unfinished attempts to the last.
     #[serde(rename = "syn_flood.duration_ns")]
     pub duration_ns: u64,
-    /// New attempts in that time.
+    /// New attempts during the flood.
     #[serde(rename = "syn_flood.attempts")]
     pub attempts: u64,
-    /// Attempts confirmed in that time.
+    /// Handshakes completed during the flood.
     #[serde(rename = "syn_flood.completed")]
     pub completed: u64,
-    /// The most half-open at once.
+    /// Peak number of half-open handshakes.
     #[serde(rename = "syn_flood.half_open_peak")]
     pub half_open_peak: u64,
 }
 
-/// The course of attempts at a server since it was first asked.
+/// `tcp.listener`: handshake statistics of a server since it was first seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Listener {
-    /// The last seconds.
+    /// The load in the last seconds.
     #[serde(flatten)]
     pub now: Flood,
-    /// What the attempts of the last seconds look like.
+    /// Assessment of the attempts of the last seconds.
     #[serde(rename = "tcp.listener.verdict")]
     pub verdict: Verdict,
     /// New attempts.
     #[serde(rename = "tcp.listener.attempts")]
     pub attempts: u64,
-    /// SYNs sent again.
+    /// Retransmissions of SYNs.
     #[serde(rename = "tcp.syn_retransmits", skip_serializing_if = "is_zero")]
     pub syn_retransmits: u64,
-    /// Attempts answered by a SYN-ACK.
+    /// Attempts answered with a SYN-ACK.
     #[serde(rename = "tcp.listener.answered")]
     pub answered: u64,
-    /// SYN-ACKs sent again.
+    /// Retransmissions of SYN-ACKs.
     #[serde(rename = "tcp.syn_ack_retransmits", skip_serializing_if = "is_zero")]
     pub syn_ack_retransmits: u64,
-    /// Attempts confirmed.
+    /// Handshakes completed.
     #[serde(rename = "tcp.listener.completed")]
     pub completed: u64,
-    /// Attempts refused.
+    /// Attempts refused with a RST.
     #[serde(rename = "tcp.listener.refused", skip_serializing_if = "is_zero")]
     pub refused: u64,
-    /// Attempts reset before they were confirmed.
+    /// Attempts reset before the handshake was completed.
     #[serde(rename = "tcp.listener.reset", skip_serializing_if = "is_zero")]
     pub reset: u64,
-    /// The listen queue, where the server is on this host.
+    /// The accept queue, if the server is on this host.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub queue: Option<ListenQueue>,
-    /// What the network namespace counts, where the server is in that of the tracer.
+    /// Counters of the network namespace, if the server is in tracer's.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<NamespaceCounters>,
 }
 
-/// Connections that wait to be accepted.
+/// The accept queue of a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ListenQueue {
-    /// How many there are.
+    /// Connections in the queue.
     #[serde(rename = "tcp.listener.queue.length")]
     pub length: u64,
-    /// How many there may be.
+    /// Limit of the queue (backlog).
     #[serde(rename = "tcp.listener.queue.limit")]
     pub limit: u64,
 }
 
-/// What a network namespace counts for all its listeners together, since it was made.
+/// Counters of all listeners in a network namespace, since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NamespaceCounters {
-    /// Times that a listen queue was full.
+    /// Accept queue overflows.
     #[serde(rename = "tcp.namespace.listen_overflows")]
     pub listen_overflows: u64,
-    /// Attempts dropped by a listener, for whatever reason.
+    /// Attempts dropped by a listener, for any reason.
     #[serde(rename = "tcp.namespace.listen_drops")]
     pub listen_drops: u64,
-    /// SYN-ACKs with a SYN cookie.
+    /// SYN cookies sent.
     #[serde(rename = "tcp.namespace.syn_cookies_sent")]
     pub syn_cookies_sent: u64,
-    /// Valid SYN cookies that came back.
+    /// Valid SYN cookies received.
     #[serde(rename = "tcp.namespace.syn_cookies_received")]
     pub syn_cookies_received: u64,
-    /// SYN cookies that came back and were not valid.
+    /// Invalid SYN cookies received.
     #[serde(rename = "tcp.namespace.syn_cookies_failed")]
     pub syn_cookies_failed: u64,
 }

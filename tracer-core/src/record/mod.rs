@@ -1,7 +1,9 @@
-//! What tracer says: one [`Record`] for each thing worth a line.
+//! Records: one [`Record`] for each line of output.
 //!
-//! The fields carry the names of the JSON contract: OpenTelemetry semantic conventions and ECS where they have a name,
-//! `tcp.*` otherwise. A fact that was not observed is `None`, and then absent. Durations are in nanoseconds.
+//! Fields have the names of `tracer/schema/record.schema.json`: OpenTelemetry semantic conventions
+//! and ECS where these have one, `tcp.*` otherwise. A fact that was not observed is `None`, and
+//! then absent; a counter of something rare is absent when it is zero. Durations are in
+//! nanoseconds.
 
 mod anomaly;
 mod connection;
@@ -31,18 +33,18 @@ pub use text::Text;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub u64);
 
-/// One of the two ends of a connection.
+/// One of the two sides of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// The originator: who sent the SYN, or else who sent the request.
+    /// The originator: the sender of the SYN, or else of the request.
     Client,
     /// The responder.
     Server,
 }
 
 impl Side {
-    /// The other end.
+    /// The other side.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -51,7 +53,7 @@ impl Side {
         }
     }
 
-    /// The name as in the records.
+    /// The word in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,12 +63,12 @@ impl Side {
     }
 }
 
-/// One thing worth a line.
+/// One line of output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// When it happened.
     pub timestamp: Timestamp,
-    /// The connection it is about; none for what is about the observation itself.
+    /// The connection that the record is about, if it is about one.
     pub connection: Option<ConnectionIdentity>,
     /// What happened.
     pub body: Body,
@@ -78,17 +80,18 @@ pub struct Record {
 pub enum Body {
     /// `connection.opened`.
     Opened(Opened),
-    /// `http.request`: the head of a request is complete.
+    /// `http.request`: the header section of a request is complete.
     Request(Box<Request>),
-    /// `http.response`: the head of a response is complete.
+    /// `http.response`: the header section of a response is complete.
     Response(Box<Response>),
-    /// `http.exchange`: a request and its final response are complete, or will not be.
+    /// `http.exchange`: a request and its final response are complete, or can no longer become
+    /// complete.
     Exchange(Box<Exchange>),
     /// `connection.state`: an endpoint changed its state.
     State(StateChange),
-    /// `tcp.segment`: one segment.
+    /// `tcp.segment`: a segment.
     Segment(Box<SegmentSeen>),
-    /// `connection.half_open`: a handshake is not confirmed for a while.
+    /// `connection.half_open`: a handshake has not been completed for a while.
     HalfOpen(HalfOpen),
     /// `connection.closed`.
     Closed(Box<Closed>),
@@ -96,9 +99,9 @@ pub enum Body {
     FloodStarted(Box<Flood>),
     /// `syn_flood.ended`.
     FloodEnded(Box<FloodEnded>),
-    /// `tcp.listener`: what a server is asked for, and how it answers.
+    /// `tcp.listener`: handshake statistics of a server.
     Listener(Box<Listener>),
-    /// `tracer.degraded`: less is told than was asked for.
+    /// `tracer.degraded`: events or records are being lost, or no longer.
     Degraded(Degraded),
     /// `tracer.summary`.
     Summary(Box<Summary>),
@@ -107,7 +110,7 @@ pub enum Body {
 /// Bodies of records, each with its time in ns of the observer's clock.
 pub type Bodies = Vec<(u64, Body)>;
 
-/// The names of [`Body`]: what `--events` chooses from.
+/// The names of [`Body`], from which `--events` selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventName {
     /// `connection.opened`.
@@ -139,7 +142,7 @@ pub enum EventName {
 }
 
 impl Body {
-    /// What kind of record this is.
+    /// The name of the record.
     #[must_use]
     pub const fn name(&self) -> EventName {
         match self {
@@ -182,7 +185,7 @@ impl EventName {
     }
 }
 
-/// Whether a counter of something rare is left out.
+/// Whether a counter of something rare is absent.
 fn is_zero<N: Default + PartialEq>(count: &N) -> bool {
     *count == N::default()
 }

@@ -1,13 +1,13 @@
-//! One segment, and what it is for.
+//! The record of a segment, and what the segment is for.
 
 use serde::{Serialize, Serializer};
 
 use super::{Side, TcpState, Text};
 
-/// One segment.
+/// `tcp.segment`: a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SegmentSeen {
-    /// Who sent it.
+    /// Its sender.
     #[serde(rename = "tcp.segment.sender")]
     pub sender: Side,
     /// Time since the connection was first seen.
@@ -22,14 +22,15 @@ pub struct SegmentSeen {
     /// Acknowledgment number relative to the other side's initial sequence number.
     #[serde(rename = "tcp.segment.ack", skip_serializing_if = "Option::is_none")]
     pub ack: Option<i64>,
-    /// Payload bytes.
+    /// Payload in bytes.
     #[serde(rename = "tcp.segment.len")]
     pub len: u32,
     /// Receive window in bytes, scaled if the scale is known.
     #[serde(rename = "tcp.segment.window")]
     pub window: u64,
-    /// What it is for: all that applies, the most telling first. In JSON their names are in `tcp.segment.purposes`;
-    /// the method, the target and the status code of the first request and response go to fields of their own.
+    /// What the segment is for: all that applies, most significant first. In JSON,
+    /// `tcp.segment.purposes` lists the names; the method, target and status code of the first
+    /// request and response are separate fields.
     #[serde(flatten, serialize_with = "purposes")]
     pub purposes: Vec<Purpose>,
     /// State of the client after it.
@@ -40,52 +41,52 @@ pub struct SegmentSeen {
     pub server_state: TcpState,
 }
 
-/// What a segment is for. Words for people are the business of the sinks.
+/// What a segment is for. The renderers have the words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// SYN: asks for a connection.
+    /// SYN: requests a connection.
     RequestsConnection,
-    /// SYN-ACK: accepts and asks for confirmation.
+    /// SYN-ACK: accepts the connection.
     AcceptsConnection,
-    /// The ACK that confirms the connection.
+    /// The ACK that completes the handshake.
     ConfirmsConnection,
-    /// Carries the head of a request, or its last part: method and target.
+    /// Contains the header section of a request, or its last part: method and target.
     Request(Text, Text),
-    /// Carries a response head, or its last part: the status code.
+    /// Contains the header section of a response, or its last part: the status code.
     Response(u16),
-    /// Carries the last byte of a request that has content.
+    /// Contains the last byte of a request with content.
     RequestComplete,
-    /// Carries the last byte of the response: the status code, if it can be read.
+    /// Contains the last byte of a response: the status code, if it is valid.
     ResponseComplete(Option<u16>),
-    /// Carries data.
+    /// Contains data.
     Data,
     /// Acknowledges data.
     Acknowledges,
-    /// FIN: ready to close.
+    /// FIN: the sender has no more data.
     ReadyToClose,
     /// Acknowledges the other side's FIN.
     ConfirmsClose,
-    /// RST: refuses the connection.
+    /// RST that refuses the connection.
     Refuses,
-    /// RST: gives the connection up.
+    /// RST that aborts the connection.
     Resets,
-    /// Sends again what was sent before.
+    /// Repeats data that was sent before.
     Retransmission,
-    /// Comes after something that is missing so far.
+    /// Follows a gap: the segment before it was lost or not captured.
     PreviousSegmentNotCaptured,
-    /// Fills a gap: it was overtaken on the way.
+    /// Fills a gap: the segment was reordered.
     OutOfOrder,
-    /// Repeats an acknowledgment: something is missing.
+    /// Repeats an acknowledgment: data is missing.
     DuplicateAck,
-    /// The receiver can take nothing more for now.
+    /// The sender announces a receive window of zero.
     ZeroWindow,
-    /// The receiver can take data again.
+    /// The sender announces a larger receive window.
     WindowUpdate,
-    /// Asks whether the other side is still there.
+    /// TCP keep-alive.
     KeepAlive,
-    /// Acknowledges data that was never seen here.
+    /// Acknowledges data that was not captured.
     AckedUnseenSegment,
-    /// Nothing of the above.
+    /// None of the above.
     Other,
 }
 
@@ -120,7 +121,8 @@ impl Purpose {
     }
 }
 
-/// The names as a list, and what the first request and response say as fields beside it: the object stays flat.
+/// Writes the names as a list, and the contents of the first request and response as separate
+/// fields: the object stays flat.
 fn purposes<S: Serializer>(purposes: &[Purpose], serializer: S) -> Result<S::Ok, S::Error> {
     use serde::ser::SerializeMap as _;
     struct Names<'a>(&'a [Purpose]);

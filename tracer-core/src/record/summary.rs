@@ -1,74 +1,76 @@
-//! What was seen, told and lost.
+//! The summary of a run.
 
 use serde::{Serialize, Serializer};
 
 use super::{Text, is_zero};
 
-/// What was seen, told and lost.
+/// `tracer.summary`: what was seen, reported and lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Since the start of the observation.
+    /// Time since the trace or capture began.
     #[serde(rename = "tracer.duration_ns")]
     pub duration_ns: u64,
     /// Frames seen.
     #[serde(rename = "tracer.frames")]
     pub frames: u64,
-    /// Segments taken into a connection.
+    /// Segments assigned to a connection.
     #[serde(rename = "tracer.segments")]
     pub segments: u64,
-    /// Frames passed over, by reason.
+    /// Frames skipped, by reason.
     #[serde(flatten, serialize_with = "skipped")]
     pub skipped: Counts,
-    /// Segments of handshakes counted at their server only.
+    /// Handshake segments that were counted for their server only.
     #[serde(rename = "tracer.handshake_segments.aggregated", skip_serializing_if = "is_zero")]
     pub aggregated: u64,
     /// Events received by userspace.
     #[serde(rename = "tracer.events.received")]
     pub events_received: u64,
-    /// Events lost, by cause.
+    /// Events lost, by class and reason.
     #[serde(flatten, serialize_with = "events_lost")]
     pub events_lost: Counts,
-    /// Connections opened, or picked up.
+    /// Connections opened, or first seen midstream.
     #[serde(rename = "tracer.connections.opened")]
     pub opened: u64,
-    /// Connections over.
+    /// Connections closed.
     #[serde(rename = "tracer.connections.closed")]
     pub closed: u64,
     /// Connections open now.
     #[serde(rename = "tracer.connections.open")]
     pub open: u64,
-    /// Handshakes not confirmed now.
+    /// Half-open handshakes now.
     #[serde(rename = "tracer.connections.half_open")]
     pub half_open: u64,
-    /// Connections given up to make room.
+    /// Connections evicted because the limit was reached.
     #[serde(rename = "tracer.connections.evicted", skip_serializing_if = "is_zero")]
     pub evicted: u64,
-    /// Connections never told, because all their events were lost and their ports used again before they were looked up.
+    /// Connections never reported: all their events were lost, and their ports were reused before
+    /// the table was read.
     #[serde(rename = "tracer.connections.lost", skip_serializing_if = "is_zero")]
     pub connections_lost: u64,
     /// Exchanges reported.
     #[serde(rename = "tracer.exchanges")]
     pub exchanges: u64,
-    /// Connections whose heads and exchanges under way were given up to make room for those of others.
+    /// Connections whose message and gap buffers were dropped because the limit on memory was
+    /// reached.
     #[serde(rename = "tracer.buffers.dropped", skip_serializing_if = "is_zero")]
     pub buffers_dropped: u64,
-    /// Records written before this one, where a writer of its own writes them.
+    /// Records written before this one; none in a replay.
     #[serde(rename = "tracer.records.written", skip_serializing_if = "Option::is_none")]
     pub records_written: Option<u64>,
-    /// Records lost: there was no room for them while the output took none.
+    /// Records lost because the output was blocked or too slow.
     #[serde(rename = "tracer.records.lost", skip_serializing_if = "is_zero")]
     pub records_lost: u64,
-    /// Where frames were observed, as "eth0 ingress xdp native".
+    /// Where frames were captured, as "eth0 ingress xdp native".
     #[serde(rename = "tracer.attachments", serialize_with = "harmless_list")]
     pub attachments: Vec<String>,
 }
 
-/// Numbers by name; each becomes a field with the name behind a prefix, those of zero are left out.
+/// Counters by name. Each is a field of a common prefix and the name, absent when zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(pub Vec<(&'static str, u64)>);
 
 impl Counts {
-    /// All of them together.
+    /// Sum of the counters.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().map(|(_, count)| count).sum()
@@ -88,7 +90,7 @@ fn events_lost<S: Serializer>(counts: &Counts, serializer: S) -> Result<S::Ok, S
     serialize_counts("tracer.events.lost", counts, serializer)
 }
 
-/// The same for a list of them.
+/// Writes a list of texts with control characters escaped.
 fn harmless_list<S: Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(|entry| Text::from_wire(entry.as_bytes())))
 }

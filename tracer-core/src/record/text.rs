@@ -1,24 +1,25 @@
-//! Text from the wire, made harmless.
+//! Text from the wire, escaped.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// What heads say most often, and need no memory for.
+/// The most frequent texts, which need no allocation.
 const FREQUENT: [&str; 5] = ["1.1", "GET", "/", "POST", "HEAD"];
 
-/// Text from the wire, made harmless: bytes that are not UTF-8 and control characters are written as `\xHH`.
+/// Text from the wire, in which bytes that are not UTF-8 and control characters are escaped as
+/// `\xHH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Text(Cow<'static, str>);
 
 impl Text {
-    /// Escapes what is not printable.
+    /// Escapes what is not printable in `bytes`.
     #[must_use]
     pub fn from_wire(bytes: &[u8]) -> Self {
         if let Some(frequent) = FREQUENT.into_iter().find(|frequent| frequent.as_bytes() == bytes) {
             return Self(Cow::Borrowed(frequent));
         }
-        // Nearly all of it; without a way out of the loop, many bytes are looked at at once.
+        // Nearly all texts are printable ASCII. Without an early exit the loop is vectorised.
         let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
         if is_plain && let Ok(text) = str::from_utf8(bytes) {
             return Self(text.to_owned().into());
@@ -51,7 +52,8 @@ impl std::fmt::Display for Text {
     }
 }
 
-/// Whether a character can be shown: no control character, and none that changes the direction of text or hides.
+/// Whether a character can be shown: not a control character, nor one that is invisible or changes
+/// the direction of text.
 pub(super) fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(

@@ -89,7 +89,8 @@ impl Schema {
         }
     }
 
-    /// The table of the fields of a record. Lists of values that are too long for it are added to `long_values`.
+    /// The table of the fields of a record. Lists of values that are too long for it are added to
+    /// `long_values`.
     fn table<'a>(&'a self, record: &'a Self, long_values: &mut IndexMap<&'a str, &'a [Value]>) -> String {
         let mut table = "\n| Field | Type | Present | Meaning |\n|---|---|---|---|\n".to_owned();
         for (name, schema) in &record.properties {

@@ -1,4 +1,5 @@
-//! What the project says of itself: the dependency rules of ARCHITECTURE.md, and the names of the record's fields.
+//! What the project says of itself: the dependency rules of ARCHITECTURE.md, and the names of the
+//! record's fields.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -78,7 +79,8 @@ fn the_core_does_no_input_or_output() {
     }
 }
 
-/// A name that is also a namespace cannot be mapped as both, in Elasticsearch and by the rules of OpenTelemetry.
+/// A name that is also a namespace cannot be mapped as both, in Elasticsearch and by the rules of
+/// OpenTelemetry.
 #[test]
 fn no_field_is_the_prefix_of_another() {
     let schema: serde_json::Value =

@@ -9,7 +9,8 @@ use super::{read, root};
 
 /// A word that is replaced, what to say instead, and phrases in which it is plain English.
 ///
-/// An upper-case letter makes the comparison sensitive to case. A `*` at the end stands for any end of the word.
+/// An upper-case letter makes the comparison sensitive to case. A `*` at the end stands for any end
+/// of the word.
 const WORDS: &[(&str, &str, &[&str])] = &[
     ("told", "emitted (kernel) or reported (records)", &[]),
     ("untold", "unreported", &[]),

@@ -2,10 +2,15 @@
 
 use serde_json::{Map, Value, json};
 use tracer::output::Format;
+use tracer_common::counter::Counter;
 use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
     DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
     Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
+};
+use tracer_core::{
+    summary::{Counted, Received},
+    tracker::Totals,
 };
 
 use super::support::records::{
@@ -13,10 +18,10 @@ use super::support::records::{
 };
 use super::support::schema::check_line;
 
-/// All variants of an enum, and a `match` that no longer compiles when there is one more.
+/// All variants of an enum. A new variant fails to compile until it is listed.
 macro_rules! all {
     ($name:ident { $($variant:ident $(($($value:expr),*))?),* $(,)? }) => {{
-        #[expect(dead_code, reason = "only the compiler's check of completeness is wanted")]
+        #[expect(dead_code, reason = "only checked for completeness by the compiler")]
         const fn is_complete(value: &$name) {
             match value { $($name::$variant { .. } => {})* }
         }
@@ -72,7 +77,7 @@ fn with_closed(change: impl FnOnce(&mut Closed)) -> Body {
     Body::Closed(Box::new(closed))
 }
 
-/// Every variant of every enum, by what is special about it.
+/// A record for every variant of every enum.
 fn variants() -> Vec<(String, Body)> {
     let mut rows = Vec::new();
     let mut add = |name: String, body| rows.push((name, body));
@@ -161,7 +166,7 @@ fn variants() -> Vec<(String, Body)> {
     rows
 }
 
-/// Every body with as much and as little in it as there can be.
+/// Every body with all fields, and with required fields only.
 fn extremes() -> Vec<(&'static str, Body)> {
     let truncated = RequestHead { query: Some(Text::from_wire(b"a=1")), truncated: true, ..get("/a?a=1") };
     let full = Opened {
@@ -213,12 +218,12 @@ fn extremes() -> Vec<(&'static str, Body)> {
     ]
 }
 
-/// A record of a connection, or of none.
-fn told(body: Body) -> Record {
+/// A record with this body: about a connection, if such records are.
+fn record_of(body: Body) -> Record {
     let connected =
         !matches!(body, Body::FloodStarted(_) | Body::FloodEnded(_) | Body::Listener(_) | Body::Degraded(_));
-    let told = record(0, body);
-    Record { connection: told.connection.filter(|_| connected), ..told }
+    let record = record(0, body);
+    Record { connection: record.connection.filter(|_| connected), ..record }
 }
 
 /// The JSON line of one record.
@@ -234,14 +239,14 @@ fn check(name: &str, line: &str) {
 #[test]
 fn every_variant_of_every_enum_is_in_the_schema() {
     for (name, body) in variants() {
-        check(&name, &line(told(body)));
+        check(&name, &line(record_of(body)));
     }
 }
 
 #[test]
-fn every_body_is_in_the_schema_with_everything_and_with_nothing_known() {
+fn every_body_is_in_the_schema_with_all_and_with_required_fields() {
     for (name, body) in extremes() {
-        check(name, &line(told(body)));
+        check(name, &line(record_of(body)));
     }
     check("summary", &line(summary()));
     check("no interface", &line(of_connection(ConnectionIdentity { interface: None, ..connection() })));
@@ -255,6 +260,23 @@ fn every_body_is_in_the_schema_with_everything_and_with_nothing_known() {
 }
 
 #[test]
+fn the_schema_names_exactly_the_counters_of_the_summary() {
+    let mut counted = Counted::from_totals(&[1; Counter::COUNT]);
+    counted.skipped.0.push(("unknown_link", 1));
+    let received = Received { undecodable: 1, ..Received::default() };
+    let summary = tracer_core::summary::summary(1, counted, received, Totals::default(), Vec::new());
+    let line = line(Record { connection: None, ..record(0, Body::Summary(Box::new(summary))) });
+    check("summary with all counters", &line);
+    let schema: Value =
+        serde_json::from_str(include_str!("../../schema/record.schema.json")).expect("the schema is JSON");
+    let fields = schema["$defs"]["tracer.summary"]["properties"].as_object().expect("properties");
+    for field in fields.keys() {
+        let is_counter = field.starts_with("tracer.skipped.") || field.starts_with("tracer.events.lost.");
+        assert!(!is_counter || line.contains(&format!("\"{field}\":1")), "{field} is not in {line}");
+    }
+}
+
+#[test]
 fn a_line_is_flat_and_begins_with_the_time_and_the_name() {
     let text = line(record(42, with_exchange(|_| {})));
     let begin = "{\"timestamp\":\"2025-01-01T00:00:00.000042000Z\",\"event.name\":\"http.exchange\",\"connection.id\":";
@@ -262,7 +284,7 @@ fn a_line_is_flat_and_begins_with_the_time_and_the_name() {
     let mut rows = variants();
     rows.extend(extremes().into_iter().map(|(name, body)| (name.to_owned(), body)));
     for (name, body) in rows {
-        let value: Value = serde_json::from_str(&line(told(body))).expect("JSON");
+        let value: Value = serde_json::from_str(&line(record_of(body))).expect("JSON");
         for (key, value) in value.as_object().expect("an object") {
             let list = value.as_array().into_iter().flatten();
             let is_flat = |value: &Value| !value.is_object() && !value.is_array() && !value.is_f64();
@@ -299,7 +321,7 @@ fn hostile_text_reaches_no_line_unescaped() {
     }
 }
 
-/// Something done to the fields of a record.
+/// A change to the fields of a record.
 type Change = fn(&mut Map<String, Value>);
 
 #[test]

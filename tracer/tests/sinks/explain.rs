@@ -18,14 +18,14 @@ use tracer_core::record::{
     Purpose, Record, Side, SideTotals, TcpState, Text,
 };
 
-/// Both ends are open.
+/// Both endpoints are open.
 const OPEN: (TcpState, TcpState) = (Established, Established);
 
 fn request(target: &str) -> Purpose {
     Purpose::Request(Text::from_wire(b"GET"), Text::from_wire(target.as_bytes()))
 }
 
-/// An exchange whose request came at the first of the times, its response from the second to the third.
+/// An exchange: its request at the first time, its response from the second to the third.
 fn answered(us: [u64; 3], index: u32, target: &str, status: u16, size: u64) -> Record {
     let exchange = Exchange {
         time_to_first_byte_ns: Some((us[1] - us[0]) * 1000),
@@ -46,7 +46,7 @@ fn handshake() -> Vec<Record> {
     ]
 }
 
-/// What the demo's browser and server do; the page comes in two segments.
+/// The exchanges of the demo. The page takes two segments.
 fn demo() -> Vec<Record> {
     let mut records = handshake();
     let client = SideTotals { bytes: 353, ..closed().client };
@@ -90,7 +90,7 @@ fn demo() -> Vec<Record> {
     records
 }
 
-/// A handshake that nobody confirms: the SYN-ACK goes out three times, and the server gives it up.
+/// A half-open handshake: the server sends the SYN-ACK three times, and drops the attempt.
 fn half_open() -> Vec<Record> {
     let waiting = (SynSent, SynReceived);
     let closed = Closed {
@@ -117,7 +117,7 @@ fn half_open() -> Vec<Record> {
     ]
 }
 
-/// Compares with the file, and prints the whole text when it differs: it is easier to read than a difference.
+/// Compares with the file. Prints the whole text if it differs, which is easier to read than a diff.
 fn assert_reads(text: &str, expected: &str) {
     let longest = text.lines().map(|line| line.chars().count()).max();
     assert!(longest <= Some(100), "{longest:?} columns\n{text}");
@@ -125,17 +125,17 @@ fn assert_reads(text: &str, expected: &str) {
 }
 
 #[test]
-fn the_demo_tells_the_story_of_a_page_and_two_cached_pictures() {
+fn the_demo_explains_a_page_and_two_cached_pictures() {
     assert_reads(&explained(&demo()), include_str!("../data/explain-demo.txt"));
 }
 
 #[test]
-fn a_handshake_that_nobody_confirms_ends_with_the_word_flood() {
+fn a_half_open_handshake_mentions_syn_floods() {
     assert_reads(&explained(&half_open()), include_str!("../data/explain-half-open.txt"));
 }
 
 #[test]
-fn what_goes_wrong_on_the_way_is_explained() {
+fn tcp_anomalies_are_explained() {
     let mut records = handshake();
     let empty = |sender, at, numbers: (i64, i64), purpose| {
         segment(sender, at, "ACK", (numbers.0, Some(numbers.1), 0), &[purpose], OPEN)
@@ -210,7 +210,7 @@ fn connections_that_interleave_keep_their_numbers() {
 }
 
 #[test]
-fn without_segments_the_records_tell_the_story() {
+fn without_segments_the_other_records_are_explained() {
     let opened = Opened { syn_ack_ns: Some(43_000), ack_ns: Some(31_000), ..Opened::default() };
     let records = [
         record(74, Body::Opened(opened)),
@@ -229,7 +229,7 @@ fn without_segments_the_records_tell_the_story() {
 }
 
 #[test]
-fn a_connection_picked_up_in_its_middle_says_so() {
+fn a_midstream_connection_is_explained_as_such() {
     let states = (Partial, Partial);
     let records = [
         segment(Server, 0, "ACK", (0, Some(0), 1448), &[Data], states),

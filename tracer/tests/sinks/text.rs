@@ -11,7 +11,7 @@ use super::support::records::{
     closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
 };
 
-/// What follows the time and the connection.
+/// The text after the time and the connection.
 fn phrase(body: Body) -> String {
     let line = written(&[record(0, body)], Format::Text);
     let begin = "00:00:00.000000 10.0.0.2:45678 → 10.0.0.1:80 ";
@@ -168,7 +168,7 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
     assert_eq!(written(&[summary()], Format::Text), expected);
 }
 
-/// The line of a record of no connection, without its time.
+/// The line of a record without a connection, without its time.
 fn line(body: Body, format: Format) -> String {
     let text = written(&[Record { connection: None, ..record(0, body) }], format);
     text.trim_start_matches("00:00:00.000000 ").trim().to_owned()
@@ -187,10 +187,10 @@ fn a_flood_has_a_line_at_its_start_and_at_its_end() {
          now 41000 half-open, 0 SYN/s, 0.3 % confirmed, about 190000 sources, probably spoofed; \
          400000 handshake segments aggregated"
     );
-    let told = line(Body::FloodStarted(Box::new(flood())), Format::Explain);
-    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let explained = line(Body::FloodStarted(Box::new(flood())), Format::Explain);
+    let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
-        told,
+        explained,
         "SYN flood: somebody asks 10.0.0.1:80 for 200000 connections a second and does not confirm them. 41000 \
          handshakes are half-open there now; the SYNs came from about 190000 addresses, probably spoofed."
     );

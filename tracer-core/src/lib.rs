@@ -15,5 +15,5 @@ pub mod overload;
 pub mod record;
 pub mod render;
 pub mod summary;
-pub mod tcp;
+mod tcp;
 pub mod tracker;

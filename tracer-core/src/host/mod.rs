@@ -52,8 +52,8 @@ pub struct Selection {
     pub ports: Vec<RangeInclusive<u16>>,
     /// Networks; a connection is traced if one of its addresses is in one of them. Empty: all are traced.
     pub hosts: Vec<IpNet>,
-    /// The records to make: with [`EventName::Segment`](crate::record::EventName::Segment) every segment is reported, not
-    /// only those that change something.
+    /// The records to make: with [`EventName::Segment`](crate::record::EventName::Segment) every segment is
+    /// reported, not only those that change something.
     pub events: Events,
     /// Whether tunnels are decapsulated; the connection is then the inner one.
     pub decapsulate: bool,
@@ -236,7 +236,7 @@ impl HostObserver {
     pub fn forget(&mut self, key: &FlowKey, flow: u64) {
         self.tables.forget_incarnation(key, flow);
         if let Some(reassembly) = &mut self.reassembly {
-            reassembly.get_mut().forget(key, flow);
+            reassembly.get_mut().drop_incarnation(key, flow);
         }
     }
 

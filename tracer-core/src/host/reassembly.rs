@@ -137,7 +137,7 @@ impl Reassembly {
     }
 
     /// Drops the held payload of one incarnation of a connection.
-    pub(super) fn forget(&mut self, key: &FlowKey, flow: u64) {
+    pub(super) fn drop_incarnation(&mut self, key: &FlowKey, flow: u64) {
         for from in End::BOTH {
             if self.held.get(&(*key, from)).is_some_and(|held| held.flow == flow) {
                 self.remove(&(*key, from));

@@ -1,7 +1,7 @@
 //! HTTP/1.x: from the kernel's [`HttpFacts`] of one connection to requests, responses and exchanges.
 //!
 //! The kernel's scanner decides where heads and messages start and end, and which response answers which
-//! request; see [`tracer_common::http`]. This module assembles the fragments of heads (`assembly`), parses
+//! request; see [`tracer_common::http1`]. This module assembles the fragments of heads (`assembly`), parses
 //! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), and keeps
 //! each exchange (`exchange`, in a `queue`) until it can be reported, in the order of the requests.
 //!

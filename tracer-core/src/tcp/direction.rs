@@ -268,7 +268,7 @@ impl Direction {
         gaps + u64::from(to > self.stream_end.max(from))
     }
 
-    /// The FIN that `event` is, if it counts: not one that is out of the window or sent again.
+    /// The FIN that `event` is, if it counts: not one out of the window, or a retransmission.
     pub(super) fn fin(&self, event: &SegmentEvent) -> Option<Fin> {
         let counts = self.has(HalfFlags::FIN)
             && event.reasons & (SegmentFlags::FIN | SegmentFlags::REPEATED) == SegmentFlags::FIN;

@@ -125,7 +125,7 @@ impl History {
             let time = entries.time;
             return self.once(entries, from_low, kind, time);
         } else if has(TcpFlags::SYN) {
-            // In a simultaneous open the SYN is sent again with an ACK, and is still the same.
+            // In a simultaneous open the SYN is retransmitted with an ACK, and is the same one.
             (self.is_new(side, SYN, seq), if has(TcpFlags::ACK) { b'H' } else { b'S' })
         } else if has(TcpFlags::FIN) {
             (self.is_new(side, FIN, end), b'F')

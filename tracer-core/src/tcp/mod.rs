@@ -17,7 +17,7 @@ mod optional_ns;
 mod session;
 mod state;
 mod stats;
-pub mod unreported;
+pub(crate) mod unreported;
 mod zeek;
 
 pub(crate) use self::{

@@ -19,12 +19,12 @@ const MAX_RETRANSMITS: u64 = 16;
 
 /// Whether the handshake before an event was not reported.
 #[must_use]
-pub fn is_unreported(event: &SegmentEvent) -> bool {
+pub(crate) fn is_unreported(event: &SegmentEvent) -> bool {
     event.halves.iter().any(|half| half.flags.contains(HalfFlags::UNREPORTED))
 }
 
 /// The state of a connection in the kernel's table, as an event without a segment.
-pub fn event_of(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
+pub(crate) fn event_of(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
     let interface = flow.tcp.iter().map(TcpHalf::interface).find(|interface| *interface != 0).unwrap_or(0);
     let header = EventHeader { interface, time: flow.id, flow: flow.id, key: *key, ..EventHeader::ZERO };
     let halves = flow.tcp.each_ref().map(|half| half.counters);
@@ -32,12 +32,12 @@ pub fn event_of(key: &FlowKey, flow: &FlowState) -> SegmentEvent {
 }
 
 /// Whether a SYN was seen that opens the connection.
-pub fn has_syn(halves: &[HalfCounters; 2]) -> bool {
+pub(crate) fn has_syn(halves: &[HalfCounters; 2]) -> bool {
     halves.iter().any(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK) == HalfFlags::SYN)
 }
 
 /// Whether the lower endpoint sent the SYN; `None` if neither SYN nor SYN-ACK was seen.
-pub fn low_is_client(halves: &[HalfCounters; 2]) -> Option<bool> {
+pub(crate) fn low_is_client(halves: &[HalfCounters; 2]) -> Option<bool> {
     let [low, high] = halves.each_ref().map(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK));
     if low == HalfFlags::SYN || high.contains(HalfFlags::SYN_ACK) {
         Some(true)

@@ -1,7 +1,7 @@
 //! Handshake counters of each server: an address and a port.
 //!
 //! Only segments of handshakes are counted here, exactly and in one place, whatever becomes of the attempts. So a SYN flood
-//! can be told from many honest connections without an event for each of them: above a rate, the segments of an attempt are
+//! can be distinguished from many honest connections without an event for each of them: above a rate, the segments of an attempt are
 //! only counted until it is confirmed. Its first event then carries what was not reported (`syn_ns`, `packets`).
 //!
 //! Two CPUs may count for one server at once, so counters are added to atomically. They are not per CPU: that

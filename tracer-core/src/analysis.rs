@@ -102,7 +102,7 @@ impl Analysis {
     fn remove(&mut self, flows: &mut impl Flows) -> Result<()> {
         let removals: Vec<Removal> = iter::from_fn(|| self.tracker.next_removal()).collect();
         if !removals.is_empty() {
-            self.received.looked_up += flows.remove(&removals)?;
+            self.received.recovered += flows.remove(&removals)?;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ pub struct Received {
     /// Events that could not be decoded, because the kernel programs are of another version.
     pub undecodable: u64,
     /// Connections that the kernel counts as lost, but were recovered from its table.
-    pub looked_up: u64,
+    pub recovered: u64,
 }
 
 /// Makes the summary.
@@ -87,7 +87,7 @@ pub fn summary(
         open: totals.open,
         half_open: totals.half_open,
         evicted: totals.evicted,
-        connections_lost: counted.connections_lost.saturating_sub(received.looked_up),
+        connections_lost: counted.connections_lost.saturating_sub(received.recovered),
         exchanges: totals.exchanges,
         buffers_dropped: totals.buffers_dropped,
         records_written: None,
@@ -111,7 +111,7 @@ mod tests {
             emitted: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
         };
-        let received = Received { events: 5, undecodable: 1, looked_up: 0 };
+        let received = Received { events: 5, undecodable: 1, recovered: 0 };
         let summary = summary(2_500_000_000, counted, received, Totals::default(), Vec::new());
         assert_eq!((summary.frames, summary.segments, summary.events_lost.total()), (9, 7, 4));
         let text = text::summary(&summary);

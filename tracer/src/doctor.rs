@@ -67,8 +67,8 @@ impl Report {
     }
 
     fn head(&mut self, title: &str) {
-        let blank = if self.text.is_empty() { "" } else { "\n" };
-        let _ = writeln!(self.text, "{blank}{title}");
+        let separator = if self.text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(self.text, "{separator}{title}");
     }
 
     fn line(&mut self, mark: Mark, what: &str) {

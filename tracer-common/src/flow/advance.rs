@@ -127,7 +127,7 @@ fn on_syn(sender: &mut TcpHalf, segment: &Segment) {
 /// a timeout.
 const FAST_NS: u64 = 20_000_000;
 
-/// Whether old data from `seq` on is a fast retransmission: at least two duplicate acknowledgments came just before it.
+/// Whether old data from `seq` on is a fast retransmission: at least two duplicate acknowledgments came just before.
 /// The sender acts on the third (RFC 5681, 3.2), but the observer need not have seen all of them.
 #[inline(always)]
 fn is_fast_retransmit(sender: &TcpHalf, receiver: &TcpHalf, seq: Seq) -> bool {

@@ -94,7 +94,7 @@ impl HttpHalf {
         padding: 0,
     };
 
-    /// Drops the current position: parsing resumes at the next start line.
+    /// Discards the current position: parsing resumes at the next start line.
     #[inline(always)]
     pub fn lose_sync(&mut self) {
         self.state = state::LOST;

@@ -74,7 +74,7 @@ fn word_at(bytes: &Buffer, at: u64) -> u64 {
     aligned(bytes, at, 0) >> bits | aligned(bytes, at, 1) << 1 << (63 - bits)
 }
 
-/// The word in lower case in the bytes of `mask`, where letters are expected; no other byte becomes a letter.
+/// The word in lower case in the bytes of `mask`, where ASCII letters are expected; no other byte becomes a letter.
 const fn fold(word: u64, mask: u64) -> u64 {
     word | mask & each(0x20)
 }

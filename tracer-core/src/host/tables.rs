@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_restarts_is_blank() {
+    fn an_attempt_that_restarts_is_empty() {
         let mut tables = HostTables::new(1, 1);
         if let Some(flow) = tables.create(&key(1)) {
             flow.id = 7;

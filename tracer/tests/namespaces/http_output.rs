@@ -67,7 +67,7 @@ fn an_explanation_has_the_steps_in_order() {
             "It is ready to close too (FIN).",
             "[TIME-WAIT / CLOSED]",
             "The client confirms: the connection is closed.",
-            "= Closed in good order: both sides asked for it and were confirmed. 1 exchange in",
+            "= Closed in good order: both sides sent FIN and were acknowledged. 1 exchange in",
             "78 B from the client, 1240 B from the server.",
         ],
     );

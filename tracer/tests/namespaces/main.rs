@@ -16,7 +16,7 @@
 //! - `operation_flood`: spoofed SYNs; `operation_syn_flood`: floods and other load that is not a
 //!   flood; `operation_slow_clients`: late handshakes that look like a flood; `operation_loss`:
 //!   lost events; `operation_overload`: a blocked output or a full ring buffer;
-//!   `operation_trouble`: missing privileges, SIGTERM
+//!   `operation_errors`: missing privileges, SIGTERM
 //! - `privileges`: those kept after attaching; `secrets`: no output or log contains them
 //! - `faults`: code shared by their tests; `faults_process`: tracer is killed, stopped or short of
 //!   memory; `faults_interface`: faults of interfaces; `clock`: the wall clock is stepped
@@ -44,12 +44,12 @@ mod http_output;
 mod http_sockets;
 mod leftovers;
 mod network;
+mod operation_errors;
 mod operation_flood;
 mod operation_loss;
 mod operation_overload;
 mod operation_slow_clients;
 mod operation_syn_flood;
-mod operation_trouble;
 mod privileges;
 #[path = "../support/schema.rs"]
 mod schema;

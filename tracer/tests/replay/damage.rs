@@ -44,9 +44,9 @@ fn truncate_everywhere(file: &[u8], ends: &Ends) {
                 &what,
             );
         }
-        let told =
+        let processed =
             if replayed.output.is_empty() { 0 } else { replayed.summary("tracer.segments").unwrap_or(0) };
-        assert_eq!(told, expected, "{what}: frames before the damage are processed");
+        assert_eq!(processed, expected, "{what}: frames before the damage are processed");
     }
 }
 

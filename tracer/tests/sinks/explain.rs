@@ -176,7 +176,7 @@ fn tcp_anomalies_are_explained() {
     };
     records.push(record(61_000_000, Body::Exchange(Box::new(truncated))));
     records.push(record(61_000_000, Body::Closed(Box::new(reset))));
-    assert_reads(&written(&records, Format::Explain), include_str!("../data/explain-trouble.txt"));
+    assert_reads(&written(&records, Format::Explain), include_str!("../data/explain-anomalies.txt"));
 }
 
 #[test]
@@ -222,8 +222,8 @@ fn without_segments_the_other_records_are_explained() {
 #1 client 10.0.0.2:45678, server 10.0.0.1:80, on veth0
 #1                 = opened in 74 µs
 #1                 = GET /: answered with 200, 41.0 kB, in 2.1 ms, its first byte after 2.1 ms.
-#1                 = Closed in good order: both sides asked for it and were confirmed. 3 exchanges
-                   in 1.2 s: 509 B from the client, 41480 B from the server.
+#1                 = Closed in good order: both sides sent FIN and were acknowledged. 3 exchanges in
+                   1.2 s: 509 B from the client, 41480 B from the server.
 ";
     assert!(text.ends_with(expected), "{text}");
 }

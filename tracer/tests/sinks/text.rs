@@ -38,7 +38,7 @@ fn an_opened_connection_says_how_long_it_took_and_what_was_repeated() {
     let expected = "opened in 0.21 ms, SYN repeated 1 time, SYN-ACK repeated 2 times";
     assert_eq!(phrase(Body::Opened(repeated)), expected);
     let midstream = Opened { midstream: true, ..Opened::default() };
-    assert_eq!(phrase(Body::Opened(midstream)), "picked up midstream: its start was not seen");
+    assert_eq!(phrase(Body::Opened(midstream)), "first seen midstream: its start was not captured");
 }
 
 #[test]
@@ -70,16 +70,16 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
 fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
     let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0 retransmits";
     assert_eq!(closed_phrase(|_| {}), fin);
-    let troubled = closed_phrase(|closed| {
+    let with_anomalies = closed_phrase(|closed| {
         closed.client = SideTotals { retransmits: 1, zero_windows: 1, ..closed.client };
         closed.server = SideTotals { retransmits: 2, out_of_order: 3, gap_bytes: 1448, ..closed.server };
         closed.events_lost = 4;
     });
     assert!(
-        troubled.ends_with(
+        with_anomalies.ends_with(
             "41480 B received, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
         ),
-        "{troubled}"
+        "{with_anomalies}"
     );
     let half_open = closed_phrase(|closed| {
         *closed = Closed {

@@ -15,7 +15,7 @@ pub(super) fn sentence(body: &Body) -> Option<String> {
             whose(flood)
         )),
         Body::FloodEnded(flood) => Some(format!(
-            "The SYN flood at {} is over. It took {}: {} connections were asked for, and {} of them confirmed{}.",
+            "The SYN flood at {} is over. It took {}: {} connections were requested, and {} of them confirmed{}.",
             flood.now.server(),
             duration(flood.duration_ns),
             flood.attempts,

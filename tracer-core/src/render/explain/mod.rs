@@ -33,12 +33,12 @@ const FLAGS_WIDTH: usize = 8;
 /// Where the states begin: the longest pair still ends within the width.
 const STATES_COLUMN: usize = 71;
 
-/// What the two ends are called.
+/// The names of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actors {
-    /// The end that asked for the connection.
+    /// The side that requested the connection.
     pub client: &'static str,
-    /// The other one.
+    /// The other side.
     pub server: &'static str,
 }
 
@@ -64,7 +64,7 @@ impl Default for Actors {
 
 /// Renders explanations.
 pub struct Explain {
-    /// What the two ends are called.
+    /// The names of the two sides.
     actors: Actors,
     /// The connections so far.
     stories: Stories,
@@ -91,7 +91,7 @@ impl Explain {
                 self.lines,
                 "Each step: the time since its connection was first seen, who sent it, its control bits; seq and ack\n\
                  count bytes from each side's start. In brackets, where they change: the states [{client} / {server}].\n\
-                 A segment longer than the network allows is cut up, or was put together, beyond this observer.\n"
+                 Segments above the MTU are an effect of segmentation offload (TSO/GRO).\n"
             )?;
         }
         write!(self.lines, "\n#{number} {client} {}, {server} {}", connection.client(), connection.server())?;
@@ -104,7 +104,7 @@ impl Explain {
     }
 
     /// All lines for one record of a connection.
-    fn tell(&mut self, connection: &ConnectionIdentity, record: &Record) -> fmt::Result {
+    fn explain(&mut self, connection: &ConnectionIdentity, record: &Record) -> fmt::Result {
         let opening = self.stories.open(connection.id);
         if let Some(forgotten) = opening.forgotten {
             let limit = story::MAX_STORIES;
@@ -132,7 +132,7 @@ impl Explain {
     fn record(&mut self, record: &Record) -> fmt::Result {
         self.lines.clear();
         if let Some(connection) = &record.connection {
-            return self.tell(connection, record);
+            return self.explain(connection, record);
         }
         self.lines.push('\n');
         if let Some(sentence) = flood::sentence(&record.body) {

@@ -10,7 +10,7 @@ use crate::record::{
 use crate::render::text::phrase;
 use crate::render::units::{count, duration, size};
 
-/// The note for a record that is not a segment, if the segments have not told it already.
+/// The note for a record that is not a segment, if the segments have not shown it already.
 pub(super) fn text(
     body: &Body,
     actors: Actors,
@@ -83,7 +83,7 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
     }
     out.write_str(match exchange.confidence {
         Confidence::Exact => ".",
-        Confidence::Resynced => ". Bytes were missed before it: this was found by its looks.",
+        Confidence::Resynced => ". Bytes were missed before it: this was found by resynchronisation.",
         Confidence::Inferred => ". Request and answer were matched, or their end set, by a guess.",
     })?;
     if exchange.anomalies.is_empty() {
@@ -97,7 +97,7 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
     let Actors { client, server } = actors;
     let who = closed.initiator.map_or("one side", |side| actors.name(side));
     match closed.reason {
-        CloseReason::Fin => write!(out, "Closed in good order: both sides asked for it and were confirmed.")?,
+        CloseReason::Fin => write!(out, "Closed in good order: both sides sent FIN and were acknowledged.")?,
         CloseReason::Reset => write!(out, "Broken off by the {who}: what was on its way is lost.")?,
         CloseReason::Refused => write!(out, "No connection: the {server} refused it.")?,
         CloseReason::Unanswered => write!(out, "No connection: the {server} never answered.")?,
@@ -124,11 +124,11 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
             closed.client.bytes, closed.server.bytes
         )?;
     }
-    troubles(out, closed, actors)
+    anomalies(out, closed, actors)
 }
 
 /// What went wrong on the way.
-fn troubles(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
+fn anomalies(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
     for (side, totals) in [(Side::Client, &closed.client), (Side::Server, &closed.server)] {
         let who = actors.name(side);
         if totals.retransmits > 0 {
@@ -142,11 +142,7 @@ fn troubles(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
         }
     }
     if closed.events_lost > 0 {
-        write!(
-            out,
-            " Steps are missing here: {} got lost before they could be told.",
-            count(closed.events_lost, "event")
-        )?;
+        write!(out, " Steps are missing here: {} got lost.", count(closed.events_lost, "event"))?;
     }
     Ok(())
 }

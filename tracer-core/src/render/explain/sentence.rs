@@ -79,8 +79,8 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
     }
 }
 
-/// The order in which purposes are best told: what the segment answers, what it brings, the end,
-/// remarks.
+/// The order in which purposes are explained: what the segment responds to, what it contains, the
+/// end, remarks.
 const fn rank(purpose: &Purpose) -> u8 {
     match purpose {
         Purpose::ConfirmsConnection | Purpose::ConfirmsClose => 0,
@@ -140,7 +140,7 @@ impl Scene<'_> {
             Purpose::PreviousSegmentNotCaptured => {
                 "Something before this is missing: lost, or still on its way.".into()
             }
-            Purpose::OutOfOrder => "This fills a gap: it was overtaken on its way.".into(),
+            Purpose::OutOfOrder => "This fills a gap: it was reordered.".into(),
             Purpose::DuplicateAck => {
                 format!("{who} acknowledges the same as before: what comes next is missing.")
             }

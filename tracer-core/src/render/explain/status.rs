@@ -8,7 +8,7 @@ pub(super) const fn meaning(status: u16) -> &'static str {
         200 => "here it is",
         201 => "it was created",
         204 => "done, and nothing to send",
-        206 => "here is the part you asked for",
+        206 => "here is the part you requested",
         301 | 308 => "it has moved for good",
         304 => "use your cached copy",
         400 => "the request makes no sense",

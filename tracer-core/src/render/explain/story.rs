@@ -1,4 +1,4 @@
-//! What has been told of each connection, so that the next sentence fits.
+//! What has been explained of each connection, so that the next sentence fits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -62,12 +62,12 @@ impl Stories {
     }
 }
 
-/// What has been told of one connection.
+/// What has been explained of one connection.
 #[derive(Default)]
 pub(super) struct Story {
     /// The number it is called by.
     pub(super) number: u64,
-    /// Whether segments were shown, so that other records need not tell the same again.
+    /// Whether segments were shown, so that other records need not repeat it.
     pub(super) has_segments: bool,
     /// The states shown last: client and server.
     states: Option<(TcpState, TcpState)>,

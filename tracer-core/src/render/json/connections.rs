@@ -13,7 +13,7 @@ const PLACES: usize = 4096;
 /// Bytes that the members of nearly all take: more would be moved once.
 const LEN: usize = 384;
 
-/// The connections told last, each in the place that its number gives it.
+/// The connections written last, each in the place that its number gives it.
 pub(super) struct Connections(Vec<Option<Rendered>>);
 
 struct Rendered {

@@ -32,7 +32,7 @@ pub fn body(out: &mut dyn Write, body: &Body) -> Result {
 /// `opened in 0.21 ms`.
 pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     if opened.midstream {
-        return write!(out, "picked up midstream: its start was not seen");
+        return write!(out, "first seen midstream: its start was not captured");
     }
     match (opened.syn_ack_ns, opened.ack_ns) {
         (Some(syn_ack), Some(ack)) => write!(out, "opened in {}", duration(syn_ack.saturating_add(ack)))?,
@@ -194,13 +194,13 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
     write!(out, " after {}: {}", duration(closed.duration_ns), count(closed.exchanges.into(), "exchange"))?;
     write!(out, ", {} B sent, {} B received", closed.client.bytes, closed.server.bytes)?;
     write!(out, ", {}", count(closed.client.retransmits + closed.server.retransmits, "retransmit"))?;
-    troubles(out, closed)
+    anomalies(out, closed)
 }
 
 /// What else went wrong, if anything did: `, 3 out of order, 1448 B never seen`.
-fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
+fn anomalies(out: &mut dyn Write, closed: &Closed) -> Result {
     let both = |field: fn(&SideTotals) -> u64| field(&closed.client) + field(&closed.server);
-    for (number, trouble) in [
+    for (number, anomaly) in [
         (both(|side| side.out_of_order), " out of order"),
         (both(|side| side.duplicate_acks), " duplicate acks"),
         (both(|side| side.zero_windows), " zero windows"),
@@ -209,7 +209,7 @@ fn troubles(out: &mut dyn Write, closed: &Closed) -> Result {
         (closed.events_lost, " EVENTS LOST"),
     ] {
         if number > 0 {
-            write!(out, ", {number}{trouble}")?;
+            write!(out, ", {number}{anomaly}")?;
         }
     }
     Ok(())

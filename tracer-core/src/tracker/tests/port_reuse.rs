@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_sender_of_requests_is_the_client_if_no_syn_was_seen_and_the_ports_do_not_tell() {
+fn the_sender_of_requests_is_the_client_if_no_syn_was_seen_and_the_ports_are_ambiguous() {
     let mut wire = Wire::new(TrackerOptions { ports: BTreeSet::from([80, 40_000]), ..options() });
     // The server is seen first, and taken for the client until the request is seen.
     wire.run("<A >G <O <FA >A").finish();

@@ -258,13 +258,16 @@ where
         if self.frame.has_bad_checksum(segment) {
             flags |= SegmentFlags::BAD_CHECKSUM;
         }
-        let (sender, receiver) = from.split(&mut flow.tcp);
-        if flags.intersects(HANDSHAKE) && emit.count_handshake(Handshake { flags, segment, receiver }, sender)
-        {
-            emit.count(Counter::Aggregated);
-            return Ok(());
+        // Most segments have no flags, but the first reported one of a connection has some.
+        if !flags.is_empty() {
+            let (sender, receiver) = from.split(&mut flow.tcp);
+            let handshake = Handshake { flags, segment, receiver };
+            if flags.intersects(HANDSHAKE) && emit.count_handshake(handshake, sender) {
+                emit.count(Counter::Aggregated);
+                return Ok(());
+            }
+            self.emit_connection(flow);
         }
-        self.emit_connection(flow);
         self.scan(flow, flags, buffer)?;
         self.emit_segment(flow, flags);
         Ok(())
@@ -317,6 +320,9 @@ where
         buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
     ) -> Result<(), Skip> {
         let Self { segment, from, .. } = self;
+        if segment.payload_len == 0 {
+            return Ok(());
+        }
         let (sender, receiver) = from.split(&mut flow.tcp);
         let start = sender.offset_of(segment.payload_seq());
         let end = start + u64::from(segment.payload_len);
@@ -324,7 +330,7 @@ where
         let readable = !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
             && !sender.is_before_start(segment.payload_seq());
         let (half, peer) = from.split(&mut flow.http);
-        if segment.payload_len == 0 || !readable || !half.wants(end) {
+        if !readable || !half.wants(end) {
             return Ok(());
         }
         let buffer = buffer().ok_or(Skip::TableFull)?;

@@ -1,8 +1,8 @@
 //! Handshake counters of each server: an address and a port.
 //!
 //! Only segments of handshakes are counted here, exactly and in one place, whatever becomes of the attempts. So a SYN flood
-//! can be distinguished from many honest connections without an event for each of them: above a rate, the segments of an attempt are
-//! only counted until it is confirmed. Its first event then carries what was not reported (`syn_ns`, `packets`).
+//! can be distinguished from many honest connections without an event for each of them: above a rate, the segments of an
+//! attempt are only counted until it is confirmed. Its first event then carries what was not reported (`syn_ns`, `packets`).
 //!
 //! Two CPUs may count for one server at once, so counters are added to atomically. They are not per CPU: that
 //! would multiply the memory by the number of CPUs for numbers that change a few times per handshake.
@@ -20,7 +20,7 @@ const WINDOW_BITS: u32 = 27;
 /// New attempts per server and window that are reported one by one, about 1,900 per second: a real flood is faster, and this
 /// many cost next to nothing.
 pub const MAX_REPORTED_ATTEMPTS: u32 = 250;
-/// Client addresses are collected for 2 to the power of this many ns, 8.6 s, and then anew.
+/// Client addresses are collected for 2 to the power of this many ns, 8.6 s, and then cleared.
 const EPOCH_BITS: u32 = 33;
 /// The flags of segments that may belong to a handshake.
 pub const HANDSHAKE: SegmentFlags = SegmentFlags::SYN.union(SegmentFlags::SYN_ACK).union(SegmentFlags::RST);

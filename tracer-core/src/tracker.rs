@@ -286,7 +286,7 @@ impl Tracker {
             // A stray segment of a connection whose record was written.
             return None;
         }
-        Some(self.start(header, self.client_is_low(event)))
+        Some(self.start(header, self.client(event)))
     }
 
     /// Ends a connection whose ports are reused; `closed`: that proves that it has closed.
@@ -304,10 +304,10 @@ impl Tracker {
         self.close(slot, reason, last);
     }
 
-    fn start(&mut self, header: &EventHeader, client_is_low: bool) -> SlotIndex {
+    fn start(&mut self, header: &EventHeader, client: End) -> SlotIndex {
         self.evict_half_open(header.time, 1);
         let report = Arc::clone(&self.report);
-        let connection = Connection::new(header.key, header.flow, client_is_low, header.time, report);
+        let connection = Connection::new(header.key, header.flow, client, header.time, report);
         self.totals.opened += 1;
         self.totals.half_open += 1;
         let slot = self.connections.insert(Tracked {
@@ -324,32 +324,31 @@ impl Tracker {
         slot
     }
 
-    /// Whether the lower endpoint is the client. The client is the endpoint that sent the SYN, else the one
-    /// without the traced port, else the one with the higher port (ephemeral ports are the highest: RFC 6335,
-    /// 6), else the one seen first.
-    fn client_is_low(&self, event: &Event<'_>) -> bool {
+    /// The client: the endpoint that sent the SYN, else the one without the traced port, else the one with the
+    /// higher port (ephemeral ports are the highest: RFC 6335, 6), else the one seen first.
+    fn client(&self, event: &Event<'_>) -> End {
         let header = event.header();
-        let from_low = header.sender() == End::Low;
+        let sender = header.sender();
         if let Event::Segment(segment) = event {
             if segment.reasons.contains(SegmentFlags::SYN) {
-                return from_low;
+                return sender;
             }
             if segment.reasons.contains(SegmentFlags::SYN_ACK) {
-                return !from_low;
+                return sender.other();
             }
         }
-        self.client_by_port(&header.key).unwrap_or(from_low)
+        self.client_by_port(&header.key).unwrap_or(sender)
     }
 
-    /// Whether the lower endpoint is the client, judged by the ports.
-    fn client_by_port(&self, key: &FlowKey) -> Option<bool> {
+    /// The client, judged by the ports.
+    fn client_by_port(&self, key: &FlowKey) -> Option<End> {
         let traced = |port| self.options.ports.contains(&port);
         match (traced(key.low_port), traced(key.high_port)) {
-            (true, false) => Some(false),
-            (false, true) => Some(true),
+            (true, false) => Some(End::High),
+            (false, true) => Some(End::Low),
             _ => match key.low_port.cmp(&key.high_port) {
-                Ordering::Less => Some(false),
-                Ordering::Greater => Some(true),
+                Ordering::Less => Some(End::High),
+                Ordering::Greater => Some(End::Low),
                 Ordering::Equal => None,
             },
         }
@@ -430,9 +429,8 @@ impl Tracker {
                     self.on_port_reuse(slot, true);
                 }
                 let event = unreported::event_of(key, flow);
-                let client_is_low =
-                    unreported::low_is_client(&event.halves).or_else(|| self.client_by_port(key));
-                self.start(&event.header, client_is_low.unwrap_or_default())
+                let client = unreported::client(&event.halves).or_else(|| self.client_by_port(key));
+                self.start(&event.header, client.unwrap_or(End::High))
             }
         };
         self.connections.get_mut(slot)?.recovered = true;

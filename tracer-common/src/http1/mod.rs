@@ -49,7 +49,7 @@ pub const fn is_interim(status: u16) -> bool {
 pub const NO_STATUS: u16 = u16::MAX;
 
 /// Bytes at the start of a stream that may belong to another protocol before HTTP: a SOCKS handshake takes up to about
-/// 800. The bound keeps the scanner from searching other protocols for ever.
+/// 800. The bound ends the search in other protocols.
 pub const MAX_PREAMBLE: u64 = 4096;
 
 #[cfg(test)]

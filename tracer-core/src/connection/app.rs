@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracer_common::event::HttpFacts;
+use tracer_common::{event::HttpFacts, flow::End};
 
 use crate::{
     http::{ConnectionEnd, Conversation, Idle, Redaction},
@@ -69,10 +69,10 @@ impl App {
     }
 
     /// Events of an endpoint were lost.
-    pub(super) fn on_lost(&mut self, from_low: bool) {
+    pub(super) fn on_lost(&mut self, from: End) {
         match self {
             Self::Idle(idle) => idle.on_lost(),
-            Self::Http1(conversation) => conversation.on_lost(from_low),
+            Self::Http1(conversation) => conversation.on_lost(from),
         }
     }
 
@@ -80,13 +80,13 @@ impl App {
     pub(super) fn on_fin(
         &mut self,
         options: &AppOptions<'_>,
-        from_low: bool,
+        from: End,
         fin: Fin,
         time: u64,
         out: &mut Bodies,
     ) {
         let mut conversation = self.take_http1(options);
-        conversation.on_fin(from_low, fin.end, fin.missing, time, out);
+        conversation.on_fin(from, fin.end, fin.missing, time, out);
         *self = conversation.into();
     }
 
@@ -139,11 +139,11 @@ impl App {
         }
     }
 
-    /// Whether the lower endpoint sends the requests, once a message showed it.
-    pub(super) const fn client_is_low(&self) -> Option<bool> {
+    /// The endpoint that sends the requests, once a message showed it.
+    pub(super) const fn client(&self) -> Option<End> {
         match self {
-            Self::Idle(idle) => idle.client_is_low(),
-            Self::Http1(conversation) => conversation.client_is_low(),
+            Self::Idle(idle) => idle.client(),
+            Self::Http1(conversation) => conversation.client(),
         }
     }
 }

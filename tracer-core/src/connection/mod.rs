@@ -89,7 +89,7 @@ impl Connection {
 
     /// A connection first seen at `time`.
     #[must_use]
-    pub fn new(key: FlowKey, flow: u64, client_is_low: bool, time: u64, options: Arc<ReportOptions>) -> Self {
+    pub fn new(key: FlowKey, flow: u64, client: End, time: u64, options: Arc<ReportOptions>) -> Self {
         Self {
             key,
             flow,
@@ -97,7 +97,7 @@ impl Connection {
             last: time,
             closed_at: 0,
             handshake: Handshake::default(),
-            session: Session::new(client_is_low),
+            session: Session::new(client),
             app: App::default(),
             held: None,
             options,
@@ -118,10 +118,10 @@ impl Connection {
         }
     }
 
-    /// Whether the lower endpoint of the key is the client.
+    /// Which endpoint is the client.
     #[must_use]
-    pub const fn client_is_low(&self) -> bool {
-        self.session.client_is_low()
+    pub const fn client(&self) -> End {
+        self.session.client()
     }
 
     /// Exchanges reported so far.
@@ -159,9 +159,9 @@ impl Connection {
 
     /// Events of the lower and of the higher endpoint were lost.
     fn on_lost(&mut self, lost: [bool; 2]) {
-        for (from_low, is_lost) in [true, false].into_iter().zip(lost) {
+        for (from, is_lost) in End::BOTH.into_iter().zip(lost) {
             if is_lost {
-                self.app.on_lost(from_low);
+                self.app.on_lost(from);
             }
         }
     }
@@ -169,9 +169,9 @@ impl Connection {
     /// Takes in an HTTP event.
     pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
         self.last = facts.header.time;
-        let from_low = facts.header.sender() == End::Low;
-        if self.session.on_lost(from_low, facts.header.lost) {
-            self.app.on_lost(from_low);
+        let from = facts.header.sender();
+        if self.session.on_lost(from, facts.header.lost) {
+            self.app.on_lost(from);
         }
         let options = self.options.app();
         if self.options.events.has(EventName::Segment) {
@@ -184,10 +184,10 @@ impl Connection {
         } else {
             self.app.on_event(&options, facts, bytes, out);
         }
-        if let Some(client_is_low) = self.app.client_is_low()
+        if let Some(client) = self.app.client()
             && !self.session.has_syn()
         {
-            self.session.set_client(client_is_low);
+            self.session.set_client(client);
         }
     }
 
@@ -206,8 +206,7 @@ impl Connection {
         self.report_progress(&update, event.reasons.contains(SegmentFlags::HANDSHAKE_ACK), time, out);
         out.extend(held.records);
         if let Some(fin) = update.fin {
-            let from_low = event.header.sender() == End::Low;
-            self.app.on_fin(&self.options.app(), from_low, fin, time, out);
+            self.app.on_fin(&self.options.app(), event.header.sender(), fin, time, out);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;

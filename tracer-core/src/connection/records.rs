@@ -1,10 +1,6 @@
 //! The records of a connection.
 
-use tracer_common::{
-    event::SegmentEvent,
-    flow::{End, HalfFlags},
-    wire::TcpFlags,
-};
+use tracer_common::{event::SegmentEvent, flow::HalfFlags, wire::TcpFlags};
 
 use super::{Connection, Phase, purpose::flags_text};
 use crate::{
@@ -41,7 +37,7 @@ impl Connection {
     }
 
     pub(super) fn segment_seen(&self, event: &SegmentEvent, purposes: Vec<Purpose>) -> SegmentSeen {
-        let sender = self.session.side(event.header.sender() == End::Low);
+        let sender = self.session.side(event.header.sender());
         let (own, other) = (self.session.direction(sender), self.session.direction(sender.other()));
         let scale = if !event.flags.contains(TcpFlags::SYN) { own.window_scale.unwrap_or(0) } else { 0 };
         let acknowledges = event.flags.contains(TcpFlags::ACK) && other.flags().contains(HalfFlags::STARTED);

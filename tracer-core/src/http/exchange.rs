@@ -2,7 +2,7 @@
 
 use tracer_common::http1::Framing;
 
-use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming};
+use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming, Side};
 
 /// The most interim responses listed of one exchange: a server may send any number.
 const MAX_INTERIM: usize = 16;
@@ -159,9 +159,12 @@ impl Pending {
         Self { index, number, ..Self::default() }
     }
 
-    /// The message of the client, or of the server.
-    pub(super) const fn message(&mut self, client: bool) -> &mut Message {
-        if client { &mut self.request } else { &mut self.response }
+    /// The message of a side.
+    pub(super) const fn message(&mut self, sender: Side) -> &mut Message {
+        match sender {
+            Side::Client => &mut self.request,
+            Side::Server => &mut self.response,
+        }
     }
 
     /// Lowers the confidence to `confidence`, if it is higher.

@@ -54,9 +54,10 @@ pub enum ConnectionEnd {
 /// The HTTP messages of one connection.
 #[derive(Debug, Default)]
 pub struct Conversation {
-    low: MessageStream,
-    high: MessageStream,
-    client_is_low: Option<bool>,
+    /// Of the lower endpoint, of the higher one.
+    streams: [MessageStream; 2],
+    /// The endpoint that sends the requests, once a message showed it.
+    client: Option<End>,
     queue: ExchangeQueue,
     /// Report exchanges only, not each request and response.
     exchanges_only: bool,
@@ -67,7 +68,7 @@ pub struct Conversation {
 /// What is kept of a conversation while no message is in progress, as most of the time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Idle {
-    client_is_low: Option<bool>,
+    client: Option<End>,
     numbers: Numbers,
 }
 
@@ -91,9 +92,9 @@ impl Idle {
         self.numbers.exchanges()
     }
 
-    /// Whether the lower endpoint sends the requests, once a message showed it.
-    pub(crate) const fn client_is_low(&self) -> Option<bool> {
-        self.client_is_low
+    /// The endpoint that sends the requests, once a message showed it.
+    pub(crate) const fn client(&self) -> Option<End> {
+        self.client
     }
 }
 
@@ -127,68 +128,67 @@ impl Conversation {
     #[must_use]
     pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
         let queue = ExchangeQueue::after(idle.numbers);
-        Self { queue, client_is_low: idle.client_is_low, exchanges_only, redaction, ..Self::default() }
+        Self { queue, client: idle.client, exchanges_only, redaction, ..Self::default() }
     }
 
     /// What to keep of it, if no message is in progress and neither side has closed.
     #[must_use]
     pub fn idle(&self) -> Option<Idle> {
-        (self.low.is_idle() && self.high.is_idle() && self.queue.is_empty()).then(|| self.rest())
+        (self.streams.iter().all(MessageStream::is_idle) && self.queue.is_empty()).then(|| self.rest())
     }
 
     /// What to keep of it once it is finished.
     #[must_use]
     pub const fn rest(&self) -> Idle {
-        Idle { client_is_low: self.client_is_low, numbers: self.queue.numbers }
+        Idle { client: self.client, numbers: self.queue.numbers }
     }
 
     /// Takes in an event, with `bytes` of a head.
     pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
-        let from_low = facts.header.sender() == End::Low;
-        let response = has(facts, Marks::RESPONSE);
+        let from = facts.header.sender();
+        let client = if has(facts, Marks::RESPONSE) { from.other() } else { from };
         if facts.header.lost > 0 {
             self.queue.numbers.on_lost();
         }
-        if self.client_is_low.is_none() && has(facts, Marks::RESPONSE | Marks::HEAD_END | Marks::MESSAGE_END)
-        {
-            self.client_is_low = Some(from_low != response);
+        if has(facts, Marks::RESPONSE | Marks::HEAD_END | Marks::MESSAGE_END) {
+            self.client.get_or_insert(client);
         }
-        self.on_next_head(facts, from_low);
+        self.on_next_head(facts, from);
         let head = Head::from_event(facts, bytes);
         if head.is_some() {
-            self.stream(from_low).assembly.clear();
+            self.stream(from).assembly.clear();
         } else {
-            self.stream(from_low).assembly.push(facts, bytes);
+            self.stream(from).assembly.push(facts, bytes);
         }
         if has(facts, Marks::NOT_HTTP) {
-            self.stream(from_low).assembly.clear();
+            self.stream(from).assembly.clear();
         }
         if has(facts, Marks::BAD_CHUNK) {
-            self.on_bad_chunk(from_low);
+            self.on_bad_chunk(from);
         }
         if has(facts, Marks::LOST_SYNC) {
-            self.on_lost_sync(from_low);
+            self.on_lost_sync(from);
         }
         if has(facts, Marks::HEAD_END) {
-            let head = head.unwrap_or_else(|| self.stream(from_low).assembly.take(facts));
+            let head = head.unwrap_or_else(|| self.stream(from).assembly.take(facts));
             // A client that sends responses has no exchanges.
-            if self.client_is_low == Some(from_low != response) {
-                self.on_head(facts, &head, from_low, out);
+            if self.client == Some(client) {
+                self.on_head(facts, &head, from, out);
             }
         }
         if has(facts, Marks::MESSAGE_END) {
-            self.on_message_end(facts, from_low);
+            self.on_message_end(facts, from);
         }
         self.report_finished(facts.header.time, out);
     }
 
     /// Events of an endpoint were lost before the next event: the messages expected from it may be among
     /// them.
-    pub fn on_lost(&mut self, from_low: bool) {
+    pub fn on_lost(&mut self, from: End) {
         self.queue.numbers.on_lost();
-        self.stream(from_low).assembly.on_lost();
-        let Some(client) = self.is_client(from_low) else { return };
-        self.queue.for_each(client, |message| {
+        self.stream(from).assembly.on_lost();
+        let Some(side) = self.side(from) else { return };
+        self.queue.for_each(side, |message| {
             message.missed = true;
             false
         });
@@ -197,15 +197,15 @@ impl Conversation {
     /// An endpoint sent a FIN at stream offset `end`; `gap_bytes` before it were not seen.
     ///
     /// It may be called again when gaps were filled.
-    pub fn on_fin(&mut self, from_low: bool, end: u64, gap_bytes: u64, time: u64, out: &mut Bodies) {
+    pub fn on_fin(&mut self, from: End, end: u64, gap_bytes: u64, time: u64, out: &mut Bodies) {
         let how = StreamEnd::Fin { end, gap: gap_bytes > 0, time };
-        self.stream(from_low).fin = Some(how);
+        self.stream(from).fin = Some(how);
         if gap_bytes == 0 {
-            self.on_head_truncated(from_low);
-            self.on_stream_end(from_low, how);
-        } else if let Some(client) = self.is_client(from_low) {
+            self.on_head_truncated(from);
+            self.on_stream_end(from, how);
+        } else if let Some(side) = self.side(from) {
             // The missing bytes may still come.
-            self.queue.for_each(client, |message| {
+            self.queue.for_each(side, |message| {
                 message.missed = true;
                 message.ends_with_fin() && message.on_stream_end(how)
             });
@@ -216,33 +216,33 @@ impl Conversation {
     /// The connection is over: reports what is in progress, oldest first.
     pub fn finish(&mut self, why: ConnectionEnd, time: u64, out: &mut Bodies) {
         // Heads first, because one may be of a request.
-        for from_low in [true, false] {
+        for from in End::BOTH {
             if why == ConnectionEnd::ObservationOver {
-                self.drop_unanswered_head(from_low);
+                self.drop_unanswered_head(from);
             }
-            self.on_head_truncated(from_low);
+            self.on_head_truncated(from);
         }
-        for from_low in [true, false] {
-            let how = match (why, self.stream(from_low).fin) {
+        for from in End::BOTH {
+            let how = match (why, self.stream(from).fin) {
                 (ConnectionEnd::Closed, Some(fin)) => fin,
                 (ConnectionEnd::Reset, _) => StreamEnd::Reset,
                 (ConnectionEnd::Closed, None)
                 | (ConnectionEnd::NotObserved | ConnectionEnd::ObservationOver, _) => StreamEnd::Unobserved,
             };
-            self.on_stream_end(from_low, how);
+            self.on_stream_end(from, how);
         }
         self.report_finished(time, out);
     }
 
     /// Bytes of incomplete heads and exchanges in progress.
     pub(crate) fn buffered(&self) -> usize {
-        self.low.assembly.buffered() + self.high.assembly.buffered() + self.queue.buffered()
+        let heads: usize = self.streams.iter().map(|stream| stream.assembly.buffered()).sum();
+        heads + self.queue.buffered()
     }
 
     /// Drops incomplete heads, and reports the exchanges in progress as far as they are known.
     pub(crate) fn drop_buffers(&mut self, time: u64, out: &mut Bodies) {
-        self.low.assembly.drop_bytes();
-        self.high.assembly.drop_bytes();
+        self.streams.iter_mut().for_each(|stream| stream.assembly.drop_bytes());
         self.queue.mark_all_unknown();
         self.report_finished(time, out);
     }
@@ -251,18 +251,18 @@ impl Conversation {
     /// will not end.
     pub(crate) fn restart(&mut self, time: u64, out: &mut Bodies) {
         self.drop_buffers(time, out);
-        for from_low in [true, false] {
-            let stream = self.stream(from_low);
+        for from in End::BOTH {
+            let stream = self.stream(from);
             stream.assembly.clear();
             stream.current = None;
         }
         self.queue.numbers.restart();
     }
 
-    /// Whether the lower endpoint sends the requests, once a message showed it.
+    /// The endpoint that sends the requests, once a message showed it.
     #[must_use]
-    pub const fn client_is_low(&self) -> Option<bool> {
-        self.client_is_low
+    pub const fn client(&self) -> Option<End> {
+        self.client
     }
 
     /// The number of exchanges reported.

@@ -2,6 +2,7 @@
 
 use tracer_common::{
     event::{HttpFacts, Marks},
+    flow::End,
     http1::{Framing, NO_STATUS, is_interim},
 };
 
@@ -11,17 +12,17 @@ use super::{
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
 };
-use crate::record::{Anomalies, Anomaly, Bodies, Body, Confidence, Request, Response};
+use crate::record::{Anomalies, Anomaly, Bodies, Body, Confidence, Request, Response, Side};
 
 impl Conversation {
     /// The messages of an endpoint.
-    pub(super) const fn stream(&mut self, from_low: bool) -> &mut MessageStream {
-        if from_low { &mut self.low } else { &mut self.high }
+    pub(super) const fn stream(&mut self, from: End) -> &mut MessageStream {
+        from.of_mut(&mut self.streams)
     }
 
-    /// Whether that endpoint is the client, if that is known.
-    pub(super) fn is_client(&self, from_low: bool) -> Option<bool> {
-        Some(self.client_is_low? == from_low)
+    /// The side of an endpoint, if that is known.
+    pub(super) fn side(&self, from: End) -> Option<Side> {
+        Some(if self.client? == from { Side::Client } else { Side::Server })
     }
 
     /// Reports the finished exchanges, in order.
@@ -32,27 +33,27 @@ impl Conversation {
     }
 
     /// A new head proves that the message before it has ended, if its end was not seen.
-    pub(super) fn on_next_head(&mut self, facts: &HttpFacts, from_low: bool) {
-        let stream = self.stream(from_low);
+    pub(super) fn on_next_head(&mut self, facts: &HttpFacts, from: End) {
+        let stream = self.stream(from);
         let Some(current) = stream.current.take_if(|current| current.head != facts.head) else { return };
-        let Some(client) = self.is_client(from_low) else { return };
+        let Some(side) = self.side(from) else { return };
         let Some(pending) = self.queue.get(current.index) else { return };
         if has(facts, Marks::RESYNCED) {
-            pending.message(client).mark_unknown();
+            pending.message(side).mark_unknown();
         } else {
-            pending.message(client).complete_unseen();
+            pending.message(side).complete_unseen();
         }
         pending.lower_confidence(Confidence::Inferred);
     }
 
     /// A head is complete.
-    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from_low: bool, out: &mut Bodies) {
+    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from: End, out: &mut Bodies) {
         let index = if has(facts, Marks::RESPONSE) {
             self.on_response_head(facts, head, out)
         } else {
             self.on_request_head(facts, head, out)
         };
-        self.stream(from_low).current = index.map(|index| Current { head: facts.head, index });
+        self.stream(from).current = index.map(|index| Current { head: facts.head, index });
     }
 
     fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
@@ -78,14 +79,14 @@ impl Conversation {
             let request = Request { index, head, confidence, anomalies };
             out.push((facts.header.time, Body::Request(request.into())));
         }
-        self.queue.mark_unknown_before(index, true);
+        self.queue.mark_unknown_before(index, Side::Client);
         Some(index)
     }
 
     /// A complete head of a response; returns the exchange of a final one.
     fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
-        let client_is_low = self.client_is_low?;
-        let request_started = self.stream(client_is_low).assembly.in_progress();
+        let client = self.client?;
+        let request_started = self.stream(client).assembly.in_progress();
         let pending = if has(facts, Marks::UNSOLICITED) {
             self.queue.unsolicited()
         } else {
@@ -122,39 +123,42 @@ impl Conversation {
             };
             out.push((facts.header.time, Body::Response(response.into())));
         }
-        self.queue.mark_unknown_before(index, false);
+        self.queue.mark_unknown_before(index, Side::Server);
         (!interim).then_some(index)
     }
 
     /// The last byte of a message was seen.
-    pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from_low: bool) {
-        let Some(client) = self.is_client(from_low) else { return };
-        let stream = self.stream(from_low);
+    pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from: End) {
+        let Some(side) = self.side(from) else { return };
+        let stream = self.stream(from);
         // The end of a head may have been lost.
         stream.assembly.clear();
         let current = stream.current.take();
         let pending = match current {
             Some(current) => self.queue.get(current.index),
-            None if has(facts, Marks::HEAD_END) || client == has(facts, Marks::RESPONSE) => None,
-            None => self.on_end_without_head(facts, client),
+            None if has(facts, Marks::HEAD_END) || (side == Side::Client) == has(facts, Marks::RESPONSE) => {
+                None
+            }
+            None => self.on_end_without_head(facts, side),
         };
         if let Some(pending) = pending {
-            pending.message(client).complete(Some(facts.content), Some(facts.header.time));
+            pending.message(side).complete(Some(facts.content), Some(facts.header.time));
         }
     }
 
     /// The event of the head was lost: the facts with the end of the message still hold.
-    fn on_end_without_head(&mut self, facts: &HttpFacts, client: bool) -> Option<&mut Pending> {
-        let index = if client {
-            self.queue.by_number(facts.exchange)?.index
-        } else {
+    fn on_end_without_head(&mut self, facts: &HttpFacts, side: Side) -> Option<&mut Pending> {
+        let index = match side {
+            Side::Client => self.queue.by_number(facts.exchange)?.index,
             // These facts do not say whether there was a request, so that it must be one in progress.
-            self.queue.existing(facts.exchange).filter(|pending| !pending.response.started)?.index
+            Side::Server => {
+                self.queue.existing(facts.exchange).filter(|pending| !pending.response.started)?.index
+            }
         };
-        self.queue.mark_unknown_before(index, client);
+        self.queue.mark_unknown_before(index, side);
         let pending = self.queue.get(index)?;
         pending.lower_confidence(Confidence::Inferred);
-        if !client {
+        if side == Side::Server {
             pending.status = status(facts);
             pending.response.on_head(None, Framing::from_byte(facts.framing), facts.offset, facts.content);
         }
@@ -162,19 +166,19 @@ impl Conversation {
     }
 
     /// The message in progress has a malformed chunk.
-    pub(super) fn on_bad_chunk(&mut self, from_low: bool) {
-        let Some(current) = self.stream(from_low).current else { return };
+    pub(super) fn on_bad_chunk(&mut self, from: End) {
+        let Some(current) = self.stream(from).current else { return };
         if let Some(pending) = self.queue.get(current.index) {
             pending.anomalies.insert(Anomaly::InvalidChunk);
         }
     }
 
     /// Bytes of the endpoint were missed, so that messages may be missing.
-    pub(super) fn on_lost_sync(&mut self, from_low: bool) {
-        self.stream(from_low).current = None;
-        self.on_head_truncated(from_low);
-        let Some(client) = self.is_client(from_low) else { return };
-        self.queue.for_each(client, |message| {
+    pub(super) fn on_lost_sync(&mut self, from: End) {
+        self.stream(from).current = None;
+        self.on_head_truncated(from);
+        let Some(side) = self.side(from) else { return };
+        self.queue.for_each(side, |message| {
             message.missed = true;
             let lost = message.started && message.progress == Progress::Open;
             if lost {
@@ -185,35 +189,35 @@ impl Conversation {
     }
 
     /// The stream of an endpoint has ended.
-    pub(super) fn on_stream_end(&mut self, from_low: bool, how: StreamEnd) {
-        self.stream(from_low).current = None;
-        let Some(client) = self.is_client(from_low) else { return };
-        self.queue.for_each(client, |message| message.on_stream_end(how));
+    pub(super) fn on_stream_end(&mut self, from: End, how: StreamEnd) {
+        self.stream(from).current = None;
+        let Some(side) = self.side(from) else { return };
+        self.queue.for_each(side, |message| message.on_stream_end(how));
     }
 
     /// A head will not be completed, but its start line is known.
-    pub(super) fn on_head_truncated(&mut self, from_low: bool) {
-        let head = self.stream(from_low).assembly.take_partial();
-        match self.is_client(from_low) {
-            Some(false) => self.on_response_head_truncated(&head),
+    pub(super) fn on_head_truncated(&mut self, from: End) {
+        let head = self.stream(from).assembly.take_partial();
+        match self.side(from) {
+            Some(Side::Server) => self.on_response_head_truncated(&head),
             // The head has no mark that it is a response.
-            Some(true) | None if head::is_request(&head.bytes) => {
-                self.on_request_head_truncated(&head, from_low);
+            Some(Side::Client) | None if head::is_request(&head.bytes) => {
+                self.on_request_head_truncated(&head, from);
             }
-            Some(true) | None => {}
+            Some(Side::Client) | None => {}
         }
     }
 
     /// Drops the incomplete head of a request without a response.
-    pub(super) fn drop_unanswered_head(&mut self, from_low: bool) {
-        let number = self.stream(from_low).assembly.exchange();
-        if self.is_client(from_low) != Some(false) && self.queue.existing(number).is_none() {
-            self.stream(from_low).assembly.clear();
+    pub(super) fn drop_unanswered_head(&mut self, from: End) {
+        let number = self.stream(from).assembly.exchange();
+        if self.side(from) != Some(Side::Server) && self.queue.existing(number).is_none() {
+            self.stream(from).assembly.clear();
         }
     }
 
-    fn on_request_head_truncated(&mut self, head: &Head<'_>, from_low: bool) {
-        self.client_is_low = Some(from_low);
+    fn on_request_head_truncated(&mut self, head: &Head<'_>, from: End) {
+        self.client = Some(from);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
         (pending.head, pending.anomalies) =
             head::parse_request(&head.bytes, false, self.redaction.as_deref());

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::exchange::{Message, Pending, Progress};
-use crate::record::Confidence;
+use crate::record::{Confidence, Side};
 
 /// The most exchanges in progress in a connection: the kernel keeps the methods of as many. Beyond them the
 /// oldest is reported as it is, as Zeek does beyond its `max_pending_requests`.
@@ -130,19 +130,18 @@ impl ExchangeQueue {
             .find(|pending| pending.response.progress == Progress::Open && !pending.response.started)
     }
 
-    /// The client, or the server, has started its message of the exchange `index`: those of earlier exchanges
-    /// will not end.
-    pub(super) fn mark_unknown_before(&mut self, index: u32, client: bool) {
+    /// A side has started its message of the exchange `index`: those of earlier exchanges will not end.
+    pub(super) fn mark_unknown_before(&mut self, index: u32, sender: Side) {
         for pending in self.pending.iter_mut().take_while(|pending| pending.index < index) {
-            pending.message(client).mark_unknown();
+            pending.message(sender).mark_unknown();
         }
     }
 
-    /// Changes all messages of the client, or of the server. `change` returns true if the end of a message is
+    /// Changes all messages of a side. `change` returns true if the end of a message is
     /// a guess.
-    pub(super) fn for_each(&mut self, client: bool, mut change: impl FnMut(&mut Message) -> bool) {
+    pub(super) fn for_each(&mut self, sender: Side, mut change: impl FnMut(&mut Message) -> bool) {
         for pending in &mut self.pending {
-            if change(pending.message(client)) {
+            if change(pending.message(sender)) {
                 pending.lower_confidence(Confidence::Inferred);
             }
         }

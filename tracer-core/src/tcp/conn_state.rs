@@ -4,9 +4,9 @@
 //! in the window or not: see `src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc` and
 //! `scripts/base/protocols/conn/main.zeek`.
 
-use tracer_common::wire::TcpFlags;
+use tracer_common::{flow::End, wire::TcpFlags};
 
-use crate::record::ConnState;
+use crate::record::{ConnState, Side};
 
 /// The state of an endpoint, by Zeek's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,13 +53,12 @@ impl Endpoint {
 pub(super) struct ConnStateTracker([Endpoint; 2]);
 
 impl ConnStateTracker {
-    /// Takes in a segment with `flags` and `len` bytes of payload; `is_client`: its sender is the originator.
-    pub(super) fn on_segment(&mut self, from_low: bool, is_client: bool, flags: TcpFlags, len: u32) {
-        let [low, high] = &mut self.0;
-        let (sender, receiver) = if from_low { (low, high) } else { (high, low) };
+    /// Takes in a segment with `flags` and `len` bytes of payload, from one endpoint, which is on this side.
+    pub(super) fn on_segment(&mut self, from: End, side: Side, flags: TcpFlags, len: u32) {
+        let (sender, receiver) = from.split(&mut self.0);
         let has = |bits| flags.intersects(bits);
         match sender.state {
-            State::Inactive => on_first(sender, receiver, is_client, flags, len),
+            State::Inactive => on_first(sender, receiver, side, flags, len),
             State::SynSent | State::SynAckSent => {
                 if has(TcpFlags::FIN) {
                     sender.set(State::Closed);
@@ -92,7 +91,7 @@ impl ConnStateTracker {
             State::Reset if sender.previous == State::Inactive && receiver.state == State::Inactive => {
                 if has(TcpFlags::SYN) {
                     *sender = Endpoint::default();
-                    on_first(sender, receiver, is_client, flags, len);
+                    on_first(sender, receiver, side, flags, len);
                 }
             }
             State::Reset => {}
@@ -105,18 +104,17 @@ impl ConnStateTracker {
     }
 
     /// Whether a zero window of this side counts: not after its RST or the FIN of the other side.
-    pub(super) fn heeds_window(&self, from_low: bool) -> bool {
-        let own = usize::from(!from_low);
-        self.0[own].state != State::Reset && self.0[1 - own].state != State::Closed
+    pub(super) fn heeds_window(&self, from: End) -> bool {
+        from.of(&self.0).state != State::Reset && from.other().of(&self.0).state != State::Closed
     }
 
     /// Whether this side has sent a RST.
-    pub(super) fn has_reset(&self, from_low: bool) -> bool {
-        self.0[usize::from(!from_low)].state == State::Reset
+    pub(super) fn has_reset(&self, from: End) -> bool {
+        from.of(&self.0).state == State::Reset
     }
 
     /// The `conn_state`; `empty`: neither side sent payload.
-    pub(super) fn conn_state(&self, client_is_low: bool, empty: bool) -> ConnState {
+    pub(super) fn conn_state(&self, client: End, empty: bool) -> ConnState {
         let [low, high] = self.0;
         let is_only_rst = |one: Endpoint, other: Endpoint| {
             (one.state, one.previous, other.state) == (State::Reset, State::Inactive, State::Inactive)
@@ -124,7 +122,7 @@ impl ConnStateTracker {
         if is_only_rst(low, high) || is_only_rst(high, low) {
             return ConnState::Oth;
         }
-        let (client, server) = if client_is_low { (low.state, high.state) } else { (high.state, low.state) };
+        let (client, server) = (client.of(&self.0).state, client.other().of(&self.0).state);
         let is_unseen = |state| matches!(state, State::Inactive | State::Partial);
         match (client, server) {
             (State::SynSent | State::SynAckSent, State::Reset) => ConnState::Rej,
@@ -146,9 +144,9 @@ impl ConnStateTracker {
 }
 
 /// The first segment of a side.
-fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, flags: TcpFlags, len: u32) {
+fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, side: Side, flags: TcpFlags, len: u32) {
     let has = |bits| flags.intersects(bits);
-    if has(TcpFlags::SYN) && is_client {
+    if has(TcpFlags::SYN) && side == Side::Client {
         sender.set(if has(TcpFlags::ACK) { State::SynAckSent } else { State::SynSent });
     } else if has(TcpFlags::SYN) {
         if receiver.state == State::SynSent {
@@ -166,7 +164,7 @@ fn on_first(sender: &mut Endpoint, receiver: &mut Endpoint, is_client: bool, fla
         return;
     }
     // Some hosts acknowledge a SYN before they answer it.
-    if !is_client && len == 0 && receiver.state == State::SynSent {
+    if side == Side::Server && len == 0 && receiver.state == State::SynSent {
         return;
     }
     // After a SYN-ACK, only the SYN was missed.
@@ -181,14 +179,16 @@ mod tests {
     fn track(script: &str) -> ConnStateTracker {
         let mut tracker = ConnStateTracker::default();
         for step in script.split_whitespace() {
-            let (client, segment) = (step.starts_with('>'), &step[1..]);
+            let is_client = step.starts_with('>');
+            let (from, side) = if is_client { (End::Low, Side::Client) } else { (End::High, Side::Server) };
+            let segment = &step[1..];
             let mut flags = TcpFlags::EMPTY;
             for (name, bit) in
                 [('S', TcpFlags::SYN), ('A', TcpFlags::ACK), ('F', TcpFlags::FIN), ('R', TcpFlags::RST)]
             {
                 flags |= if segment.contains(name) { bit } else { TcpFlags::EMPTY };
             }
-            tracker.on_segment(client, client, flags, u32::from(segment.contains('D')));
+            tracker.on_segment(from, side, flags, u32::from(segment.contains('D')));
         }
         tracker
     }
@@ -227,7 +227,7 @@ mod tests {
             ("a SYN acknowledged before the SYN-ACK", ">S <A <SA >A", ConnState::S1),
             ("a SYN after segments taken for midstream", ">A >S <SA >A", ConnState::S1),
         ] {
-            assert_eq!(track(script).conn_state(true, !script.contains('D')), state, "{what}");
+            assert_eq!(track(script).conn_state(End::Low, !script.contains('D')), state, "{what}");
         }
     }
 

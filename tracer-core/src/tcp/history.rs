@@ -5,13 +5,13 @@
 //! A segment with a bad checksum counts like any other, as with Zeek's option `-C`.
 
 use smallvec::SmallVec;
-use tracer_common::{seq::Seq, wire::TcpFlags};
+use tracer_common::{flow::End, seq::Seq, wire::TcpFlags};
 
 /// One entry of an endpoint.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     time: u64,
-    from_low: bool,
+    from: End,
     /// Zeek's letter in upper case.
     kind: u8,
 }
@@ -19,7 +19,10 @@ struct Entry {
 impl Entry {
     /// The letter in upper case if it is from the lower endpoint, else in lower case.
     fn cased(self) -> u8 {
-        if self.from_low { self.kind } else { self.kind.to_ascii_lowercase() }
+        match self.from {
+            End::Low => self.kind,
+            End::High => self.kind.to_ascii_lowercase(),
+        }
     }
 }
 
@@ -42,8 +45,8 @@ impl Entries {
         self.time
     }
 
-    fn push(&mut self, from_low: bool, kind: u8) {
-        self.list.push(Entry { time: self.time, from_low, kind });
+    fn push(&mut self, from: End, kind: u8) {
+        self.list.push(Entry { time: self.time, from, kind });
     }
 }
 
@@ -82,8 +85,8 @@ pub(super) struct History {
     /// Sequence numbers of their last SYN (or SYN-ACK) and their last FIN: another number is another entry.
     last: [[Seq; 2]; 2],
     rare: Option<Box<[Rare; 2]>>,
-    /// Whether the lower endpoint sent the first segment.
-    first_from_low: Option<bool>,
+    /// The endpoint that sent the first segment.
+    first: Option<End>,
 }
 
 /// The most entries kept: those with a sequence number could be spoofed without end.
@@ -112,18 +115,18 @@ impl History {
     pub(super) fn on_flags(
         &mut self,
         entries: &mut Entries,
-        from_low: bool,
+        from: End,
         flags: TcpFlags,
         (seq, end): (Seq, Seq),
     ) {
-        self.first_from_low.get_or_insert(from_low);
+        self.first.get_or_insert(from);
         let has = |bits| flags.intersects(bits);
         let kinds = flags & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
-        let side = usize::from(!from_low);
+        let side = from.index();
         let (is_new, kind) = if kinds.bits().count_ones() > 1 {
             let kind = if has(TcpFlags::FIN) && has(TcpFlags::RST) { b'I' } else { b'Q' };
             let time = entries.time;
-            return self.once(entries, from_low, kind, time);
+            return self.once(entries, from, kind, time);
         } else if has(TcpFlags::SYN) {
             // In a simultaneous open the SYN is retransmitted with an ACK, and is the same one.
             (self.is_new(side, SYN, seq), if has(TcpFlags::ACK) { b'H' } else { b'S' })
@@ -136,7 +139,7 @@ impl History {
             return;
         };
         if is_new {
-            entries.push(from_low, kind);
+            entries.push(from, kind);
         }
     }
 
@@ -149,22 +152,22 @@ impl History {
     }
 
     /// Adds an entry that each side has once at most.
-    pub(super) fn once(&mut self, entries: &mut Entries, from_low: bool, kind: u8, time: u64) {
+    pub(super) fn once(&mut self, entries: &mut Entries, from: End, kind: u8, time: u64) {
         let bit = match kind {
             b'A' => ACK,
             b'D' => DATA,
             b'I' => FIN_AND_RST,
             _ => MULTIPLE_FLAGS,
         };
-        let added = &mut self.added[usize::from(!from_low)];
+        let added = from.of_mut(&mut self.added);
         if *added & bit == 0 {
             *added |= bit;
-            entries.list.push(Entry { time, from_low, kind });
+            entries.list.push(Entry { time, from, kind });
         }
     }
 
     /// Counts `more` occurrences, and adds an entry at the first, tenth, hundredth … one.
-    pub(super) fn logarithmic(&mut self, entries: &mut Entries, from_low: bool, kind: u8, more: u64) {
+    pub(super) fn logarithmic(&mut self, entries: &mut Entries, from: End, kind: u8, more: u64) {
         if more == 0 {
             return;
         }
@@ -173,11 +176,11 @@ impl History {
             b'W' => 1,
             _ => 2,
         };
-        let count = &mut self.rare.get_or_insert_default()[usize::from(!from_low)].counts[index];
+        let count = &mut from.of_mut(self.rare.get_or_insert_default()).counts[index];
         let before = steps(*count);
         *count = count.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
         for _ in before..steps(*count) {
-            entries.push(from_low, kind);
+            entries.push(from, kind);
         }
     }
 
@@ -205,12 +208,12 @@ impl History {
 
     /// The history as text; it starts with `^` if the first segment came from the side taken for the
     /// responder.
-    pub(super) fn text(&self, client_is_low: bool) -> String {
-        let flipped = self.first_from_low.is_some_and(|low| low != client_is_low).then_some('^');
+    pub(super) fn text(&self, client: End) -> String {
+        let flipped = self.first.is_some_and(|first| first != client).then_some('^');
         let entries = self
             .entries
             .iter()
-            .map(|kind| char::from(if client_is_low { *kind } else { *kind ^ (b'a' - b'A') }));
+            .map(|kind| char::from(if client == End::Low { *kind } else { *kind ^ (b'a' - b'A') }));
         flipped.into_iter().chain(entries).collect()
     }
 }
@@ -237,28 +240,32 @@ mod tests {
 
     #[test]
     fn each_kind_of_segment_has_its_entry() {
-        type Row = (&'static str, &'static [(bool, TcpFlags, u32)], &'static str);
+        type Row = (&'static str, &'static [(End, TcpFlags, u32)], &'static str);
         let rows: &[Row] = &[
-            ("a handshake", &[(true, S, 1), (false, SA, 9), (true, A, 2)], "Sh"),
-            ("a SYN retransmitted", &[(true, S, 1), (true, S, 1)], "S"),
-            ("another SYN", &[(true, S, 1), (true, S, 5)], "SS"),
-            ("simultaneous open", &[(true, S, 1), (false, S, 9), (true, SA, 1), (false, SA, 9)], "Ss"),
-            ("a FIN retransmitted", &[(true, FA, 3), (true, FA, 3)], "F"),
-            ("another FIN", &[(true, FA, 3), (true, FA, 4)], "FF"),
-            ("a RST retransmitted", &[(false, R, 3), (false, R, 3), (false, R, 4)], "^rr"),
-            ("the SYN-ACK first", &[(false, SA, 9), (true, A, 2), (false, FA, 10)], "^hf"),
-            ("SYN and FIN", &[(true, SF, 1), (true, SF, 2)], "Q"),
-            ("SYN and RST", &[(true, SR, 1)], "Q"),
-            ("FIN and RST", &[(true, FR, 1), (true, SFR, 1)], "I"),
+            ("a handshake", &[(End::Low, S, 1), (End::High, SA, 9), (End::Low, A, 2)], "Sh"),
+            ("a SYN retransmitted", &[(End::Low, S, 1), (End::Low, S, 1)], "S"),
+            ("another SYN", &[(End::Low, S, 1), (End::Low, S, 5)], "SS"),
+            (
+                "simultaneous open",
+                &[(End::Low, S, 1), (End::High, S, 9), (End::Low, SA, 1), (End::High, SA, 9)],
+                "Ss",
+            ),
+            ("a FIN retransmitted", &[(End::Low, FA, 3), (End::Low, FA, 3)], "F"),
+            ("another FIN", &[(End::Low, FA, 3), (End::Low, FA, 4)], "FF"),
+            ("a RST retransmitted", &[(End::High, R, 3), (End::High, R, 3), (End::High, R, 4)], "^rr"),
+            ("the SYN-ACK first", &[(End::High, SA, 9), (End::Low, A, 2), (End::High, FA, 10)], "^hf"),
+            ("SYN and FIN", &[(End::Low, SF, 1), (End::Low, SF, 2)], "Q"),
+            ("SYN and RST", &[(End::Low, SR, 1)], "Q"),
+            ("FIN and RST", &[(End::Low, FR, 1), (End::Low, SFR, 1)], "I"),
         ];
         for (what, segments, text) in rows {
             let mut history = History::default();
-            for (time, (low, flags, seq)) in segments.iter().enumerate() {
+            for (time, (from, flags, seq)) in segments.iter().enumerate() {
                 let mut entries = Entries::at(time as u64);
-                history.on_flags(&mut entries, *low, *flags, (Seq(*seq), Seq(*seq)));
+                history.on_flags(&mut entries, *from, *flags, (Seq(*seq), Seq(*seq)));
                 history.add(entries);
             }
-            assert_eq!(history.text(true), *text, "{what}");
+            assert_eq!(history.text(End::Low), *text, "{what}");
         }
     }
 
@@ -268,10 +275,10 @@ mod tests {
             let mut history = History::default();
             for (time, more) in (1..).zip(each) {
                 let mut entries = Entries::at(time);
-                history.logarithmic(&mut entries, true, b'T', *more);
+                history.logarithmic(&mut entries, End::Low, b'T', *more);
                 history.add(entries);
             }
-            history.text(true)
+            history.text(End::Low)
         };
         for (count, text) in [(0, ""), (1, "T"), (9, "T"), (10, "TT"), (99, "TT"), (100, "TTT")] {
             let one_by_one = vec![1; count as usize];
@@ -282,11 +289,11 @@ mod tests {
     /// A history of events, each with a time and its entries with theirs; lower case is from the higher
     /// endpoint.
     fn history(events: &[(u64, &[(u8, u64)])]) -> History {
-        let mut history = History { first_from_low: Some(true), ..History::default() };
+        let mut history = History { first: Some(End::Low), ..History::default() };
         for (time, entries) in events {
             let entry = |(kind, time): &(u8, u64)| Entry {
                 time: *time,
-                from_low: kind.is_ascii_uppercase(),
+                from: if kind.is_ascii_uppercase() { End::Low } else { End::High },
                 kind: kind.to_ascii_uppercase(),
             };
             history.add(Entries { time: *time, list: entries.iter().map(entry).collect() });
@@ -304,20 +311,20 @@ mod tests {
             ("two clocks: the event was after", &[(9, &[(b'h', 9)]), (5, &[(b'A', 5)])], "hA"),
         ];
         for (what, events, text) in rows {
-            assert_eq!(history(events).text(true), *text, "{what}");
+            assert_eq!(history(events).text(End::Low), *text, "{what}");
         }
-        assert_eq!(history(rows[0].1).text(false), "^adDT");
+        assert_eq!(history(rows[0].1).text(End::High), "^adDT");
     }
 
     #[test]
     fn an_unreported_handshake_comes_first() {
         let mut history = history(&[(5, &[(b'A', 5)]), (9, &[(b'F', 9)])]);
-        for (low, flags) in [(false, S | A), (true, S)] {
+        for (from, flags) in [(End::High, S | A), (End::Low, S)] {
             let mut entries = Entries::at(1);
-            history.on_flags(&mut entries, low, flags, (Seq(1), Seq(1)));
+            history.on_flags(&mut entries, from, flags, (Seq(1), Seq(1)));
             history.add_first(entries);
         }
-        assert_eq!(history.text(true), "ShAF");
+        assert_eq!(history.text(End::Low), "ShAF");
     }
 
     #[test]
@@ -325,9 +332,9 @@ mod tests {
         let mut history = History::default();
         for number in 0..1000 {
             let mut entries = Entries::at(1);
-            history.on_flags(&mut entries, true, R, (Seq(number), Seq(number)));
+            history.on_flags(&mut entries, End::Low, R, (Seq(number), Seq(number)));
             history.add(entries);
         }
-        assert_eq!(history.text(true).len(), MAX_ENTRIES);
+        assert_eq!(history.text(End::Low).len(), MAX_ENTRIES);
     }
 }

@@ -18,8 +18,8 @@ use crate::record::{ConnState, Side, StateChange};
 /// What is known of one TCP connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    /// Whether the lower endpoint of the key is the client.
-    client_is_low: bool,
+    /// Which endpoint is the client.
+    client: End,
     /// From the lower endpoint, from the higher one.
     directions: [Direction; 2],
     endpoints: Endpoints,
@@ -64,9 +64,9 @@ impl Session {
     pub(crate) const MAX_HEAP: usize = 2 * (direction::MAX_HEAP + 16) + history::MAX_HEAP + 2 * 16;
 
     /// A connection of which nothing was seen yet.
-    pub(crate) fn new(client_is_low: bool) -> Self {
+    pub(crate) fn new(client: End) -> Self {
         Self {
-            client_is_low,
+            client,
             directions: Default::default(),
             endpoints: Endpoints::default(),
             zeek: Zeek::default(),
@@ -75,13 +75,13 @@ impl Session {
 
     /// Takes in a segment; `round_trip_ns` is that of the handshake.
     pub(crate) fn on_segment(&mut self, event: &SegmentEvent, round_trip_ns: u64) -> Update {
-        let from_low = event.header.sender() == End::Low;
-        let (own, other) = (usize::from(!from_low), usize::from(from_low));
+        let from = event.header.sender();
+        let (own, other) = (from.index(), from.other().index());
         let previous = self.endpoints.states();
         let opening = !self.direction(Side::Server).flags().contains(HalfFlags::SYN) && self.has_syn();
 
         let kind = self.directions[own].on_segment(event, round_trip_ns);
-        self.on_syn(event, from_low);
+        self.on_syn(event);
         let lost = self.note_lost(&event.halves);
         let mut entries = Entries::at(event.header.time);
         let deltas = self.apply(&event.halves, Some(event), &mut entries);
@@ -113,18 +113,20 @@ impl Session {
     }
 
     /// Reads the window scale of a SYN or a SYN-ACK, and who is the client if no SYN was seen before.
-    fn on_syn(&mut self, event: &SegmentEvent, from_low: bool) {
+    fn on_syn(&mut self, event: &SegmentEvent) {
         if !event.reasons.intersects(SegmentFlags::SYN | SegmentFlags::SYN_ACK) {
             return;
         }
-        self.directions[usize::from(!from_low)].window_scale = window_scale(event);
+        let from = event.header.sender();
+        from.of_mut(&mut self.directions).window_scale = window_scale(event);
         if !self.has_syn() {
-            self.set_client(from_low != event.reasons.contains(SegmentFlags::SYN_ACK));
+            let is_answer = event.reasons.contains(SegmentFlags::SYN_ACK);
+            self.set_client(if is_answer { from.other() } else { from });
         }
     }
 
     fn note_lost(&mut self, halves: &[HalfCounters; 2]) -> [bool; 2] {
-        [self.on_lost(true, halves[0].lost), self.on_lost(false, halves[1].lost)]
+        End::BOTH.map(|from| self.on_lost(from, from.of(halves).lost))
     }
 
     /// Applies the counters of both directions: advances the endpoints by what is new, which may be more than
@@ -138,12 +140,12 @@ impl Session {
         let [low, high] = &mut self.directions;
         let deltas = [low.apply(&halves[0]), high.apply(&halves[1])];
         // What the sender shows comes first.
-        let first = event.is_none_or(|event| event.header.sender() == End::Low);
-        let order = [first, !first];
-        let own = |from_low| event.filter(|event| (event.header.sender() == End::Low) == from_low);
-        let reasons = |from_low| own(from_low).map_or(SegmentFlags::EMPTY, |event| event.reasons);
-        self.endpoints.on_evidence(order.map(|from_low| {
-            let index = usize::from(!from_low);
+        let first = event.map_or(End::Low, |event| event.header.sender());
+        let order = [first, first.other()];
+        let own = |from| event.filter(|event| event.header.sender() == from);
+        let reasons = |from| own(from).map_or(SegmentFlags::EMPTY, |event| event.reasons);
+        self.endpoints.on_evidence(order.map(|from| {
+            let index = from.index();
             // A reordered SYN changes nothing any more.
             let mut flags = deltas[index].flags;
             if deltas[index].had_started {
@@ -152,26 +154,25 @@ impl Session {
             let new_syn_ack =
                 flags.contains(HalfFlags::SYN) && halves[index].flags.contains(HalfFlags::SYN_ACK);
             Evidence {
-                side: self.side(from_low),
+                side: self.side(from),
                 flags,
-                sent_syn_ack: new_syn_ack || reasons(from_low).contains(SegmentFlags::SYN_ACK),
+                sent_syn_ack: new_syn_ack || reasons(from).contains(SegmentFlags::SYN_ACK),
                 syn_acked: self.directions[1 - index].flags().contains(HalfFlags::ACKED_SYN),
             }
         }));
-        for from_low in order {
-            let index = usize::from(!from_low);
+        for from in order {
+            let index = from.index();
             let (direction, peer) = (&self.directions[index], &self.directions[1 - index]);
             let new = deltas[index].flags;
-            let sender = Sender { from_low, is_client: from_low == self.client_is_low };
-            self.zeek.on_flags(entries, direction, sender, new, own(from_low));
-            self.zeek.on_counters(entries, from_low, &halves[index]);
-            if reasons(from_low).contains(SegmentFlags::RST)
-                || event.is_none() && new.contains(HalfFlags::RESET)
+            let sender = Sender { end: from, side: self.side(from) };
+            self.zeek.on_flags(entries, direction, sender, new, own(from));
+            self.zeek.on_counters(entries, from, &halves[index]);
+            if reasons(from).contains(SegmentFlags::RST) || event.is_none() && new.contains(HalfFlags::RESET)
             {
                 // A RST of an endpoint that sent nothing else does not end the connection.
                 let has_started = direction.flags().contains(HalfFlags::STARTED);
                 if has_started && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
-                    self.endpoints.on_reset(self.side(from_low));
+                    self.endpoints.on_reset(self.side(from));
                 }
             }
         }
@@ -179,8 +180,8 @@ impl Session {
     }
 
     /// Notes that `lost` events of an endpoint were lost in all; returns whether that is more than before.
-    pub(crate) fn on_lost(&mut self, from_low: bool, lost: u32) -> bool {
-        self.directions[usize::from(!from_low)].note_lost(lost)
+    pub(crate) fn on_lost(&mut self, from: End, lost: u32) -> bool {
+        from.of_mut(&mut self.directions).note_lost(lost)
     }
 
     /// Whether a SYN or a SYN-ACK of the connection was seen.
@@ -188,28 +189,31 @@ impl Session {
         self.directions.iter().any(|direction| direction.flags().contains(HalfFlags::SYN))
     }
 
-    /// Whether the lower endpoint of the key is the client.
-    pub(crate) const fn client_is_low(&self) -> bool {
-        self.client_is_low
+    /// Which endpoint is the client.
+    pub(crate) const fn client(&self) -> End {
+        self.client
     }
 
     /// Sets which endpoint is the client.
-    pub(crate) fn set_client(&mut self, client_is_low: bool) {
-        if client_is_low != self.client_is_low {
-            self.client_is_low = client_is_low;
+    pub(crate) fn set_client(&mut self, client: End) {
+        if client != self.client {
+            self.client = client;
             self.endpoints.swap();
         }
     }
 
     /// The side of an endpoint.
-    pub(crate) const fn side(&self, low: bool) -> Side {
-        if low == self.client_is_low { Side::Client } else { Side::Server }
+    pub(crate) fn side(&self, end: End) -> Side {
+        if end == self.client { Side::Client } else { Side::Server }
     }
 
     /// What `side` sent.
     pub(crate) fn direction(&self, side: Side) -> &Direction {
-        let low = (side == Side::Client) == self.client_is_low;
-        &self.directions[usize::from(!low)]
+        let end = match side {
+            Side::Client => self.client,
+            Side::Server => self.client.other(),
+        };
+        end.of(&self.directions)
     }
 
     /// Both directions.
@@ -225,12 +229,12 @@ impl Session {
     /// Zeek's `conn_state`.
     pub(crate) fn conn_state(&self) -> ConnState {
         let is_empty = self.directions.iter().all(|direction| direction.stream_bytes() == 0);
-        self.zeek.conn_state.conn_state(self.client_is_low, is_empty)
+        self.zeek.conn_state.conn_state(self.client, is_empty)
     }
 
     /// Zeek's `history`.
     pub(crate) fn history(&self) -> String {
-        self.zeek.history.text(self.client_is_low)
+        self.zeek.history.text(self.client)
     }
 
     /// Bytes of memory that the gaps take.

@@ -36,14 +36,14 @@ pub(crate) fn has_syn(halves: &[HalfCounters; 2]) -> bool {
     halves.iter().any(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK) == HalfFlags::SYN)
 }
 
-/// Whether the lower endpoint sent the SYN; `None` if neither SYN nor SYN-ACK was seen.
-pub(crate) fn low_is_client(halves: &[HalfCounters; 2]) -> Option<bool> {
-    let [low, high] = halves.each_ref().map(|half| half.flags & (HalfFlags::SYN | HalfFlags::SYN_ACK));
-    if low == HalfFlags::SYN || high.contains(HalfFlags::SYN_ACK) {
-        Some(true)
-    } else {
-        (high == HalfFlags::SYN || low.contains(HalfFlags::SYN_ACK)).then_some(false)
-    }
+/// The endpoint that sent the SYN; `None` if neither SYN nor SYN-ACK was seen.
+pub(crate) fn client(halves: &[HalfCounters; 2]) -> Option<End> {
+    let is_client = |from: End| {
+        const BOTH: HalfFlags = HalfFlags::SYN.union(HalfFlags::SYN_ACK);
+        let (own, other) = (from.of(halves).flags, from.other().of(halves).flags);
+        own & BOTH == HalfFlags::SYN || other.contains(HalfFlags::SYN_ACK)
+    };
+    End::BOTH.into_iter().find(|from| is_client(*from))
 }
 
 /// A SYN and a SYN-ACK, and rarely more.
@@ -51,46 +51,45 @@ type Segments = SmallVec<[SegmentEvent; 2]>;
 
 /// The segments of the handshake before `event`, in order. Their options, window and payload are unknown.
 pub(crate) fn handshake(event: &SegmentEvent) -> Segments {
-    let low_is_client = low_is_client(&event.halves).unwrap_or_default();
-    let client_index = usize::from(!low_is_client);
-    let (client, server) = (&event.halves[client_index], &event.halves[1 - client_index]);
-    let confirms = event.reasons.contains(SegmentFlags::HANDSHAKE_ACK)
-        && (event.header.sender() == End::Low) == low_is_client;
+    let client_end = client(&event.halves).unwrap_or(End::High);
+    let server_end = client_end.other();
+    let (client, server) = (client_end.of(&event.halves), server_end.of(&event.halves));
+    let confirms = event.reasons.contains(SegmentFlags::HANDSHAKE_ACK) && event.header.sender() == client_end;
     let mut segments = Segments::new();
     let mut halves = [HalfCounters::ZERO; 2];
     if client.flags.contains(HalfFlags::SYN) {
         // Before it confirms, a client sends nothing but its SYN.
         let retransmits = if confirms { client.packets.saturating_sub(2) } else { 0 };
-        halves[client_index] = with_syn(client);
-        let syn = segment(event, low_is_client, TcpFlags::SYN, client, Seq(0));
+        halves[client_end.index()] = with_syn(client);
+        let syn = segment(event, client_end, TcpFlags::SYN, client, Seq(0));
         push(
             &mut segments,
             SegmentEvent { reasons: SegmentFlags::SYN, halves, ..syn },
-            client_index,
+            client_end,
             retransmits,
         );
-        halves[client_index].packets += retransmits.min(MAX_RETRANSMITS);
+        halves[client_end.index()].packets += retransmits.min(MAX_RETRANSMITS);
     }
     if server.flags.contains(HalfFlags::SYN_ACK) {
         let silent = server.bytes == 0
             && !server.flags.intersects(HalfFlags::BARE_ACK | HalfFlags::FIN | HalfFlags::RST);
         let retransmits = if confirms && silent { server.packets.saturating_sub(1) } else { 0 };
         let flags = HalfFlags::SYN_ACK | HalfFlags::ACKED | HalfFlags::ACKED_SYN;
-        halves[1 - client_index] = HalfCounters { ack: client.base, ..with_syn(server) };
-        halves[1 - client_index].flags |= flags;
-        let syn_ack = segment(event, !low_is_client, TcpFlags::SYN | TcpFlags::ACK, server, client.base);
+        halves[server_end.index()] = HalfCounters { ack: client.base, ..with_syn(server) };
+        halves[server_end.index()].flags |= flags;
+        let syn_ack = segment(event, server_end, TcpFlags::SYN | TcpFlags::ACK, server, client.base);
         let syn_ack = SegmentEvent { reasons: SegmentFlags::SYN_ACK, halves, ..syn_ack };
-        push(&mut segments, syn_ack, 1 - client_index, retransmits);
+        push(&mut segments, syn_ack, server_end, retransmits);
     }
     segments
 }
 
 /// Adds a segment and its retransmissions.
-fn push(segments: &mut Segments, first: SegmentEvent, sender: usize, retransmits: u64) {
+fn push(segments: &mut Segments, first: SegmentEvent, sender: End, retransmits: u64) {
     segments.push(first);
     let mut retransmit = SegmentEvent { reasons: first.reasons | SegmentFlags::REPEATED, ..first };
     for _ in 0..retransmits.min(MAX_RETRANSMITS) {
-        retransmit.halves[sender].packets += 1;
+        sender.of_mut(&mut retransmit.halves).packets += 1;
         segments.push(retransmit);
     }
 }
@@ -110,13 +109,13 @@ fn with_syn(counters: &HalfCounters) -> HalfCounters {
 
 fn segment(
     event: &SegmentEvent,
-    from_low: bool,
+    from: End,
     flags: TcpFlags,
     sender: &HalfCounters,
     ack: Seq,
 ) -> SegmentEvent {
     let mut segment = *event;
-    segment.header.sender = if from_low { End::Low } else { End::High } as u8;
+    segment.header.sender = from as u8;
     segment.header.time = sender.syn_ns;
     segment.header.lost = 0;
     SegmentEvent {

@@ -12,6 +12,8 @@ use super::{
     history::{Entries, History},
 };
 
+use crate::record::Side;
+
 /// What Zeek says of one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Zeek {
@@ -22,8 +24,8 @@ pub(super) struct Zeek {
 /// The endpoint that a segment or a flag comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender {
-    pub(super) from_low: bool,
-    pub(super) is_client: bool,
+    pub(super) end: End,
+    pub(super) side: Side,
 }
 
 impl Zeek {
@@ -37,7 +39,7 @@ impl Zeek {
         new: HalfFlags,
         event: Option<&SegmentEvent>,
     ) {
-        let Sender { from_low, is_client } = sender;
+        let Sender { end: from, side } = sender;
         let reported = event.map_or(TcpFlags::EMPTY, |event| event.flags);
         let is_lost = |flag, bit| new.contains(flag) && !reported.contains(bit);
         if is_lost(HalfFlags::SYN, TcpFlags::SYN) {
@@ -45,30 +47,30 @@ impl Zeek {
                 if !new.contains(HalfFlags::SYN_ACK) { TcpFlags::SYN } else { TcpFlags::SYN | TcpFlags::ACK };
             let mut first = Entries::at(entries.time());
             let base = direction.base();
-            self.history.on_flags(&mut first, from_low, bits, (base, base));
+            self.history.on_flags(&mut first, from, bits, (base, base));
             self.history.add_first(first);
-            self.conn_state.on_segment(from_low, is_client, bits, 0);
+            self.conn_state.on_segment(from, side, bits, 0);
         }
         for (flag, bits) in [(HalfFlags::FIN, TcpFlags::FIN), (HalfFlags::RST, TcpFlags::RST)] {
             if is_lost(flag, bits) {
                 let end = direction.end();
-                self.history.on_flags(entries, from_low, bits, (end, end));
-                self.conn_state.on_segment(from_low, is_client, bits, 0);
+                self.history.on_flags(entries, from, bits, (end, end));
+                self.conn_state.on_segment(from, side, bits, 0);
             }
         }
         if let Some(event) = event {
             let seq = event.payload_seq();
             let numbers = (seq, seq.add(event.payload_len));
-            self.history.on_flags(entries, from_low, event.flags, numbers);
-            self.conn_state.on_segment(from_low, is_client, event.flags, event.payload_len);
+            self.history.on_flags(entries, from, event.flags, numbers);
+            self.conn_state.on_segment(from, side, event.flags, event.payload_len);
         }
     }
 
     /// Takes in the first acknowledgment and the first data of a direction.
-    pub(super) fn on_counters(&mut self, entries: &mut Entries, from_low: bool, counters: &HalfCounters) {
+    pub(super) fn on_counters(&mut self, entries: &mut Entries, from: End, counters: &HalfCounters) {
         for (kind, at) in [(b'A', counters.first_ack_ns), (b'D', counters.first_data_ns)] {
             if at != 0 {
-                self.history.once(entries, from_low, kind, at);
+                self.history.once(entries, from, kind, at);
             }
         }
     }
@@ -83,18 +85,18 @@ impl Zeek {
         zero_windows: u64,
         acked_gaps: u64,
     ) {
-        let from_low = event.header.sender() == End::Low;
-        if self.conn_state.heeds_window(from_low) {
+        let from = event.header.sender();
+        if self.conn_state.heeds_window(from) {
             let on_close = event.window == 0
                 && event.flags.intersects(TcpFlags::SYN | TcpFlags::FIN)
                 && !event.flags.contains(TcpFlags::RST);
-            self.history.logarithmic(entries, from_low, b'W', zero_windows + u64::from(on_close));
+            self.history.logarithmic(entries, from, b'W', zero_windows + u64::from(on_close));
         }
-        if event.reasons.contains(SegmentFlags::NO_NEW_DATA) && !self.conn_state.has_reset(from_low) {
-            self.history.logarithmic(entries, from_low, b'T', 1);
+        if event.reasons.contains(SegmentFlags::NO_NEW_DATA) && !self.conn_state.has_reset(from) {
+            self.history.logarithmic(entries, from, b'T', 1);
         }
         if self.conn_state.is_clean() {
-            self.history.logarithmic(entries, !from_low, b'G', acked_gaps);
+            self.history.logarithmic(entries, from.other(), b'G', acked_gaps);
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tracer_common::wire::{Encapsulations, address};
+use tracer_common::{
+    flow::End,
+    wire::{Encapsulations, address},
+};
 
 use super::slot::Deadline;
 use crate::{
@@ -45,7 +48,10 @@ impl Tracked {
         let key = self.connection.key;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
-        let (client, server) = if self.connection.client_is_low() { (low, high) } else { (high, low) };
+        let (client, server) = match self.connection.client() {
+            End::Low => (low, high),
+            End::High => (high, low),
+        };
         record::ConnectionIdentity {
             id: ConnectionId { run, number: self.number },
             encapsulation: self.encapsulation,

@@ -51,7 +51,7 @@ fn tracer_floor_xdp(ctx: XdpContext) -> u32 {
     let frame = XdpFrame::new(ctx.ctx);
     let place = KernelPlace::new(frame.interface(), Hook::Xdp);
     // Whether there was a segment makes no difference.
-    let _ = take(&XdpHeaders::<false>(frame), &place, true);
+    let _ = take(&XdpHeaders::<false>(frame), &place, End::Low);
     XDP_PASS
 }
 
@@ -72,13 +72,13 @@ fn classify(ctx: &TcContext, hook: Hook) -> i32 {
     let frame = TcFrame::new(ctx.skb.skb);
     let place = KernelPlace::new(frame.interface(), hook);
     // Whether there was a segment makes no difference.
-    let _ = take(&frame, &place, hook as u8 == Hook::TcIngress as u8);
+    let _ = take(&frame, &place, if hook as u8 == Hook::TcIngress as u8 { End::Low } else { End::High });
     NEXT
 }
 
-/// Takes in one segment; `None` if there is none, or its connection is unknown.
+/// Takes in one segment, from the client if `from` is the lower endpoint; `None` if there is none, or its connection is unknown.
 #[inline(always)]
-fn take<F: FrameBytes>(frame: &F, place: &KernelPlace, from_client: bool) -> Option<()> {
+fn take<F: FrameBytes>(frame: &F, place: &KernelPlace, from: End) -> Option<()> {
     if frame.read(ETHERNET - ETHERTYPE_IPV4.len())? != ETHERTYPE_IPV4 {
         return None;
     }
@@ -91,7 +91,10 @@ fn take<F: FrameBytes>(frame: &F, place: &KernelPlace, from_client: bool) -> Opt
         return None;
     }
     let (source, destination) = ((address(12), short(IPV4)), (address(16), short(IPV4 + 2)));
-    let (client, server) = if from_client { (source, destination) } else { (destination, source) };
+    let (client, server) = match from {
+        End::Low => (source, destination),
+        End::High => (destination, source),
+    };
     if !KernelSelection.traces(server.1) {
         return None;
     }
@@ -100,17 +103,16 @@ fn take<F: FrameBytes>(frame: &F, place: &KernelPlace, from_client: bool) -> Opt
     let header_len = (headers[IPV4 + 12] >> 4) as usize * 4;
     let payload_len = (short(2) as usize).checked_sub(IPV4 + header_len)?;
     let flags = TcpFlags::from_bits(headers[IPV4 + 13]);
-    if flags.contains(TcpFlags::SYN) && from_client {
+    if flags.contains(TcpFlags::SYN) && from == End::Low {
         return open(&key);
     }
 
     let flow = look_up(Table::Confirmed, &key)?;
-    let from = if from_client { End::Low } else { End::High };
     let (sender, receiver) = from.split(&mut flow.tcp);
     sender.last_ns = place.coarse_now();
     sender.counters.packets += 1;
     sender.counters.bytes += payload_len as u64;
-    let ends_handshake = from_client && payload_len == 0 && sender.counters.first_ack_ns == 0;
+    let ends_handshake = from == End::Low && payload_len == 0 && sender.counters.first_ack_ns == 0;
     if ends_handshake {
         sender.counters.first_ack_ns = sender.last_ns;
     }

@@ -61,7 +61,7 @@ fn an_explanation_has_the_steps_in_order() {
             "[ESTABLISHED / ESTABLISHED]",
             "The client confirms: the connection is established.",
             "The client requests a resource (GET /small).",
-            "The server answers 200: here it is. The answer is complete.",
+            "The server answers 200: OK. The answer is complete.",
             "= GET /small: answered with 200, 1.0 kB, in ",
             "The client is ready to close and asks for confirmation (FIN).",
             "It is ready to close too (FIN).",

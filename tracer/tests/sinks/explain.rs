@@ -238,7 +238,7 @@ fn a_midstream_connection_is_explained_as_such() {
     ];
     let text = written(&records, Format::Explain);
     assert!(
-        text.contains("= This connection is older than the observation: how it began was not seen.\n"),
+        text.contains("= This connection is older than the observation: its handshake was not seen.\n"),
         "{text}"
     );
     assert!(text.contains("= GET /: how it ended was not seen.\n"), "{text}");

@@ -191,8 +191,8 @@ fn a_flood_has_a_line_at_its_start_and_at_its_end() {
     let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
         explained,
-        "SYN flood: somebody asks 10.0.0.1:80 for 200000 connections a second and does not confirm them. 41000 \
-         handshakes are half-open there now; the SYNs came from about 190000 addresses, probably spoofed."
+        "SYN flood: 10.0.0.1:80 receives 200000 SYNs a second, and 41000 handshakes are half-open now; the SYNs \
+         came from about 190000 addresses, probably spoofed."
     );
 }
 

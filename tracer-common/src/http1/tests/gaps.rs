@@ -98,7 +98,7 @@ fn a_gap_without_any_acknowledgment_is_not_waited_for() {
 }
 
 #[test]
-fn a_connection_picked_up_in_its_middle_starts_at_a_head() {
+fn a_midstream_connection_starts_at_a_head() {
     let mut wire = Wire::midstream();
     wire.send(SERVER, 0, b"the rest of some content");
     wire.send(CLIENT, 0, GET);
@@ -115,7 +115,7 @@ fn a_connection_picked_up_in_its_middle_starts_at_a_head() {
 }
 
 #[test]
-fn a_response_found_again_is_one_to_the_request_it_answers() {
+fn after_resynchronization_a_response_belongs_to_the_request_it_answers() {
     // The numbers were once taken from before the jump: the method HEAD of the request went unnoticed.
     let mut wire = Wire::connected();
     wire.send(CLIENT, 0, GET);

@@ -5,11 +5,15 @@ use super::*;
 #[test]
 fn a_missed_response_is_not_reported_as_absent() {
     let mut wire = Wire::connected();
-    wire.client(get("/1")).unseen(false, 60).fin(false, 60).client_fin().finish(ConnectionEnd::Closed);
+    wire.client(get("/1"))
+        .unseen(End::High, 60)
+        .fin(End::High, 60)
+        .client_fin()
+        .finish(ConnectionEnd::Closed);
     assert_eq!(wire.exchanges(), ["1 GET /1 - - 0/- not_observed exact"]);
     // The next segment reveals the gap; then a reset.
     let mut wire = Wire::connected();
-    wire.client(get("/1")).unseen(false, 60).server("rest of it").client(get("/2")).server("more");
+    wire.client(get("/1")).unseen(End::High, 60).server("rest of it").client(get("/2")).server("more");
     wire.finish(ConnectionEnd::Reset);
     assert_eq!(
         wire.exchanges(),
@@ -21,7 +25,7 @@ fn a_missed_response_is_not_reported_as_absent() {
 fn exchanges_are_found_again_after_missed_bytes() {
     let mut wire = Wire::connected();
     wire.client(get("/1")).server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
-    wire.unseen(false, 50).client(get("/2")).server(OK).client(get("/3")).server(NOT_FOUND);
+    wire.unseen(End::High, 50).client(get("/2")).server(OK).client(get("/3")).server(NOT_FOUND);
     assert_eq!(
         wire.exchanges(),
         [
@@ -35,7 +39,7 @@ fn exchanges_are_found_again_after_missed_bytes() {
 #[test]
 fn a_missed_request_leaves_its_response() {
     let mut wire = Wire::connected();
-    wire.client(get("/1")).server(OK).unseen(true, 70).server(NOT_FOUND).client(get("/3")).server(OK);
+    wire.client(get("/1")).server(OK).unseen(End::Low, 70).server(NOT_FOUND).client(get("/3")).server(OK);
     assert_eq!(
         wire.exchanges(),
         [

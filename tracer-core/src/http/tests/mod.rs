@@ -5,6 +5,7 @@ mod wire;
 
 use tracer_common::{
     event::{HttpFacts, Marks},
+    flow::End,
     http1::MAX_HEAD,
 };
 
@@ -87,7 +88,7 @@ fn request_and_response_are_reported_when_their_heads_are_complete() {
     assert_eq!(wire.conversation().exchanges(), 0);
     wire.server("cd");
     assert_eq!(wire.exchanges(), ["1 POST /f 200 content-length 4/4 complete exact"]);
-    assert_eq!((wire.conversation().exchanges(), wire.conversation().client_is_low()), (1, Some(true)));
+    assert_eq!((wire.conversation().exchanges(), wire.conversation().client()), (1, Some(End::Low)));
 }
 
 #[test]
@@ -190,8 +191,8 @@ fn content_until_the_close_with_a_gap_has_no_size() {
     let mut wire = Wire::connected();
     wire.client(get("/"))
         .server(UNTIL_CLOSE)
-        .unseen(false, 100)
-        .fin(false, 100)
+        .unseen(End::High, 100)
+        .fin(End::High, 100)
         .client_fin()
         .finish(ConnectionEnd::Closed);
     assert_eq!(wire.exchanges(), ["1 GET / 200 close 0/- complete exact"]);
@@ -334,7 +335,7 @@ fn a_midstream_connection_starts_with_what_is_seen() {
             "3 GET /last 200 content-length 0/2 complete exact",
         ]
     );
-    assert_eq!(wire.conversation().client_is_low(), Some(true));
+    assert_eq!(wire.conversation().client(), Some(End::Low));
 }
 
 #[test]
@@ -463,7 +464,7 @@ fn a_connection_without_http_has_no_records() {
     let mut wire = Wire::connected();
     wire.close();
     assert!(wire.records().is_empty());
-    assert_eq!(wire.conversation().client_is_low(), None);
+    assert_eq!(wire.conversation().client(), None);
 }
 
 #[test]
@@ -495,8 +496,14 @@ fn inconsistent_events_do_no_harm() {
             facts.header.sender = random(2) as u8;
             facts.header.time = random(1000);
             match random(20) {
-                0 => conversation.on_lost(random(2) == 0),
-                1 => conversation.on_fin(random(2) == 0, random(99), random(2), time, &mut out),
+                0 => conversation.on_lost(End::from_byte(random(2) as u8)),
+                1 => conversation.on_fin(
+                    End::from_byte(random(2) as u8),
+                    random(99),
+                    random(2),
+                    time,
+                    &mut out,
+                ),
                 2 => conversation.drop_buffers(time, &mut out),
                 _ => conversation.on_event(&facts, bytes, &mut out),
             }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, mem::take};
 use tracer_common::{
     connection::FlowState,
     event::HttpFacts,
-    flow::{self, HalfFlags, SegmentFlags},
+    flow::{End, HalfFlags, SegmentFlags},
     http1::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
     seq::Seq,
     wire::{Segment, TcpFlags},
@@ -49,9 +49,9 @@ impl Wire {
     /// After its handshake.
     pub(super) fn connected() -> Self {
         let mut wire = Self::midstream();
-        wire.segment(true, BASE - 1, TcpFlags::SYN, b"");
-        wire.segment(false, BASE - 1, TcpFlags::SYN | TcpFlags::ACK, b"");
-        wire.segment(true, BASE, TcpFlags::ACK, b"");
+        wire.segment(End::Low, BASE - 1, TcpFlags::SYN, b"");
+        wire.segment(End::High, BASE - 1, TcpFlags::SYN | TcpFlags::ACK, b"");
+        wire.segment(End::Low, BASE, TcpFlags::ACK, b"");
         wire
     }
 
@@ -84,49 +84,49 @@ impl Wire {
     }
 
     pub(super) fn client(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.send(true, bytes.as_ref())
+        self.send(End::Low, bytes.as_ref())
     }
 
     pub(super) fn server(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.send(false, bytes.as_ref())
+        self.send(End::High, bytes.as_ref())
     }
 
     /// Sends bytes that are not observed.
-    pub(super) fn unseen(&mut self, from_client: bool, bytes: u32) -> &mut Self {
-        self.sent[usize::from(from_client)] += bytes;
+    pub(super) fn unseen(&mut self, from: End, bytes: u32) -> &mut Self {
+        self.sent[from.index()] += bytes;
         self
     }
 
-    fn send(&mut self, from: bool, bytes: &[u8]) -> &mut Self {
+    fn send(&mut self, from: End, bytes: &[u8]) -> &mut Self {
         self.time += 10;
         for piece in bytes.chunks(self.size) {
-            let sent = self.sent[usize::from(from)];
-            self.sent[usize::from(from)] += piece.len() as u32;
+            let sent = self.sent[from.index()];
+            self.sent[from.index()] += piece.len() as u32;
             self.segment(from, BASE.wrapping_add(sent), TcpFlags::ACK, piece);
         }
         self
     }
 
     pub(super) fn client_fin(&mut self) -> &mut Self {
-        self.fin(true, 0)
+        self.fin(End::Low, 0)
     }
 
     pub(super) fn server_fin(&mut self) -> &mut Self {
-        self.fin(false, 0)
+        self.fin(End::High, 0)
     }
 
-    pub(super) fn fin(&mut self, from: bool, gap_bytes: u64) -> &mut Self {
+    pub(super) fn fin(&mut self, from: End, gap_bytes: u64) -> &mut Self {
         self.time += 10;
         self.report_lost(from);
-        let end = u64::from(self.sent[usize::from(from)]);
+        let end = u64::from(self.sent[from.index()]);
         self.conversation.on_fin(from, end, gap_bytes, self.time, &mut self.records);
         self
     }
 
     pub(super) fn finish(&mut self, why: ConnectionEnd) -> &mut Self {
         self.time += 10;
-        self.report_lost(true);
-        self.report_lost(false);
+        self.report_lost(End::Low);
+        self.report_lost(End::High);
         self.conversation.finish(why, self.time, &mut self.records);
         self
     }
@@ -161,29 +161,28 @@ impl Wire {
             .collect()
     }
 
-    fn report_lost(&mut self, from: bool) {
-        if take(&mut self.lost[usize::from(from)]) {
+    fn report_lost(&mut self, from: End) {
+        if take(&mut self.lost[from.index()]) {
             self.conversation.on_lost(from);
         }
     }
 
     /// Does what `observe` does with a segment.
-    fn segment(&mut self, from: bool, seq: u32, flags: TcpFlags, bytes: &[u8]) {
+    fn segment(&mut self, from: End, seq: u32, flags: TcpFlags, bytes: &[u8]) {
         // The receiver acknowledges all bytes, whether they were observed or not.
-        let ack = Seq(BASE.wrapping_add(self.sent[usize::from(!from)]));
+        let ack = Seq(BASE.wrapping_add(self.sent[from.other().index()]));
         let payload_len = bytes.len() as u32;
         let segment = Segment { seq: Seq(seq), ack, flags, payload_len, window: 100, ..Segment::default() };
-        let end_of_sender = if from { flow::End::Low } else { flow::End::High };
-        let reasons = self.flow.on_segment(&segment, end_of_sender, || 1);
-        let (sender, receiver) = end_of_sender.split(&mut self.flow.tcp);
-        let (half, peer) = end_of_sender.split(&mut self.flow.http);
+        let reasons = self.flow.on_segment(&segment, from, || 1);
+        let (sender, receiver) = from.split(&mut self.flow.tcp);
+        let (half, peer) = from.split(&mut self.flow.http);
         let start = sender.offset_of(segment.payload_seq());
         let end = start + u64::from(payload_len);
         if payload_len == 0 || !half.wants(end) {
             return;
         }
         let facts = &mut self.buffer.event.facts;
-        facts.header.sender = end_of_sender as u8;
+        facts.header.sender = from as u8;
         facts.header.time = self.time;
         let acked = receiver.has(HalfFlags::ACKED);
         self.buffer.payload = Payload {
@@ -197,7 +196,7 @@ impl Wire {
         assert!((0..MAX_STEPS).any(|_| scan.step().is_break()));
         for (facts, bytes) in self.ring.0.take() {
             if (self.lose)(&facts) {
-                self.lost[usize::from(from)] = true;
+                self.lost[from.index()] = true;
                 continue;
             }
             self.report_lost(from);

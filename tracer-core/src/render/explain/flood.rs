@@ -7,8 +7,7 @@ use crate::render::units::duration;
 pub(super) fn sentence(body: &Body) -> Option<String> {
     match body {
         Body::FloodStarted(flood) => Some(format!(
-            "SYN flood: somebody asks {} for {} connections a second and does not confirm them. {} handshakes are \
-             half-open there now{}.",
+            "SYN flood: {} receives {} SYNs a second, and {} handshakes are half-open now{}.",
             flood.server(),
             flood.syn_rate,
             flood.half_open,

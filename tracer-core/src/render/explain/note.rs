@@ -51,7 +51,7 @@ fn half_open(out: &mut String, half_open: &HalfOpen, actors: Actors) -> fmt::Res
 
 fn opened(out: &mut String, opened: &Opened, story: &Story) -> fmt::Result {
     if opened.midstream {
-        write!(out, "This connection is older than the observation: how it began was not seen.")
+        write!(out, "This connection is older than the observation: its handshake was not seen.")
     } else if story.has_segments {
         Ok(())
     } else {
@@ -84,13 +84,13 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
     out.write_str(match exchange.confidence {
         Confidence::Exact => ".",
         Confidence::Resynced => ". Bytes were missed before it: this was found by resynchronisation.",
-        Confidence::Inferred => ". Request and answer were matched, or their end set, by a guess.",
+        Confidence::Inferred => ". The pairing of request and response, or the end of a message, is a guess.",
     })?;
     if exchange.anomalies.is_empty() {
         return Ok(());
     }
     let words: Vec<_> = exchange.anomalies.iter().map(|anomaly| anomaly.as_str()).collect();
-    write!(out, " Odd about it: {}.", words.join(", "))
+    write!(out, " Anomalies: {}.", words.join(", "))
 }
 
 fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: Timestamp) -> fmt::Result {
@@ -98,7 +98,7 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
     let who = closed.initiator.map_or("one side", |side| actors.name(side));
     match closed.reason {
         CloseReason::Fin => write!(out, "Closed in good order: both sides sent FIN and were acknowledged.")?,
-        CloseReason::Reset => write!(out, "Broken off by the {who}: what was on its way is lost.")?,
+        CloseReason::Reset => write!(out, "Reset by the {who}: what was on its way is lost.")?,
         CloseReason::Refused => write!(out, "No connection: the {server} refused it.")?,
         CloseReason::Unanswered => write!(out, "No connection: the {server} never answered.")?,
         CloseReason::HalfOpenTimeout => {
@@ -111,8 +111,8 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
                 duration(waited)
             )?;
         }
-        CloseReason::IdleTimeout => write!(out, "Silent for too long: no longer followed.")?,
-        CloseReason::Evicted => write!(out, "No longer followed, to make room for other connections.")?,
+        CloseReason::IdleTimeout => write!(out, "Idle for too long: no longer traced.")?,
+        CloseReason::Evicted => write!(out, "Evicted: the table of connections was full.")?,
         CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
     }
     if closed.client.bytes + closed.server.bytes > 0 {
@@ -132,17 +132,17 @@ fn anomalies(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
     for (side, totals) in [(Side::Client, &closed.client), (Side::Server, &closed.server)] {
         let who = actors.name(side);
         if totals.retransmits > 0 {
-            write!(out, " The {who} had to repeat {}.", count(totals.retransmits, "segment"))?;
+            write!(out, " The {who} retransmitted {}.", count(totals.retransmits, "segment"))?;
         }
         if totals.zero_windows > 0 {
-            write!(out, " The {who} had no room for more {}.", count(totals.zero_windows, "time"))?;
+            write!(out, " The {who} announced a zero window {}.", count(totals.zero_windows, "time"))?;
         }
         if totals.gap_bytes > 0 {
             write!(out, " {} B from the {who} were never seen.", totals.gap_bytes)?;
         }
     }
     if closed.events_lost > 0 {
-        write!(out, " Steps are missing here: {} got lost.", count(closed.events_lost, "event"))?;
+        write!(out, " Steps are missing here: {} were lost.", count(closed.events_lost, "event"))?;
     }
     Ok(())
 }

@@ -129,28 +129,32 @@ impl Scene<'_> {
             Purpose::Acknowledges => format!("{who} acknowledges {}.", self.acknowledged()),
             Purpose::ReadyToClose | Purpose::ConfirmsClose => self.close(purpose, who),
             Purpose::Refuses => {
-                format!("{who} refuses the connection (RST): nothing listens there, or it is not let in.")
+                format!(
+                    "{who} refuses the connection (RST): no server listens on this port, or a firewall rejects it."
+                )
             }
             Purpose::Resets => {
-                format!("{who} breaks the connection off (RST): it neither sends nor takes anything more.")
+                format!("{who} resets the connection (RST): it sends and accepts nothing more.")
             }
             Purpose::Retransmission => {
-                "This was sent before: the first copy or its acknowledgment was lost or late.".into()
+                "This is a retransmission: the first copy or its acknowledgment was lost or late.".into()
             }
             Purpose::PreviousSegmentNotCaptured => {
-                "Something before this is missing: lost, or still on its way.".into()
+                "Bytes before it are missing: lost, or still on their way.".into()
             }
             Purpose::OutOfOrder => "This fills a gap: it was reordered.".into(),
             Purpose::DuplicateAck => {
-                format!("{who} acknowledges the same as before: what comes next is missing.")
+                format!("{who} repeats its acknowledgment: the next bytes have not arrived.")
             }
             Purpose::ZeroWindow => {
-                format!("{who} has no room for more (zero window): the {other} has to wait.")
+                format!("{who} has a full receive buffer (zero window): the {other} must wait.")
             }
-            Purpose::WindowUpdate => format!("{who} has room again: the {other} may go on."),
+            Purpose::WindowUpdate => {
+                format!("{who} can receive again (window update): the {other} may continue.")
+            }
             Purpose::KeepAlive => format!("{who} asks whether the {other} is still there (keep-alive)."),
             Purpose::AckedUnseenSegment => {
-                format!("{who} acknowledges more than was seen here of what the {other} sent.")
+                format!("{who} acknowledges bytes of the {other} that were not seen here.")
             }
             Purpose::Other => format!("{who} sends a segment that changes nothing."),
         }
@@ -226,7 +230,7 @@ impl Scene<'_> {
             Some((Content::Request, end)) if self.segment.ack == Some(end) => "the request",
             Some((Content::Response, end)) if self.segment.ack == Some(end) => "the answer",
             Some((Content::Data, end)) if self.segment.ack == Some(end) => "the data",
-            _ => "what it has got so far",
+            _ => "the bytes so far",
         }
     }
 }

@@ -47,7 +47,7 @@ impl Format {
     #[must_use]
     pub fn renderer(self, actors: Actors) -> Box<dyn Render> {
         match self {
-            Self::Text => Box::new(TextLines::default()),
+            Self::Text => Box::new(TextLines),
             Self::Json => Box::new(Json::default()),
             Self::Explain => Box::new(Explain::new(actors)),
         }

@@ -8,7 +8,7 @@
 //! are the client's. What is wrong or not known for sure stands in brackets at the end, or in the
 //! words themselves.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use super::{Render, units};
@@ -18,17 +18,20 @@ mod listener;
 pub mod phrase;
 
 /// Renders readable lines.
-#[derive(Default)]
-pub struct TextLines {
-    /// The line in the making, kept for its memory.
-    line: String,
-}
+pub struct TextLines;
 
 impl Render for TextLines {
     fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
-        self.line.clear();
-        line(&mut self.line, record).map_err(io::Error::other)?;
-        out.extend_from_slice(self.line.as_bytes());
+        line(&mut Bytes(out), record).map_err(io::Error::other)
+    }
+}
+
+/// Writes text as bytes.
+struct Bytes<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Bytes<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
         Ok(())
     }
 }
@@ -43,18 +46,17 @@ pub fn summary(summary: &Summary) -> String {
 }
 
 /// Time, connection, and what happened.
-fn line(out: &mut String, record: &Record) -> fmt::Result {
+fn line(out: &mut dyn fmt::Write, record: &Record) -> fmt::Result {
     out.write_str(&units::time_of_day(record.timestamp))?;
     if let Some(connection) = &record.connection {
         write!(out, " {}", Ends(connection))?;
     }
-    out.push(' ');
+    out.write_char(' ')?;
     phrase::body(out, &record.body)?;
     if let (Body::Opened(_), Some(connection)) = (&record.body, &record.connection) {
         phrase::carried(out, connection)?;
     }
-    out.push('\n');
-    Ok(())
+    out.write_char('\n')
 }
 
 /// `10.0.0.2:45678 → 10.0.0.1:80`, IPv6 addresses in brackets.

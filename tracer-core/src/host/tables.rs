@@ -69,7 +69,7 @@ impl Tables for HostTables {
 
     fn create(&mut self, key: &FlowKey) -> Option<&mut FlowState> {
         self.unconfirmed.insert(*key, Box::new(FlowState::NEW));
-        // It is not there if there is no room at all.
+        // Absent if the capacity is zero.
         self.unconfirmed.peek_mut(key).map(Box::as_mut)
     }
 

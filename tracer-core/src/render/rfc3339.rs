@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::record::Timestamp;
 
 const SECOND: u64 = 1_000_000_000;
-/// Characters behind the decimal point: nine digits and the Z.
+/// Characters after the decimal point: nine digits and the Z.
 const FRACTION: usize = 10;
 
 /// Writes time stamps. Many records share a second, of which all but the rest is written once.

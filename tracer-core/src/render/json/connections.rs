@@ -1,5 +1,5 @@
-//! What lines say of their connection. A connection tells much the same in line after line, so that
-//! of the last ones is kept.
+//! The fields of a line about its connection: the same in every line of it, so those of recent
+//! connections are kept.
 
 use serde::Serialize as _;
 

@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Error;
 
-/// Writes the members of a struct or a map behind others, each with a comma before it.
+/// Writes the members of a struct or a map after others, each with a comma before it.
 pub(super) struct Members<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Members<'_> {

@@ -1,4 +1,4 @@
-//! Half-open handshakes, floods of them, and the servers asked.
+//! Half-open handshakes, floods of them, and their servers.
 
 use std::fmt::{Result, Write};
 

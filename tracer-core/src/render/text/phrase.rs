@@ -81,7 +81,7 @@ fn response(out: &mut dyn Write, response: &Response) -> Result {
 }
 
 /// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a
-/// request has its size behind the target: `POST /form (1.2 kB) 303 complete`.
+/// request has its size after the target: `POST /form (1.2 kB) 303 complete`.
 pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     target(out, &exchange.request)?;
     if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0) {

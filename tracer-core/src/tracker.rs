@@ -28,7 +28,7 @@ use tracer_common::{
 use crate::{
     connection::{Connection, Phase, ReportOptions},
     http::Conversation,
-    record::{Bodies, Body, CloseReason, EventName, Record, Timestamp},
+    record::{Attributes, Bodies, Body, CloseReason, EventName, Record, Timestamp},
     tcp::unreported,
 };
 
@@ -188,8 +188,8 @@ impl Tracker {
         if tracked.connection.flow != header.flow {
             // The kernel evicted its entry; the connection is the same.
             tracked.connection.restart(header.flow, header.time, &mut self.out);
-            if let Some(encapsulation) = self.pending_events.take(header) {
-                tracked.encapsulation = encapsulation;
+            if let Some(attributes) = self.pending_events.take(header) {
+                tracked.attributes = attributes;
             }
         }
         match event {
@@ -226,8 +226,8 @@ impl Tracker {
         match tracked {
             // Another CPU was faster with an event of the other direction.
             Some(tracked) if tracked.connection.flow == event.header.flow => {
-                if tracked.encapsulation.is_empty() {
-                    tracked.encapsulation = event.encapsulation;
+                if tracked.attributes == Attributes::default() {
+                    tracked.attributes = event.into();
                 }
             }
             _ => self.pending_events.push(*event),
@@ -314,7 +314,7 @@ impl Tracker {
             connection,
             number: self.totals.opened,
             interface: header.interface,
-            encapsulation: self.pending_events.take(header).unwrap_or_default(),
+            attributes: self.pending_events.take(header).unwrap_or_default(),
             buffered: 0,
             due: 0,
             half_open_reported: false,

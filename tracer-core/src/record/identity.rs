@@ -7,9 +7,11 @@ use std::{
 };
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use tracer_common::wire::{Encapsulation, Encapsulations};
 
-use super::text::{Text, is_harmless};
+use super::{
+    attributes::Attributes,
+    text::{Text, is_harmless},
+};
 
 /// Identifier of a connection, unique even when ports are reused: `6f0c11d2-42`, the run and the
 /// number in it, from 1.
@@ -34,8 +36,8 @@ impl fmt::Display for ConnectionId {
 pub struct ConnectionIdentity {
     /// Identifier of the connection.
     pub id: ConnectionId,
-    /// Encapsulation of the first segment, outermost first.
-    pub encapsulation: Encapsulations,
+    /// What the kernel learned about it once.
+    pub attributes: Attributes,
     /// Interface on which the connection was first seen.
     pub interface: Option<Arc<str>>,
     /// Address of the client.
@@ -84,9 +86,7 @@ impl Serialize for ConnectionIdentity {
         map.serialize_entry("connection.id", &self.id)?;
         map.serialize_entry("network.community_id", &self.community_id())?;
         map.serialize_entry("network.type", self.network_type())?;
-        if !self.encapsulation.is_empty() {
-            map.serialize_entry("network.encapsulation", &Words(self.encapsulation))?;
-        }
+        self.attributes.serialize_into(&mut map)?;
         if let Some(name) = &self.interface {
             // Linux allows almost any interface name, including control characters.
             if name.chars().all(is_harmless) {
@@ -106,14 +106,5 @@ impl Serialize for ConnectionIdentity {
 impl Serialize for ConnectionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-/// The names of encapsulations, as a list.
-struct Words(Encapsulations);
-
-impl Serialize for Words {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Encapsulation::as_str))
     }
 }

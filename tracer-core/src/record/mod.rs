@@ -6,6 +6,7 @@
 //! nanoseconds.
 
 mod anomaly;
+mod attributes;
 mod connection;
 mod degraded;
 mod events;
@@ -19,6 +20,7 @@ mod text;
 use serde::Serialize;
 
 pub use anomaly::{Anomalies, Anomaly};
+pub use attributes::Attributes;
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
 pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};

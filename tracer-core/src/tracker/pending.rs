@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use tracer_common::{
-    event::{ConnectionEvent, EventHeader},
-    wire::Encapsulations,
-};
+use tracer_common::event::{ConnectionEvent, EventHeader};
+
+use crate::record::Attributes;
 
 /// The most of them. The next event of the same CPU usually takes one, so that more than one per CPU are only left where
 /// events were lost.
@@ -24,11 +23,11 @@ impl PendingEvents {
         self.0.push_back(event);
     }
 
-    /// Takes the encapsulation of the connection that `header` belongs to.
-    pub(super) fn take(&mut self, header: &EventHeader) -> Option<Encapsulations> {
+    /// Takes the attributes of the connection that `header` belongs to.
+    pub(super) fn take(&mut self, header: &EventHeader) -> Option<Attributes> {
         let is_same =
             |event: &ConnectionEvent| event.header.flow == header.flow && event.header.key == header.key;
         let index = self.0.iter().position(is_same)?;
-        self.0.remove(index).map(|event| event.encapsulation)
+        self.0.remove(index).as_ref().map(Attributes::from)
     }
 }

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use tracer_common::{
-    flow::End,
-    wire::{Encapsulations, address},
-};
+use tracer_common::{flow::End, wire::address};
 
 use super::slot::Deadline;
 use crate::{
     connection::Connection,
-    record::{self, ConnectionId},
+    record::{self, Attributes, ConnectionId},
 };
 
 /// A connection, and what the tracker keeps of it.
@@ -20,8 +17,8 @@ pub(super) struct Tracked {
     pub(super) number: u64,
     /// Index of the interface on which it was first seen.
     pub(super) interface: u32,
-    /// The encapsulation of its first segment.
-    pub(super) encapsulation: Encapsulations,
+    /// What the kernel learned about it once.
+    pub(super) attributes: Attributes,
     /// Bytes of its messages and its gaps.
     pub(super) buffered: u32,
     /// Its deadline; others of it in the heap are stale.
@@ -54,7 +51,7 @@ impl Tracked {
         };
         record::ConnectionIdentity {
             id: ConnectionId { run, number: self.number },
-            encapsulation: self.encapsulation,
+            attributes: self.attributes.clone(),
             interface,
             client_address: client.0,
             client_port: client.1,

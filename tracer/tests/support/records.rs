@@ -1,12 +1,12 @@
 //! Hand-written records, and the output of renderers for them.
 
 use tracer::output::Format;
-use tracer_common::wire::Encapsulations;
 use tracer_core::{
     record::{
-        Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange, Flood,
-        FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record, RequestHead,
-        ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp, Verdict,
+        Attributes, Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange,
+        Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record,
+        RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp,
+        Verdict,
     },
     render::{Actors, Render},
 };
@@ -18,7 +18,7 @@ pub(crate) const START: u64 = 1_735_689_600_000_000_000;
 pub(crate) fn connection() -> ConnectionIdentity {
     ConnectionIdentity {
         id: ConnectionId { run: 0xc0ff_ee00, number: 1 },
-        encapsulation: Encapsulations::default(),
+        attributes: Attributes::default(),
         interface: Some("veth0".into()),
         client_address: [10, 0, 0, 2].into(),
         client_port: 45678,

@@ -54,16 +54,14 @@ impl Connections {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use tracer_common::wire::Encapsulations;
-
     use super::*;
-    use crate::record::ConnectionId;
+    use crate::record::{Attributes, ConnectionId};
 
     #[test]
     fn each_connection_gets_its_own_members_however_many_there_are() {
         let connection = |number: u64, client_port: u16| ConnectionIdentity {
             id: ConnectionId { run: 7, number },
-            encapsulation: Encapsulations::default(),
+            attributes: Attributes::default(),
             interface: None,
             client_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client_port,

@@ -49,7 +49,7 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
 
 /// `, carried in gre, erspan`; nothing where it is not.
 pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
-    for (number, layer) in connection.encapsulation.iter().enumerate() {
+    for (number, layer) in connection.attributes.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
     }
     Ok(())

@@ -21,8 +21,10 @@ pub(super) mod next {
     pub(in super::super) const GTP_EXTENSION: u32 = 0x1_0005;
     /// What follows the UDP header of Teredo.
     pub(in super::super) const TEREDO: u32 = 0x1_0006;
+    /// An IEEE 802.11 frame.
+    pub(in super::super) const WIRELESS: u32 = 0x1_0007;
     /// Nothing: the TCP segment is parsed.
-    pub(in super::super) const NONE: u32 = 0x1_0007;
+    pub(in super::super) const NONE: u32 = 0x1_0008;
     /// The payload of IP with the protocol number in the lowest byte.
     pub(in super::super) const PROTOCOL: u32 = 0x2_0000;
 }

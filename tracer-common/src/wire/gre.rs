@@ -29,6 +29,9 @@ mod kind {
     pub(super) const REDIRECTED: u16 = 0x883e;
     /// PPP.
     pub(super) const PPP: u16 = 0x880b;
+    /// IEEE 802.11 frames of access points (Aruba), by the number of the radio.
+    pub(super) const FIRST_WIRELESS: u16 = 0x8200;
+    pub(super) const LAST_WIRELESS: u16 = 0x82f0;
 }
 
 /// A GRE header.
@@ -60,6 +63,7 @@ pub(super) fn enter<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: 
             let bare = ip_ethertype(frame, inner).is_ok();
             walk.to(next::IP, if bare { inner } else { inner + 4 })
         }
+        kind::FIRST_WIRELESS..=kind::LAST_WIRELESS => walk.to(next::WIRELESS, inner),
         _ => walk.to(u32::from(protocol), inner),
     }
 }

@@ -17,6 +17,7 @@ mod skip;
 mod tcp;
 mod tunnel;
 mod walk;
+pub mod wireless;
 
 pub use address::{address, from_ipv4};
 pub use cursor::Walk;

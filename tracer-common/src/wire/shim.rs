@@ -14,6 +14,8 @@ const MIN_ETHERTYPE: u16 = 0x600;
 mod ethertype {
     /// Transparent Ethernet bridging (RFC 1701).
     pub(super) const BRIDGED: u16 = 0x6558;
+    /// IEEE 802.11 frames (registered for their encapsulation in Ethernet).
+    pub(super) const WIRELESS: u16 = 0x2452;
     /// PPP (RFC 1701).
     pub(super) const PPP: u16 = 0x880b;
     /// MPLS (RFC 5332), downstream-assigned and upstream-assigned labels.
@@ -71,6 +73,7 @@ pub(super) fn ethertype<F: FrameBytes + ?Sized>(
         ethertype::VN_TAG | ethertype::REDUNDANCY => announced(frame, walk, offset + 4),
         ethertype::METADATA => announced(frame, walk, offset + 6),
         ethertype::BRIDGED => walk.to(next::ETHERNET, offset),
+        ethertype::WIRELESS => walk.to(next::WIRELESS, offset),
         ethertype::PPP => walk.to(next::PPP, offset),
         ethertype::MPLS | ethertype::MPLS_UPSTREAM => {
             walk.enter(Encapsulation::Mpls)?;

@@ -11,7 +11,7 @@ use super::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, Encapsulations, LinkType, MAX_HEADER_OFFSET, PROTOCOL_TCP, Segment, Skip,
     Transport,
     cursor::{Walk, next},
-    ip_ethertype, parse_ip, shim, tcp, tunnel,
+    ip_ethertype, parse_ip, shim, tcp, tunnel, wireless,
 };
 use crate::frame::FrameBytes;
 
@@ -68,6 +68,7 @@ pub fn step<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, segment: &mut Se
             walk.to(u32::from(ethertype), offset)
         }
         next::GTP_EXTENSION => tunnel::gtp_extension(frame, walk, offset),
+        next::WIRELESS => wireless::enter(frame, walk, offset),
         next::TEREDO => tunnel::teredo(frame, walk, offset),
         next if next >= next::PROTOCOL => protocol(frame, walk, offset, (next & 0xff) as u8, segment),
         next if next == u32::from(ETHERTYPE_IPV4) || next == u32::from(ETHERTYPE_IPV6) => {

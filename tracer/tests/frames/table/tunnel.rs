@@ -47,6 +47,13 @@ fn frame() -> Vec<u8> {
     segment().frame()
 }
 
+/// An IEEE 802.11 QoS data frame with LLC, SNAP and the packet; `flags` is the second byte.
+fn wireless(flags: u8) -> Vec<u8> {
+    let mut header = vec![0; 26];
+    (header[0], header[1]) = (0x88, flags);
+    [header, vec![0xaa, 0xaa, 3, 0, 0, 0, 8, 0], packet()].concat()
+}
+
 fn udp(port: u16, header: &[u8], inner: &[u8]) -> Vec<u8> {
     udp_between([40_001, port], header, inner)
 }
@@ -86,6 +93,8 @@ fn shims() -> Vec<Row> {
             ethernet(MPLS, &[label(1).as_slice(), &[0; 4], &frame()].concat()),
             &[Mpls],
         ),
+        found("IEEE 802.11 in Ethernet", ethernet(0x2452, &wireless(1)), &[]),
+        not_found("encrypted IEEE 802.11 in Ethernet", ethernet(0x2452, &wireless(0x41)), Skip::NotIp),
         found("a PPPoE session", pppoe(&[0, 0x21], &packet()), &[Pppoe]),
         found("PPPoE, the protocol in one byte", pppoe(&[0x21], &packet()), &[Pppoe]),
         not_found("PPPoE with LCP", pppoe(&[0xc0, 0x21], &packet()), Skip::NotIp),
@@ -160,6 +169,8 @@ fn gre() -> Vec<Row> {
         found("GRE", gre(&[0, 0, 8, 0], &packet()), &[Gre]),
         found("GRE with checksum, key and sequence number", gre(&all, &packet()), &[Gre]),
         found("GRE with Ethernet", gre(&[0, 0, 0x65, 0x58], &frame()), &[Gre]),
+        found("GRE with IEEE 802.11", gre(&[0, 0, 0x82, 0], &wireless(1)), &[Gre]),
+        found("GRE with IEEE 802.11, another radio", gre(&[0, 0, 0x82, 0xf0], &wireless(2)), &[Gre]),
         found("GRE with MPLS", gre(&[0, 0, 0x88, 0x47, 0, 1, 1, 64], &packet()), &[Gre, Mpls]),
         found(
             "GRE of PPTP",

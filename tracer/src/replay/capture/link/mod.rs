@@ -59,10 +59,9 @@ fn find(link: i32, bytes: &[u8]) -> Option<Content> {
         113 => linux::cooked(bytes),
         276 => linux::cooked2(bytes),
         239 => linux::log(bytes),
-        // PPP; in HDLC-like framing; PPPoE; with a direction byte. Cisco HDLC; frame relay; both
+        // PPP, also in HDLC-like framing, and Cisco HDLC in its place; PPPoE; with a direction byte. Cisco HDLC; frame relay; both
         // with a direction byte.
-        9 => Some((LinkType::Ppp, 0)),
-        50 => serial::hdlc(bytes),
+        9 | 50 => serial::hdlc(bytes),
         51 => Some((LinkType::EtherType(serial::PPPOE), 0)),
         166 | 204 => serial::directed_ppp(bytes),
         104 => serial::cisco(bytes),
@@ -152,6 +151,7 @@ mod tests {
             ("cooked, version 2", 276, header(20, 0, &[0x86, 0xdd]), (IPV6, 20)),
             ("NFLOG", 239, nflog([5, 0], [9, 0]), (LinkType::RawIp, 16)),
             ("PPP", 9, vec![0, 0x21], (LinkType::Ppp, 0)),
+            ("Cisco HDLC in PPP", 9, vec![0x0f, 0, 8, 0], (IPV4, 4)),
             ("PPP in HDLC", 50, vec![0xff, 3, 0, 0x21], (LinkType::Ppp, 0)),
             ("Cisco in HDLC", 50, vec![0x0f, 0, 8, 0], (IPV4, 4)),
             ("PPPoE", 51, vec![0x11], (LinkType::EtherType(0x8864), 0)),

@@ -1,6 +1,9 @@
 //! Link layers of local and access networks other than Ethernet.
 
-use tracer_common::{frame::FrameBytes as _, wire::LinkType};
+use tracer_common::{
+    frame::FrameBytes as _,
+    wire::{LinkType, wireless::after_header},
+};
 
 use super::{Content, Payload};
 
@@ -89,31 +92,7 @@ fn radiotap_pads(bytes: &[u8]) -> bool {
     first & FLAGS != 0 && bytes.get(at).is_some_and(|flags| flags & PADDED != 0)
 }
 
-/// An IEEE 802.11 frame (section 9.2): only unencrypted data, and its first fragment.
+/// An IEEE 802.11 frame.
 pub(super) fn wireless(bytes: &[u8], padded: bool) -> Option<Payload> {
-    const DATA: u8 = 0x08;
-    const NO_DATA: u8 = 0x40;
-    const QOS: u8 = 0x80;
-    const TO_AND_FROM_DS: u8 = 0x03;
-    const PROTECTED: u8 = 0x40;
-    const ORDER: u8 = 0x80;
-    /// In the first byte of the QoS control field: the frame is an A-MSDU.
-    const A_MSDU: u8 = 0x80;
-    /// Bytes of an A-MSDU subframe header: two addresses and a length.
-    const SUBFRAME_HEADER: usize = 14;
-    let [kind, flags] = bytes.read(0)?;
-    let [fragment, _] = bytes.read(22)?;
-    let is_readable =
-        kind & 0x0f == DATA && kind & NO_DATA == 0 && flags & PROTECTED == 0 && fragment & 0x0f == 0;
-    is_readable.then_some(())?;
-    let mut at = if flags & TO_AND_FROM_DS == TO_AND_FROM_DS { 30 } else { 24 };
-    let mut is_a_msdu = false;
-    if kind & QOS != 0 {
-        is_a_msdu = bytes.get(at)? & A_MSDU != 0;
-        at += if flags & ORDER == 0 { 2 } else { 6 };
-    }
-    if padded {
-        at = at.next_multiple_of(4);
-    }
-    Some((LinkType::Llc, if is_a_msdu { at + SUBFRAME_HEADER } else { at }))
+    Some((LinkType::Llc, after_header(bytes, 0, padded)?))
 }

@@ -19,31 +19,39 @@ const A_MSDU: u8 = 0x80;
 /// Bytes of an A-MSDU subframe header: two addresses and a length.
 const SUBFRAME_HEADER: usize = 14;
 
-/// The offset after the header of the frame at `offset`, where LLC starts; `padded`: the header is padded to four bytes.
-/// `None` for everything but unencrypted data, and of that for later fragments.
+/// Bytes of the longest header up to its QoS control field. A frame with a TCP segment is longer.
+const LONGEST: usize = 32;
+
+/// The length of the header of the frame at `offset`, after which LLC starts; `padded`: it is padded to four bytes. `None` for
+/// everything but unencrypted data, and of that for later fragments.
 #[inline(always)]
 #[must_use]
-pub fn after_header<F: FrameBytes + ?Sized>(frame: &F, offset: usize, padded: bool) -> Option<usize> {
-    let [kind, flags]: [u8; 2] = frame.read(offset)?;
-    let [fragment]: [u8; 1] = frame.read(offset + 22)?;
-    if kind & 0x0f != DATA || kind & NO_DATA != 0 || flags & PROTECTED != 0 || fragment & 0x0f != 0 {
+pub fn header_len<F: FrameBytes + ?Sized>(frame: &F, offset: usize, padded: bool) -> Option<usize> {
+    // In one read: the verifier does not follow one at an offset that the header decides.
+    let header: [u8; LONGEST] = frame.read(offset)?;
+    let [kind, flags] = [header[0], header[1]];
+    if kind & 0x0f != DATA || kind & NO_DATA != 0 || flags & PROTECTED != 0 || header[22] & 0x0f != 0 {
         return None;
     }
-    let mut len = if flags & TO_AND_FROM_DS == TO_AND_FROM_DS { 30 } else { 24 };
-    let mut is_a_msdu = false;
+    let has_four_addresses = flags & TO_AND_FROM_DS == TO_AND_FROM_DS;
+    let mut len = if has_four_addresses { 30 } else { 24 };
+    let mut subframe = 0;
     if kind & QOS != 0 {
-        let [control]: [u8; 1] = frame.read(offset + len)?;
-        is_a_msdu = control & A_MSDU != 0;
+        let control = if has_four_addresses { header[30] } else { header[24] };
+        if control & A_MSDU != 0 {
+            subframe = SUBFRAME_HEADER;
+        }
         len += if flags & ORDER == 0 { 2 } else { 6 };
     }
     if padded {
-        len = len.next_multiple_of(4);
+        len = (len + 3) & !3;
     }
-    Some(offset + if is_a_msdu { len + SUBFRAME_HEADER } else { len })
+    Some(len + subframe)
 }
 
 /// A frame in a tunnel.
 #[inline(always)]
 pub(super) fn enter<F: FrameBytes + ?Sized>(frame: &F, walk: &mut Walk, offset: usize) -> Result<(), Skip> {
-    walk.to(next::LLC, after_header(frame, offset, false).ok_or(Skip::NotIp)?)
+    let len = header_len(frame, offset, false).ok_or(Skip::NotIp)?;
+    walk.to(next::LLC, offset + len)
 }

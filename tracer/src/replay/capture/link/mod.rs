@@ -127,11 +127,11 @@ mod tests {
 
     #[test]
     fn every_link_layer_is_stripped_up_to_a_known_header() {
-        let wireless = |first: u8, second: u8, len: usize| header(len, 0, &[first, second]);
-        let radiotap = [&[0, 0, 9, 0, 2, 0, 0, 0, 0x20], wireless(0x88, 1, 28).as_slice()].concat();
-        let timed = [header(24, 0, &[0, 0, 24, 0, 3, 0, 0, 0x80]), wireless(8, 1, 28)].concat();
-        let prism = [header(144, 4, &[144, 0, 0, 0]), wireless(8, 1, 28)].concat();
-        let avs = [header(64, 0, &[0x80, 0x21, 0x10, 1, 0, 0, 0, 64]), wireless(8, 1, 28)].concat();
+        let wireless = |first: u8, second: u8| header(32, 0, &[first, second]);
+        let radiotap = [&[0, 0, 9, 0, 2, 0, 0, 0, 0x20], wireless(0x88, 1).as_slice()].concat();
+        let timed = [header(24, 0, &[0, 0, 24, 0, 3, 0, 0, 0x80]), wireless(8, 1)].concat();
+        let prism = [header(144, 4, &[144, 0, 0, 0]), wireless(8, 1)].concat();
+        let avs = [header(64, 0, &[0x80, 0x21, 0x10, 1, 0, 0, 0, 64]), wireless(8, 1)].concat();
         let nflog = |length: [u8; 2], kind: [u8; 2]| {
             [&[2, 0, 0, 0], [5, 0, 10, 0, b'x', 0, 0, 0].as_slice(), &length, &kind, &[0x45]].concat()
         };
@@ -177,13 +177,13 @@ mod tests {
             ("DOCSIS", 143, vec![0, 0], (LinkType::Ethernet, 6)),
             ("DOCSIS with an extended header", 143, vec![1, 4], (LinkType::Ethernet, 10)),
             ("Juniper", 178, vec![b'M', b'G', b'C', 0x80, 0, 6], (LinkType::Ethernet, 12)),
-            ("wireless", 105, wireless(8, 1, 24), (LinkType::Llc, 24)),
-            ("wireless between stations", 105, wireless(8, 3, 30), (LinkType::Llc, 30)),
-            ("wireless with QoS", 105, wireless(0x88, 1, 26), (LinkType::Llc, 26)),
+            ("wireless", 105, wireless(8, 1), (LinkType::Llc, 24)),
+            ("wireless between stations", 105, wireless(8, 3), (LinkType::Llc, 30)),
+            ("wireless with QoS", 105, wireless(0x88, 1), (LinkType::Llc, 26)),
             (
                 "wireless with an A-MSDU",
                 105,
-                header(26, 24, &[0x80])
+                header(32, 24, &[0x80])
                     .into_iter()
                     .enumerate()
                     .map(|(at, byte)| if at == 0 { 0x88 } else { byte })
@@ -213,13 +213,13 @@ mod tests {
         for (name, link, bytes) in [
             ("an unknown link layer", 253, vec![0; 64]),
             ("another address family", 0, vec![7, 0, 0, 0]),
-            ("a wireless beacon", 105, header(24, 0, &[0x80])),
-            ("wireless data without data", 105, header(24, 0, &[0x48])),
-            ("encrypted wireless data", 105, header(24, 0, &[8, 0x41])),
+            ("a wireless beacon", 105, header(32, 0, &[0x80])),
+            ("wireless data without data", 105, header(32, 0, &[0x48])),
+            ("encrypted wireless data", 105, header(32, 0, &[8, 0x41])),
             (
                 "a later fragment of wireless data",
                 105,
-                header(24, 0, &[8, 1])
+                header(32, 0, &[8, 1])
                     .into_iter()
                     .enumerate()
                     .map(|(at, byte)| if at == 22 { 1 } else { byte })

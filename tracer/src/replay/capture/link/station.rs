@@ -2,7 +2,7 @@
 
 use tracer_common::{
     frame::FrameBytes as _,
-    wire::{LinkType, wireless::after_header},
+    wire::{LinkType, wireless::header_len},
 };
 
 use super::{Content, Payload};
@@ -94,5 +94,5 @@ fn radiotap_pads(bytes: &[u8]) -> bool {
 
 /// An IEEE 802.11 frame.
 pub(super) fn wireless(bytes: &[u8], padded: bool) -> Option<Payload> {
-    Some((LinkType::Llc, after_header(bytes, 0, padded)?))
+    Some((LinkType::Llc, header_len(bytes, 0, padded)?))
 }

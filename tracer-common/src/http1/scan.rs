@@ -454,6 +454,13 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         let mut head_requested = false;
         let mut connected = false;
         let peer_acked = self.buffer.payload.peer_acked;
+        // After a CONNECT, what the client sends is not read.
+        if peer_acked != Payload::NOTHING_ACKED
+            && peer_acked > self.peer.position
+            && self.peer.state != state::AWAIT_ANSWER
+        {
+            marks |= Marks::ACKS_UNSEEN;
+        }
         if http.has(Facts::RESPONSE) {
             let waiting = self.peer.messages.saturating_sub(http.messages);
             if http.has(Facts::RESYNCED) && waiting > 1 {
@@ -465,9 +472,6 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
                 }
             }
             http.exchange = http.messages;
-            if peer_acked != Payload::NOTHING_ACKED && peer_acked > self.peer.position {
-                marks |= Marks::ACKS_UNSEEN;
-            }
             if waiting > 0 {
                 head_requested = self.peer.head_requests >> (http.messages & 63) & 1 != 0;
                 connected = self.peer.connect == http.messages.wrapping_add(1);

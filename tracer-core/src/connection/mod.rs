@@ -74,11 +74,12 @@ pub struct ReportOptions {
 }
 
 impl ReportOptions {
-    fn app(&self) -> AppOptions<'_> {
+    /// `client`: the client, if a SYN shows it.
+    fn app(&self, client: Option<End>) -> AppOptions<'_> {
         // The purposes of a segment name the messages in it.
         let exchanges_only =
             !self.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
-        AppOptions { exchanges_only, redaction: self.redaction.as_ref() }
+        AppOptions { client, exchanges_only, redaction: self.redaction.as_ref() }
     }
 }
 
@@ -136,6 +137,11 @@ impl Connection {
         self.session.has_syn()
     }
 
+    /// The client, if a SYN shows it.
+    fn syn_client(&self) -> Option<End> {
+        self.has_syn().then(|| self.client())
+    }
+
     /// Whether `event` is the first event of a connection whose handshake was not reported.
     #[must_use]
     pub fn lacks_handshake(&self, event: &SegmentEvent) -> bool {
@@ -173,7 +179,7 @@ impl Connection {
         if self.session.on_lost(from, facts.header.lost) {
             self.app.on_lost(from);
         }
-        let options = self.options.app();
+        let options = self.options.app(self.syn_client());
         if self.options.events.has(EventName::Segment) {
             // The records of a message follow that of the segment that carries it.
             let held = self.held.get_or_insert_default();
@@ -198,7 +204,8 @@ impl Connection {
         }
         let time = event.header.time;
         let update = self.apply_segment(event);
-        let held = self.held.take().map(|held| *held).unwrap_or_default();
+        let mut held = self.held.take().map(|held| *held).unwrap_or_default();
+        held.release_others(&event.header, out);
         if self.options.events.has(EventName::Segment) {
             let purposes = purposes(event, update.context, held.purposes);
             out.push((time, Body::Segment(Box::new(self.segment_seen(event, purposes)))));
@@ -206,7 +213,7 @@ impl Connection {
         self.report_progress(&update, event.reasons.contains(SegmentFlags::HANDSHAKE_ACK), time, out);
         out.extend(held.records);
         if let Some(fin) = update.fin {
-            self.app.on_fin(&self.options.app(), event.header.sender(), fin, time, out);
+            self.app.on_fin(&self.options.app(self.syn_client()), event.header.sender(), fin, time, out);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;

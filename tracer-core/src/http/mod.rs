@@ -2,8 +2,9 @@
 //!
 //! The kernel's scanner decides where heads and messages start and end, and which response answers which
 //! request; see [`tracer_common::http1`]. This module assembles the fragments of heads (`assembly`), parses
-//! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), and keeps
-//! each exchange (`exchange`, in a `queue`) until it can be reported, in the order of the requests.
+//! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), decides
+//! whether that is proven (`order`), and keeps each exchange (`exchange`, in a `queue`) until it can be
+//! reported, in the order of the requests.
 //!
 //! No clock, no I/O: time comes with the events.
 
@@ -14,14 +15,16 @@ mod exchange;
 mod fields;
 mod head;
 mod lines;
+mod order;
 mod pairing;
+mod proxy;
 mod queue;
 mod redaction;
 mod request_target;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tracer_common::{
     event::{HttpFacts, Marks},
@@ -33,10 +36,11 @@ pub use self::redaction::{Redact, Redaction};
 use self::{
     assembly::{Assembly, Head},
     exchange::StreamEnd,
+    order::Order,
     pairing::has,
     queue::{ExchangeQueue, Numbers},
 };
-use crate::record::Bodies;
+use crate::record::{Anomaly, Bodies};
 
 /// Why a conversation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,11 @@ pub struct Conversation {
     /// The endpoint that sends the requests, once a message showed it.
     client: Option<End>,
     queue: ExchangeQueue,
+    order: Order,
+    /// What the client sent in place of a request, if no response to it was found yet.
+    other: Option<Anomaly>,
+    /// The address of the client, as a proxy reports it in a PROXY protocol header.
+    forwarded: Option<Box<IpAddr>>,
     /// Report exchanges only, not each request and response.
     exchanges_only: bool,
     /// How request targets are redacted; `None`: user information only.
@@ -66,10 +75,13 @@ pub struct Conversation {
 }
 
 /// What is kept of a conversation while no message is in progress, as most of the time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Idle {
     client: Option<End>,
     numbers: Numbers,
+    order: Order,
+    other: Option<Anomaly>,
+    forwarded: Option<Box<IpAddr>>,
 }
 
 impl Idle {
@@ -82,8 +94,9 @@ impl Idle {
     }
 
     /// The kernel lost its state of the connection, and numbers messages from zero again.
-    pub(crate) const fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.numbers.restart();
+        self.order = Order::default();
     }
 
     /// The number of exchanges reported.
@@ -92,9 +105,14 @@ impl Idle {
         self.numbers.exchanges()
     }
 
-    /// The endpoint that sends the requests, once a message showed it.
+    /// The endpoint that sends the requests, once a SYN or a message showed it.
     pub(crate) const fn client(&self) -> Option<End> {
         self.client
+    }
+
+    /// The address of the client, as a proxy reports it.
+    pub(crate) fn forwarded(&self) -> Option<IpAddr> {
+        self.forwarded.as_deref().copied()
     }
 }
 
@@ -127,8 +145,9 @@ impl Conversation {
     /// Continues after `idle`; with `exchanges_only`, it reports no requests and responses.
     #[must_use]
     pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
-        let queue = ExchangeQueue::after(idle.numbers);
-        Self { queue, client: idle.client, exchanges_only, redaction, ..Self::default() }
+        let Idle { client, numbers, order, other, forwarded } = idle;
+        let queue = ExchangeQueue::after(numbers);
+        Self { queue, client, order, other, forwarded, exchanges_only, redaction, streams: <_>::default() }
     }
 
     /// What to keep of it, if no message is in progress and neither side has closed.
@@ -139,8 +158,14 @@ impl Conversation {
 
     /// What to keep of it once it is finished.
     #[must_use]
-    pub const fn rest(&self) -> Idle {
-        Idle { client: self.client, numbers: self.queue.numbers }
+    pub fn rest(&self) -> Idle {
+        Idle {
+            client: self.client,
+            numbers: self.queue.numbers,
+            order: self.order,
+            other: self.other,
+            forwarded: self.forwarded.clone(),
+        }
     }
 
     /// Takes in an event, with `bytes` of a head.
@@ -160,8 +185,13 @@ impl Conversation {
         } else {
             self.stream(from).assembly.push(facts, bytes);
         }
+        if has(facts, Marks::PROXY) {
+            let header = self.stream(from).assembly.take_partial();
+            self.forwarded = proxy::client(&header.bytes).map(Box::new);
+        }
         if has(facts, Marks::NOT_HTTP) {
-            self.stream(from).assembly.clear();
+            let head = self.stream(from).assembly.take_partial();
+            self.on_not_http(facts, &head, from);
         }
         if has(facts, Marks::BAD_CHUNK) {
             self.on_bad_chunk(from);
@@ -257,12 +287,24 @@ impl Conversation {
             stream.current = None;
         }
         self.queue.numbers.restart();
+        self.order = Order::default();
     }
 
-    /// The endpoint that sends the requests, once a message showed it.
+    /// The endpoint that sends the requests, once a SYN or a message showed it.
     #[must_use]
     pub const fn client(&self) -> Option<End> {
         self.client
+    }
+
+    /// The SYN shows that `client` sends the requests.
+    pub const fn set_client(&mut self, client: End) {
+        self.client = Some(client);
+    }
+
+    /// The address of the client, as a proxy reports it in a PROXY protocol header.
+    #[must_use]
+    pub fn forwarded(&self) -> Option<IpAddr> {
+        self.forwarded.as_deref().copied()
     }
 
     /// The number of exchanges reported.

@@ -293,7 +293,7 @@ fn an_early_response_waits_for_its_request() {
         |wire| {
             wire.client("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab").server(NOT_FOUND).close();
         },
-        &["1 POST / 404 none -/0 complete exact"],
+        &["1 POST / 404 none -/0 early_response exact"],
     );
 }
 
@@ -309,7 +309,7 @@ fn a_response_may_come_before_the_head_of_its_request_is_complete() {
         |wire| {
             wire.client("GET /long HTTP/1.1\r\nA: b\r\nC: ").server(NOT_FOUND).close();
         },
-        &["1 GET /long 404 none -/0 complete exact"],
+        &["1 GET /long 404 none -/0 early_response exact"],
     );
 }
 
@@ -331,7 +331,7 @@ fn a_midstream_connection_starts_with_what_is_seen() {
         wire.exchanges(),
         [
             "1 - - 200 content-length -/2 complete inferred",
-            "2 GET /next 404 none 0/0 complete resynced",
+            "2 GET /next 404 none 0/0 complete inferred",
             "3 GET /last 200 content-length 0/2 complete exact",
         ]
     );

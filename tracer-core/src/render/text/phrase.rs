@@ -94,6 +94,8 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     status(out, exchange.status)?;
     out.write_str(match exchange.outcome {
         Outcome::Complete => " complete",
+        Outcome::EarlyResponse => " EARLY RESPONSE",
+        Outcome::InvalidResponse => " INVALID RESPONSE",
         Outcome::NoResponse => " NO RESPONSE",
         Outcome::RequestAborted => " REQUEST ABORTED",
         Outcome::ResponseTruncated => " TRUNCATED",

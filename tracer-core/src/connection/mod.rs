@@ -10,7 +10,7 @@ mod held;
 mod purpose;
 mod records;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tracer_common::{
     connection::FlowState,
@@ -123,6 +123,12 @@ impl Connection {
     #[must_use]
     pub const fn client(&self) -> End {
         self.session.client()
+    }
+
+    /// The address of the client that a proxy connects for, as it says.
+    #[must_use]
+    pub fn forwarded(&self) -> Option<IpAddr> {
+        self.app.forwarded()
     }
 
     /// Exchanges reported so far.

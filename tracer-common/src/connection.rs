@@ -84,9 +84,14 @@ impl FlowState {
             start,
             end,
             acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
-            peer_acked: if acknowledges { receiver.acked_offset(segment.ack) } else { Payload::NOTHING_ACKED },
+            peer_acked: if acknowledges {
+                receiver.acked_offset(segment.ack)
+            } else {
+                Payload::NOTHING_ACKED
+            },
             frame_offset: segment.payload_offset,
-            is_new: u32::from(!flags.contains(SegmentFlags::OLD_DATA)),
+            is_new: u16::from(!flags.contains(SegmentFlags::OLD_DATA)),
+            after_gap: u16::from(flags.contains(SegmentFlags::GAP)),
         })
     }
 }

@@ -63,7 +63,7 @@ impl Hook {
 
 flags! {
     /// What an HTTP event reports.
-    Marks: u16;
+    Marks: u32;
     /// The fragment starts a head.
     HEAD_START = 1 << 0;
     /// The fragment ends a head; `exchange`, `status` and `framing` are valid from here on.
@@ -98,6 +98,8 @@ flags! {
     ACKS_UNSEEN = 1 << 14;
     /// The bytes end a PROXY protocol header.
     PROXY = 1 << 15;
+    /// The segment comes after a sequence gap: bytes before it are missing so far.
+    AFTER_GAP = 1 << 16;
 }
 
 /// The first part of every event.
@@ -196,9 +198,7 @@ pub struct HttpFacts {
     /// See [`Framing`](crate::http1::Framing).
     pub framing: u8,
     /// Zero.
-    pub padding: u8,
-    /// Zero.
-    pub padding2: u32,
+    pub padding: [u8; 3],
 }
 
 impl EventHeader {
@@ -265,8 +265,7 @@ impl HttpFacts {
         status: 0,
         len: 0,
         framing: 0,
-        padding: 0,
-        padding2: 0,
+        padding: [0; 3],
     };
 }
 

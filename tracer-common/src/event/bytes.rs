@@ -143,8 +143,7 @@ mod tests {
             status: 304,
             len,
             framing: 2,
-            padding: 0,
-            padding2: 0,
+            padding: [0; 3],
         }
     }
 

@@ -28,6 +28,8 @@ flags! {
     MALFORMED = 1 << 9;
     /// Its method is a registered one that is common.
     KNOWN_METHOD = 1 << 10;
+    /// The message before it ends in the segment in which it starts.
+    BEHIND = 1 << 11;
 }
 
 /// The scanner's state for one direction.

@@ -55,7 +55,9 @@ pub struct Payload {
     /// Offset of its first byte in the frame.
     pub frame_offset: u32,
     /// 1: it starts with new data, 0: with data that was sent before.
-    pub is_new: u32,
+    pub is_new: u16,
+    /// 1: bytes before it are missing so far.
+    pub after_gap: u16,
 }
 
 impl Payload {
@@ -89,7 +91,15 @@ impl ScanBuffer {
     /// Nothing in it.
     pub const EMPTY: Self = Self {
         event: HttpEvent { facts: HttpFacts::ZERO, bytes: [0; BUFFER] },
-        payload: Payload { start: 0, end: 0, acked: 0, peer_acked: 0, frame_offset: 0, is_new: 0 },
+        payload: Payload {
+            start: 0,
+            end: 0,
+            acked: 0,
+            peer_acked: 0,
+            frame_offset: 0,
+            is_new: 0,
+            after_gap: 0,
+        },
         at: 0,
         loaded: 0,
         is_fresh: 0,
@@ -407,7 +417,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         // What a server sends when a request waits for its response is a response, unless it comes right after another one.
         let resynced = http.has(Facts::RESYNCED);
         let waits = peer.messages > http.messages && !http.is(Role::Client);
-        let answers = waits && !resynced && junk_at <= payload.start;
+        let answers = waits && !resynced && !http.has(Facts::BEHIND);
         if answers {
             http.facts |= Facts::RESPONSE;
             http.exchange = http.messages;
@@ -509,11 +519,11 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             }
             // A request cannot end with the connection: only its server decides where it ends (RFC 9112, 6.3).
             Framing::Close if request => http.state = state::AWAIT_ANSWER,
-            Framing::None => http.start(),
-            Framing::Length if marks.contains(Marks::MESSAGE_END) => {
-                http.start();
+            Framing::None | Framing::Length if marks.contains(Marks::MESSAGE_END) => {
                 http.position = content_end;
+                self.next_message();
             }
+            Framing::None => {}
             Framing::Length => {
                 http.state = state::CONTENT;
                 http.position = content_end;
@@ -533,7 +543,17 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     fn message_end(&mut self) {
         self.buffer.at = 0;
         self.emit(Marks::MESSAGE_END);
-        self.half.start();
+        self.next_message();
+    }
+
+    /// A message has ended at the position.
+    #[inline(always)]
+    fn next_message(&mut self) {
+        let http = &mut *self.half;
+        http.start();
+        if http.position < self.buffer.payload.end {
+            http.facts = Facts::BEHIND;
+        }
     }
 
     /// Emits the bytes of the head collected from this segment.
@@ -577,6 +597,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         }
         if http.head_len > MAX_HEAD {
             marks |= Marks::TRUNCATED;
+        }
+        if self.buffer.payload.after_gap != 0 {
+            marks |= Marks::AFTER_GAP;
         }
         http.facts |= Facts::EMITTED;
         event.marks = marks;

@@ -382,7 +382,11 @@ fn a_malformed_request_line_of_a_known_method_is_a_request() {
     for line in ["GET key", "GET / RTSP/1.0", "GET /a nonsense", "POST /a HTTP 1.1"] {
         let request = format!("{line}\r\nHost: a\r\n\r\n");
         expect(
-            &[(CLIENT, request.as_bytes()), (SERVER, b"HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"), (CLIENT, GET)],
+            &[
+                (CLIENT, request.as_bytes()),
+                (SERVER, b"HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"),
+                (CLIENT, GET),
+            ],
             &[
                 "request 0 None malformed",
                 "request 0 ends with 0",
@@ -408,9 +412,9 @@ fn a_message_after_the_handshake_of_another_protocol_is_found() {
         wire.events(),
         [
             "not HTTP",
-            "request 0 None resynced",
+            "request 0 None resynced acks unseen",
             "request 0 ends with 0",
-            "request 1 None",
+            "request 1 None acks unseen",
             "request 1 ends with 0",
             "response 0 200 None resynced",
             "response 0 ends with 0",

@@ -287,7 +287,8 @@ impl HttpHalf {
     #[inline(always)]
     fn on_proxy_words(&mut self, word: u64, next: u64) -> u64 {
         const SIGNATURE: u64 = u64::from_le_bytes(*b"\r\n\r\n\0\r\nQ");
-        if self.position != 0 || word != SIGNATURE || next & low(4) != text("UIT\n") || next >> 36 & 0xf != 2 {
+        if self.position != 0 || word != SIGNATURE || next & low(4) != text("UIT\n") || next >> 36 & 0xf != 2
+        {
             return 0;
         }
         self.heads += 1;

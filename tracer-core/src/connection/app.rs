@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use tracer_common::{event::HttpFacts, flow::End};
 
 use crate::{
-    http::{ConnectionEnd, Conversation, Idle, Redaction},
+    http::{ConnectionEnd, Conversation, Gaps, Idle, Redaction},
     record::Bodies,
     tcp::Fin,
 };
@@ -61,16 +61,17 @@ impl App {
         conversation
     }
 
-    /// Takes in an HTTP event, with `bytes` of a head.
+    /// Takes in an HTTP event, with `bytes` of a head. `gaps` tells which bytes were not seen.
     pub(super) fn on_event(
         &mut self,
         options: &AppOptions<'_>,
         facts: &HttpFacts,
         bytes: &[u8],
+        gaps: &impl Gaps,
         out: &mut Bodies,
     ) {
         let mut conversation = self.take_http1(options);
-        conversation.on_event(facts, bytes, out);
+        conversation.on_event(facts, bytes, gaps, out);
         *self = conversation.into();
     }
 

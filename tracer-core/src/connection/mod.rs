@@ -24,7 +24,7 @@ use self::{
     purpose::purposes,
 };
 use crate::{
-    http::{ConnectionEnd, Redaction},
+    http::{ConnectionEnd, Gaps, Redaction},
     record::{Bodies, Body, CloseReason, EventName, Events},
     tcp::{Handshake, Session, Update, unreported},
 };
@@ -80,6 +80,12 @@ impl ReportOptions {
         let exchanges_only =
             !self.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
         AppOptions { client, exchanges_only, redaction: self.redaction.as_ref() }
+    }
+}
+
+impl Gaps for Session {
+    fn are_between(&self, from: End, start: u64, end: u64) -> bool {
+        self.direction(self.side(from)).has_gap(start, end)
     }
 }
 
@@ -191,10 +197,10 @@ impl Connection {
             let held = self.held.get_or_insert_default();
             held.limit(out);
             let known = held.records.len();
-            self.app.on_event(&options, facts, bytes, &mut held.records);
+            self.app.on_event(&options, facts, bytes, &self.session, &mut held.records);
             held.note(facts, known);
         } else {
-            self.app.on_event(&options, facts, bytes, out);
+            self.app.on_event(&options, facts, bytes, &self.session, out);
         }
         if let Some(client) = self.app.client()
             && !self.session.has_syn()

@@ -52,7 +52,8 @@ struct Held {
 struct Piece {
     /// Of the segment that carried it: what is found in it has its time.
     header: EventHeader,
-    is_new: u32,
+    is_new: u16,
+    after_gap: u16,
     peer_acked: u64,
     /// Bytes of the stream; `bytes` may be fewer where the frame was cut.
     len: u64,
@@ -119,9 +120,10 @@ impl Reassembly {
             }
             let piece = first.remove();
             held.cost -= piece.cost();
-            let Piece { is_new, peer_acked, .. } = piece;
+            let Piece { is_new, after_gap, peer_acked, .. } = piece;
             let end = start + piece.len;
-            scanner.buffer.payload = Payload { start, end, acked, peer_acked, frame_offset: 0, is_new };
+            scanner.buffer.payload =
+                Payload { start, end, acked, peer_acked, frame_offset: 0, is_new, after_gap };
             if scanner.half.wants(scanner.peer, start, end) {
                 scanner.scan(&piece.bytes);
             }
@@ -162,7 +164,7 @@ impl Reassembly {
 impl Held {
     /// Keeps the parts of the payload that are not there yet.
     fn insert(&mut self, frame: &[u8], buffer: &ScanBuffer) {
-        let Payload { start, end, peer_acked, frame_offset, is_new, .. } = buffer.payload;
+        let Payload { start, end, peer_acked, frame_offset, is_new, after_gap, .. } = buffer.payload;
         let payload = frame.get(frame_offset as usize..).unwrap_or_default();
         let part = |from: u64, to: u64| {
             let index =
@@ -179,7 +181,7 @@ impl Held {
             let part_end = self.pieces.range(at..).next().map_or(end, |(start, _)| end.min(*start));
             let bytes = part(at, part_end).into();
             let header = buffer.event.facts.header;
-            let piece = Piece { header, is_new, peer_acked, len: part_end - at, bytes };
+            let piece = Piece { header, is_new, after_gap, peer_acked, len: part_end - at, bytes };
             self.cost += piece.cost();
             self.pieces.insert(at, piece);
             at = part_end;
@@ -220,7 +222,8 @@ impl Scanner<'_> {
 
     /// Whether the scanner can do something with bytes from stream offset `start` on.
     fn can_read(&self, start: u64) -> bool {
-        matches!(self.half.state, state::LOST | state::PREAMBLE | state::AWAIT_ANSWER) || start <= self.half.position
+        matches!(self.half.state, state::LOST | state::PREAMBLE | state::AWAIT_ANSWER)
+            || start <= self.half.position
     }
 
     fn lose_sync(&mut self) {

@@ -68,7 +68,7 @@ fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
     assert!(observer.reassembly.as_mut().is_none_or(|held| !held.get_mut().is_holding()));
     while let Some(bytes) = observer.next_event() {
         if let Ok(Event::Http(facts, head)) = Event::from_bytes(&bytes) {
-            conversation.on_event(&facts, head, &mut out);
+            conversation.on_event(&facts, head, &(), &mut out);
         }
     }
     conversation.finish(ConnectionEnd::NotObserved, 1000, &mut out);

@@ -1,8 +1,8 @@
 //! One exchange in progress, and its record.
 
-use tracer_common::http1::Framing;
+use tracer_common::{flow::End, http1::Framing};
 
-use super::order::Place;
+use super::{Gaps, order::Place};
 use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming, Side};
 
 /// The most interim responses listed of one exchange: a server may send any number.
@@ -123,6 +123,12 @@ impl Message {
         self.complete((self.framing == Some(Framing::Length)).then_some(self.content_length), None);
     }
 
+    /// Whether some of its content was not seen.
+    pub(super) fn has_gap(&self, sender: End, gaps: &impl Gaps) -> bool {
+        let end = self.content_at.saturating_add(self.size.unwrap_or(self.content_length));
+        gaps.are_between(sender, self.content_at, end)
+    }
+
     /// Its end will not be seen.
     pub(super) fn mark_unknown(&mut self) {
         if self.progress == Progress::Open {
@@ -144,7 +150,7 @@ impl Message {
             if self.framing == Some(Framing::Close) {
                 let size = end.checked_sub(self.content_at).filter(|_| !gap);
                 self.complete(size, Some(time));
-                return false;
+                return gap;
             }
             if self.framing == Some(Framing::Length) {
                 // The offsets decide, whatever was missed.
@@ -225,7 +231,11 @@ impl Pending {
         response.progress == Progress::Open
             && !response.missed
             && !response.invalid
-            && if response.started { response.goes_on_after(acked) } else { acked <= self.request.place.acked }
+            && if response.started {
+                response.goes_on_after(acked)
+            } else {
+                acked <= self.request.place.acked
+            }
     }
 
     /// Whether both messages have ended.

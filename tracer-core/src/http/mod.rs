@@ -42,6 +42,19 @@ use self::{
 };
 use crate::record::{Anomaly, Bodies};
 
+/// Knows which bytes were not seen.
+pub trait Gaps {
+    /// Whether bytes from stream offset `start` to `end` of an endpoint are missing.
+    fn are_between(&self, from: End, start: u64, end: u64) -> bool;
+}
+
+#[cfg(test)]
+impl Gaps for () {
+    fn are_between(&self, _: End, _: u64, _: u64) -> bool {
+        false
+    }
+}
+
 /// Why a conversation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
@@ -168,8 +181,8 @@ impl Conversation {
         }
     }
 
-    /// Takes in an event, with `bytes` of a head.
-    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
+    /// Takes in an event, with `bytes` of a head. `gaps` tells which bytes were not seen in the segments before.
+    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], gaps: &impl Gaps, out: &mut Bodies) {
         let from = facts.header.sender();
         let client = if has(facts, Marks::RESPONSE) { from.other() } else { from };
         if facts.header.lost > 0 {
@@ -203,11 +216,11 @@ impl Conversation {
             let head = head.unwrap_or_else(|| self.stream(from).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client == Some(client) {
-                self.on_head(facts, &head, from, out);
+                self.on_head(facts, &head, from, gaps, out);
             }
         }
         if has(facts, Marks::MESSAGE_END) {
-            self.on_message_end(facts, from);
+            self.on_message_end(facts, from, gaps);
         }
         self.report_finished(facts.header.time, out);
     }

@@ -7,7 +7,7 @@ use tracer_common::{
 };
 
 use super::{
-    Conversation, Current, MessageStream, anomalies,
+    Conversation, Current, Gaps, MessageStream, anomalies,
     assembly::Head,
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
@@ -28,9 +28,6 @@ impl Conversation {
     /// Reports the finished exchanges, in order.
     pub(super) fn report_finished(&mut self, time: u64, out: &mut Bodies) {
         while let Some(pending) = self.queue.pop() {
-            if pending.is_other_protocol() {
-                continue;
-            }
             out.push((time, Body::Exchange(Box::new(pending.into_record()))));
         }
     }
@@ -59,9 +56,16 @@ impl Conversation {
     }
 
     /// A head is complete.
-    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from: End, out: &mut Bodies) {
+    pub(super) fn on_head(
+        &mut self,
+        facts: &HttpFacts,
+        head: &Head<'_>,
+        from: End,
+        gaps: &impl Gaps,
+        out: &mut Bodies,
+    ) {
         let index = if has(facts, Marks::RESPONSE) {
-            self.on_response_head(facts, head, out)
+            self.on_response_head(facts, head, gaps, out)
         } else {
             self.on_request_head(facts, head, out)
         };
@@ -114,7 +118,13 @@ impl Conversation {
     }
 
     /// A complete head of a response; returns the exchange of a final one.
-    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
+    fn on_response_head(
+        &mut self,
+        facts: &HttpFacts,
+        head: &Head<'_>,
+        gaps: &impl Gaps,
+        out: &mut Bodies,
+    ) -> Option<u32> {
         let client = self.client?;
         let other = self.other.take_if(|_| !is_interim(facts.status));
         let request_in_progress = self.stream(client).assembly.place();
@@ -149,7 +159,8 @@ impl Conversation {
             }
             pending.head.version = head::response_version(&head.bytes);
         }
-        if !proven {
+        // Of a request, all that was to come had come when it was answered.
+        if !proven || pending.request.has_gap(client, gaps) {
             pending.lower_confidence(Confidence::Inferred);
         }
         let framing = Framing::from_byte(facts.framing);
@@ -180,7 +191,7 @@ impl Conversation {
     }
 
     /// The last byte of a message was seen.
-    pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from: End) {
+    pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from: End, gaps: &impl Gaps) {
         let Some(side) = self.side(from) else { return };
         let stream = self.stream(from);
         // The end of a head may have been lost.
@@ -196,6 +207,12 @@ impl Conversation {
         if let Some(pending) = pending {
             pending.message(side).complete(Some(facts.content), Some(facts.header.time));
             if side == Side::Server {
+                // The gap before the segment that ends it is only known with that.
+                let spans = pending.response.first != Some(facts.header.time);
+                let after_gap = has(facts, Marks::AFTER_GAP) && spans;
+                if after_gap || pending.response.has_gap(from, gaps) {
+                    pending.lower_confidence(Confidence::Inferred);
+                }
                 let acked = pending.response.place.acked;
                 self.order.on_response_end(acked, message_end(facts));
             }

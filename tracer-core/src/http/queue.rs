@@ -180,7 +180,7 @@ impl ExchangeQueue {
         }
     }
 
-    /// Removes the oldest exchange if it is finished, or if there are too many. It is not counted if it is none.
+    /// Removes the oldest exchange if it is finished, or if there are too many. The last one is dropped if it is none.
     pub(super) fn pop(&mut self) -> Option<Pending> {
         let is_full = self.pending.len() > MAX_PENDING;
         let oldest = self.pending.first_mut()?;
@@ -195,6 +195,7 @@ impl ExchangeQueue {
         let oldest = self.pending.remove(0);
         if oldest.is_other_protocol() && oldest.index == self.numbers.last_index {
             self.numbers.last_index -= 1;
+            return None;
         }
         Some(oldest)
     }

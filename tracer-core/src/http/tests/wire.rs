@@ -5,8 +5,8 @@ use std::{cell::RefCell, mem::take};
 use tracer_common::{
     connection::FlowState,
     event::HttpFacts,
-    flow::{End, HalfFlags, SegmentFlags},
-    http1::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
+    flow::End,
+    http1::{HttpEvent, HttpSink, MAX_STEPS, Scan, ScanBuffer, Steps},
     seq::Seq,
     wire::{Segment, TcpFlags},
 };
@@ -188,7 +188,7 @@ impl Wire {
                 continue;
             }
             self.report_lost(from);
-            self.conversation.on_event(&facts, &bytes, &mut self.records);
+            self.conversation.on_event(&facts, &bytes, &(), &mut self.records);
         }
     }
 }

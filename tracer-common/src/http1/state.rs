@@ -56,7 +56,7 @@ pub const TRAILER_CR: u8 = 24;
 pub const UNTIL_CLOSE: u8 = 25;
 /// A tunnel: CONNECT or Upgrade has ended HTTP.
 pub const TUNNEL: u8 = 26;
-/// Out of sync, or in a message whose end cannot be told: searching for a segment that starts with a start line.
+/// Out of sync, or in a message whose end is unknown: searching for a segment that starts with a start line.
 pub const LOST: u8 = 27;
 /// Another protocol that HTTP may follow, such as SOCKS: searching for a segment that starts with a start line.
 pub const PREAMBLE: u8 = 28;

@@ -6,7 +6,7 @@
 //! what the last response ended with, which acknowledged exactly what came before the request, with nothing else waiting.
 //! A client that pipelines takes no turns, so that there is no such proof in its connection.
 //!
-//! One thing cannot be told: a client that keeps one request, which was missed, in flight all the time looks as if it took
+//! One case does not show: a client that keeps one request, which was missed, in flight all the time looks as if it took
 //! turns.
 
 /// Offset in the stream of the other side, up to which a message acknowledges; of a message without acknowledgment, or where

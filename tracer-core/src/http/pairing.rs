@@ -36,7 +36,7 @@ impl Conversation {
     pub(super) fn on_next_head(&mut self, facts: &HttpFacts, from: End) {
         let stream = self.stream(from);
         if has(facts, Marks::HEAD_START) && stream.assembly.in_progress() {
-            // Its sender has given up a head.
+            // Its sender goes on with another head.
             self.on_head_truncated(from);
             self.on_stream_end(from, StreamEnd::Abandoned);
         }

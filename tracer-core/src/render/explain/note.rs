@@ -72,7 +72,7 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
             write!(out, "answered{status} before the request was complete")?;
         }
         (Outcome::InvalidResponse, _) => {
-            write!(out, "the {server} answered with something that is not HTTP")?
+            write!(out, "the {server} answered with something that is not HTTP")?;
         }
         (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
         (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,

@@ -19,7 +19,7 @@ pub struct FlowState {
     pub http: [HttpHalf; 2],
 }
 
-const _: () = assert!(size_of::<FlowState>() == 472);
+const _: () = assert!(size_of::<FlowState>() == 488);
 
 impl FlowState {
     /// Nothing seen yet.
@@ -54,7 +54,22 @@ impl FlowState {
     /// This does not run the message scanner: see [`crate::http1`].
     #[inline(always)]
     pub fn on_segment(&mut self, segment: &Segment, from: End, now: impl Fn() -> u64) -> SegmentFlags {
+        // What a socket that is connected to itself sends, it also receives.
+        let is_own = segment.source_port == segment.destination_port && segment.source == segment.destination;
+        if is_own {
+            self.tcp[End::High as usize] = self.tcp[End::Low as usize];
+        }
+        let flags = self.on_segment_from(segment, from, now);
+        if is_own {
+            self.tcp[End::High as usize] = self.tcp[End::Low as usize];
+        }
+        flags
+    }
+
+    #[inline(always)]
+    fn on_segment_from(&mut self, segment: &Segment, from: End, now: impl Fn() -> u64) -> SegmentFlags {
         let (sender, receiver) = from.split(&mut self.tcp);
+        receiver.choose_start(sender, segment);
         let flags = sender.on_segment(receiver, segment, now);
         if flags.contains(SegmentFlags::MIDSTREAM) && !receiver.expects_start_at(segment.seq) {
             from.of_mut(&mut self.http).lose_sync();

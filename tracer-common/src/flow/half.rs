@@ -1,7 +1,7 @@
 //! One direction of a connection.
 
 use super::{HalfFlags, SegmentFlags};
-use crate::seq::Seq;
+use crate::{seq::Seq, wire::NO_SCALE};
 
 /// What one direction has shown so far; part of every segment event.
 ///
@@ -80,13 +80,21 @@ pub struct TcpHalf {
     pub(super) duplicate_ack: Seq,
     /// How many duplicate acknowledgments in a row have this number.
     pub(super) duplicates_in_row: u32,
-    padding: u32,
+    /// With its SYN seen: the shift count that it offers for its windows, or [`NO_SCALE`].
+    pub(super) scale: u8,
+    /// TTL, or hop limit, of its last segment other than a RST; 0: none was seen.
+    pub(super) ttl: u8,
+    padding: u16,
+    /// The last acknowledgment number that was too far ahead; 0: none.
+    pub(super) far_ack: Seq,
+    /// The end of the last payload that was too far ahead, or of a SYN-ACK with another number than the first; 0: none.
+    pub(super) far_end: Seq,
     /// When the last segment was seen, in ns of the observer's coarse clock; 0: never.
     pub last_ns: u64,
 }
 
 const _: () = assert!(size_of::<HalfCounters>() == 72);
-const _: () = assert!(size_of::<TcpHalf>() == 120);
+const _: () = assert!(size_of::<TcpHalf>() == 128);
 
 impl TcpHalf {
     /// Nothing seen yet.
@@ -101,7 +109,11 @@ impl TcpHalf {
         hole: Seq(0),
         duplicate_ack: Seq(0),
         duplicates_in_row: 0,
+        scale: NO_SCALE,
+        ttl: 0,
         padding: 0,
+        far_ack: Seq(0),
+        far_end: Seq(0),
         last_ns: 0,
     };
 
@@ -134,6 +146,27 @@ impl TcpHalf {
     pub fn is_before_start(&self, seq: Seq) -> bool {
         let distance = seq.since(self.next);
         distance < 0 && u64::from(distance.unsigned_abs()) > self.counters.stream_end
+    }
+
+    /// The sequence number after everything sent, a FIN included.
+    #[inline(always)]
+    pub(super) fn sent(&self) -> Seq {
+        if self.has(HalfFlags::FIN) { self.fin } else { self.next }
+    }
+
+    /// The most bytes that `peer` may have in flight to this side: twice the window, because windows change; the largest
+    /// possible window where a SYN was not seen. Windows are only scaled if both sides offer it (RFC 7323, 2.2).
+    #[inline(always)]
+    pub(super) fn window_limit(&self, peer: &Self) -> i32 {
+        /// The largest possible window: 16 bits, scaled by 14 (RFC 7323, 2.3).
+        const MAX_WINDOW: i32 = (u16::MAX as i32) << 14;
+        if !self.has(HalfFlags::SYN) || !peer.has(HalfFlags::SYN) {
+            return MAX_WINDOW;
+        }
+        let scale = if self.scale == NO_SCALE || peer.scale == NO_SCALE { 0 } else { self.scale & 15 };
+        let window = if self.window > u16::MAX as u32 { u16::MAX as u32 } else { self.window };
+        let window = (window << scale).max(u16::MAX as u32);
+        (window.min(MAX_WINDOW as u32 / 2) * 2) as i32
     }
 
     /// The interface that owns this direction; 0: none yet.

@@ -123,8 +123,15 @@ impl Wire {
             flags.remove(TcpFlags::ACK);
         }
         let payload_len = u32::try_from(bytes.len()).expect("a segment");
-        let segment =
-            Segment { seq: Seq(seq), ack: peer.next, flags, payload_len, window: 100, ..Segment::default() };
+        let segment = Segment {
+            seq: Seq(seq),
+            ack: peer.next,
+            flags,
+            payload_len,
+            window: 100,
+            source_port: from as u16 + 1,
+            ..Segment::default()
+        };
         let reasons = self.flow.on_segment(&segment, from, || 1);
         let Some(payload) = self.flow.payload(&segment, from, reasons) else { return };
         self.buffer.event.facts.header.sender = from as u8;

@@ -24,7 +24,7 @@ pub use cursor::Walk;
 pub use encapsulation::{Encapsulation, Encapsulations};
 pub use prefilter::prefilter;
 pub use skip::Skip;
-pub use tcp::{MAX_OPTIONS, Segment, TcpFlags};
+pub use tcp::{MAX_OPTIONS, NO_SCALE, Segment, TcpFlags};
 pub use walk::{can_walk, step, walk};
 
 use crate::frame::FrameBytes;

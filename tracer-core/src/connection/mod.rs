@@ -137,6 +137,12 @@ impl Connection {
         self.app.forwarded()
     }
 
+    /// Whether a RST ends it if its sender sends nothing more.
+    #[must_use]
+    pub const fn is_reset_doubtful(&self) -> bool {
+        self.session.is_reset_doubtful()
+    }
+
     /// Exchanges reported so far.
     #[must_use]
     pub fn exchanges(&self) -> u32 {
@@ -188,6 +194,7 @@ impl Connection {
     pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
         self.last = facts.header.time;
         let from = facts.header.sender();
+        self.session.on_message(from);
         if self.session.on_lost(from, facts.header.lost) {
             self.app.on_lost(from);
         }
@@ -253,6 +260,14 @@ impl Connection {
         update
     }
 
+    /// Takes in the last counters, before the kernel drops them.
+    pub fn on_last_counters(&mut self, event: &SegmentEvent, out: &mut Bodies) {
+        self.last = self.last.max(event.header.time);
+        let update = self.session.on_lookup(&event.halves, self.last);
+        self.on_lost(update.lost);
+        self.report_progress(&update, false, self.last, out);
+    }
+
     /// Takes in the entry of the kernel's table, after events may have been lost.
     pub fn on_lookup(&mut self, flow: &FlowState, now: u64, out: &mut Bodies) {
         if flow.id != self.flow {
@@ -296,9 +311,13 @@ impl Connection {
             CloseReason::Unanswered
             | CloseReason::HalfOpenTimeout
             | CloseReason::IdleTimeout
+            | CloseReason::PortsReused
             | CloseReason::Evicted => ConnectionEnd::NotObserved,
             CloseReason::EndOfCapture => ConnectionEnd::ObservationOver,
         };
+        if reason == CloseReason::Reset {
+            self.session.conclude_reset();
+        }
         self.release_held(out);
         self.app.finish(end, now, out);
         out.push((now, Body::Closed(Box::new(self.closed(reason)))));

@@ -51,7 +51,7 @@ fn purposes() -> Vec<Purpose> {
     all!(Purpose {
         RequestsConnection, AcceptsConnection, ConfirmsConnection, Request(text("GET"), text("/")), Response(200),
         RequestComplete, ResponseComplete(Some(304)), Data, Acknowledges, ReadyToClose, ConfirmsClose, Refuses, Resets,
-        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment,
+        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment, Stray,
         Other,
     })
 }
@@ -154,6 +154,7 @@ fn variants() -> Vec<(String, Body)> {
         Unanswered,
         HalfOpenTimeout,
         IdleTimeout,
+        PortsReused,
         Evicted,
         EndOfCapture,
     }) {

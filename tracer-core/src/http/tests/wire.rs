@@ -172,7 +172,15 @@ impl Wire {
         // The receiver acknowledges all bytes, whether they were observed or not.
         let ack = Seq(BASE.wrapping_add(self.sent[from.other().index()]));
         let payload_len = bytes.len() as u32;
-        let segment = Segment { seq: Seq(seq), ack, flags, payload_len, window: 100, ..Segment::default() };
+        let segment = Segment {
+            seq: Seq(seq),
+            ack,
+            flags,
+            payload_len,
+            window: 100,
+            source_port: from as u16 + 1,
+            ..Segment::default()
+        };
         let reasons = self.flow.on_segment(&segment, from, || 1);
         let Some(payload) = self.flow.payload(&segment, from, reasons) else { return };
         let facts = &mut self.buffer.event.facts;

@@ -105,7 +105,14 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
     let who = closed.initiator.map_or("one side", |side| actors.name(side));
     match closed.reason {
         CloseReason::Fin => write!(out, "Closed in good order: both sides sent FIN and were acknowledged.")?,
-        CloseReason::Reset => write!(out, "Reset by the {who}: what was on its way is lost.")?,
+        CloseReason::Reset => {
+            write!(out, "Reset by the {who}")?;
+            if closed.ttl_differs {
+                write!(out, ", or in its name: the TTL of the RST is not that of its other segments")?;
+            }
+            let lost = closed.client.unacked_bytes + closed.server.unacked_bytes > 0;
+            out.push_str(if lost { ": what was on its way is lost." } else { "." });
+        }
         CloseReason::Refused => write!(out, "No connection: the {server} refused it.")?,
         CloseReason::Unanswered => write!(out, "No connection: the {server} never answered.")?,
         CloseReason::HalfOpenTimeout => {
@@ -119,6 +126,9 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
             )?;
         }
         CloseReason::IdleTimeout => write!(out, "Idle for too long: no longer traced.")?,
+        CloseReason::PortsReused => {
+            write!(out, "Its end was not seen: the {client} uses its port for another connection.")?;
+        }
         CloseReason::Evicted => write!(out, "Evicted: the table of connections was full.")?,
         CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
     }

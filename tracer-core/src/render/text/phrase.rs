@@ -178,8 +178,8 @@ fn segment(out: &mut dyn Write, segment: &SegmentSeen) -> Result {
     Ok(())
 }
 
-/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0
-/// retransmits`.
+/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from
+/// server, 0 retransmits`.
 fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
     let state = closed.conn_state.as_str();
     write!(out, "closed {state} {} ", if closed.history.is_empty() { "-" } else { &closed.history })?;
@@ -190,14 +190,18 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
         CloseReason::Unanswered => "UNANSWERED",
         CloseReason::HalfOpenTimeout => "HALF-OPEN TIMEOUT",
         CloseReason::IdleTimeout => "idle timeout",
+        CloseReason::PortsReused => "ports reused",
         CloseReason::Evicted => "EVICTED",
         CloseReason::EndOfCapture => "end of capture",
     })?;
     if let Some(side) = closed.initiator {
         write!(out, " by {}", side.as_str())?;
     }
+    if closed.ttl_differs {
+        out.write_str(" (TTL DIFFERS)")?;
+    }
     write!(out, " after {}: {}", duration(closed.duration_ns), count(closed.exchanges.into(), "exchange"))?;
-    write!(out, ", {} B sent, {} B received", closed.client.bytes, closed.server.bytes)?;
+    write!(out, ", {} B from client, {} B from server", closed.client.bytes, closed.server.bytes)?;
     write!(out, ", {}", count(closed.client.retransmits + closed.server.retransmits, "retransmit"))?;
     anomalies(out, closed)
 }

@@ -69,7 +69,7 @@ impl TcpHalf {
     }
 }
 
-/// Whether the segment is of another connection, or forged: the receiver answers it, and changes nothing.
+/// Whether the segment is of another connection, or spoofed: the receiver answers it, and changes nothing.
 #[inline(always)]
 fn is_stray(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) -> bool {
     if segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !receiver.has(HalfFlags::STARTED) {

@@ -159,14 +159,15 @@ impl TcpHalf {
     #[inline(always)]
     pub(super) fn window_limit(&self, peer: &Self) -> i32 {
         /// The largest possible window: 16 bits, scaled by 14 (RFC 7323, 2.3).
-        const MAX_WINDOW: i32 = (u16::MAX as i32) << 14;
+        const MAX_WINDOW: u32 = UNSCALED << 14;
+        /// The largest window without scaling.
+        const UNSCALED: u32 = 0xffff;
         if !self.has(HalfFlags::SYN) || !peer.has(HalfFlags::SYN) {
-            return MAX_WINDOW;
+            return MAX_WINDOW.cast_signed();
         }
         let scale = if self.scale == NO_SCALE || peer.scale == NO_SCALE { 0 } else { self.scale & 15 };
-        let window = if self.window > u16::MAX as u32 { u16::MAX as u32 } else { self.window };
-        let window = (window << scale).max(u16::MAX as u32);
-        (window.min(MAX_WINDOW as u32 / 2) * 2) as i32
+        let window = (self.window.min(UNSCALED) << scale).max(UNSCALED);
+        (window.min(MAX_WINDOW / 2) * 2).cast_signed()
     }
 
     /// The interface that owns this direction; 0: none yet.

@@ -102,12 +102,9 @@ impl Connection {
     pub fn reason_at_end(&self, now: u64) -> CloseReason {
         const SYN_TIMEOUT_NS: u64 = 1_000_000_000;
         let waited = now.saturating_sub(self.first) >= SYN_TIMEOUT_NS;
-        match self.phase() {
-            Phase::HalfOpen if waited && self.close_reason() == CloseReason::Unanswered => {
-                CloseReason::Unanswered
-            }
-            _ => CloseReason::EndOfCapture,
-        }
+        let reason = self.close_reason();
+        let unanswered = self.phase() == Phase::HalfOpen && reason == CloseReason::Unanswered;
+        if waited && unanswered { reason } else { CloseReason::EndOfCapture }
     }
 
     pub(super) fn closed(&self, reason: CloseReason) -> Closed {

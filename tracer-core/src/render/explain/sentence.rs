@@ -143,7 +143,6 @@ impl Scene<'_> {
             Purpose::Resets => {
                 format!("{who} resets the connection (RST): it sends and accepts nothing more.")
             }
-            Purpose::Retransmission if self.is_copy() => COPY.into(),
             Purpose::Retransmission => {
                 "This is a retransmission: the first copy or its acknowledgment was lost or late.".into()
             }
@@ -166,7 +165,7 @@ impl Scene<'_> {
             }
             Purpose::Stray => {
                 format!(
-                    "{who} sends a segment that the {other} does not accept: of an older connection, or forged."
+                    "{who} sends a segment that the {other} does not accept: of an older connection, or spoofed."
                 )
             }
             Purpose::Other => format!("{who} sends a segment that changes nothing."),

@@ -458,7 +458,7 @@ impl Tracker {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
                 Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
                     Some(reason) => (reason, tracked.connection.last),
-                    None => (CloseReason::EndOfCapture, now),
+                    None => (self.options.end_reason, now),
                 },
             };
             self.close(slot, reason, at);
@@ -475,8 +475,11 @@ impl Tracker {
         self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
         self.queue_records(slot);
         self.connections.remove(slot);
-        self.count_phase(phase, false);
-        self.totals.closed += 1;
+        // What is open at the end of the observation stays counted as open.
+        if !reason.is_still_open() {
+            self.count_phase(phase, false);
+            self.totals.closed += 1;
+        }
         if phase == Phase::Closed && !recovered {
             self.closed.push_back((at, key, flow));
         } else {

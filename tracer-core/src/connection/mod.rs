@@ -278,7 +278,7 @@ impl Connection {
             | CloseReason::HalfOpenTimeout
             | CloseReason::IdleTimeout
             | CloseReason::Evicted => ConnectionEnd::NotObserved,
-            CloseReason::EndOfCapture => ConnectionEnd::ObservationOver,
+            CloseReason::EndOfCapture | CloseReason::EndOfTrace => ConnectionEnd::ObservationOver,
         };
         self.release_held(out);
         self.app.finish(end, now, out);

@@ -103,7 +103,8 @@ impl Connection {
                 | CloseReason::HalfOpenTimeout
                 | CloseReason::IdleTimeout
                 | CloseReason::Evicted
-                | CloseReason::EndOfCapture => None,
+                | CloseReason::EndOfCapture
+                | CloseReason::EndOfTrace => None,
             },
             duration_ns: self.last.saturating_sub(self.first),
             handshake: self.opened(),

@@ -32,7 +32,7 @@ use tracer_core::{
     analysis::{Analysis, Flows, summary_record},
     listener::Listeners,
     overload::Overload,
-    record::{EventName, Summary},
+    record::{CloseReason, EventName, Summary},
     summary,
     tracker::{self, Tracker},
 };
@@ -136,6 +136,7 @@ impl Pipeline {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            end_reason: CloseReason::EndOfTrace,
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
             events: config.records.events,

@@ -68,7 +68,7 @@ fn a_veth_end_gets_native_xdp_and_tc_and_nothing_is_left_after_detaching() {
         assert_eq!(lines, hooks.clone().map(|hook| format!("attached: {hook}")));
         assert_eq!(attacher.summary(), hooks);
         assert!(has_xdp("veth-server").await);
-        attacher.detach();
+        attacher.detach().expect("detached");
         assert!(!has_xdp("veth-server").await);
     });
 }
@@ -137,7 +137,7 @@ fn an_xdp_program_of_another_owner_stays_and_is_named() {
         let refused =
             Attacher::start(kernel(), &to("veth-server", AttachBy::Xdp)).await.expect_err("XDP is taken");
         assert!(refused.to_string().contains(&reason), "{refused:#}");
-        attacher.detach();
+        attacher.detach().expect("detached");
         assert!(has_xdp("veth-server").await, "the foreign program is still there");
     });
 }
@@ -174,7 +174,7 @@ fn kernels_without_tcx_get_filters_that_are_gone_after_detaching() {
                 Attacher::start_by(Method::Clsact, kernel(), &config).await.expect("attached");
             assert_eq!(lines(&changes)[1], "attached: veth-server egress tc clsact");
             assert!(filters().contains("tracer_out_eth"), "{}", filters());
-            attacher.detach();
+            attacher.detach().expect("detached");
             assert_eq!(filters(), "");
         }
     });

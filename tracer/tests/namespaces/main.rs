@@ -17,6 +17,7 @@
 //!   flood; `operation_slow_clients`: late handshakes that look like a flood; `operation_loss`:
 //!   lost events; `operation_overload`: a blocked output or a full ring buffer;
 //!   `operation_errors`: missing privileges, SIGTERM
+//! - `start_stop`: tracer starts and stops under load
 //! - `privileges`: those kept after attaching; `secrets`: no output or log contains them
 //! - `faults`: code shared by their tests; `faults_process`: tracer is killed, stopped or short of
 //!   memory; `faults_interface`: faults of interfaces; `clock`: the wall clock is stepped
@@ -55,6 +56,7 @@ mod privileges;
 mod schema;
 mod secrets;
 mod sniffer;
+mod start_stop;
 mod tcp_ends;
 mod tcp_frames;
 mod tcp_more;

@@ -50,5 +50,5 @@ fn sigterm_ends_tracer_with_everything_reported() {
     trace.assert_clean();
     assert_eq!(trace.names(), ["connection.opened", "http.exchange", "connection.closed", "tracer.summary"]);
     let closed = trace.closed()[0];
-    assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("S1", "end_of_capture"));
+    assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("S1", "end_of_trace"));
 }

@@ -143,6 +143,7 @@ fn variants() -> Vec<(String, Body)> {
         IdleTimeout,
         Evicted,
         EndOfCapture,
+        EndOfTrace,
     }) {
         add(format!("closed, {reason:?}"), with_closed(|closed| closed.reason = reason));
     }

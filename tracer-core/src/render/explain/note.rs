@@ -113,7 +113,9 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
         }
         CloseReason::IdleTimeout => write!(out, "Idle for too long: no longer traced.")?,
         CloseReason::Evicted => write!(out, "Evicted: the table of connections was full.")?,
-        CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
+        CloseReason::EndOfCapture | CloseReason::EndOfTrace => {
+            write!(out, "The observation ends here, before the connection does.")?;
+        }
     }
     if closed.client.bytes + closed.server.bytes > 0 {
         let exchanges = count(closed.exchanges.into(), "exchange");

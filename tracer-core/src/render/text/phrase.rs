@@ -187,6 +187,7 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
         CloseReason::IdleTimeout => "idle timeout",
         CloseReason::Evicted => "EVICTED",
         CloseReason::EndOfCapture => "end of capture",
+        CloseReason::EndOfTrace => "end of trace",
     })?;
     if let Some(side) = closed.initiator {
         write!(out, " by {}", side.as_str())?;

@@ -16,7 +16,7 @@ use aya::{
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer_common::{
-    config::{Config, FEW_PORTS, PORT_WORDS},
+    config::{Config, EVERY_INTERFACE, FEW_PORTS, PORT_WORDS},
     server::MAX_REPORTED_ATTEMPTS,
 };
 use tracer_core::record::EventName;
@@ -47,6 +47,17 @@ pub struct Sources {
     /// The log messages of the programs, if logging is on. Keep it as long as programs may be
     /// loaded: they write to its map.
     pub log: Option<KernelLog>,
+}
+
+/// Of which interfaces the programs observe no frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// Of none.
+    None,
+    /// Of the interface with this index.
+    Interface(u32),
+    /// Of all.
+    All,
 }
 
 /// Log levels of the programs: nothing, or everything.
@@ -99,6 +110,22 @@ impl Kernel {
         let mut kernel = Self { ebpf };
         kernel.xdp(removal::PROGRAM)?;
         Ok((kernel, sources))
+    }
+
+    /// Pauses the observation, or resumes it, at all hooks at once.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn pause(&mut self, paused: Paused) -> Result<()> {
+        let interface = match paused {
+            Paused::None => 0,
+            Paused::Interface(index) => index,
+            Paused::All => EVERY_INTERFACE,
+        };
+        let map = self.ebpf.map_mut("PAUSED").context("the object has no map PAUSED")?;
+        let mut map =
+            Array::<&mut MapData, u32>::try_from(map).context("the map PAUSED is not as expected")?;
+        map.set(0, interface, 0).context("cannot write the map PAUSED")
     }
 
     /// The XDP program `name`, loaded if it is not yet.

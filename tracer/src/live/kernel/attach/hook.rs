@@ -176,6 +176,30 @@ fn named(info: &ProgramInfo) -> String {
     format!("program {} ({})", info.id(), String::from_utf8_lossy(info.name()).escape_debug())
 }
 
+/// The TC program for an interface, loaded if it is not yet.
+///
+/// # Errors
+/// The frames of the interface cannot be read, or the kernel refuses the program: the reason, for
+/// the user.
+pub(super) fn classifier<'a>(
+    kernel: &'a mut Kernel,
+    interface: &Interface,
+    direction: HookDirection,
+) -> Result<&'a mut SchedClassifier> {
+    let frames = interface.link.frames().with_context(|| {
+        format!("{} carries neither Ethernet frames nor raw IP packets ({})", interface.name, interface.link)
+    })?;
+    kernel.classifier(match (direction, frames) {
+        (HookDirection::Ingress, LinkType::Ethernet) => "tracer_in_eth",
+        (HookDirection::Egress, LinkType::Ethernet) => "tracer_out_eth",
+        (HookDirection::Ingress, LinkType::RawIp) => "tracer_in_ip",
+        (HookDirection::Egress, LinkType::RawIp) => "tracer_out_ip",
+        (_, LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc) => {
+            bail!("frames of {} are not traced", interface.name)
+        }
+    })
+}
+
 /// Attaches a TC program.
 ///
 /// # Errors
@@ -186,20 +210,8 @@ pub(super) fn tc(
     direction: HookDirection,
     method: Method,
 ) -> Result<Attachment> {
-    let frames = interface.link.frames().with_context(|| {
-        format!("{} carries neither Ethernet frames nor raw IP packets ({})", interface.name, interface.link)
-    })?;
-    let name = match (direction, frames) {
-        (HookDirection::Ingress, LinkType::Ethernet) => "tracer_in_eth",
-        (HookDirection::Egress, LinkType::Ethernet) => "tracer_out_eth",
-        (HookDirection::Ingress, LinkType::RawIp) => "tracer_in_ip",
-        (HookDirection::Egress, LinkType::RawIp) => "tracer_out_ip",
-        (_, LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc) => {
-            bail!("frames of {} are not traced", interface.name)
-        }
-    };
     let others = others(interface, direction);
-    let program = kernel.classifier(name)?;
+    let program = classifier(kernel, interface, direction)?;
     let link = match method {
         Method::Clsact => clsact_link(program, interface, direction),
         Method::Tcx | Method::XdpNative | Method::XdpGeneric => tcx_link(program, interface, direction),

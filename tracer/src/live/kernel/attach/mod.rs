@@ -18,7 +18,7 @@ pub use hook::{Attachment, HookDirection, Method};
 pub(super) use hook::{CLASSIFIERS, XDP};
 
 use super::{
-    Kernel,
+    Kernel, Paused,
     interfaces::{self, Interface, Link},
     support,
 };
@@ -110,7 +110,11 @@ impl Attacher {
             refused: BTreeSet::new(),
             may_attach: true,
         };
+        // All hooks start together: a connection seen in one direction only would be reported as
+        // one that nobody answers.
+        attacher.kernel.pause(Paused::All)?;
         let mut changes = attacher.attach_new(&interfaces);
+        attacher.kernel.pause(Paused::None)?;
         let refusal = changes.iter().find(|change| matches!(change, Change::Refused(..)));
         if let (Interfaces::Named(_), Some(refusal)) = (&config.interfaces, refusal) {
             bail!("{refusal}");
@@ -153,18 +157,27 @@ impl Attacher {
                 attached.rename(name);
             }
         }
-        changes.extend(self.attach_new(&interfaces));
+        for interface in interfaces.iter().filter(|interface| self.is_new(interface)).collect::<Vec<_>>() {
+            self.kernel.pause(Paused::Interface(interface.index))?;
+            changes.extend(self.attach_new(std::slice::from_ref(interface)));
+            self.kernel.pause(Paused::None)?;
+        }
         Ok(changes)
+    }
+
+    /// Whether to attach to an interface.
+    fn is_new(&self, interface: &Interface) -> bool {
+        let known = self.attached.contains_key(&interface.index) || self.refused.contains(&interface.index);
+        !known && self.selected.has(&interface.name)
     }
 
     fn attach_new(&mut self, interfaces: &[Interface]) -> Vec<Change> {
         let mut changes = Vec::new();
-        for interface in interfaces {
-            let known =
-                self.attached.contains_key(&interface.index) || self.refused.contains(&interface.index);
-            if known || !self.selected.has(&interface.name) {
-                continue;
-            }
+        let new: Vec<_> = interfaces.iter().filter(|interface| self.is_new(interface)).collect();
+        if self.may_attach {
+            new.iter().for_each(|interface| self.load(interface));
+        }
+        for interface in new {
             match self.attach(interface) {
                 Ok(hooks) => {
                     changes.push(Change::Attached(hooks.iter().map(Attachment::report).collect()));
@@ -177,6 +190,19 @@ impl Attacher {
             }
         }
         changes
+    }
+
+    /// Loads the programs for an interface, so that nothing is verified between two attachments.
+    /// What the kernel refuses is reported when it is attached.
+    fn load(&mut self, interface: &Interface) {
+        if xdp_modes(interface, self.options).is_ok() && interface.xdp.is_none() {
+            let _ = self.kernel.xdp(XDP);
+        } else {
+            let _ = hook::classifier(&mut self.kernel, interface, HookDirection::Ingress);
+        }
+        if interface.link != Link::Loopback {
+            let _ = hook::classifier(&mut self.kernel, interface, HookDirection::Egress);
+        }
     }
 
     fn attach(&mut self, interface: &Interface) -> Result<Vec<Attachment>> {
@@ -230,9 +256,14 @@ impl Attacher {
         self.attached.values().flat_map(|attached| &attached.hooks).map(ToString::to_string).collect()
     }
 
-    /// Detaches from all interfaces.
-    pub fn detach(&mut self) {
+    /// Ends the observation at all hooks at once, and detaches from all interfaces.
+    ///
+    /// # Errors
+    /// The kernel refuses to end it at once.
+    pub fn detach(&mut self) -> Result<()> {
+        let paused = self.kernel.pause(Paused::All);
         self.attached.clear();
+        paused
     }
 }
 

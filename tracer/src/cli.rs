@@ -417,9 +417,9 @@ impl ValueEnum for AttachBy {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Auto => PossibleValue::new("auto")
-                .help("XDP where it is supported and cheap, otherwise TC (on veth too)"),
-            Self::Xdp => PossibleValue::new("xdp").help("XDP, or an error"),
+            Self::Auto => PossibleValue::new("auto").help("TC; XDP if --xdp-mode asks for it"),
+            Self::Xdp => PossibleValue::new("xdp")
+                .help("XDP, or an error; native XDP makes many drivers rebuild their queues"),
             Self::Tc => PossibleValue::new("tc").help("TC: does not touch the driver"),
         })
     }
@@ -435,7 +435,7 @@ impl ValueEnum for XdpMode {
             Self::Auto => {
                 PossibleValue::new("auto").help("Native; with --attach xdp, generic where native fails")
             }
-            Self::Native => PossibleValue::new("native").help("In the driver, also on veth"),
+            Self::Native => PossibleValue::new("native").help("In the driver"),
             Self::Generic => PossibleValue::new("generic").help("In the network stack; slower than TC"),
         })
     }

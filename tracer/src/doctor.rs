@@ -3,7 +3,6 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, Write as _},
 };
 
@@ -230,22 +229,7 @@ async fn where_to_attach(report: &mut Report, config: &Attach) -> Result<()> {
 }
 
 fn described(interface: &Interface) -> String {
-    let driver = driver(interface).map_or_else(String::new, |driver| format!(", {driver}"));
+    let driver = interface.driver.as_ref().map_or_else(String::new, |driver| format!(", {driver}"));
     let down = if interface.up { "" } else { ", down" };
     format!("{} ({}{driver}{down})", interface.name, interface.link)
-}
-
-/// The driver, or the kind of a virtual interface.
-fn driver(interface: &Interface) -> Option<String> {
-    interface.kind.clone().or_else(|| {
-        let directory = format!("/sys/class/net/{}", interface.name);
-        // `/sys` may show another network namespace, whose interface of that name usually has
-        // another index.
-        let index = fs::read_to_string(format!("{directory}/ifindex")).ok()?;
-        if index.trim_end() != interface.index.to_string() {
-            return None;
-        }
-        let driver = fs::read_link(format!("{directory}/device/driver")).ok()?;
-        Some(driver.file_name()?.to_string_lossy().into_owned())
-    })
 }

@@ -11,6 +11,7 @@ use aya::programs::{
 use nix::errno::Errno;
 use tracer_common::wire::LinkType;
 
+use super::driver;
 use crate::live::kernel::{
     Kernel,
     interfaces::{Interface, XdpAttachment},
@@ -144,7 +145,7 @@ pub(super) fn xdp(
                     direction: HookDirection::Ingress,
                     method: *method,
                     others,
-                    remark: driver_remark(interface, *method),
+                    remark: (*method == Method::XdpNative).then(|| driver::effect(interface)),
                     _link: OwnedLink::Xdp(link),
                 });
             }
@@ -152,15 +153,6 @@ pub(super) fn xdp(
         }
     }
     Err(reason)
-}
-
-/// What native XDP may do to a hardware driver. Virtual interfaces, which have a kind, are not
-/// interrupted.
-fn driver_remark(interface: &Interface, method: Method) -> Option<String> {
-    let hardware = interface.kind.is_none() && method == Method::XdpNative;
-    hardware.then(|| {
-        "some drivers restart the link for it, or switch off LRO: --attach tc does neither".to_owned()
-    })
 }
 
 /// Describes another owner's XDP program.

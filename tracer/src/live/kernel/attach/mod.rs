@@ -1,10 +1,11 @@
 //! Attaches the programs to interfaces, and follows interfaces as they appear and disappear.
 //!
-//! Ingress uses XDP where the driver supports it cheaply and no other XDP program is attached, and
-//! TC elsewhere; egress uses TC. The links are file descriptors, so the kernel detaches the
+//! Ingress and egress use TC, which leaves drivers alone. Ingress uses XDP on request, unless another
+//! XDP program is attached. The links are file descriptors, so the kernel detaches the
 //! programs when this process ends for any reason. (Before Linux 6.6 TC has no links: the filter of
 //! a killed process stays until the interface is deleted or `tc filter del` removes it.)
 
+mod driver;
 mod hook;
 
 use std::{
@@ -224,7 +225,7 @@ impl Attacher {
                 Ok(attachment) => return Ok(attachment),
                 Err(reason) => Some(reason),
             },
-            Err(reason) => reason.map(str::to_owned),
+            Err(reason) => reason,
         };
         if let (AttachBy::Xdp, Some(reason)) = (self.options.by, &reason) {
             bail!("{reason}; --attach auto uses TC instead");
@@ -307,22 +308,18 @@ impl InterfaceSet {
     }
 }
 
-/// Why XDP is opt-in on a veth (drivers/net/veth.c: `veth_xdp_set`,
-/// `veth_convert_skb_to_xdp_buff`): with it, traffic to a container takes five times as long.
-const SLOW_ON_VETH: &str = "a veth copies every frame for it and no longer takes large ones";
-
 /// The XDP methods to try, in this order.
 ///
 /// # Errors
 /// None is tried: the reason, unless the user ruled XDP out.
-fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method], Option<&'static str>> {
+fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method], Option<String>> {
     match (interface.link, options.by, options.xdp_mode) {
         (_, AttachBy::Tc, _) => Err(None),
-        (Link::Loopback, ..) => Err(Some("it has no driver")),
-        (Link::RawIp | Link::Other(_), ..) => Err(Some("its frames have no Ethernet header")),
+        (Link::Loopback, ..) => Err(Some("it has no driver".to_owned())),
+        (Link::RawIp | Link::Other(_), ..) => Err(Some("its frames have no Ethernet header".to_owned())),
         (_, AttachBy::Auto | AttachBy::Xdp, XdpMode::Generic) => Ok(&[Method::XdpGeneric]),
-        (_, AttachBy::Auto, XdpMode::Auto) if interface.is_veth() => Err(Some(SLOW_ON_VETH)),
-        (_, AttachBy::Auto, XdpMode::Auto) | (_, _, XdpMode::Native) => Ok(&[Method::XdpNative]),
+        (_, AttachBy::Auto, XdpMode::Auto) => Err(Some(driver::effect(interface))),
+        (_, _, XdpMode::Native) => Ok(&[Method::XdpNative]),
         (_, AttachBy::Xdp, XdpMode::Auto) => Ok(&[Method::XdpNative, Method::XdpGeneric]),
     }
 }
@@ -343,7 +340,11 @@ pub fn plan(interface: &Interface, config: &Attach) -> String {
         (Err(_), ..) => tc.to_owned(),
     };
     let egress = if interface.link == Link::Loopback { "not needed" } else { tc };
-    format!("ingress {ingress}; egress {egress}")
+    let effect = match interface.link {
+        Link::Ethernet => format!("; {}", driver::effect_with_source(interface)),
+        Link::Loopback | Link::RawIp | Link::Other(_) => String::new(),
+    };
+    format!("ingress {ingress}; egress {egress}{effect}")
 }
 
 #[cfg(test)]
@@ -351,7 +352,7 @@ mod tests {
     use super::*;
 
     fn interface(link: Link) -> Interface {
-        Interface { index: 2, name: "x".to_owned(), link, up: true, kind: None, xdp: None }
+        Interface { index: 2, name: "x".to_owned(), link, up: true, driver: None, xdp: None }
     }
 
     fn modes(interface: &Interface, by: AttachBy, xdp_mode: XdpMode) -> Result<Vec<Method>, bool> {
@@ -360,30 +361,34 @@ mod tests {
     }
 
     #[test]
-    fn generic_xdp_is_tried_only_on_request() {
+    fn xdp_is_tried_only_on_request() {
         use Method::{XdpGeneric, XdpNative};
         for (by, mode, tried) in [
-            (AttachBy::Auto, XdpMode::Auto, vec![XdpNative]),
-            (AttachBy::Auto, XdpMode::Native, vec![XdpNative]),
-            (AttachBy::Auto, XdpMode::Generic, vec![XdpGeneric]),
-            (AttachBy::Xdp, XdpMode::Auto, vec![XdpNative, XdpGeneric]),
-            (AttachBy::Xdp, XdpMode::Native, vec![XdpNative]),
-            (AttachBy::Xdp, XdpMode::Generic, vec![XdpGeneric]),
+            (AttachBy::Auto, XdpMode::Auto, Err(true)),
+            (AttachBy::Auto, XdpMode::Native, Ok(vec![XdpNative])),
+            (AttachBy::Auto, XdpMode::Generic, Ok(vec![XdpGeneric])),
+            (AttachBy::Xdp, XdpMode::Auto, Ok(vec![XdpNative, XdpGeneric])),
+            (AttachBy::Xdp, XdpMode::Native, Ok(vec![XdpNative])),
+            (AttachBy::Xdp, XdpMode::Generic, Ok(vec![XdpGeneric])),
         ] {
-            assert_eq!(modes(&interface(Link::Ethernet), by, mode), Ok(tried), "{by:?} {mode:?}");
+            assert_eq!(modes(&interface(Link::Ethernet), by, mode), tried, "{by:?} {mode:?}");
         }
     }
 
     #[test]
-    fn xdp_is_tried_on_a_veth_only_on_request() {
-        use Method::{XdpGeneric, XdpNative};
-        let veth = Interface { kind: Some("veth".to_owned()), ..interface(Link::Ethernet) };
-        for (by, mode, tried) in [
-            (AttachBy::Auto, XdpMode::Auto, Err(true)),
-            (AttachBy::Auto, XdpMode::Native, Ok(vec![XdpNative])),
-            (AttachBy::Xdp, XdpMode::Auto, Ok(vec![XdpNative, XdpGeneric])),
+    fn the_reason_for_tc_says_what_native_xdp_does_to_the_driver() {
+        let options = Options { by: AttachBy::Auto, xdp_mode: XdpMode::Auto, tc: Method::Tcx };
+        for (driver, reason) in [
+            (
+                Some("mlx5_core"),
+                "for native XDP, mlx5_core rebuilds its queues, and gives up LRO and hardware GRO",
+            ),
+            (Some("veth"), "for native XDP, veth copies every frame, and its peer sends no large ones"),
+            (Some("bridge"), "what native XDP does to bridge is not known"),
+            (None, "what native XDP does to its driver is not known"),
         ] {
-            assert_eq!(modes(&veth, by, mode), tried, "{by:?} {mode:?}");
+            let interface = Interface { driver: driver.map(str::to_owned), ..interface(Link::Ethernet) };
+            assert_eq!(xdp_modes(&interface, options), Err(Some(reason.to_owned())), "{driver:?}");
         }
     }
 

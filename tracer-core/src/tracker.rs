@@ -379,9 +379,8 @@ impl Tracker {
         if self.out.is_empty() {
             return;
         }
-        let interface = |tracked: &Tracked| self.interfaces.get(&tracked.interface).cloned();
         let connection =
-            self.connections.get(slot).map(|tracked| tracked.identity(self.run, interface(tracked)));
+            self.connections.get(slot).map(|tracked| tracked.identity(self.run, &self.interfaces));
         for (time, body) in self.out.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: connection.clone(), body });

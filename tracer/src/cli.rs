@@ -155,6 +155,11 @@ struct AttachArguments {
     /// XDP mode
     #[arg(long, value_name = "MODE", default_value = "auto")]
     xdp_mode: XdpMode,
+
+    /// Set the interfaces promiscuous until tracer ends: for mirror ports, and for a bridge that
+    /// forwards traffic of other hosts (needs CAP_NET_RAW)
+    #[arg(long)]
+    promiscuous: bool,
 }
 
 #[derive(Debug, Args)]
@@ -270,6 +275,7 @@ impl AttachArguments {
             interfaces: Interfaces::from_names(self.interfaces),
             by: self.attach,
             xdp_mode: self.xdp_mode,
+            promiscuous: self.promiscuous,
         }
     }
 }
@@ -487,6 +493,11 @@ mod tests {
             explained.kernel.events.has(EventName::Segment)
                 && explained.records.events.has(EventName::Segment)
         );
+    }
+
+    #[test]
+    fn interfaces_are_promiscuous_only_on_request() {
+        assert!(!trace("").attach.promiscuous && trace("--promiscuous").attach.promiscuous);
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub struct Attach {
     pub by: AttachBy,
     /// The kind of XDP.
     pub xdp_mode: XdpMode,
+    /// Set the interfaces promiscuous for the run.
+    pub promiscuous: bool,
 }
 
 /// Selection and sizes of the kernel programs.

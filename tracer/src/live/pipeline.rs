@@ -57,7 +57,7 @@ use crate::{
             tables::Tables,
         },
         memory::Memory,
-        privilege,
+        privilege::{self, Capability},
     },
     logging::note,
     outcome::Outcome,
@@ -104,6 +104,9 @@ pub struct Pipeline {
 /// what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
+    if config.attach.promiscuous {
+        privilege::require("--promiscuous", &[Capability::CAP_NET_RAW])?;
+    }
     let needs = Needs::of(&config.records.outputs);
     let plan = Plan::new(&config.confine, &config.attach.interfaces, needs)?;
     let policy = Policy::Shed { limit: config.limits.output_bytes as usize };

@@ -5,7 +5,7 @@ use tracer::{
     config::{self, Attach, AttachBy, Interfaces},
     lab::netns::link,
     live::kernel::{
-        Kernel,
+        Kernel, Loaded,
         attach::{Attacher, Change, Method},
         interfaces, support,
     },
@@ -56,7 +56,7 @@ fn every_program_loads() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let verified =
         runtime.block_on(async { kernel().load_all() }).unwrap_or_else(|error| panic!("{error:#}"));
-    for (name, instructions) in verified {
+    for Loaded { name, instructions, .. } in verified {
         println!("{name}: {instructions} instructions verified");
         assert!((1..1_000_000).contains(&instructions), "the kernel's limit is a million: {name}");
     }

@@ -23,7 +23,10 @@ use super::{
     interfaces::{self, Interface, Link},
     support,
 };
-use crate::config::{Attach, AttachBy, Interfaces, XdpMode};
+use crate::{
+    config::{Attach, AttachBy, Interfaces, XdpMode},
+    live::promiscuous::Promiscuous,
+};
 
 /// The programs and where they are attached.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Attacher {
     refused: BTreeSet<u32>,
     /// Whether the process still has the privileges to attach.
     may_attach: bool,
+    /// Present if the interfaces are to be promiscuous.
+    promiscuous: Option<Promiscuous>,
 }
 
 /// How to attach.
@@ -61,7 +66,7 @@ struct Attached {
 /// A change of the traced interfaces, to be reported to the user.
 #[derive(Debug)]
 pub enum Change {
-    /// Attached: one line for each hook.
+    /// Attached: one line for each hook, and one if the interface is promiscuous.
     Attached(Vec<String>),
     /// The interface cannot be traced: its name and the reason.
     Refused(String, String),
@@ -110,6 +115,7 @@ impl Attacher {
             attached: BTreeMap::new(),
             refused: BTreeSet::new(),
             may_attach: true,
+            promiscuous: config.promiscuous.then(Promiscuous::new).transpose()?,
         };
         // All hooks start together: a connection seen in one direction only would be reported as
         // one that nobody answers.
@@ -181,7 +187,11 @@ impl Attacher {
         for interface in new {
             match self.attach(interface) {
                 Ok(hooks) => {
-                    changes.push(Change::Attached(hooks.iter().map(Attachment::report).collect()));
+                    let mut lines: Vec<_> = hooks.iter().map(Attachment::report).collect();
+                    if self.promiscuous.is_some() && interface.link == Link::Ethernet {
+                        lines.push(format!("{}: promiscuous until tracer ends", interface.name));
+                    }
+                    changes.push(Change::Attached(lines));
                     self.attached.insert(interface.index, Attached { name: interface.name.clone(), hooks });
                 }
                 Err(error) => {
@@ -216,6 +226,9 @@ impl Attacher {
             return Ok(vec![ingress]);
         }
         let egress = hook::tc(&mut self.kernel, interface, HookDirection::Egress, self.options.tc)?;
+        if let (Some(promiscuous), Link::Ethernet) = (&self.promiscuous, interface.link) {
+            promiscuous.add(interface.index)?;
+        }
         Ok(vec![ingress, egress])
     }
 

@@ -13,7 +13,7 @@ struct Effect(&'static str, &'static str, &'static str);
 const EFFECTS: [Effect; 13] = [
     Effect(
         "bnxt_en",
-        "closes and reopens the interface, and gives up LRO",
+        "closes and reopens the interface, and switches LRO off",
         "ethernet/broadcom/bnxt/bnxt_xdp.c: bnxt_xdp_set",
     ),
     Effect(
@@ -42,7 +42,7 @@ const EFFECTS: [Effect; 13] = [
     Effect("mlx4_core", "stops and restarts the port", "ethernet/mellanox/mlx4/en_netdev.c: mlx4_xdp_set"),
     Effect(
         "mlx5_core",
-        "rebuilds its queues, and gives up LRO and hardware GRO",
+        "rebuilds its queues, and switches LRO and hardware GRO off",
         "ethernet/mellanox/mlx5/core/en_main.c: mlx5e_xdp_set",
     ),
     Effect("qede", "reloads the interface", "ethernet/qlogic/qede/qede_filter.c: qede_xdp_set"),

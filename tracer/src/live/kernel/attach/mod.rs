@@ -394,7 +394,7 @@ mod tests {
         for (driver, reason) in [
             (
                 Some("mlx5_core"),
-                "for native XDP, mlx5_core rebuilds its queues, and gives up LRO and hardware GRO",
+                "for native XDP, mlx5_core rebuilds its queues, and switches LRO and hardware GRO off",
             ),
             (Some("veth"), "for native XDP, veth copies every frame, and its peer sends no large ones"),
             (Some("bridge"), "what native XDP does to bridge is not known"),

@@ -9,7 +9,7 @@ use crate::{
     event::{ConnectionEvent, EventHeader, Hook, Kind, SegmentEvent},
     flow::{End, FlowKey, HalfFlags, SegmentFlags, TcpHalf, are_confirmed, owner},
     frame::FrameBytes,
-    http1::{HttpHalf, Payload, ScanBuffer},
+    http1::{HttpHalf, ScanBuffer},
     priority::Priority,
     server::{HANDSHAKE, Handshake},
     wire::{LinkType, MAX_OPTIONS, Segment, Skip, TcpFlags, prefilter},
@@ -319,30 +319,12 @@ where
         flags: SegmentFlags,
         buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
     ) -> Result<(), Skip> {
-        let Self { segment, from, .. } = self;
-        if segment.payload_len == 0 {
-            return Ok(());
-        }
-        let (sender, receiver) = from.split(&mut flow.tcp);
-        let start = sender.offset_of(segment.payload_seq());
-        let end = start + u64::from(segment.payload_len);
-        // Bytes sent before the first segment seen have no offset, and must not be taken for the start of the stream.
-        let readable = !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
-            && !sender.is_before_start(segment.payload_seq());
-        let (half, peer) = from.split(&mut flow.http);
-        if !readable || !half.wants(end) {
-            return Ok(());
-        }
+        let Some(payload) = flow.payload(&self.segment, self.from, flags) else { return Ok(()) };
         let buffer = buffer().ok_or(Skip::TableFull)?;
+        let (sender, _) = self.from.split(&mut flow.tcp);
+        let (half, peer) = self.from.split(&mut flow.http);
         self.fill_header(&mut buffer.event.facts.header, Kind::Http, flow.id, sender.counters.lost);
-        let acked = receiver.has(HalfFlags::ACKED);
-        buffer.payload = Payload {
-            start,
-            end,
-            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
-            frame_offset: segment.payload_offset,
-            is_new: u32::from(!flags.contains(SegmentFlags::OLD_DATA)),
-        };
+        buffer.payload = payload;
         self.frame.scan(half, peer, buffer);
         sender.counters.lost = buffer.event.facts.header.lost;
         Ok(())

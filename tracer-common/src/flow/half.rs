@@ -121,6 +121,13 @@ impl TcpHalf {
         if distance < 0 && offset > self.counters.stream_end { 0 } else { offset }
     }
 
+    /// The stream offset up to which an acknowledgment of `ack` acknowledges: a FIN takes a number, but is no byte.
+    #[inline(always)]
+    #[must_use]
+    pub fn acked_offset(&self, ack: Seq) -> u64 {
+        self.offset_of(ack).saturating_sub(u64::from(self.has(HalfFlags::FIN) && ack == self.fin))
+    }
+
     /// Whether `seq` lies before the first known byte of the stream, and so has no offset.
     #[inline(always)]
     #[must_use]

@@ -184,6 +184,11 @@ impl Direction {
         self.count(|anomalies| anomalies.earlier.lost + u64::from(anomalies.lost))
     }
 
+    /// Whether bytes from stream offset `start` to `end` are missing.
+    pub(crate) fn has_gap(&self, start: u64, end: u64) -> bool {
+        self.anomalies.as_ref().is_some_and(|anomalies| anomalies.gaps.between(start, end) > 0)
+    }
+
     /// Bytes of memory that its gaps take.
     pub(super) fn buffered(&self) -> usize {
         self.anomalies.as_ref().map_or(0, |anomalies| anomalies.gaps.buffered())

@@ -106,7 +106,12 @@ fn variants() -> Vec<(String, Body)> {
         InvalidLength,
         UnknownCoding,
         InvalidChunk,
-        ResponseBeforeRequest
+        ResponseBeforeRequest,
+        LeadingSpace,
+        InvalidRequestLine,
+        InvalidRequest,
+        TlsHandshake,
+        Http2Preface,
     }) {
         add(
             format!("exchange, {anomaly:?}"),
@@ -124,7 +129,15 @@ fn variants() -> Vec<(String, Body)> {
             }
         }
     }
-    for outcome in all!(Outcome { Complete, NoResponse, RequestAborted, ResponseTruncated, NotObserved }) {
+    for outcome in all!(Outcome {
+        Complete,
+        EarlyResponse,
+        InvalidResponse,
+        NoResponse,
+        RequestAborted,
+        ResponseTruncated,
+        NotObserved
+    }) {
         add(format!("exchange, {outcome:?}"), with_exchange(|exchange| exchange.outcome = outcome));
     }
     for confidence in all!(Confidence { Exact, Resynced, Inferred }) {

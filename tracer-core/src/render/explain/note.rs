@@ -67,6 +67,13 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
     match (exchange.outcome, exchange.status) {
         (Outcome::Complete, Some(status)) => write!(out, "answered with {status}")?,
         (Outcome::Complete, None) => write!(out, "answered")?,
+        (Outcome::EarlyResponse, _) => {
+            let status = exchange.status.map_or_else(String::new, |status| format!(" with {status}"));
+            write!(out, "answered{status} before the request was complete")?;
+        }
+        (Outcome::InvalidResponse, _) => {
+            write!(out, "the {server} answered with something that is not HTTP")?;
+        }
         (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
         (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,
         (Outcome::ResponseTruncated, _) => write!(out, "the connection ended within the answer")?,

@@ -47,10 +47,13 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     Ok(())
 }
 
-/// `, carried in gre, erspan`; nothing where it is not.
+/// `, carried in gre, erspan`, `, for 192.0.2.7`; nothing where it is neither tunnelled nor proxied.
 pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
     for (number, layer) in connection.attributes.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
+    }
+    if let Some(client) = connection.attributes.forwarded {
+        write!(out, ", for {client}")?;
     }
     Ok(())
 }
@@ -94,6 +97,8 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     status(out, exchange.status)?;
     out.write_str(match exchange.outcome {
         Outcome::Complete => " complete",
+        Outcome::EarlyResponse => " EARLY RESPONSE",
+        Outcome::InvalidResponse => " INVALID RESPONSE",
         Outcome::NoResponse => " NO RESPONSE",
         Outcome::RequestAborted => " REQUEST ABORTED",
         Outcome::ResponseTruncated => " TRUNCATED",

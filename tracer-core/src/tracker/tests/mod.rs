@@ -218,7 +218,7 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
         (
             "by the client, during the response",
             ">S <SA >A >G <A100 >R",
-            &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
+            &open_then(&["CLOSED/CLOSED", "exchange 1 - InvalidResponse Exact"]),
             "Rsto Reset by client ShADdR 47 client 27B/4 server 100B/2",
         ),
         (

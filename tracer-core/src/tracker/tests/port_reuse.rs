@@ -42,7 +42,7 @@ fn a_connection_that_continues_after_it_expired_is_midstream_and_not_counted_twi
         [
             "PARTIAL/PARTIAL",
             "opened midstream",
-            "exchange 1 204 Complete Resynced",
+            "exchange 1 204 Complete Inferred",
             "PARTIAL/FIN-WAIT-1",
             "LAST-ACK/FIN-WAIT-2",
             "CLOSED/TIME-WAIT",

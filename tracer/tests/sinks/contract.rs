@@ -157,7 +157,9 @@ fn variants() -> Vec<(String, Body)> {
             StateChange { client: state, server: state, previous_client: state, previous_server: state };
         add(format!("state {state:?}"), Body::State(change));
     }
-    for verdict in all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, PortScan, SlowClients }) {
+    for verdict in
+        all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, SynAcksLost, PortScan, SlowClients })
+    {
         add(format!("listener {verdict:?}"), Body::Listener(Box::new(Listener { verdict, ..listener() })));
     }
     for purpose in purposes() {
@@ -210,6 +212,13 @@ fn extremes() -> Vec<(&'static str, Body)> {
         (
             "listener elsewhere",
             Body::Listener(Box::new(Listener { queue: None, namespace: None, ..listener() })),
+        ),
+        (
+            "listener without attempts",
+            Body::Listener(Box::new(Listener {
+                now: Flood { completion_permille: None, ..flood() },
+                ..listener()
+            })),
         ),
         ("closed, never in SYN-RECEIVED", with_closed(|closed| closed.syn_received_ns = None)),
         ("closed, by nobody", with_closed(|closed| closed.initiator = None)),

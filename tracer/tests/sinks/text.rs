@@ -201,8 +201,8 @@ fn a_server_has_a_line_with_its_verdict() {
     assert_eq!(
         line(Body::Listener(Box::new(listener())), Format::Text),
         "server 10.0.0.1:80 busy: 3 half-open, 15000 SYN/s, 100.0 % confirmed, about 4 sources; so far 150000 \
-         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, 400000 handshake segments aggregated; listen queue 1 \
-         of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
+         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, SYN repeated 2 times, 400000 handshake segments \
+         aggregated; listen queue 1 of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
     );
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn flood() -> Flood {
         port: 80,
         half_open: 41_000,
         syn_rate: 200_000,
-        completion_permille: 3,
+        completion_permille: Some(3),
         sources: 190_000,
         spoofed: true,
         aggregated: 400_000,
@@ -112,7 +112,7 @@ pub(crate) fn listener() -> Listener {
         now: Flood {
             half_open: 3,
             syn_rate: 15_000,
-            completion_permille: 1000,
+            completion_permille: Some(1000),
             sources: 4,
             spoofed: false,
             ..flood()

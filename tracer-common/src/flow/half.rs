@@ -80,7 +80,8 @@ pub struct TcpHalf {
     pub(super) duplicate_ack: Seq,
     /// How many duplicate acknowledgments in a row have this number.
     pub(super) duplicates_in_row: u32,
-    padding: u32,
+    /// ICMP errors about segments of this direction that were emitted.
+    pub(crate) icmp_errors: u32,
     /// When the last segment was seen, in ns of the observer's coarse clock; 0: never.
     pub last_ns: u64,
 }
@@ -101,7 +102,7 @@ impl TcpHalf {
         hole: Seq(0),
         duplicate_ack: Seq(0),
         duplicates_in_row: 0,
-        padding: 0,
+        icmp_errors: 0,
         last_ns: 0,
     };
 

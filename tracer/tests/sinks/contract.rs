@@ -5,8 +5,9 @@ use tracer::output::Format;
 use tracer_common::counter::Counter;
 use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
-    DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
-    Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
+    DegradedState, Exchange, Flood, HalfOpen, IcmpCause, IcmpError, IcmpTotals, Listener, Opened, Outcome,
+    Purpose, Record, Request, RequestHead, Response, ResponseFraming, ShedClass, Side, StateChange, TcpState,
+    Text, Verdict,
 };
 use tracer_core::{
     summary::{Counted, Received},
@@ -14,7 +15,8 @@ use tracer_core::{
 };
 
 use super::support::records::{
-    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+    closed, connection, exchange, flood, flood_ended, get, icmp_error, listener, record, segment, summary,
+    written,
 };
 use super::support::schema::check_line;
 
@@ -219,6 +221,18 @@ fn extremes() -> Vec<(&'static str, Body)> {
                 now: Flood { completion_permille: None, ..flood() },
                 ..listener()
             })),
+        ),
+        ("icmp error", Body::Icmp(Box::new(icmp_error()))),
+        (
+            "icmp error without an MTU",
+            Body::Icmp(Box::new(IcmpError {
+                cause: IcmpCause { mtu: None, ..icmp_error().cause },
+                ..icmp_error()
+            })),
+        ),
+        (
+            "closed, with ICMP errors",
+            with_closed(|closed| closed.icmp = Some(IcmpTotals { errors: 3, last: icmp_error().cause })),
         ),
         ("closed, never in SYN-RECEIVED", with_closed(|closed| closed.syn_received_ns = None)),
         ("closed, by nobody", with_closed(|closed| closed.initiator = None)),

@@ -4,9 +4,9 @@ use tracer::output::Format;
 use tracer_core::{
     record::{
         Attributes, Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange,
-        Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record,
-        RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp,
-        Verdict,
+        Flood, FloodEnded, IcmpCause, IcmpError, IcmpKind, ListenQueue, Listener, NamespaceCounters, Opened,
+        Outcome, Purpose, Record, RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary,
+        TcpState, Text, Timestamp, Verdict,
     },
     render::{Actors, Render},
 };
@@ -135,6 +135,13 @@ pub(crate) fn listener() -> Listener {
     }
 }
 
+/// An ICMP error about the client's first segment.
+pub(crate) fn icmp_error() -> IcmpError {
+    let kind = IcmpKind { is_v6: false, kind: 3, code: 4 };
+    let source = "203.0.113.1".parse().expect("an address");
+    IcmpError { cause: IcmpCause { source, kind, mtu: Some(1400) }, sender: Side::Client, seq: 1 }
+}
+
 /// The end of a connection with three exchanges.
 pub(crate) fn closed() -> Closed {
     Closed {
@@ -149,6 +156,7 @@ pub(crate) fn closed() -> Closed {
         client: SideTotals { bytes: 509, packets: 9, ..SideTotals::default() },
         server: SideTotals { bytes: 41480, packets: 8, ..SideTotals::default() },
         exchanges: 3,
+        icmp: None,
         events_lost: 0,
     }
 }

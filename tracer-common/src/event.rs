@@ -66,7 +66,7 @@ impl Hook {
 
 flags! {
     /// What an HTTP event reports.
-    Marks: u16;
+    Marks: u32;
     /// The fragment starts a head.
     HEAD_START = 1 << 0;
     /// The fragment ends a head; `exchange`, `status` and `framing` are valid from here on.
@@ -79,9 +79,10 @@ flags! {
     TRUNCATED = 1 << 4;
     /// The head was found by resynchronization after bytes were missed.
     RESYNCED = 1 << 5;
-    /// A response without a request.
+    /// A response without a request; with NOT_HTTP, bytes that are no response to any.
     UNSOLICITED = 1 << 6;
-    /// The bytes emitted as a head are not one; this direction is not scanned any further.
+    /// The bytes emitted as a head are none. Without UNSOLICITED, they are a response to the exchange that is no HTTP
+    /// message; with HEAD_END, one of HTTP/0.9, which has no head.
     NOT_HTTP = 1 << 7;
     /// Bytes were missed, or a chunk is malformed: the end of the current message is unknown, and messages may be missed
     /// until the scanner resynchronizes.
@@ -92,6 +93,16 @@ flags! {
     EMPTY_LINE = 1 << 10;
     /// With LOST_SYNC: a chunk is malformed.
     BAD_CHUNK = 1 << 11;
+    /// Whitespace came before the head.
+    LEADING_SPACE = 1 << 12;
+    /// The request line does not end with a version of HTTP.
+    MALFORMED = 1 << 13;
+    /// The segment acknowledges bytes of the other direction that were not seen yet.
+    ACKS_UNSEEN = 1 << 14;
+    /// The bytes end a PROXY protocol header.
+    PROXY = 1 << 15;
+    /// The segment comes after a sequence gap: bytes before it are missing so far.
+    AFTER_GAP = 1 << 16;
 }
 
 /// The first part of every event.
@@ -196,6 +207,8 @@ pub struct HttpFacts {
     pub offset: u64,
     /// Bytes of content: final with MESSAGE_END, as announced with HEAD_END and a Content-Length.
     pub content: u64,
+    /// Stream offset of the other direction up to which the segment acknowledges; `u64::MAX` if that is not known.
+    pub acked: u64,
     /// The exchange this message belongs to, from 0: requests and final responses are counted.
     pub exchange: u32,
     /// The number of this head in its direction, from 1.
@@ -211,9 +224,7 @@ pub struct HttpFacts {
     /// See [`Framing`](crate::http1::Framing).
     pub framing: u8,
     /// Zero.
-    pub padding: u8,
-    /// Zero.
-    pub padding2: u32,
+    pub padding: [u8; 3],
 }
 
 impl EventHeader {
@@ -286,6 +297,7 @@ impl HttpFacts {
         header: EventHeader::ZERO,
         offset: 0,
         content: 0,
+        acked: 0,
         exchange: 0,
         head: 0,
         head_len: 0,
@@ -293,8 +305,7 @@ impl HttpFacts {
         status: 0,
         len: 0,
         framing: 0,
-        padding: 0,
-        padding2: 0,
+        padding: [0; 3],
     };
 }
 
@@ -302,7 +313,7 @@ const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<ConnectionEvent>() == 72);
 const _: () = assert!(size_of::<SegmentEvent>() == 272);
 const _: () = assert!(size_of::<IcmpEvent>() == 96);
-const _: () = assert!(size_of::<HttpFacts>() == 104);
+const _: () = assert!(size_of::<HttpFacts>() == 112);
 
 /// One event, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -181,6 +181,12 @@ impl Tracker {
             Event::Icmp(event) => return self.on_icmp(event),
             Event::Segment(_) | Event::Http(..) => {}
         }
+        if let Event::Segment(segment) = event
+            && segment.reasons.contains(SegmentFlags::PORTS_REUSED)
+        {
+            self.on_last_counters(segment);
+            return;
+        }
         let Some(slot) = self.find_or_start(event) else { return };
         let Some(tracked) = self.connections.get_mut(slot) else { return };
         let before = tracked.connection.phase();
@@ -213,6 +219,9 @@ impl Tracker {
         self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
         if after != before {
             self.on_phase(slot, before, after);
+        } else if has_reason(event, SegmentFlags::RST) {
+            // It is over soon if its sender is silent now.
+            self.schedule(slot);
         }
         self.queue_records(slot);
         if self.buffered > self.options.buffer_bytes {
@@ -299,6 +308,18 @@ impl Tracker {
             return None;
         }
         Some(self.start(header, self.client(event)))
+    }
+
+    /// Ends a connection whose ports are reused, with its last counters.
+    fn on_last_counters(&mut self, event: &SegmentEvent) {
+        let Some(slot) = self.connections.find(&event.header.key) else { return };
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
+        if tracked.connection.flow != event.header.flow {
+            return;
+        }
+        tracked.connection.on_last_counters(event, &mut self.out);
+        let last = tracked.connection.last;
+        self.close(slot, CloseReason::PortsReused, last);
     }
 
     /// Ends a connection whose ports are reused; `closed`: that proves that it has closed.
@@ -470,7 +491,7 @@ impl Tracker {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
                 Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
                     Some(reason) => (reason, tracked.connection.last),
-                    None => (CloseReason::EndOfCapture, now),
+                    None => (tracked.connection.reason_at_end(now), now),
                 },
             };
             self.close(slot, reason, at);

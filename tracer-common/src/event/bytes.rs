@@ -139,6 +139,7 @@ mod tests {
             header: header(Kind::Http),
             offset: 21,
             content: 22,
+            acked: 27,
             exchange: 23,
             head: 24,
             head_len: 25,
@@ -146,8 +147,7 @@ mod tests {
             status: 304,
             len,
             framing: 2,
-            padding: 0,
-            padding2: 0,
+            padding: [0; 3],
         }
     }
 

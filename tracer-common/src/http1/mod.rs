@@ -20,7 +20,7 @@ use crate::frame::WINDOW;
 
 pub use self::{
     framing::Framing,
-    half::{Facts, HttpHalf},
+    half::{Facts, HttpHalf, Role},
     scan::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
 };
 

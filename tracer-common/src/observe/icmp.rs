@@ -11,7 +11,7 @@ use crate::{
 
 /// The most errors about what one direction has sent that are emitted: the first ones say why, and a flood of them must not
 /// fill the ring.
-const MAX_EMITTED: u32 = 8;
+const MAX_EMITTED: u16 = 8;
 
 /// Observes a frame that [`observe`](super::observe) skips as [`Skip::NotTcp`]: an ICMP error about a known connection is
 /// emitted. It starts no connection and changes none, because anybody can send one (RFC 5927). `error` is overwritten.

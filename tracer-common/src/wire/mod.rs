@@ -26,7 +26,7 @@ pub use encapsulation::{Encapsulation, Encapsulations};
 pub use icmp::{IcmpError, parse_icmp};
 pub use prefilter::prefilter;
 pub use skip::Skip;
-pub use tcp::{MAX_OPTIONS, Segment, TcpFlags};
+pub use tcp::{MAX_OPTIONS, NO_SCALE, Segment, TcpFlags};
 pub use walk::{can_walk, step, walk};
 
 use crate::frame::FrameBytes;

@@ -1,6 +1,8 @@
-//! Attributes of a connection: what the kernel learns about it once.
+//! Attributes of a connection: what is learned about it once.
 //!
 //! A new attribute is a field of [`ConnectionEvent`], a field here, and its serialisation below.
+
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracer_common::{
@@ -13,11 +15,13 @@ use tracer_common::{
 pub struct Attributes {
     /// Encapsulation of the first segment, outermost first.
     pub encapsulation: Encapsulations,
+    /// Address of the client that a proxy connects for, as its PROXY protocol header says.
+    pub forwarded: Option<IpAddr>,
 }
 
 impl From<&ConnectionEvent> for Attributes {
     fn from(event: &ConnectionEvent) -> Self {
-        Self { encapsulation: event.encapsulation }
+        Self { encapsulation: event.encapsulation, forwarded: None }
     }
 }
 
@@ -26,6 +30,9 @@ impl Attributes {
     pub(super) fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         if !self.encapsulation.is_empty() {
             map.serialize_entry("network.encapsulation", &Words(self.encapsulation))?;
+        }
+        if let Some(forwarded) = &self.forwarded {
+            map.serialize_entry("network.forwarded_ip", forwarded)?;
         }
         Ok(())
     }

@@ -131,6 +131,8 @@ pub enum CloseReason {
     HalfOpenTimeout,
     /// The connection was idle and expired.
     IdleTimeout,
+    /// A new connection used its ports, and its end was not seen.
+    PortsReused,
     /// Evicted because the limit on connections was reached.
     Evicted,
     /// The trace or capture ended first.
@@ -155,6 +157,9 @@ pub struct Closed {
     /// Sender of the first FIN, or of the RST.
     #[serde(rename = "tcp.close.initiator", skip_serializing_if = "Option::is_none")]
     pub initiator: Option<Side>,
+    /// The TTL, or hop limit, of the RST is not that of its sender's other segments: another host may have sent it.
+    #[serde(rename = "tcp.close.ttl_differs", skip_serializing_if = "is_zero")]
+    pub ttl_differs: bool,
     /// Time from the first to the last segment.
     #[serde(rename = "tcp.duration_ns")]
     pub duration_ns: u64,
@@ -186,6 +191,8 @@ pub struct Closed {
 pub struct SideTotals {
     /// TCP payload in bytes; each sequence number counts once.
     pub bytes: u64,
+    /// Payload in bytes that was not seen to be acknowledged.
+    pub unacked_bytes: u64,
     /// Segments.
     pub packets: u64,
     /// Retransmissions, including fast and spurious ones.
@@ -228,6 +235,7 @@ macro_rules! side {
                 (concat!($side, ".window_probes"), totals.window_probes),
                 (concat!($side, ".checksum_errors"), totals.checksum_errors),
                 (concat!($side, ".gap_bytes"), totals.gap_bytes),
+                (concat!($side, ".unacked_bytes"), totals.unacked_bytes),
             ] {
                 if count > 0 {
                     map.serialize_entry(name, &count)?;

@@ -17,7 +17,7 @@ pub(super) struct Tracked {
     pub(super) number: u64,
     /// Index of the interface on which it was first seen.
     pub(super) interface: u32,
-    /// What the kernel learned about it once.
+    /// What the kernel learned about it once; the rest its messages show.
     pub(super) attributes: Attributes,
     /// Bytes of its messages and its gaps.
     pub(super) buffered: u32,
@@ -51,7 +51,7 @@ impl Tracked {
         };
         record::ConnectionIdentity {
             id: ConnectionId { run, number: self.number },
-            attributes: self.attributes.clone(),
+            attributes: Attributes { forwarded: self.connection.forwarded(), ..self.attributes.clone() },
             interface,
             client_address: client.0,
             client_port: client.1,

@@ -182,7 +182,7 @@ impl Replay {
 
     fn finish(&mut self) -> Result<(), Outcome> {
         let end = self.end();
-        self.observer.finish(end);
+        self.observer.finish();
         while let Some(event) = self.observer.next_event() {
             self.analysis.on_event(&event);
         }

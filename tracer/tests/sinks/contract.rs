@@ -53,7 +53,7 @@ fn purposes() -> Vec<Purpose> {
     all!(Purpose {
         RequestsConnection, AcceptsConnection, ConfirmsConnection, Request(text("GET"), text("/")), Response(200),
         RequestComplete, ResponseComplete(Some(304)), Data, Acknowledges, ReadyToClose, ConfirmsClose, Refuses, Resets,
-        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment,
+        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment, Stray,
         Other,
     })
 }
@@ -108,7 +108,12 @@ fn variants() -> Vec<(String, Body)> {
         InvalidLength,
         UnknownCoding,
         InvalidChunk,
-        ResponseBeforeRequest
+        ResponseBeforeRequest,
+        LeadingSpace,
+        InvalidRequestLine,
+        InvalidRequest,
+        TlsHandshake,
+        Http2Preface,
     }) {
         add(
             format!("exchange, {anomaly:?}"),
@@ -126,7 +131,15 @@ fn variants() -> Vec<(String, Body)> {
             }
         }
     }
-    for outcome in all!(Outcome { Complete, NoResponse, RequestAborted, ResponseTruncated, NotObserved }) {
+    for outcome in all!(Outcome {
+        Complete,
+        EarlyResponse,
+        InvalidResponse,
+        NoResponse,
+        RequestAborted,
+        ResponseTruncated,
+        NotObserved
+    }) {
         add(format!("exchange, {outcome:?}"), with_exchange(|exchange| exchange.outcome = outcome));
     }
     for confidence in all!(Confidence { Exact, Resynced, Inferred }) {
@@ -143,6 +156,7 @@ fn variants() -> Vec<(String, Body)> {
         Unanswered,
         HalfOpenTimeout,
         IdleTimeout,
+        PortsReused,
         Evicted,
         EndOfCapture,
     }) {

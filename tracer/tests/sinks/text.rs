@@ -69,7 +69,7 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
 
 #[test]
 fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
-    let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0 retransmits";
+    let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from server, 0 retransmits";
     assert_eq!(closed_phrase(|_| {}), fin);
     let with_anomalies = closed_phrase(|closed| {
         closed.client = SideTotals { retransmits: 1, zero_windows: 1, ..closed.client };
@@ -78,7 +78,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
     });
     assert!(
         with_anomalies.ends_with(
-            "41480 B received, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
+            "41480 B from server, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
         ),
         "{with_anomalies}"
     );
@@ -94,8 +94,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
             ..closed.clone()
         };
     });
-    let expected =
-        "closed S0 Sh HALF-OPEN TIMEOUT after 1.2 s: 0 exchanges, 0 B sent, 0 B received, 1 retransmit";
+    let expected = "closed S0 Sh HALF-OPEN TIMEOUT after 1.2 s: 0 exchanges, 0 B from client, 0 B from server, 1 retransmit";
     assert_eq!(half_open, expected);
 }
 

@@ -150,6 +150,7 @@ pub(crate) fn closed() -> Closed {
         completeness: 31,
         reason: CloseReason::Fin,
         initiator: Some(Side::Server),
+        ttl_differs: false,
         duration_ns: 1_234_000_000,
         handshake: Opened { syn_ack_ns: Some(70_000), ack_ns: Some(60_000), ..Opened::default() },
         syn_received_ns: Some(60_000),

@@ -79,6 +79,13 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
     match (exchange.outcome, exchange.status) {
         (Outcome::Complete, Some(status)) => write!(out, "answered with {status}")?,
         (Outcome::Complete, None) => write!(out, "answered")?,
+        (Outcome::EarlyResponse, _) => {
+            let status = exchange.status.map_or_else(String::new, |status| format!(" with {status}"));
+            write!(out, "answered{status} before the request was complete")?;
+        }
+        (Outcome::InvalidResponse, _) => {
+            write!(out, "the {server} answered with something that is not HTTP")?;
+        }
         (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
         (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,
         (Outcome::ResponseTruncated, _) => write!(out, "the connection ended within the answer")?,
@@ -110,7 +117,14 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
     let who = closed.initiator.map_or("one side", |side| actors.name(side));
     match closed.reason {
         CloseReason::Fin => write!(out, "Closed in good order: both sides sent FIN and were acknowledged.")?,
-        CloseReason::Reset => write!(out, "Reset by the {who}: what was on its way is lost.")?,
+        CloseReason::Reset => {
+            write!(out, "Reset by the {who}")?;
+            if closed.ttl_differs {
+                write!(out, ", or in its name: the TTL of the RST is not that of its other segments")?;
+            }
+            let lost = closed.client.unacked_bytes + closed.server.unacked_bytes > 0;
+            out.push_str(if lost { ": what was on its way is lost." } else { "." });
+        }
         CloseReason::Refused => write!(out, "No connection: the {server} refused it.")?,
         CloseReason::Unanswered => write!(out, "No connection: the {server} never answered.")?,
         CloseReason::HalfOpenTimeout => {
@@ -124,6 +138,9 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
             )?;
         }
         CloseReason::IdleTimeout => write!(out, "Idle for too long: no longer traced.")?,
+        CloseReason::PortsReused => {
+            write!(out, "Its end was not seen: the {client} uses its port for another connection.")?;
+        }
         CloseReason::Evicted => write!(out, "Evicted: the table of connections was full.")?,
         CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
     }

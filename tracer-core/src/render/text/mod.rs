@@ -4,9 +4,8 @@
 //! 21:33:47.123456 10.0.0.2:45678 → 10.0.0.1:80 GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)
 //! ```
 //!
-//! Times of day are UTC. The arrow points from client to server, and bytes "sent" and "received"
-//! are the client's. What is wrong or not known for sure stands in brackets at the end, or in the
-//! words themselves.
+//! Times of day are UTC. The arrow points from client to server. What is wrong or not known for
+//! sure stands in brackets at the end, or in the words themselves.
 
 use std::fmt;
 use std::io;

@@ -48,10 +48,13 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     Ok(())
 }
 
-/// `, carried in gre, erspan`; nothing where it is not.
+/// `, carried in gre, erspan`, `, for 192.0.2.7`; nothing where it is neither tunnelled nor proxied.
 pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
     for (number, layer) in connection.attributes.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
+    }
+    if let Some(client) = connection.attributes.forwarded {
+        write!(out, ", for {client}")?;
     }
     Ok(())
 }
@@ -95,6 +98,8 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     status(out, exchange.status)?;
     out.write_str(match exchange.outcome {
         Outcome::Complete => " complete",
+        Outcome::EarlyResponse => " EARLY RESPONSE",
+        Outcome::InvalidResponse => " INVALID RESPONSE",
         Outcome::NoResponse => " NO RESPONSE",
         Outcome::RequestAborted => " REQUEST ABORTED",
         Outcome::ResponseTruncated => " TRUNCATED",
@@ -179,8 +184,8 @@ fn icmp(out: &mut dyn Write, error: &IcmpError) -> Result {
     write!(out, "ICMP error from {}; quotes {} seq {}", error.cause, error.sender.as_str(), error.seq)
 }
 
-/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0
-/// retransmits`.
+/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from
+/// server, 0 retransmits`.
 fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
     let state = closed.conn_state.as_str();
     write!(out, "closed {state} {} ", if closed.history.is_empty() { "-" } else { &closed.history })?;
@@ -191,14 +196,18 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
         CloseReason::Unanswered => "UNANSWERED",
         CloseReason::HalfOpenTimeout => "HALF-OPEN TIMEOUT",
         CloseReason::IdleTimeout => "idle timeout",
+        CloseReason::PortsReused => "ports reused",
         CloseReason::Evicted => "EVICTED",
         CloseReason::EndOfCapture => "end of capture",
     })?;
     if let Some(side) = closed.initiator {
         write!(out, " by {}", side.as_str())?;
     }
+    if closed.ttl_differs {
+        out.write_str(" (TTL DIFFERS)")?;
+    }
     write!(out, " after {}: {}", duration(closed.duration_ns), count(closed.exchanges.into(), "exchange"))?;
-    write!(out, ", {} B sent, {} B received", closed.client.bytes, closed.server.bytes)?;
+    write!(out, ", {} B from client, {} B from server", closed.client.bytes, closed.server.bytes)?;
     write!(out, ", {}", count(closed.client.retransmits + closed.server.retransmits, "retransmit"))?;
     anomalies(out, closed)
 }

@@ -42,7 +42,7 @@ fn a_connection_that_continues_after_it_expired_is_midstream_and_not_counted_twi
         [
             "PARTIAL/PARTIAL",
             "opened midstream",
-            "exchange 1 204 Complete Resynced",
+            "exchange 1 204 Complete Inferred",
             "PARTIAL/FIN-WAIT-1",
             "LAST-ACK/FIN-WAIT-2",
             "CLOSED/TIME-WAIT",
@@ -85,7 +85,7 @@ fn reused_ports_start_another_connection() {
         ("after a normal close", ">S <SA >A >G <O <FA >FA <A", "Sf Fin by server", seen),
         ("after a reset", ">S <SA >A >G <O >R", "Rsto Reset by client", seen),
         ("after a half-open handshake", ">S <SA", "S1 HalfOpenTimeout", seen),
-        ("after silence", ">S <SA >A", "S1 Evicted", syn_ack_seen),
+        ("after silence", ">S <SA >A", "S1 PortsReused", syn_ack_seen),
     ] {
         let mut wire = Wire::new(options());
         wire.run(script).restart().run(">S <SA >A >G <O").finish();

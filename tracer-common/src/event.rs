@@ -1,8 +1,9 @@
 //! What the kernel reports to userspace through one ring buffer.
 //!
-//! Three kinds: a [`ConnectionEvent`] for what is known once about a connection, a [`SegmentEvent`] for a segment that
-//! changes its connection, and HTTP events ([`HttpFacts`] and bytes of a head) for a fragment of a head or the end of a
-//! message. For one segment they come in this order: connection, HTTP, segment.
+//! Four kinds: a [`ConnectionEvent`] for what is known once about a connection, a [`SegmentEvent`] for a segment that
+//! changes its connection, HTTP events ([`HttpFacts`] and bytes of a head) for a fragment of a head or the end of a
+//! message, and an [`IcmpEvent`] for an ICMP error about a connection. For one segment they come in this order: connection,
+//! HTTP, segment.
 //! Integers are in native byte order, addresses in network byte order; unused bytes are zero.
 
 #[cfg(feature = "host")]
@@ -30,6 +31,8 @@ pub enum Kind {
     Http = 2,
     /// A [`ConnectionEvent`].
     Connection = 3,
+    /// An [`IcmpEvent`].
+    Icmp = 4,
 }
 
 /// Where a frame was observed.
@@ -170,6 +173,29 @@ pub struct SegmentEvent {
     pub halves: [HalfCounters; 2],
 }
 
+/// An ICMP error about a connection. The sender of its header is that of the quoted segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
+#[repr(C)]
+pub struct IcmpEvent {
+    /// Who, where, when.
+    pub header: EventHeader,
+    /// Who reports the error, as in a [`FlowKey`].
+    pub source: [u32; 4],
+    /// Sequence number of the quoted segment.
+    pub seq: Seq,
+    /// The MTU of the next hop, in bytes; 0: not stated.
+    pub mtu: u32,
+    /// The type, in ICMP or ICMPv6 as `source` is an address of IPv4 or IPv6: see [`icmp`](crate::wire::icmp).
+    pub kind: u8,
+    /// The code.
+    pub code: u8,
+    /// Zero.
+    pub padding: u16,
+    /// Zero.
+    pub padding2: u32,
+}
+
 /// A fragment of a head, or the end of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
@@ -228,6 +254,20 @@ impl ConnectionEvent {
         Self { header: EventHeader::ZERO, encapsulation: Encapsulations::NONE, padding: 0 };
 }
 
+impl IcmpEvent {
+    /// All zero.
+    pub const ZERO: Self = Self {
+        header: EventHeader::ZERO,
+        source: [0; 4],
+        seq: Seq(0),
+        mtu: 0,
+        kind: 0,
+        code: 0,
+        padding: 0,
+        padding2: 0,
+    };
+}
+
 impl SegmentEvent {
     /// All zero.
     pub const ZERO: Self = Self {
@@ -272,6 +312,7 @@ impl HttpFacts {
 const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<ConnectionEvent>() == 72);
 const _: () = assert!(size_of::<SegmentEvent>() == 272);
+const _: () = assert!(size_of::<IcmpEvent>() == 96);
 const _: () = assert!(size_of::<HttpFacts>() == 112);
 
 /// One event, decoded.
@@ -283,6 +324,8 @@ pub enum Event<'a> {
     Segment(SegmentEvent),
     /// A fragment of a head, with its bytes, or the end of a message.
     Http(HttpFacts, &'a [u8]),
+    /// An ICMP error.
+    Icmp(IcmpEvent),
 }
 
 impl Event<'_> {
@@ -293,6 +336,7 @@ impl Event<'_> {
             Self::Connection(event) => &event.header,
             Self::Segment(event) => &event.header,
             Self::Http(facts, _) => &facts.header,
+            Self::Icmp(event) => &event.header,
         }
     }
 }

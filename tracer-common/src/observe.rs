@@ -3,10 +3,12 @@
 //! The kernel programs and userspace run this same function. They differ in their [`Vantage`] (where the frame was
 //! seen, what is traced, where events go) and their [`Tables`] (where connections are kept).
 
+mod icmp;
+
 use crate::{
     connection::FlowState,
     counter::Counter,
-    event::{ConnectionEvent, EventHeader, Hook, Kind, SegmentEvent},
+    event::{ConnectionEvent, EventHeader, Hook, IcmpEvent, Kind, SegmentEvent},
     flow::{End, FlowKey, HalfFlags, SegmentFlags, TcpHalf, are_confirmed, owner},
     frame::FrameBytes,
     http1::{HttpHalf, ScanBuffer},
@@ -15,6 +17,8 @@ use crate::{
     server::{HANDSHAKE, Handshake},
     wire::{LinkType, MAX_OPTIONS, Segment, Skip, TcpFlags, prefilter},
 };
+
+pub use icmp::observe_icmp;
 
 /// Where and when a frame is observed.
 pub trait Place {
@@ -66,6 +70,8 @@ pub trait Emit {
     fn emit_connection(&self, fill: impl FnOnce(&mut ConnectionEvent)) -> bool;
     /// Emits a segment event that `fill` sets every field of; false when it was lost.
     fn emit_segment(&self, priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
+    /// Emits an event about an ICMP error that `fill` sets every field of, with the priority of an anomaly.
+    fn emit_icmp(&self, fill: impl FnOnce(&mut IcmpEvent));
 }
 
 /// From where, and how, a frame is observed.

@@ -21,7 +21,7 @@ use std::{
 use hashbrown::HashMap;
 use tracer_common::{
     connection::FlowState,
-    event::{ConnectionEvent, Event, EventHeader, SegmentEvent},
+    event::{ConnectionEvent, Event, EventHeader, IcmpEvent, SegmentEvent},
     flow::{End, FlowKey, Removal, SegmentFlags},
 };
 
@@ -176,9 +176,10 @@ impl Tracker {
 
     /// Takes in one event.
     pub fn on_event(&mut self, event: &Event<'_>) {
-        if let Event::Connection(event) = event {
-            self.on_connection(event);
-            return;
+        match event {
+            Event::Connection(event) => return self.on_connection(event),
+            Event::Icmp(event) => return self.on_icmp(event),
+            Event::Segment(_) | Event::Http(..) => {}
         }
         if let Event::Segment(segment) = event
             && segment.reasons.contains(SegmentFlags::PORTS_REUSED)
@@ -203,7 +204,7 @@ impl Tracker {
                 tracked.connection.on_segment(segment, &mut self.out);
                 tracked.recovered &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
             }
-            Event::Connection(_) => {}
+            Event::Connection(_) | Event::Icmp(_) => {}
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.out);
             }
@@ -240,6 +241,17 @@ impl Tracker {
                 }
             }
             _ => self.pending_events.push(*event),
+        }
+    }
+
+    /// Takes in an ICMP error. It starts no connection: anybody can send one.
+    fn on_icmp(&mut self, event: &IcmpEvent) {
+        if let Some(slot) = self.connections.find(&event.header.key)
+            && let Some(tracked) = self.connections.get_mut(slot)
+            && tracked.connection.flow == event.header.flow
+        {
+            tracked.connection.on_icmp(event, &mut self.out);
+            self.queue_records(slot);
         }
     }
 

@@ -12,6 +12,7 @@ use tracer_common::{
     flow::FlowKey,
     http1::ScanBuffer,
     server::{CountContext, MAX_SERVERS, ServerCounters, ServerKey},
+    wire::IcmpError,
 };
 
 /// Events for userspace.
@@ -51,6 +52,10 @@ static PAUSED: Array<u32> = Array::with_max_entries(1, 0);
 /// The buffer of the message scanner, which is larger than a BPF stack.
 #[map]
 static SCAN_BUFFER: PerCpuArray<ScanBuffer> = PerCpuArray::with_max_entries(1, 0);
+
+/// See [`icmp_error`].
+#[map]
+static ICMP_ERROR: PerCpuArray<IcmpError> = PerCpuArray::with_max_entries(1, 0);
 
 /// Bytes of the longest header read at once.
 pub(crate) const MAX_HEADER: usize = 64;
@@ -168,6 +173,14 @@ pub(crate) fn scan_buffer<'a>() -> Option<&'a mut ScanBuffer> {
     let buffer = SCAN_BUFFER.get_ptr_mut(0)?;
     // SAFETY: a per-CPU element is valid as long as the map, and nothing else on this CPU uses it at this time.
     Some(unsafe { &mut *buffer })
+}
+
+/// This CPU's memory for an ICMP error.
+#[inline(always)]
+pub(crate) fn icmp_error<'a>() -> Option<&'a mut IcmpError> {
+    let error = ICMP_ERROR.get_ptr_mut(0)?;
+    // SAFETY: see `scan_buffer`; any bytes are valid integers, and the map starts with zeros, which are valid flags too.
+    Some(unsafe { &mut *error })
 }
 
 /// This CPU's buffer for one header.

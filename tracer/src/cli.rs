@@ -174,7 +174,7 @@ struct SelectArguments {
     hosts: Vec<IpNet>,
 
     /// Records to write: opened, closed, connection (both), exchange, request, response, state,
-    /// segment, half-open, flood, stats. SYN flood alarms are always written
+    /// segment, half-open, icmp, flood, stats. SYN flood alarms are always written
     #[arg(long, value_name = "LIST", default_value = Events::DEFAULT_WORDS)]
     events: Events,
 }

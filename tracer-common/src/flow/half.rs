@@ -84,7 +84,8 @@ pub struct TcpHalf {
     pub(super) scale: u8,
     /// TTL, or hop limit, of its last segment other than a RST; 0: none was seen.
     pub(super) ttl: u8,
-    padding: u16,
+    /// ICMP errors about segments of this direction that were emitted.
+    pub(crate) icmp_errors: u16,
     /// The last acknowledgment number that was too far ahead; 0: none.
     pub(super) far_ack: Seq,
     /// The end of the last payload that was too far ahead, or of a SYN-ACK with another number than the first; 0: none.
@@ -111,7 +112,7 @@ impl TcpHalf {
         duplicates_in_row: 0,
         scale: NO_SCALE,
         ttl: 0,
-        padding: 0,
+        icmp_errors: 0,
         far_ack: Seq(0),
         far_end: Seq(0),
         last_ns: 0,

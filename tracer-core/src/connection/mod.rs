@@ -3,10 +3,12 @@
 //! ```text
 //!   segment event ─► tcp::Handshake, tcp::Session ─► Update ─► App::on_lost, on_fin, finish ─► records
 //!   HTTP event ───────────────────────────────────────────────► App::on_event ───────────────► records
+//!   ICMP event ──────────────────────────────────────────────────────────────────────────────► records
 //! ```
 
 mod app;
 mod held;
+mod icmp;
 mod purpose;
 mod records;
 
@@ -21,6 +23,7 @@ use tracer_common::{
 use self::{
     app::{App, AppOptions},
     held::HeldMessages,
+    icmp::IcmpErrors,
     purpose::purposes,
 };
 use crate::{
@@ -58,6 +61,8 @@ pub struct Connection {
     app: App,
     /// Messages held for the next segment, if segments are reported.
     held: Option<Box<HeldMessages>>,
+    /// Boxed, because there are rarely any.
+    icmp: Option<Box<IcmpErrors>>,
     options: Arc<ReportOptions>,
     opened: bool,
     /// It was seen in a capture, whose checksums are verified.
@@ -92,7 +97,7 @@ impl Gaps for Session {
 impl Connection {
     /// The most bytes that one allocates besides its messages and its gaps, with what the allocator adds to
     /// each piece.
-    pub const MAX_HEAP: usize = Session::MAX_HEAP;
+    pub const MAX_HEAP: usize = Session::MAX_HEAP + size_of::<IcmpErrors>() + 16;
 
     /// A connection first seen at `time`.
     #[must_use]
@@ -107,6 +112,7 @@ impl Connection {
             session: Session::new(client),
             app: App::default(),
             held: None,
+            icmp: None,
             options,
             opened: false,
             captured: false,

@@ -140,6 +140,7 @@ impl Connection {
             client: verified(client.side_totals(server)),
             server: verified(server.side_totals(client)),
             exchanges: self.exchanges(),
+            icmp: self.icmp_totals(),
             events_lost: client.lost() + server.lost(),
         }
     }

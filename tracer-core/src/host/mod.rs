@@ -24,9 +24,9 @@ use tracer_common::{
     event::{Event, Hook},
     flow::{FlowKey, Removal},
     http1::ScanBuffer,
-    observe::{Frame as _, Vantage, observe},
+    observe::{Frame as _, Vantage, observe, observe_icmp},
     server::{CountContext, ServerCounters, ServerKey},
-    wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
+    wire::{Encapsulations, IcmpError, LinkType, Segment, Skip, TcpFlags},
 };
 
 use self::{
@@ -171,6 +171,10 @@ impl HostObserver {
         };
         let buffer = &mut *self.buffer;
         let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(buffer));
+        if outcome == Err(Skip::NotTcp) {
+            // The frame counts as skipped all the same: it is no segment.
+            let _ = observe_icmp(&frame, packet.link, &vantage, &mut self.tables, &mut IcmpError::default());
+        }
         (outcome, frame.fragment())
     }
 
@@ -292,6 +296,7 @@ impl EventQueue {
             Event::Connection(_) => Counter::ConnectionEvents,
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,
+            Event::Icmp(_) => Counter::IcmpEvents,
         } as usize);
     }
 }

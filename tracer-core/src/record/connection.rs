@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Side, is_zero};
+use super::{IcmpTotals, Side, is_zero};
 
 /// How a connection began: `connection.opened`, and a part of `connection.closed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -188,6 +188,9 @@ pub struct Closed {
     /// Exchanges reported.
     #[serde(rename = "http.exchanges")]
     pub exchanges: u32,
+    /// The ICMP errors about it, if there were any.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpTotals>,
     /// Kernel events dropped for this connection.
     #[serde(rename = "events.lost", skip_serializing_if = "is_zero")]
     pub events_lost: u64,

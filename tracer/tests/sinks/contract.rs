@@ -5,8 +5,9 @@ use tracer::output::Format;
 use tracer_common::counter::Counter;
 use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
-    DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
-    Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
+    DegradedState, Exchange, Flood, HalfOpen, IcmpCause, IcmpError, IcmpTotals, Listener, Opened, Outcome,
+    Purpose, Record, Request, RequestHead, Response, ResponseFraming, ShedClass, Side, StateChange, TcpState,
+    Text, Verdict,
 };
 use tracer_core::{
     summary::{Counted, Received},
@@ -14,7 +15,8 @@ use tracer_core::{
 };
 
 use super::support::records::{
-    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+    closed, connection, exchange, flood, flood_ended, get, icmp_error, listener, record, segment, summary,
+    written,
 };
 use super::support::schema::check_line;
 
@@ -172,7 +174,9 @@ fn variants() -> Vec<(String, Body)> {
             StateChange { client: state, server: state, previous_client: state, previous_server: state };
         add(format!("state {state:?}"), Body::State(change));
     }
-    for verdict in all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, PortScan, SlowClients }) {
+    for verdict in
+        all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, SynAcksLost, PortScan, SlowClients })
+    {
         add(format!("listener {verdict:?}"), Body::Listener(Box::new(Listener { verdict, ..listener() })));
     }
     for purpose in purposes() {
@@ -225,6 +229,25 @@ fn extremes() -> Vec<(&'static str, Body)> {
         (
             "listener elsewhere",
             Body::Listener(Box::new(Listener { queue: None, namespace: None, ..listener() })),
+        ),
+        (
+            "listener without attempts",
+            Body::Listener(Box::new(Listener {
+                now: Flood { completion_permille: None, ..flood() },
+                ..listener()
+            })),
+        ),
+        ("icmp error", Body::Icmp(Box::new(icmp_error()))),
+        (
+            "icmp error without an MTU",
+            Body::Icmp(Box::new(IcmpError {
+                cause: IcmpCause { mtu: None, ..icmp_error().cause },
+                ..icmp_error()
+            })),
+        ),
+        (
+            "closed, with ICMP errors",
+            with_closed(|closed| closed.icmp = Some(IcmpTotals { errors: 3, last: icmp_error().cause })),
         ),
         ("closed, never in SYN-RECEIVED", with_closed(|closed| closed.syn_received_ns = None)),
         ("closed, by nobody", with_closed(|closed| closed.initiator = None)),

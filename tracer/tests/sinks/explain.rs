@@ -106,6 +106,7 @@ fn half_open() -> Vec<Record> {
         client: SideTotals { packets: 1, ..SideTotals::default() },
         server: SideTotals { packets: 3, retransmits: 2, ..SideTotals::default() },
         exchanges: 0,
+        icmp: None,
         events_lost: 0,
     };
     let again = [Retransmission, AcceptsConnection];

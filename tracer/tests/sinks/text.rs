@@ -3,12 +3,13 @@
 use tracer::output::Format;
 use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
-    DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming,
-    ShedClass, Side, SideTotals, StateChange, TcpState,
+    DegradedState, Exchange, HalfOpen, IcmpTotals, Opened, Outcome, Purpose, Record, Request, Response,
+    ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
 };
 
 use super::support::records::{
-    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+    closed, connection, exchange, flood, flood_ended, get, icmp_error, listener, record, segment, summary,
+    written,
 };
 
 /// The text after the time and the connection.
@@ -212,9 +213,24 @@ fn a_server_has_a_line_with_its_verdict() {
     assert_eq!(
         line(Body::Listener(Box::new(listener())), Format::Text),
         "server 10.0.0.1:80 busy: 3 half-open, 15000 SYN/s, 100.0 % confirmed, about 4 sources; so far 150000 \
-         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, 400000 handshake segments aggregated; listen queue 1 \
-         of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
+         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, SYN repeated 2 times, 400000 handshake segments \
+         aggregated; listen queue 1 of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
     );
+}
+
+#[test]
+fn icmp_errors_say_who_reports_what() {
+    let error = icmp_error();
+    assert_eq!(
+        phrase(Body::Icmp(Box::new(error))),
+        "ICMP error from 203.0.113.1: destination unreachable, fragmentation needed (MTU 1400); quotes client seq 1"
+    );
+    for (errors, words) in [(1, "1 ICMP error from"), (2, "2 ICMP errors, the last from")] {
+        let phrase = closed_phrase(|closed| closed.icmp = Some(IcmpTotals { errors, last: error.cause }));
+        let expected =
+            format!(", {words} 203.0.113.1: destination unreachable, fragmentation needed (MTU 1400)");
+        assert!(phrase.ends_with(&expected), "{phrase}");
+    }
 }
 
 #[test]

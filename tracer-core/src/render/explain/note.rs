@@ -5,7 +5,8 @@ use std::fmt::{self, Write as _};
 use super::Actors;
 use super::story::Story;
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, Opened, Outcome, Side, TcpState, Timestamp,
+    Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, IcmpError, Opened, Outcome, Side, TcpState,
+    Timestamp,
 };
 use crate::render::text::phrase;
 use crate::render::units::{count, duration, size};
@@ -22,6 +23,7 @@ pub(super) fn text(
         Body::Opened(opened) => self::opened(&mut out, opened, story)?,
         Body::Exchange(exchange) => self::exchange(&mut out, exchange, actors)?,
         Body::Closed(closed) => self::closed(&mut out, closed, actors, story, at)?,
+        Body::Icmp(error) => icmp(&mut out, error, actors)?,
         Body::HalfOpen(half_open) => self::half_open(&mut out, half_open, actors)?,
         Body::Request(_)
         | Body::Response(_)
@@ -46,6 +48,16 @@ fn half_open(out: &mut String, half_open: &HalfOpen, actors: Actors) -> fmt::Res
     match half_open.syn_received_ns {
         Some(_) => write!(out, "Not confirmed after {since}: the {server} waits in SYN-RECEIVED."),
         None => write!(out, "Not answered after {since}: the {server} is silent."),
+    }
+}
+
+fn icmp(out: &mut String, error: &IcmpError, actors: Actors) -> fmt::Result {
+    let IcmpError { cause, sender, seq } = error;
+    write!(out, "A segment of the {} (seq={seq}) was not delivered, as ", actors.name(*sender))?;
+    write!(out, "{} reports by ICMP: {}", cause.source, cause.kind)?;
+    match cause.mtu {
+        Some(mtu) => write!(out, ". At most {mtu} B fit into a packet there."),
+        None => write!(out, "."),
     }
 }
 
@@ -159,6 +171,9 @@ fn anomalies(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
         if totals.gap_bytes > 0 {
             write!(out, " {} B from the {who} were never seen.", totals.gap_bytes)?;
         }
+    }
+    if let Some(icmp) = &closed.icmp {
+        write!(out, " {icmp}.")?;
     }
     if closed.events_lost > 0 {
         write!(out, " Steps are missing here: {} were lost.", count(closed.events_lost, "event"))?;

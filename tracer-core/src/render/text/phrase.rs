@@ -5,8 +5,8 @@ use std::fmt::{Result, Write};
 use super::{interface_name, listener};
 use crate::record::{
     Body, CloseReason, Closed, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason,
-    DegradedState, Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen,
-    ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
+    DegradedState, Exchange, IcmpError, Opened, Outcome, Request, RequestHead, Response, ResponseFraming,
+    SegmentSeen, ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -20,6 +20,7 @@ pub fn body(out: &mut dyn Write, body: &Body) -> Result {
         Body::State(change) => state(out, change),
         Body::Segment(segment) => self::segment(out, segment),
         Body::HalfOpen(half_open) => listener::half_open(out, half_open),
+        Body::Icmp(error) => icmp(out, error),
         Body::Closed(closed) => self::closed(out, closed),
         Body::Degraded(degraded) => self::degraded(out, degraded),
         Body::FloodStarted(flood) => listener::flood_started(out, flood),
@@ -178,6 +179,11 @@ fn segment(out: &mut dyn Write, segment: &SegmentSeen) -> Result {
     Ok(())
 }
 
+/// `ICMP error from 203.0.113.1: destination unreachable, host unreachable; quotes client seq 0`.
+fn icmp(out: &mut dyn Write, error: &IcmpError) -> Result {
+    write!(out, "ICMP error from {}; quotes {} seq {}", error.cause, error.sender.as_str(), error.seq)
+}
+
 /// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from
 /// server, 0 retransmits`.
 fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
@@ -222,7 +228,10 @@ fn anomalies(out: &mut dyn Write, closed: &Closed) -> Result {
             write!(out, ", {number}{anomaly}")?;
         }
     }
-    Ok(())
+    match &closed.icmp {
+        Some(icmp) => write!(out, ", {icmp}"),
+        None => Ok(()),
+    }
 }
 
 /// `DEGRADED: shedding rows of segments, because the ring buffer is full: 12 lost so far`.

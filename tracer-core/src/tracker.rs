@@ -400,9 +400,8 @@ impl Tracker {
         if self.out.is_empty() {
             return;
         }
-        let interface = |tracked: &Tracked| self.interfaces.get(&tracked.interface).cloned();
         let connection =
-            self.connections.get(slot).map(|tracked| tracked.identity(self.run, interface(tracked)));
+            self.connections.get(slot).map(|tracked| tracked.identity(self.run, &self.interfaces));
         for (time, body) in self.out.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: connection.clone(), body });
@@ -479,7 +478,7 @@ impl Tracker {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
                 Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
                     Some(reason) => (reason, tracked.connection.last),
-                    None => (tracked.connection.reason_at_end(now), now),
+                    None => (tracked.connection.reason_at_end(self.options.end_reason, now), now),
                 },
             };
             self.close(slot, reason, at);
@@ -496,8 +495,11 @@ impl Tracker {
         self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
         self.queue_records(slot);
         self.connections.remove(slot);
-        self.count_phase(phase, false);
-        self.totals.closed += 1;
+        // What is open at the end of the observation stays counted as open.
+        if !reason.is_still_open() {
+            self.count_phase(phase, false);
+            self.totals.closed += 1;
+        }
         if phase == Phase::Closed && !recovered {
             self.closed.push_back((at, key, flow));
         } else {

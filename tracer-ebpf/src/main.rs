@@ -44,7 +44,11 @@ const NEXT: i32 = -1;
 #[xdp(frags)]
 fn tracer_xdp(ctx: XdpContext) -> u32 {
     let frame = XdpFrame::new(ctx.ctx);
-    let place = KernelPlace::new(frame.interface(), Hook::Xdp);
+    let interface = frame.interface();
+    if maps::is_paused(interface) {
+        return XDP_PASS;
+    }
+    let place = KernelPlace::new(interface, Hook::Xdp);
     let vantage = Vantage { place, selection: KernelSelection, emit: Ring };
     let outcome = observe(&frame, LinkType::Ethernet, &vantage, &mut KernelTables, maps::scan_buffer);
     outcome::count(&ctx, outcome);
@@ -54,7 +58,11 @@ fn tracer_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn classify(ctx: &TcContext, hook: Hook, link: LinkType) -> i32 {
     let frame = TcFrame::new(ctx.skb.skb);
-    let place = KernelPlace::new(frame.interface(), hook);
+    let interface = frame.interface();
+    if maps::is_paused(interface) {
+        return NEXT;
+    }
+    let place = KernelPlace::new(interface, hook);
     let vantage = Vantage { place, selection: KernelSelection, emit: Ring };
     let outcome = observe(&frame, link, &vantage, &mut KernelTables, maps::scan_buffer);
     outcome::count(ctx, outcome);

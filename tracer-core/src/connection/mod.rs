@@ -313,7 +313,7 @@ impl Connection {
             | CloseReason::IdleTimeout
             | CloseReason::PortsReused
             | CloseReason::Evicted => ConnectionEnd::NotObserved,
-            CloseReason::EndOfCapture => ConnectionEnd::ObservationOver,
+            CloseReason::EndOfCapture | CloseReason::EndOfTrace => ConnectionEnd::ObservationOver,
         };
         if reason == CloseReason::Reset {
             self.session.conclude_reset();

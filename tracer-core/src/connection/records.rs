@@ -96,15 +96,15 @@ impl Connection {
         client.xor(server)
     }
 
-    /// Why a handshake that is not complete ends with the observation at `now`. Nothing is said of one that may still be
+    /// Why it ends with the observation at `now`: `end`, unless it is a handshake that was not answered. Nothing is said of one that may still be
     /// answered: a SYN is sent again after one second (RFC 6298, 2).
     #[must_use]
-    pub fn reason_at_end(&self, now: u64) -> CloseReason {
+    pub fn reason_at_end(&self, end: CloseReason, now: u64) -> CloseReason {
         const SYN_TIMEOUT_NS: u64 = 1_000_000_000;
         let waited = now.saturating_sub(self.first) >= SYN_TIMEOUT_NS;
         let reason = self.close_reason();
         let unanswered = self.phase() == Phase::HalfOpen && reason == CloseReason::Unanswered;
-        if waited && unanswered { reason } else { CloseReason::EndOfCapture }
+        if waited && unanswered { reason } else { end }
     }
 
     pub(super) fn closed(&self, reason: CloseReason) -> Closed {
@@ -130,7 +130,8 @@ impl Connection {
                 | CloseReason::IdleTimeout
                 | CloseReason::PortsReused
                 | CloseReason::Evicted
-                | CloseReason::EndOfCapture => None,
+                | CloseReason::EndOfCapture
+                | CloseReason::EndOfTrace => None,
             },
             ttl_differs: session.reset_ttl_differs(),
             duration_ns: self.last.saturating_sub(self.first),

@@ -135,8 +135,18 @@ pub enum CloseReason {
     PortsReused,
     /// Evicted because the limit on connections was reached.
     Evicted,
-    /// The trace or capture ended first.
+    /// The capture ended first.
     EndOfCapture,
+    /// The trace ended first.
+    EndOfTrace,
+}
+
+impl CloseReason {
+    /// Whether only the observation ended: the connection was still open.
+    #[must_use]
+    pub const fn is_still_open(self) -> bool {
+        matches!(self, Self::EndOfCapture | Self::EndOfTrace)
+    }
 }
 
 /// `connection.closed`: a connection ended, or is no longer tracked.

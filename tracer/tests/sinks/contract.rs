@@ -157,6 +157,7 @@ fn variants() -> Vec<(String, Body)> {
         PortsReused,
         Evicted,
         EndOfCapture,
+        EndOfTrace,
     }) {
         add(format!("closed, {reason:?}"), with_closed(|closed| closed.reason = reason));
     }

@@ -138,6 +138,18 @@ fn an_ipv6_address_is_in_brackets() {
 }
 
 #[test]
+fn an_interface_is_named_where_several_are_traced() {
+    let line = |is_one_of_several| {
+        let connection = ConnectionIdentity { is_one_of_several, ..connection() };
+        let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
+        written(&[record], Format::Text)
+    };
+    let ends = "10.0.0.2:45678 → 10.0.0.1:80 opened\n";
+    assert_eq!(line(false), format!("00:00:00.000000 {ends}"));
+    assert_eq!(line(true), format!("00:00:00.000000 veth0 {ends}"));
+}
+
+#[test]
 fn shedding_is_reported_when_it_begins_and_when_it_ends() {
     let phrase = |state, shed, reason, duration_ns| {
         phrase(Body::Degraded(Degraded { state, shed, reason, lost: 12, duration_ns }))

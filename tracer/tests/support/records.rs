@@ -20,6 +20,7 @@ pub(crate) fn connection() -> ConnectionIdentity {
         id: ConnectionId { run: 0xc0ff_ee00, number: 1 },
         attributes: Attributes::default(),
         interface: Some("veth0".into()),
+        is_one_of_several: false,
         client_address: [10, 0, 0, 2].into(),
         client_port: 45678,
         server_address: [10, 0, 0, 1].into(),

@@ -130,7 +130,9 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
             write!(out, "Its end was not seen: the {client} uses its port for another connection.")?;
         }
         CloseReason::Evicted => write!(out, "Evicted: the table of connections was full.")?,
-        CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
+        CloseReason::EndOfCapture | CloseReason::EndOfTrace => {
+            write!(out, "The observation ends here, before the connection does.")?;
+        }
     }
     if closed.client.bytes + closed.server.bytes > 0 {
         let exchanges = count(closed.exchanges.into(), "exchange");

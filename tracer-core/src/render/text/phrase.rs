@@ -193,6 +193,7 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
         CloseReason::PortsReused => "ports reused",
         CloseReason::Evicted => "EVICTED",
         CloseReason::EndOfCapture => "end of capture",
+        CloseReason::EndOfTrace => "end of trace",
     })?;
     if let Some(side) = closed.initiator {
         write!(out, " by {}", side.as_str())?;

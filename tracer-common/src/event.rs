@@ -103,6 +103,10 @@ flags! {
     PROXY = 1 << 15;
     /// The segment comes after a sequence gap: bytes before it are missing so far.
     AFTER_GAP = 1 << 16;
+    /// A segment of the content starts with a start line: the length of the message may be wrong.
+    SUSPECT = 1 << 17;
+    /// The sender has not completed the message before this one.
+    ABANDONS = 1 << 18;
 }
 
 /// The first part of every event.

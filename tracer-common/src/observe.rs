@@ -11,7 +11,7 @@ use crate::{
     event::{ConnectionEvent, EventHeader, Hook, IcmpEvent, Kind, SegmentEvent},
     flow::{End, FlowKey, HalfFlags, SegmentFlags, TcpHalf, are_confirmed, owner},
     frame::FrameBytes,
-    http1::{HttpHalf, ScanBuffer},
+    http1::{HttpHalf, ScanBuffer, look_at_content},
     priority::Priority,
     seq::Seq,
     server::{HANDSHAKE, Handshake},
@@ -335,7 +335,13 @@ where
         flags: SegmentFlags,
         buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
     ) -> Result<(), Skip> {
-        let Some(payload) = flow.payload(&self.segment, self.from, flags) else { return Ok(()) };
+        let Some(payload) = flow.payload(&self.segment, self.from, flags) else {
+            if self.segment.payload_len > 0 {
+                let (half, peer) = self.from.split(&mut flow.http);
+                look_at_content(half, peer, self.frame, self.segment.payload_offset as usize);
+            }
+            return Ok(());
+        };
         let buffer = buffer().ok_or(Skip::TableFull)?;
         let (sender, _) = self.from.split(&mut flow.tcp);
         let (half, peer) = self.from.split(&mut flow.http);

@@ -30,6 +30,10 @@ flags! {
     KNOWN_METHOD = 1 << 10;
     /// The message before it ends in the segment in which it starts.
     BEHIND = 1 << 11;
+    /// A segment of its content starts with a start line: its length may be wrong.
+    SUSPECT = 1 << 12;
+    /// Its sender has not completed the message before it.
+    ABANDONS = 1 << 13;
 }
 
 /// The scanner's state for one direction.

@@ -192,8 +192,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             return false;
         }
         let Some(window) = window_at(&mut self.buffer.event, 0) else { return false };
-        self.frame.copy(frame_offset as usize, window, START_LINE) == START_LINE
-            && is_start_line(window, self.half)
+        let copied = self.frame.copy(frame_offset as usize, window, START_LINE);
+        let start = window.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        copied == START_LINE && is_start_line(start, self.half)
     }
 
     /// Starts anew with the segment if it starts a message, and the one in progress may be over.
@@ -201,6 +202,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     fn abandon(&mut self) {
         if self.half.may_be_abandoned(self.peer, self.buffer.payload.start) && self.starts_message() {
             self.half.start();
+            self.half.facts = Facts::ABANDONS;
             self.half.position = self.buffer.payload.start;
         }
     }
@@ -238,6 +240,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             return self.resync();
         }
         self.half.start();
+        self.half.facts = Facts::ABANDONS;
         ControlFlow::Continue(())
     }
 
@@ -598,6 +601,12 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         if http.head_len > MAX_HEAD {
             marks |= Marks::TRUNCATED;
         }
+        if http.has(Facts::SUSPECT) {
+            marks |= Marks::SUSPECT;
+        }
+        if http.has(Facts::ABANDONS) {
+            marks |= Marks::ABANDONS;
+        }
         if self.buffer.payload.after_gap != 0 {
             marks |= Marks::AFTER_GAP;
         }
@@ -630,11 +639,30 @@ const START_LINE: usize = 8;
 /// Bytes of another protocol that are emitted, to recognize it.
 const GUESS: u64 = 3;
 
-/// Whether `window` starts with a status line or the request line of a common method, whichever the sender may send.
+/// Notes if a segment of the content of a message, whose payload lies at `offset`, starts with a start line: the message may
+/// be shorter than it says. `peer`: the other direction.
 #[inline(always)]
-fn is_start_line(window: &[u8; WINDOW], http: &HttpHalf) -> bool {
-    let [a, b, c, d, e, f, g, h, ..] = *window;
-    let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+pub fn look_at_content<F: FrameBytes + ?Sized>(
+    http: &mut HttpHalf,
+    peer: &HttpHalf,
+    frame: &F,
+    offset: usize,
+) {
+    let in_content = http.state == state::CONTENT || http.state == state::CHUNK_DATA;
+    // After a response, another one only follows if it was requested.
+    if !in_content || http.has(Facts::RESPONSE) && peer.messages <= http.messages {
+        return;
+    }
+    let start = frame.read::<START_LINE>(offset).map_or(0, u64::from_be_bytes);
+    if is_start_line(start, http) {
+        http.facts |= Facts::SUSPECT;
+    }
+}
+
+/// Whether `word`, the first eight bytes of a segment, starts a status line or the request line of a common method, whichever
+/// the sender may send.
+#[inline(always)]
+fn is_start_line(word: u64, http: &HttpHalf) -> bool {
     let starts = |text: [u64; 2], len: u32| word >> (64 - 8 * len) == text[0];
     if starts(const { token("HTTP/1.") }, 7) {
         return !http.is(Role::Client);

@@ -212,6 +212,10 @@ impl Conversation {
         if has(facts, Marks::LOST_SYNC) {
             self.on_lost_sync(from);
         }
+        if has(facts, Marks::SUSPECT) {
+            self.order.on_requests_missed();
+            self.order.on_responses_missed();
+        }
         if has(facts, Marks::HEAD_END) {
             let head = head.unwrap_or_else(|| self.stream(from).assembly.take(facts));
             // A client that sends responses has no exchanges.

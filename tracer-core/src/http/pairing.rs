@@ -206,6 +206,9 @@ impl Conversation {
         };
         if let Some(pending) = pending {
             pending.message(side).complete(Some(facts.content), Some(facts.header.time));
+            if has(facts, Marks::SUSPECT) {
+                pending.lower_confidence(Confidence::Inferred);
+            }
             if side == Side::Server {
                 // The gap before the segment that ends it is only known with that.
                 let spans = pending.response.first != Some(facts.header.time);

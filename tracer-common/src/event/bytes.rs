@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::Marks,
+        event::{Marks, ScanAnomalies},
         flow::{End, FlowKey, HalfCounters, HalfFlags, SegmentFlags},
         seq::Seq,
         wire::{Encapsulations, MAX_OPTIONS, TcpFlags},
@@ -143,7 +143,8 @@ mod tests {
             status: 304,
             len,
             framing: 2,
-            padding: [0; 3],
+            anomalies: ScanAnomalies::from_bits(28),
+            padding: [0; 2],
         }
     }
 

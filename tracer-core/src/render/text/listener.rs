@@ -32,16 +32,20 @@ pub(super) fn flood_started(out: &mut dyn Write, flood: &Flood) -> Result {
 pub(super) fn flood_ended(out: &mut dyn Write, flood: &FloodEnded) -> Result {
     write!(
         out,
-        "SYN flood at {} is over after {}: {} attempts, {} confirmed, at most {} half-open; now ",
+        "SYN flood at {} is over after {}: {}, {} confirmed, at most {} half-open; now ",
         flood.now.server(),
         duration(flood.duration_ns),
-        flood.attempts,
+        count(flood.attempts, "attempt"),
         flood.completed,
         flood.half_open_peak
     )?;
     pressure(out, &flood.now)?;
     out.write_str(if flood.now.spoofed { ", probably spoofed" } else { "" })?;
-    write!(out, "; {} handshake segments aggregated", flood.now.aggregated)
+    write!(out, "; {} aggregated", segments(&flood.now))
+}
+
+fn segments(flood: &Flood) -> String {
+    count(flood.aggregated, "handshake segment")
 }
 
 fn pressure(out: &mut dyn Write, flood: &Flood) -> Result {
@@ -62,9 +66,10 @@ pub(super) fn listener(out: &mut dyn Write, listener: &Listener) -> Result {
     let Listener { attempts, answered, completed, refused, reset, .. } = listener;
     write!(
         out,
-        "; so far {attempts} attempts, {answered} answered, {completed} confirmed, {refused} refused"
+        "; so far {}, {answered} answered, {completed} confirmed, {refused} refused",
+        count(*attempts, "attempt")
     )?;
-    write!(out, ", {reset} reset, {} handshake segments aggregated", listener.now.aggregated)?;
+    write!(out, ", {reset} reset, {} aggregated", segments(&listener.now))?;
     if let Some(queue) = listener.queue {
         write!(out, "; listen queue {} of {}", queue.length, queue.limit)?;
     }

@@ -2,6 +2,9 @@
 //! kernel programs with it, using the same table.
 #![forbid(unsafe_code)]
 
+mod damaged;
+#[path = "../support/dialogue.rs"]
+mod dialogue;
 mod hostile;
 #[path = "../support/schema.rs"]
 mod schema;

@@ -61,6 +61,8 @@ pub(super) struct Message {
     pub(super) first: Option<u64>,
     /// Where it starts.
     pub(super) place: Place,
+    /// Stream offset after it, if its end was seen.
+    pub(super) end: Option<u64>,
     /// It is no HTTP message.
     pub(super) invalid: bool,
     /// When its last byte was seen.

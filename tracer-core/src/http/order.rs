@@ -23,7 +23,7 @@ pub(super) struct Place {
 }
 
 /// What is known of the order of the messages so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     /// Where the last response that was read ends, and what it acknowledges.
     turn: Turn,
@@ -36,16 +36,27 @@ pub(super) struct Order {
 }
 
 /// The end of a response.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Turn {
     end: u64,
     acked: u64,
+    /// It acknowledges its request, and nothing after it.
+    is_last: bool,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        // At the start of both streams, everything is answered.
+        let turn = Turn { end: 0, acked: 0, is_last: true };
+        Self { turn, requests_missed: false, responses_missed: false, pipelines: false }
+    }
 }
 
 impl Order {
-    /// Requests may have been missed from here on.
-    pub(super) const fn on_requests_missed(&mut self) {
+    /// Requests may have been missed from here on. `waits`: another one is waiting for its response.
+    pub(super) const fn on_requests_missed(&mut self, waits: bool) {
         self.requests_missed = true;
+        self.pipelines |= waits;
     }
 
     /// Responses may have been missed from here on.
@@ -55,12 +66,12 @@ impl Order {
 
     /// A request starts at `place`. `waits`: another one is waiting for its response.
     pub(super) const fn on_request(&mut self, place: Place, waits: bool) {
-        let Turn { end, acked } = self.turn;
+        let Turn { end, acked, is_last } = self.turn;
         let follows = end == place.acked;
         // What was missed before it was not answered when it was sent.
         let follows_unanswered = self.requests_missed && follows && acked < place.start;
         self.pipelines |= waits || follows_unanswered;
-        if !self.pipelines && follows && acked == place.start {
+        if !self.pipelines && follows && is_last && acked == place.start {
             self.requests_missed = false;
             self.responses_missed = false;
         }
@@ -84,9 +95,12 @@ impl Order {
         !self.requests_missed && !self.responses_missed
     }
 
-    /// A final response that acknowledges up to `acked` ends at stream offset `end`.
-    pub(super) const fn on_response_end(&mut self, acked: u64, end: u64) {
-        self.turn = Turn { end, acked };
+    /// A final response that acknowledges up to `acked` ends at stream offset `end`; its request, if that was seen whole, at
+    /// `request_end` in the stream of the client.
+    pub(super) fn on_response_end(&mut self, acked: u64, end: u64, request_end: Option<u64>) {
+        // If it acknowledges more, something else was waiting when it was sent.
+        self.pipelines |= request_end.is_some_and(|request_end| acked != UNKNOWN && acked > request_end);
+        self.turn = Turn { end, acked, is_last: request_end == Some(acked) };
     }
 }
 
@@ -112,9 +126,9 @@ mod tests {
         for (waits, proven) in [(false, true), (true, false)] {
             let mut order = Order::default();
             order.on_request(place(0, 0), waits);
-            order.on_requests_missed();
+            order.on_requests_missed(false);
             assert!(!order.on_response(place(0, 100), Some(place(60, 0)), false));
-            order.on_response_end(100, 50);
+            order.on_response_end(100, 50, Some(100));
             order.on_request(place(100, 50), false);
             assert_eq!(order.on_response(place(50, 140), Some(place(100, 50)), false), proven);
         }
@@ -148,10 +162,10 @@ mod tests {
     #[test]
     fn a_request_right_behind_missed_ones_that_wait_is_pipelined() {
         let mut order = Order::default();
-        order.on_response_end(40, 100);
-        order.on_requests_missed();
+        order.on_response_end(40, 100, Some(40));
+        order.on_requests_missed(false);
         order.on_request(place(80, 100), false);
-        order.on_response_end(120, 200);
+        order.on_response_end(120, 200, Some(120));
         order.on_request(place(120, 200), false);
         assert!(!order.on_response(place(200, 160), Some(place(120, 200)), false));
     }

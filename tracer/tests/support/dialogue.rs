@@ -2,6 +2,8 @@
 //!
 //! Shared by a test and a fuzz target: the bytes of an input are the choices that a dialogue is made of.
 
+use std::fmt;
+
 use tracer_common::{
     event::{Event, Hook},
     wire::LinkType,
@@ -48,12 +50,20 @@ enum Damage {
 }
 
 /// A message.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Message {
     server: bool,
     bytes: Vec<u8>,
     /// Bytes of it that were captured.
     seen: usize,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.server { "server" } else { "client" };
+        let (seen, unseen) = self.bytes.split_at(self.seen);
+        write!(f, "\n{side} {:?} unseen {:?}", String::from_utf8_lossy(seen), String::from_utf8_lossy(unseen))
+    }
 }
 
 /// A dialogue and how it is sent.

@@ -45,7 +45,7 @@ fn a_missed_request_leaves_its_response() {
         [
             "1 GET /1 200 content-length 0/2 complete exact",
             "2 - - 404 none -/0 complete inferred",
-            "3 GET /3 200 content-length 0/2 complete resynced",
+            "3 GET /3 200 content-length 0/2 complete inferred",
         ]
     );
 }

@@ -75,8 +75,6 @@ const EXPECTED_FAILURES: &[&str] = &[
     "self-connect-recorded.pcap",
     "window-scale-offered-by-client-only.pcap",
     "data-again-after-own-ack.pcap",
-    "pcapng-lengths-without-padding.pcapng",
-    "loose-source-route.pcap",
     "response-is-plain-text.pcap",
     "status-line-in-lower-case.pcap",
     "http-0.9-response.pcap",

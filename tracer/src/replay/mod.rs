@@ -9,13 +9,13 @@ use anyhow::Result;
 use tracer_common::event::Hook;
 use tracer_core::{
     analysis::Analysis,
-    host::{HostObserver, Selection},
+    host::{CapturePoint, HostObserver, Selection},
     listener::Listeners,
     summary::{Counted, summary},
     tracker::{self, Tracker},
 };
 
-use self::capture::{Capture, Captured, Interrupt, Next, strip};
+use self::capture::{Capture, Captured, Interrupt, Next, point, strip};
 use crate::{
     config::ReplayConfig,
     logging::note,
@@ -163,7 +163,8 @@ impl Replay {
         let bytes = frame.bytes.get(stripped..).unwrap_or_default();
         let wire_len = frame.wire_len - stripped.min(frame.wire_len);
         // The reason for a skipped frame is counted there.
-        let _ = self.observer.observe(bytes, wire_len, link, frame.interface, Hook::Capture, frame.time);
+        let point = CapturePoint { interface: frame.interface, cooked: point(frame.link, frame.bytes) };
+        let _ = self.observer.observe(bytes, wire_len, link, point, Hook::Capture, frame.time);
         while let Some(event) = self.observer.next_event() {
             self.analysis.on_event(&event);
         }

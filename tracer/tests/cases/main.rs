@@ -55,7 +55,6 @@ const EXPECTED_FAILURES: &[&str] = &[
     "content-of-post-missed-by-capture.pcap",
     "rst-after-full-close.pcap",
     "rst-instead-of-fin.pcap",
-    "forwarded-packets-on-all-interfaces.pcap",
     "every-frame-twice.pcap",
     "zero-window-recorded.pcap",
     "response-never-acknowledged.pcap",

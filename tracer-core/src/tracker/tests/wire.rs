@@ -222,7 +222,7 @@ impl Wire {
             tracker: Tracker::new(options),
             maps: Maps::default(),
             buffer: Box::new(ScanBuffer::EMPTY),
-            place: HostPlace { interface: 1, hook: Hook::Xdp, time: STEP },
+            place: HostPlace { point: 1.into(), hook: Hook::Xdp, time: STEP },
             selection: Selection {
                 ports: vec![0..=u16::MAX],
                 events,

@@ -16,7 +16,11 @@ use pcap_parser::{
     LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader, pcapng::Block, traits::PcapReaderIterator,
 };
 
-pub use self::{error::CaptureError, input::Interrupt, link::strip};
+pub use self::{
+    error::CaptureError,
+    input::Interrupt,
+    link::{point, strip},
+};
 use self::{
     input::Input,
     interfaces::{FrameLocation, Interface, Interfaces},

@@ -37,6 +37,13 @@ pub fn strip(link: i32, bytes: &[u8]) -> Option<(LinkType, usize)> {
     None
 }
 
+/// Where a frame was captured, in a capture of several interfaces at once, as one number. 0 if that is
+/// unknown.
+#[must_use]
+pub fn point(link: i32, bytes: &[u8]) -> u32 {
+    linux::point(link, bytes).unwrap_or(0)
+}
+
 fn find(link: i32, bytes: &[u8]) -> Option<Content> {
     let start = match link {
         // Ethernet; with a netANALYZER header, without and with the preamble; with the preamble of
@@ -56,8 +63,8 @@ fn find(link: i32, bytes: &[u8]) -> Option<Content> {
         8 => Some((LinkType::RawIp, 16)),
         // Solaris.
         226 => Some((LinkType::RawIp, 24)),
-        113 => linux::cooked(bytes),
-        276 => linux::cooked2(bytes),
+        linux::SLL => linux::cooked(bytes),
+        linux::SLL2 => linux::cooked2(bytes),
         239 => linux::log(bytes),
         // PPP, also in HDLC-like framing, and Cisco HDLC in its place; PPPoE; with a direction byte. Cisco HDLC; frame relay; both
         // with a direction byte.
@@ -206,6 +213,15 @@ mod tests {
                 let _ = strip(link, &bytes[..len]);
             }
         }
+    }
+
+    #[test]
+    fn a_cooked_frame_has_its_interface_and_direction() {
+        let [received, sent] = [0, 4].map(|kind| header(20, 4, &[0, 0, 0, 7, 0, 1, kind]));
+        assert_eq!([point(276, &received), point(276, &sent)], [14, 15]);
+        let [received, sent] = [0, 4].map(|kind| header(16, 1, &[kind]));
+        assert_eq!([point(113, &received), point(113, &sent)], [2, 3]);
+        assert_eq!([point(1, &received), point(276, &received[..10]), point(113, b"")], [0; 3]);
     }
 
     #[test]

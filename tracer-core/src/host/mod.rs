@@ -29,7 +29,6 @@ use tracer_common::{
     wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
 };
 
-pub use self::vantage::CapturePoint;
 use self::{
     fragments::Fragments,
     frame::HostFrame,
@@ -120,8 +119,8 @@ impl HostObserver {
         }
     }
 
-    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured at `point`: an
-    /// interface, which is not 0, or a [`CapturePoint`]. `time` is in ns of any clock, not 0, and never goes back.
+    /// Takes in one frame, of `wire_len` bytes on the wire, of which `frame` was captured. `interface` is not
+    /// 0; `time` is in ns of any clock, not 0, and never goes back.
     ///
     /// # Errors
     /// Why the frame was skipped; it is counted too.
@@ -130,18 +129,17 @@ impl HostObserver {
         frame: &[u8],
         wire_len: usize,
         link: LinkType,
-        point: impl Into<CapturePoint>,
+        interface: u32,
         hook: Hook,
         time: u64,
     ) -> Result<(), Skip> {
-        let place = HostPlace { point: point.into(), hook, time };
         let mut packet = Packet { bytes: frame, wire_len, link, within: Encapsulations::default() };
         let mut whole: Vec<u8>;
         let mut outcome = Err(Skip::Fragment);
         for _ in 0..MAX_REASSEMBLED {
             self.release(packet, time);
             let fragment;
-            (outcome, fragment) = self.observe_packet(packet, place);
+            (outcome, fragment) = self.observe_packet(packet, interface, hook, time);
             let Some((start, within)) = fragment else { break };
             let bytes = packet.bytes.get(start..).unwrap_or_default();
             let Some(complete) = self.fragments.take(bytes, within.0, time) else { break };
@@ -159,13 +157,15 @@ impl HostObserver {
     fn observe_packet(
         &mut self,
         packet: Packet<'_>,
-        place: HostPlace,
+        interface: u32,
+        hook: Hook,
+        time: u64,
     ) -> (Result<(), Skip>, Option<(usize, Encapsulations)>) {
         let frame = HostFrame::new(packet, &self.selection, &self.output, self.reassembly.as_ref());
         let Selection { max_reported_attempts, seed, .. } = self.selection;
-        let context = CountContext { now: place.time, max_reported_attempts, seed };
+        let context = CountContext { now: time, max_reported_attempts, seed };
         let vantage = Vantage {
-            place,
+            place: HostPlace { interface, hook, time },
             selection: &self.selection,
             emit: HostEmit { context, output: &self.output, servers: &self.servers },
         };

@@ -6,7 +6,7 @@ use tracer_common::{
     connection::FlowState,
     counter::Counter,
     event::{ConnectionEvent, Event, Hook, SegmentEvent},
-    flow::{End, TcpHalf, owner},
+    flow::{End, TcpHalf},
     observe::{self, Emit, Place},
     priority::Priority,
     server::{self, CountContext, Handshake},
@@ -20,26 +20,11 @@ use super::{
 
 use crate::record::EventName;
 
-/// Where a frame was captured.
-#[derive(Clone, Copy, Debug)]
-pub struct CapturePoint {
-    /// Number of the interface; not 0.
-    pub interface: u32,
-    /// If the capture is of several interfaces at once: a number of the one among them, and of the direction. 0 if not.
-    pub cooked: u32,
-}
-
-impl From<u32> for CapturePoint {
-    fn from(interface: u32) -> Self {
-        Self { interface, cooked: 0 }
-    }
-}
-
 /// One frame's place and time.
 #[derive(Clone, Copy)]
 pub(crate) struct HostPlace {
-    /// Where it was captured.
-    pub(crate) point: CapturePoint,
+    /// Index of the interface.
+    pub(crate) interface: u32,
     /// The hook.
     pub(crate) hook: Hook,
     /// In ns.
@@ -48,15 +33,7 @@ pub(crate) struct HostPlace {
 
 impl Place for HostPlace {
     fn interface(&self) -> u32 {
-        self.point.interface
-    }
-
-    fn owner(&self) -> u32 {
-        match self.point.cooked {
-            0 => owner(self.point.interface, self.hook == Hook::TcEgress),
-            // Interfaces of captures are numbered from 1: in a capture with one, this is the cooked one.
-            cooked => (cooked ^ self.point.interface.wrapping_sub(1).rotate_right(8)).max(1),
-        }
+        self.interface
     }
 
     fn hook(&self) -> Hook {

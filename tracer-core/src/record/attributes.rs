@@ -1,6 +1,8 @@
-//! Attributes of a connection: what the kernel learns about it once.
+//! Attributes of a connection: what is learnt about it once.
 //!
-//! A new attribute is a field of [`ConnectionEvent`], a field here, and its serialisation below.
+//! A new attribute that the kernel learns is a field of [`ConnectionEvent`], a field here, and its serialisation below.
+
+use std::{net::SocketAddr, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracer_common::{
@@ -13,11 +15,22 @@ use tracer_common::{
 pub struct Attributes {
     /// Encapsulation of the first segment, outermost first.
     pub encapsulation: Encapsulations,
+    /// Its addresses after this host has translated them.
+    pub nat: Option<Arc<Translated>>,
+}
+
+/// The addresses of a connection after translation (NAT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// The client.
+    pub client: SocketAddr,
+    /// The server.
+    pub server: SocketAddr,
 }
 
 impl From<&ConnectionEvent> for Attributes {
     fn from(event: &ConnectionEvent) -> Self {
-        Self { encapsulation: event.encapsulation }
+        Self { encapsulation: event.encapsulation, nat: None }
     }
 }
 
@@ -26,6 +39,12 @@ impl Attributes {
     pub(super) fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         if !self.encapsulation.is_empty() {
             map.serialize_entry("network.encapsulation", &Words(self.encapsulation))?;
+        }
+        if let Some(nat) = &self.nat {
+            map.serialize_entry("network.nat.client.address", &nat.client.ip())?;
+            map.serialize_entry("network.nat.client.port", &nat.client.port())?;
+            map.serialize_entry("network.nat.server.address", &nat.server.ip())?;
+            map.serialize_entry("network.nat.server.port", &nat.server.port())?;
         }
         Ok(())
     }

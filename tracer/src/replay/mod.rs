@@ -9,13 +9,13 @@ use anyhow::Result;
 use tracer_common::event::Hook;
 use tracer_core::{
     analysis::Analysis,
-    host::{CapturePoint, HostObserver, Selection},
+    host::{HostObserver, Selection},
     listener::Listeners,
     summary::{Counted, summary},
     tracker::{self, Tracker},
 };
 
-use self::capture::{Capture, Captured, Interrupt, Next, point, strip};
+use self::capture::{Capture, Captured, Interrupt, Next, interface, strip};
 use crate::{
     config::ReplayConfig,
     logging::note,
@@ -150,10 +150,11 @@ impl Replay {
             return Err(Outcome::Stopped);
         }
         self.span = Some((first, latest));
-        if frame.interface != self.named {
-            self.named = frame.interface;
+        let interface = interface(frame);
+        if interface != self.named {
+            self.named = interface;
             if let Some(name) = frame.name {
-                self.analysis.tracker.name_interface(frame.interface, name);
+                self.analysis.tracker.name_interface(interface, name);
             }
         }
         let Some((link, stripped)) = strip(frame.link, frame.bytes) else {
@@ -163,8 +164,7 @@ impl Replay {
         let bytes = frame.bytes.get(stripped..).unwrap_or_default();
         let wire_len = frame.wire_len - stripped.min(frame.wire_len);
         // The reason for a skipped frame is counted there.
-        let point = CapturePoint { interface: frame.interface, cooked: point(frame.link, frame.bytes) };
-        let _ = self.observer.observe(bytes, wire_len, link, point, Hook::Capture, frame.time);
+        let _ = self.observer.observe(bytes, wire_len, link, interface, Hook::Capture, frame.time);
         while let Some(event) = self.observer.next_event() {
             self.analysis.on_event(&event);
         }

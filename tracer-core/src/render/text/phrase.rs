@@ -47,10 +47,13 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     Ok(())
 }
 
-/// `, carried in gre, erspan`; nothing where it is not.
+/// `, carried in gre, erspan`, and `, translated to 172.17.0.1:40000 > 172.17.0.2:80`; nothing where it is not.
 pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
     for (number, layer) in connection.attributes.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
+    }
+    if let Some(nat) = &connection.attributes.nat {
+        write!(out, ", translated to {} > {}", nat.client, nat.server)?;
     }
     Ok(())
 }

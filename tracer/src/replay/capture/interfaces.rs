@@ -31,6 +31,9 @@ pub(super) struct Interface {
     offset: i64,
 }
 
+/// The interface, timestamp (seconds and ticks), length on the wire and bytes of a frame.
+type Packet<'a> = (u32, (u32, u64), u32, &'a [u8]);
+
 /// The interfaces of the current section.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
@@ -129,8 +132,8 @@ impl Interfaces {
         block_type == OLD_PACKET
     }
 
-    /// The interface, timestamp, length on the wire and bytes of an obsolete packet block.
-    fn old_packet<'a>(&self, block: &UnknownBlock<'a>) -> Option<(u32, (u32, u64), u32, &'a [u8])> {
+    /// The frame in an obsolete packet block.
+    fn old_packet<'a>(&self, block: &UnknownBlock<'a>) -> Option<Packet<'a>> {
         let (fields, bytes) = block.data.split_first_chunk::<20>()?;
         let word = |at: usize| {
             let [a, b, c, d] = [fields[at], fields[at + 1], fields[at + 2], fields[at + 3]];

@@ -19,7 +19,7 @@ use pcap_parser::{
 pub use self::{
     error::CaptureError,
     input::Interrupt,
-    link::{point, strip},
+    link::{interface, strip},
 };
 use self::{
     input::Input,
@@ -266,7 +266,7 @@ fn step_of(
         }
         PcapBlockOwned::NG(Block::SectionHeader(section)) => interfaces.start_section(section.big_endian()),
         PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
-            interfaces.add_description(description)
+            interfaces.add_description(description);
         }
         PcapBlockOwned::Legacy(_) | PcapBlockOwned::NG(Block::EnhancedPacket(_) | Block::SimplePacket(_)) => {
             // Without a description of its interface, a frame cannot be interpreted.

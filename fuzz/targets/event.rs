@@ -38,6 +38,10 @@ fn plausible(event: Event<'_>) -> Event<'_> {
             event.header.time &= MAX;
             Event::Connection(event)
         }
+        Event::Icmp(mut event) => {
+            event.header.time &= MAX;
+            Event::Icmp(event)
+        }
         Event::Segment(mut event) => {
             event.header.time &= MAX;
             Event::Segment(SegmentEvent { halves: event.halves.map(half), ..event })

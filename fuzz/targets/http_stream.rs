@@ -11,8 +11,12 @@ const MAX_INPUT: usize = 8 * 1024;
 
 /// Marks of resynchronisation, which depends on segment boundaries because it searches where
 /// segments start.
-const GUESSED: Marks =
-    Marks::LOST_SYNC.union(Marks::RESYNCED).union(Marks::NOT_HTTP).union(Marks::UNSOLICITED);
+const GUESSED: Marks = Marks::LOST_SYNC
+    .union(Marks::RESYNCED)
+    .union(Marks::NOT_HTTP)
+    .union(Marks::UNSOLICITED)
+    .union(Marks::SUSPECT)
+    .union(Marks::ABANDONS);
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;

@@ -23,6 +23,10 @@ pub struct Config {
 
 const _: () = assert!(size_of::<Config>() == 24);
 
+/// The value of the map PAUSED that pauses the observation of every interface; other values pause one interface, by its
+/// index, and 0 none.
+pub const EVERY_INTERFACE: u32 = u32::MAX;
+
 /// Ports that are compared one by one, which is cheaper than the bitmap.
 pub const FEW_PORTS: usize = 4;
 

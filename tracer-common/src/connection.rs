@@ -2,8 +2,8 @@
 
 use crate::{
     flow::{End, HalfFlags, SegmentFlags, TcpHalf, are_closed, are_confirmed},
-    http1::HttpHalf,
-    wire::Segment,
+    http1::{HttpHalf, Payload, Role},
+    wire::{Segment, TcpFlags},
 };
 
 /// The state of a connection, each part once per direction: from the lower endpoint, from the higher one.
@@ -19,7 +19,7 @@ pub struct FlowState {
     pub http: [HttpHalf; 2],
 }
 
-const _: () = assert!(size_of::<FlowState>() == 424);
+const _: () = assert!(size_of::<FlowState>() == 488);
 
 impl FlowState {
     /// Nothing seen yet.
@@ -54,11 +54,73 @@ impl FlowState {
     /// This does not run the message scanner: see [`crate::http1`].
     #[inline(always)]
     pub fn on_segment(&mut self, segment: &Segment, from: End, now: impl Fn() -> u64) -> SegmentFlags {
+        // What a socket that is connected to itself sends, it also receives.
+        let is_own = segment.source_port == segment.destination_port && segment.source == segment.destination;
+        if is_own {
+            self.tcp[End::High as usize] = self.tcp[End::Low as usize];
+        }
+        let flags = self.on_segment_from(segment, from, now);
+        if is_own {
+            self.tcp[End::High as usize] = self.tcp[End::Low as usize];
+        }
+        flags
+    }
+
+    #[inline(always)]
+    fn on_segment_from(&mut self, segment: &Segment, from: End, now: impl Fn() -> u64) -> SegmentFlags {
         let (sender, receiver) = from.split(&mut self.tcp);
+        receiver.choose_start(sender, segment);
         let flags = sender.on_segment(receiver, segment, now);
         if flags.contains(SegmentFlags::MIDSTREAM) && !receiver.expects_start_at(segment.seq) {
             from.of_mut(&mut self.http).lose_sync();
         }
         flags
+    }
+
+    /// The payload of `segment`, which [`on_segment`](Self::on_segment) took in with `flags`, as the message scanner is to read
+    /// it; `None` if there is nothing to read in it.
+    #[inline(always)]
+    pub fn payload(&mut self, segment: &Segment, from: End, flags: SegmentFlags) -> Option<Payload> {
+        let (sender, receiver) = from.split(&mut self.tcp);
+        let start = sender.offset_of(segment.payload_seq());
+        let end = start + u64::from(segment.payload_len);
+        // Bytes sent before the first segment seen have no offset, and must not be taken for the start of the stream.
+        let readable = segment.payload_len > 0
+            && !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
+            && !sender.is_before_start(segment.payload_seq());
+        let (half, peer) = from.split(&mut self.http);
+        if !readable || !half.wants(peer, start, end) {
+            return None;
+        }
+        half.set_role(role(sender, receiver));
+        let acked = receiver.has(HalfFlags::ACKED);
+        let acknowledges = segment.flags.contains(TcpFlags::ACK) && receiver.has(HalfFlags::STARTED);
+        Some(Payload {
+            start,
+            end,
+            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
+            peer_acked: if acknowledges {
+                receiver.acked_offset(segment.ack)
+            } else {
+                Payload::NOTHING_ACKED
+            },
+            frame_offset: segment.payload_offset,
+            is_new: u16::from(!flags.contains(SegmentFlags::OLD_DATA)),
+            after_gap: u16::from(flags.contains(SegmentFlags::GAP)),
+        })
+    }
+}
+
+/// Who sends the direction of `sender`: the client sends the first SYN, the server answers it.
+#[inline(always)]
+fn role(sender: &TcpHalf, receiver: &TcpHalf) -> Role {
+    let is_client = |half: &TcpHalf| half.has(HalfFlags::SYN) && !half.has(HalfFlags::SYN_ACK);
+    match (is_client(sender), is_client(receiver)) {
+        (true, false) => Role::Client,
+        (false, true) => Role::Server,
+        // Where only the SYN-ACK was seen.
+        _ if sender.has(HalfFlags::SYN_ACK) && !receiver.has(HalfFlags::SYN) => Role::Server,
+        _ if receiver.has(HalfFlags::SYN_ACK) && !sender.has(HalfFlags::SYN) => Role::Client,
+        _ => Role::Unknown,
     }
 }

@@ -16,9 +16,11 @@ pub enum Counter {
     HttpEvents,
     /// Connection events emitted.
     ConnectionEvents,
+    /// Events of ICMP errors emitted.
+    IcmpEvents,
     /// Rows of the list of segments lost: the ring was more than half full.
     SegmentEventsLost,
-    /// Events of anomalies lost: the ring was more than three quarters full.
+    /// Events of anomalies and ICMP errors lost: the ring was more than three quarters full.
     AnomalyEventsLost,
     /// Connection events, and events of the start and the end of connections, lost: the ring was full.
     ControlEventsLost,
@@ -32,8 +34,9 @@ pub enum Counter {
 
 impl Counter {
     /// How many counters there are, skip reasons included.
-    pub const COUNT: usize = Skip::COUNT + 11;
+    pub const COUNT: usize = Skip::COUNT + 12;
 
     /// The counters of events emitted.
-    pub const EMITTED: [Self; 3] = [Self::SegmentEvents, Self::HttpEvents, Self::ConnectionEvents];
+    pub const EMITTED: [Self; 4] =
+        [Self::SegmentEvents, Self::HttpEvents, Self::ConnectionEvents, Self::IcmpEvents];
 }

@@ -1,8 +1,9 @@
 //! What the kernel reports to userspace through one ring buffer.
 //!
-//! Three kinds: a [`ConnectionEvent`] for what is known once about a connection, a [`SegmentEvent`] for a segment that
-//! changes its connection, and HTTP events ([`HttpFacts`] and bytes of a head) for a fragment of a head or the end of a
-//! message. For one segment they come in this order: connection, HTTP, segment.
+//! Four kinds: a [`ConnectionEvent`] for what is known once about a connection, a [`SegmentEvent`] for a segment that
+//! changes its connection, HTTP events ([`HttpFacts`] and bytes of a head) for a fragment of a head or the end of a
+//! message, and an [`IcmpEvent`] for an ICMP error about a connection. For one segment they come in this order: connection,
+//! HTTP, segment.
 //! Integers are in native byte order, addresses in network byte order; unused bytes are zero.
 
 #[cfg(feature = "host")]
@@ -30,6 +31,8 @@ pub enum Kind {
     Http = 2,
     /// A [`ConnectionEvent`].
     Connection = 3,
+    /// An [`IcmpEvent`].
+    Icmp = 4,
 }
 
 /// Where a frame was observed.
@@ -63,7 +66,7 @@ impl Hook {
 
 flags! {
     /// What an HTTP event reports.
-    Marks: u16;
+    Marks: u32;
     /// The fragment starts a head.
     HEAD_START = 1 << 0;
     /// The fragment ends a head; `exchange`, `status` and `framing` are valid from here on.
@@ -76,9 +79,10 @@ flags! {
     TRUNCATED = 1 << 4;
     /// The head was found by resynchronization after bytes were missed.
     RESYNCED = 1 << 5;
-    /// A response without a request.
+    /// A response without a request; with NOT_HTTP, bytes that are no response to any.
     UNSOLICITED = 1 << 6;
-    /// The bytes emitted as a head are not one; this direction is not scanned any further.
+    /// The bytes emitted as a head are none. Without UNSOLICITED, they are a response to the exchange that is no HTTP
+    /// message; with HEAD_END, one of HTTP/0.9, which has no head.
     NOT_HTTP = 1 << 7;
     /// Bytes were missed, or a chunk is malformed: the end of the current message is unknown, and messages may be missed
     /// until the scanner resynchronizes.
@@ -89,6 +93,20 @@ flags! {
     EMPTY_LINE = 1 << 10;
     /// With LOST_SYNC: a chunk is malformed.
     BAD_CHUNK = 1 << 11;
+    /// Whitespace came before the head.
+    LEADING_SPACE = 1 << 12;
+    /// The request line does not end with a version of HTTP.
+    MALFORMED = 1 << 13;
+    /// The segment acknowledges bytes of the other direction that were not seen yet.
+    ACKS_UNSEEN = 1 << 14;
+    /// The bytes end a PROXY protocol header.
+    PROXY = 1 << 15;
+    /// The segment comes after a sequence gap: bytes before it are missing so far.
+    AFTER_GAP = 1 << 16;
+    /// A segment of the content starts with a start line: the length of the message may be wrong.
+    SUSPECT = 1 << 17;
+    /// The sender has not completed the message before this one.
+    ABANDONS = 1 << 18;
 }
 
 /// The first part of every event.
@@ -159,6 +177,29 @@ pub struct SegmentEvent {
     pub halves: [HalfCounters; 2],
 }
 
+/// An ICMP error about a connection. The sender of its header is that of the quoted segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
+#[repr(C)]
+pub struct IcmpEvent {
+    /// Who, where, when.
+    pub header: EventHeader,
+    /// Who reports the error, as in a [`FlowKey`].
+    pub source: [u32; 4],
+    /// Sequence number of the quoted segment.
+    pub seq: Seq,
+    /// The MTU of the next hop, in bytes; 0: not stated.
+    pub mtu: u32,
+    /// The type, in ICMP or ICMPv6 as `source` is an address of IPv4 or IPv6: see [`icmp`](crate::wire::icmp).
+    pub kind: u8,
+    /// The code.
+    pub code: u8,
+    /// Zero.
+    pub padding: u16,
+    /// Zero.
+    pub padding2: u32,
+}
+
 /// A fragment of a head, or the end of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
@@ -170,6 +211,8 @@ pub struct HttpFacts {
     pub offset: u64,
     /// Bytes of content: final with MESSAGE_END, as announced with HEAD_END and a Content-Length.
     pub content: u64,
+    /// Stream offset of the other direction up to which the segment acknowledges; `u64::MAX` if that is not known.
+    pub acked: u64,
     /// The exchange this message belongs to, from 0: requests and final responses are counted.
     pub exchange: u32,
     /// The number of this head in its direction, from 1.
@@ -185,9 +228,7 @@ pub struct HttpFacts {
     /// See [`Framing`](crate::http1::Framing).
     pub framing: u8,
     /// Zero.
-    pub padding: u8,
-    /// Zero.
-    pub padding2: u32,
+    pub padding: [u8; 3],
 }
 
 impl EventHeader {
@@ -215,6 +256,20 @@ impl ConnectionEvent {
     /// All zero.
     pub const ZERO: Self =
         Self { header: EventHeader::ZERO, encapsulation: Encapsulations::NONE, padding: 0 };
+}
+
+impl IcmpEvent {
+    /// All zero.
+    pub const ZERO: Self = Self {
+        header: EventHeader::ZERO,
+        source: [0; 4],
+        seq: Seq(0),
+        mtu: 0,
+        kind: 0,
+        code: 0,
+        padding: 0,
+        padding2: 0,
+    };
 }
 
 impl SegmentEvent {
@@ -246,6 +301,7 @@ impl HttpFacts {
         header: EventHeader::ZERO,
         offset: 0,
         content: 0,
+        acked: 0,
         exchange: 0,
         head: 0,
         head_len: 0,
@@ -253,15 +309,15 @@ impl HttpFacts {
         status: 0,
         len: 0,
         framing: 0,
-        padding: 0,
-        padding2: 0,
+        padding: [0; 3],
     };
 }
 
 const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<ConnectionEvent>() == 72);
 const _: () = assert!(size_of::<SegmentEvent>() == 272);
-const _: () = assert!(size_of::<HttpFacts>() == 104);
+const _: () = assert!(size_of::<IcmpEvent>() == 96);
+const _: () = assert!(size_of::<HttpFacts>() == 112);
 
 /// One event, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,6 +328,8 @@ pub enum Event<'a> {
     Segment(SegmentEvent),
     /// A fragment of a head, with its bytes, or the end of a message.
     Http(HttpFacts, &'a [u8]),
+    /// An ICMP error.
+    Icmp(IcmpEvent),
 }
 
 impl Event<'_> {
@@ -282,6 +340,7 @@ impl Event<'_> {
             Self::Connection(event) => &event.header,
             Self::Segment(event) => &event.header,
             Self::Http(facts, _) => &facts.header,
+            Self::Icmp(event) => &event.header,
         }
     }
 }

@@ -3,17 +3,22 @@
 //! The kernel programs and userspace run this same function. They differ in their [`Vantage`] (where the frame was
 //! seen, what is traced, where events go) and their [`Tables`] (where connections are kept).
 
+mod icmp;
+
 use crate::{
     connection::FlowState,
     counter::Counter,
-    event::{ConnectionEvent, EventHeader, Hook, Kind, SegmentEvent},
+    event::{ConnectionEvent, EventHeader, Hook, IcmpEvent, Kind, SegmentEvent},
     flow::{End, FlowKey, HalfFlags, SegmentFlags, TcpHalf, are_confirmed, owner},
     frame::FrameBytes,
-    http1::{HttpHalf, Payload, ScanBuffer},
+    http1::{HttpHalf, ScanBuffer, look_at_content},
     priority::Priority,
+    seq::Seq,
     server::{HANDSHAKE, Handshake},
     wire::{LinkType, MAX_OPTIONS, Segment, Skip, TcpFlags, prefilter},
 };
+
+pub use icmp::observe_icmp;
 
 /// Where and when a frame is observed.
 pub trait Place {
@@ -65,6 +70,8 @@ pub trait Emit {
     fn emit_connection(&self, fill: impl FnOnce(&mut ConnectionEvent)) -> bool;
     /// Emits a segment event that `fill` sets every field of; false when it was lost.
     fn emit_segment(&self, priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool;
+    /// Emits an event about an ICMP error that `fill` sets every field of, with the priority of an anomaly.
+    fn emit_icmp(&self, fill: impl FnOnce(&mut IcmpEvent));
 }
 
 /// From where, and how, a frame is observed.
@@ -184,11 +191,14 @@ where
             }
             return Ok(());
         }
-        // A SYN for a closed connection: the ports are used again (RFC 9293, 3.6.1).
+        // A SYN on the ports of a known connection: they are used again (RFC 9293, 3.6.1).
         previous = flow.id;
         if *table == Table::Confirmed {
             if !flow.is_reported() {
                 emit.count(Counter::ConnectionsLost);
+            }
+            if !flow.is_closed() {
+                sighting.emit_ports_reused(flow);
             }
             tables.forget(key);
         }
@@ -216,6 +226,8 @@ fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from: End, follow
     let (sender, receiver) = from.split(&mut flow.tcp);
     let known = sender.has(HalfFlags::SYN);
     let started = sender.has(HalfFlags::STARTED);
+    // A server challenges a SYN in a connection that it knows, which is not seen if its direction is not.
+    let one_sided = confirmed && started != receiver.has(HalfFlags::STARTED);
     // The other side's acknowledgment, if the SYN itself was not seen.
     let acked = !started && receiver.has(HalfFlags::ACKED);
     let same = started && sender.counters.base == segment.payload_seq()
@@ -224,8 +236,12 @@ fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from: End, follow
         // The server has accepted another SYN than the one that was followed: the old connection is dead.
         return known && !same && segment.ack != receiver.counters.base;
     }
+    // An attempt that was refused is over, also if the same SYN is sent again.
+    if closed && !confirmed && known {
+        return true;
+    }
     // Before the end of the handshake, the latest SYN is the one that counts.
-    !same && (closed || started && (follows_syn || !confirmed))
+    !same && (closed || one_sided || started && (follows_syn || !confirmed))
 }
 
 /// A segment, as it was seen. It owns its parts, because references to them would take more of the BPF stack.
@@ -319,33 +335,45 @@ where
         flags: SegmentFlags,
         buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
     ) -> Result<(), Skip> {
-        let Self { segment, from, .. } = self;
-        if segment.payload_len == 0 {
+        let Some(payload) = flow.payload(&self.segment, self.from, flags) else {
+            if self.segment.payload_len > 0 {
+                let (half, peer) = self.from.split(&mut flow.http);
+                look_at_content(half, peer, self.frame, self.segment.payload_offset as usize);
+            }
             return Ok(());
-        }
-        let (sender, receiver) = from.split(&mut flow.tcp);
-        let start = sender.offset_of(segment.payload_seq());
-        let end = start + u64::from(segment.payload_len);
-        // Bytes sent before the first segment seen have no offset, and must not be taken for the start of the stream.
-        let readable = !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
-            && !sender.is_before_start(segment.payload_seq());
-        let (half, peer) = from.split(&mut flow.http);
-        if !readable || !half.wants(end) {
-            return Ok(());
-        }
-        let buffer = buffer().ok_or(Skip::TableFull)?;
-        self.fill_header(&mut buffer.event.facts.header, Kind::Http, flow.id, sender.counters.lost);
-        let acked = receiver.has(HalfFlags::ACKED);
-        buffer.payload = Payload {
-            start,
-            end,
-            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
-            frame_offset: segment.payload_offset,
-            is_new: u32::from(!flags.contains(SegmentFlags::OLD_DATA)),
         };
+        let buffer = buffer().ok_or(Skip::TableFull)?;
+        let (sender, _) = self.from.split(&mut flow.tcp);
+        let (half, peer) = self.from.split(&mut flow.http);
+        self.fill_header(&mut buffer.event.facts.header, Kind::Http, flow.id, sender.counters.lost);
+        buffer.payload = payload;
         self.frame.scan(half, peer, buffer);
         sender.counters.lost = buffer.event.facts.header.lost;
         Ok(())
+    }
+
+    /// Emits the last counters of a connection whose ports are used again, with the time of its last segment.
+    #[inline(always)]
+    fn emit_ports_reused(&self, flow: &FlowState) {
+        let [low, high] = &flow.tcp;
+        let last = if low.last_ns > high.last_ns { low.last_ns } else { high.last_ns };
+        let (id, lost, halves) = (flow.id, self.from.of(&flow.tcp).counters.lost, &flow.tcp);
+        let reasons = SegmentFlags::PORTS_REUSED;
+        self.vantage.emit.emit_segment(Priority::of(reasons), move |event| {
+            self.fill_header(&mut event.header, Kind::Segment, id, lost);
+            event.header.time = last;
+            event.reasons = reasons;
+            event.seq = Seq(0);
+            event.ack = Seq(0);
+            event.payload_len = 0;
+            event.window = 0;
+            event.flags = TcpFlags::EMPTY;
+            event.gap = 0;
+            event.options_len = 0;
+            event.options = [0; MAX_OPTIONS];
+            event.halves[0] = halves[0].counters;
+            event.halves[1] = halves[1].counters;
+        });
     }
 
     /// Emits the segment, if it is reported.

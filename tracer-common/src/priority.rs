@@ -32,7 +32,8 @@ impl Priority {
             .union(SegmentFlags::MIDSTREAM)
             .union(SegmentFlags::FIN)
             .union(SegmentFlags::FIN_ACKED)
-            .union(SegmentFlags::RST);
+            .union(SegmentFlags::RST)
+            .union(SegmentFlags::PORTS_REUSED);
         if reasons.intersects(CONTROL) {
             Self::Control
         } else if reasons.bits() == SegmentFlags::EVERY.bits() {

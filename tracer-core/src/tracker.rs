@@ -22,7 +22,7 @@ use std::{
 use hashbrown::HashMap;
 use tracer_common::{
     connection::FlowState,
-    event::{ConnectionEvent, Event, EventHeader, SegmentEvent},
+    event::{ConnectionEvent, Event, EventHeader, IcmpEvent, SegmentEvent},
     flow::{End, FlowKey, Removal, SegmentFlags},
 };
 
@@ -36,7 +36,7 @@ use crate::{
 pub use self::options::TrackerOptions;
 use self::{
     deadlines::{Deadlines, due},
-    nat::{Handshake, Handshakes},
+    nat::Handshakes,
     pending::PendingEvents,
     slot::{Deadline, SlotIndex},
     table::Table,
@@ -193,8 +193,15 @@ impl Tracker {
 
     /// Takes in one event.
     pub fn on_event(&mut self, event: &Event<'_>) {
-        if let Event::Connection(event) = event {
-            self.on_connection(event);
+        match event {
+            Event::Connection(event) => return self.on_connection(event),
+            Event::Icmp(event) => return self.on_icmp(event),
+            Event::Segment(_) | Event::Http(..) => {}
+        }
+        if let Event::Segment(segment) = event
+            && segment.reasons.contains(SegmentFlags::PORTS_REUSED)
+        {
+            self.on_last_counters(segment);
             return;
         }
         let Some(slot) = self.find_or_start(event) else { return };
@@ -214,7 +221,7 @@ impl Tracker {
                 tracked.connection.on_segment(segment, &mut self.out);
                 tracked.recovered &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
             }
-            Event::Connection(_) => {}
+            Event::Connection(_) | Event::Icmp(_) => {}
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.out);
             }
@@ -230,6 +237,9 @@ impl Tracker {
         self.totals.exchanges += if tracked.is_translated { 0 } else { more };
         if after != before {
             self.on_phase(slot, before, after);
+        } else if has_reason(event, SegmentFlags::RST) {
+            // It is over soon if its sender is silent now.
+            self.schedule(slot);
         }
         self.queue_records(slot);
         if let Event::Segment(segment) = event {
@@ -237,32 +247,6 @@ impl Tracker {
         }
         if self.buffered > self.options.buffer_bytes {
             self.drop_buffers(header.time);
-        }
-    }
-
-    /// Recognizes a connection that this host translates (NAT), and that is thus seen under two pairs of
-    /// addresses: reports it once, as it was seen first, with both.
-    fn pair_translated(&mut self, slot: SlotIndex, segment: &SegmentEvent) {
-        let Some(tracked) = self.connections.get(slot) else { return };
-        let Some(handshake) = Handshake::of(slot, tracked, segment) else { return };
-        let Some(other) = self.handshakes.pair(handshake) else { return };
-        let is_later = |tracked: &Tracked| (tracked.connection.first, tracked.number);
-        let Some(partner) = self.connections.get(other.slot).filter(|it| it.number == other.number) else {
-            return;
-        };
-        let (outer, inner) =
-            if is_later(tracked) < is_later(partner) { (slot, other.slot) } else { (other.slot, slot) };
-        let Some(translated) = self.connections.get_mut(inner) else { return };
-        // Otherwise it has been reported.
-        if translated.connection.phase() != Phase::HalfOpen || translated.half_open_reported {
-            return;
-        }
-        translated.is_translated = true;
-        let addresses = translated.identity(self.run, None);
-        self.totals.opened -= 1;
-        if let Some(tracked) = self.connections.get_mut(outer) {
-            let nat = Translated { client: addresses.client(), server: addresses.server() };
-            tracked.attributes.nat = Some(Arc::new(nat));
         }
     }
 
@@ -278,6 +262,17 @@ impl Tracker {
                 }
             }
             _ => self.pending_events.push(*event),
+        }
+    }
+
+    /// Takes in an ICMP error. It starts no connection: anybody can send one.
+    fn on_icmp(&mut self, event: &IcmpEvent) {
+        if let Some(slot) = self.connections.find(&event.header.key)
+            && let Some(tracked) = self.connections.get_mut(slot)
+            && tracked.connection.flow == event.header.flow
+        {
+            tracked.connection.on_icmp(event, &mut self.out);
+            self.queue_records(slot);
         }
     }
 
@@ -335,6 +330,18 @@ impl Tracker {
             return None;
         }
         Some(self.start(header, self.client(event)))
+    }
+
+    /// Ends a connection whose ports are reused, with its last counters.
+    fn on_last_counters(&mut self, event: &SegmentEvent) {
+        let Some(slot) = self.connections.find(&event.header.key) else { return };
+        let Some(tracked) = self.connections.get_mut(slot) else { return };
+        if tracked.connection.flow != event.header.flow {
+            return;
+        }
+        tracked.connection.on_last_counters(event, &mut self.out);
+        let last = tracked.connection.last;
+        self.close(slot, CloseReason::PortsReused, last);
     }
 
     /// Ends a connection whose ports are reused; `closed`: that proves that it has closed.
@@ -405,8 +412,13 @@ impl Tracker {
     }
 
     fn on_phase(&mut self, slot: SlotIndex, before: Phase, after: Phase) {
-        self.count_phase(before, false);
-        self.count_phase(after, true);
+        // A translated connection is counted once, but as half-open for its limit.
+        let is_translated = self.connections.get(slot).is_some_and(|tracked| tracked.is_translated);
+        for (phase, more) in [(before, false), (after, true)] {
+            if !is_translated || phase == Phase::HalfOpen {
+                self.count_phase(phase, more);
+            }
+        }
         let now = self.connections.get(slot).map_or(0, |tracked| tracked.connection.last);
         // A closed connection that starts again under the same identifier is half-open too.
         self.evict_half_open(now, 0);
@@ -432,9 +444,8 @@ impl Tracker {
         if self.out.is_empty() {
             return;
         }
-        let interface = |tracked: &Tracked| self.interfaces.get(&tracked.interface).cloned();
         let connection =
-            self.connections.get(slot).map(|tracked| tracked.identity(self.run, interface(tracked)));
+            self.connections.get(slot).map(|tracked| tracked.identity(self.run, &self.interfaces));
         for (time, body) in self.out.drain(..) {
             let timestamp = Timestamp(time.saturating_add_signed(self.epoch_offset));
             self.records.push_back(Record { timestamp, connection: connection.clone(), body });
@@ -511,7 +522,7 @@ impl Tracker {
                 Phase::Closed => (tracked.connection.close_reason(), tracked.connection.closed_at),
                 Phase::Open | Phase::HalfOpen => match tracked.connection.ended() {
                     Some(reason) => (reason, tracked.connection.last),
-                    None => (CloseReason::EndOfCapture, now),
+                    None => (tracked.connection.reason_at_end(self.options.end_reason, now), now),
                 },
             };
             self.close(slot, reason, at);
@@ -524,14 +535,20 @@ impl Tracker {
         let (phase, recovered) = (tracked.connection.phase(), tracked.recovered);
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.out);
-        if !tracked.is_translated {
+        let is_translated = tracked.is_translated;
+        if !is_translated {
             self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
-            self.totals.closed += 1;
         }
         self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
         self.queue_records(slot);
         self.connections.remove(slot);
-        self.count_phase(phase, false);
+        // What is open at the end of the observation stays counted as open.
+        if is_translated && phase == Phase::HalfOpen {
+            self.count_phase(phase, false);
+        } else if !is_translated && !reason.is_still_open() {
+            self.count_phase(phase, false);
+            self.totals.closed += 1;
+        }
         if phase == Phase::Closed && !recovered {
             self.closed.push_back((at, key, flow));
         } else {

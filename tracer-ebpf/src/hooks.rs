@@ -7,7 +7,7 @@ use aya_ebpf::{
 use tracer_common::{
     connection::FlowState,
     counter::Counter,
-    event::{ConnectionEvent, Hook, SegmentEvent},
+    event::{ConnectionEvent, Hook, IcmpEvent, SegmentEvent},
     flow::{End, TcpHalf},
     http1::{HttpHalf, ScanBuffer},
     observe::{Emit, Frame, Place, Selection},
@@ -112,6 +112,11 @@ impl Emit for Ring {
     #[inline(always)]
     fn emit_segment(&self, priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         Self::emit_segment(priority, fill)
+    }
+
+    #[inline(always)]
+    fn emit_icmp(&self, fill: impl FnOnce(&mut IcmpEvent)) {
+        Self::emit_icmp(fill);
     }
 }
 

@@ -3,13 +3,14 @@
 //! One program for each hook and each kind of link layer, so that no packet is checked for what it starts with. The
 //! programs decide nothing themselves; their return value never depends on the frame.
 //!
-//! Import order: `maps` ← `frame` ← `ring` ← `stages` ← `hooks` ← the programs.
+//! Import order: `maps` ← `frame` ← `ring` ← `stages` ← `hooks` ← `icmp` ← the programs.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(feature = "bench")]
 mod bench;
 mod frame;
 mod hooks;
+mod icmp;
 #[cfg(target_arch = "bpf")]
 mod load;
 mod maps;
@@ -27,7 +28,7 @@ use aya_ebpf::{
 use tracer_common::{
     event::Hook,
     observe::{Vantage, observe},
-    wire::LinkType,
+    wire::{LinkType, Skip},
 };
 
 use crate::{
@@ -44,9 +45,16 @@ const NEXT: i32 = -1;
 #[xdp(frags)]
 fn tracer_xdp(ctx: XdpContext) -> u32 {
     let frame = XdpFrame::new(ctx.ctx);
-    let place = KernelPlace::new(frame.interface(), Hook::Xdp);
+    let interface = frame.interface();
+    if maps::is_paused(interface) {
+        return XDP_PASS;
+    }
+    let place = KernelPlace::new(interface, Hook::Xdp);
     let vantage = Vantage { place, selection: KernelSelection, emit: Ring };
     let outcome = observe(&frame, LinkType::Ethernet, &vantage, &mut KernelTables, maps::scan_buffer);
+    if outcome == Err(Skip::NotTcp) {
+        icmp::icmp_xdp(frame.context());
+    }
     outcome::count(&ctx, outcome);
     XDP_PASS
 }
@@ -54,9 +62,16 @@ fn tracer_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn classify(ctx: &TcContext, hook: Hook, link: LinkType) -> i32 {
     let frame = TcFrame::new(ctx.skb.skb);
-    let place = KernelPlace::new(frame.interface(), hook);
+    let interface = frame.interface();
+    if maps::is_paused(interface) {
+        return NEXT;
+    }
+    let place = KernelPlace::new(interface, hook);
     let vantage = Vantage { place, selection: KernelSelection, emit: Ring };
     let outcome = observe(&frame, link, &vantage, &mut KernelTables, maps::scan_buffer);
+    if outcome == Err(Skip::NotTcp) {
+        icmp::icmp_tc(frame.context(), u32::from(link == LinkType::RawIp), hook as u32);
+    }
     outcome::count(ctx, outcome);
     NEXT
 }

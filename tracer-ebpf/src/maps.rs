@@ -6,12 +6,13 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
-    config::{Config, FEW_PORTS, MAX_HOSTS, PORT_WORDS},
+    config::{Config, EVERY_INTERFACE, FEW_PORTS, MAX_HOSTS, PORT_WORDS},
     connection::FlowState,
     counter::Counter,
     flow::FlowKey,
     http1::ScanBuffer,
     server::{CountContext, MAX_SERVERS, ServerCounters, ServerKey},
+    wire::IcmpError,
 };
 
 /// Events for userspace.
@@ -43,9 +44,18 @@ static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 pub(crate) static HOSTS: LpmTrie<[u32; 4], u8> =
     LpmTrie::with_max_entries(MAX_HOSTS, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
+/// The interface that is not observed, or [`EVERY_INTERFACE`]. Userspace sets it while it attaches and detaches: one write
+/// starts or ends the observation at all hooks at once, so that no connection is seen in one direction only.
+#[map]
+static PAUSED: Array<u32> = Array::with_max_entries(1, 0);
+
 /// The buffer of the message scanner, which is larger than a BPF stack.
 #[map]
 static SCAN_BUFFER: PerCpuArray<ScanBuffer> = PerCpuArray::with_max_entries(1, 0);
+
+/// See [`icmp_error`].
+#[map]
+static ICMP_ERROR: PerCpuArray<IcmpError> = PerCpuArray::with_max_entries(1, 0);
 
 /// Bytes of the longest header read at once.
 pub(crate) const MAX_HEADER: usize = 64;
@@ -98,6 +108,12 @@ pub(crate) fn traces(port: u16) -> bool {
         return is(0) || is(1) || is(2) || is(3);
     }
     PORTS.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 != 0)
+}
+
+/// Whether the frames of an interface are not observed now.
+#[inline(always)]
+pub(crate) fn is_paused(interface: u32) -> bool {
+    PAUSED.get(0).is_some_and(|paused| *paused != 0 && (*paused == interface || *paused == EVERY_INTERFACE))
 }
 
 /// Whether tunnels are decapsulated.
@@ -157,6 +173,14 @@ pub(crate) fn scan_buffer<'a>() -> Option<&'a mut ScanBuffer> {
     let buffer = SCAN_BUFFER.get_ptr_mut(0)?;
     // SAFETY: a per-CPU element is valid as long as the map, and nothing else on this CPU uses it at this time.
     Some(unsafe { &mut *buffer })
+}
+
+/// This CPU's memory for an ICMP error.
+#[inline(always)]
+pub(crate) fn icmp_error<'a>() -> Option<&'a mut IcmpError> {
+    let error = ICMP_ERROR.get_ptr_mut(0)?;
+    // SAFETY: see `scan_buffer`; any bytes are valid integers, and the map starts with zeros, which are valid flags too.
+    Some(unsafe { &mut *error })
 }
 
 /// This CPU's buffer for one header.

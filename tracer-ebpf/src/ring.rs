@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE};
 use tracer_common::{
     counter::Counter,
-    event::{ConnectionEvent, HttpFacts, SegmentEvent},
+    event::{ConnectionEvent, HttpFacts, IcmpEvent, SegmentEvent},
     frame::WINDOW,
     http1::{FRAGMENT, HttpEvent, HttpSink},
     priority::Priority,
@@ -63,6 +63,24 @@ impl Ring {
         entry.submit(0);
         maps::count(Counter::SegmentEvents as u32);
         true
+    }
+
+    /// Emits an event about an ICMP error that `fill` sets every field of.
+    #[inline(always)]
+    pub(crate) fn emit_icmp(fill: impl FnOnce(&mut IcmpEvent)) {
+        let priority = Priority::Anomaly;
+        if is_shed(priority) {
+            maps::count(priority.lost() as u32);
+            return;
+        }
+        let Some(mut entry) = EVENTS.reserve::<IcmpEvent>(0) else {
+            maps::count(priority.lost() as u32);
+            return;
+        };
+        // SAFETY: the entry has the size and alignment of the event, which consists of integers only; `fill` sets them all.
+        fill(unsafe { &mut *entry.as_mut_ptr() });
+        entry.submit(0);
+        maps::count(Counter::IcmpEvents as u32);
     }
 }
 

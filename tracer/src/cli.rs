@@ -155,6 +155,11 @@ struct AttachArguments {
     /// XDP mode
     #[arg(long, value_name = "MODE", default_value = "auto")]
     xdp_mode: XdpMode,
+
+    /// Set the interfaces promiscuous until tracer ends: for mirror ports, and for a bridge that
+    /// forwards traffic of other hosts (needs CAP_NET_RAW)
+    #[arg(long)]
+    promiscuous: bool,
 }
 
 #[derive(Debug, Args)]
@@ -169,7 +174,7 @@ struct SelectArguments {
     hosts: Vec<IpNet>,
 
     /// Records to write: opened, closed, connection (both), exchange, request, response, state,
-    /// segment, half-open, flood, stats. SYN flood alarms are always written
+    /// segment, half-open, icmp, flood, stats. SYN flood alarms are always written
     #[arg(long, value_name = "LIST", default_value = Events::DEFAULT_WORDS)]
     events: Events,
 }
@@ -270,6 +275,7 @@ impl AttachArguments {
             interfaces: Interfaces::from_names(self.interfaces),
             by: self.attach,
             xdp_mode: self.xdp_mode,
+            promiscuous: self.promiscuous,
         }
     }
 }
@@ -417,9 +423,9 @@ impl ValueEnum for AttachBy {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Auto => PossibleValue::new("auto")
-                .help("XDP where it is supported and cheap, otherwise TC (on veth too)"),
-            Self::Xdp => PossibleValue::new("xdp").help("XDP, or an error"),
+            Self::Auto => PossibleValue::new("auto").help("TC; XDP if --xdp-mode asks for it"),
+            Self::Xdp => PossibleValue::new("xdp")
+                .help("XDP, or an error; native XDP makes many drivers rebuild their queues"),
             Self::Tc => PossibleValue::new("tc").help("TC: does not touch the driver"),
         })
     }
@@ -435,7 +441,7 @@ impl ValueEnum for XdpMode {
             Self::Auto => {
                 PossibleValue::new("auto").help("Native; with --attach xdp, generic where native fails")
             }
-            Self::Native => PossibleValue::new("native").help("In the driver, also on veth"),
+            Self::Native => PossibleValue::new("native").help("In the driver"),
             Self::Generic => PossibleValue::new("generic").help("In the network stack; slower than TC"),
         })
     }
@@ -487,6 +493,11 @@ mod tests {
             explained.kernel.events.has(EventName::Segment)
                 && explained.records.events.has(EventName::Segment)
         );
+    }
+
+    #[test]
+    fn interfaces_are_promiscuous_only_on_request() {
+        assert!(!trace("").attach.promiscuous && trace("--promiscuous").attach.promiscuous);
     }
 
     #[test]

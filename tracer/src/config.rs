@@ -101,6 +101,8 @@ pub struct Attach {
     pub by: AttachBy,
     /// The kind of XDP.
     pub xdp_mode: XdpMode,
+    /// Set the interfaces promiscuous for the run.
+    pub promiscuous: bool,
 }
 
 /// Selection and sizes of the kernel programs.
@@ -182,7 +184,7 @@ impl Interfaces {
 /// The hook on ingress. Egress always uses TC, because XDP sees ingress only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttachBy {
-    /// XDP where it is supported and cheap, otherwise TC. A veth gets TC unless an XDP mode is set.
+    /// TC, which leaves the driver alone, unless an XDP mode is set.
     #[default]
     Auto,
     /// XDP, or an error.
@@ -194,7 +196,7 @@ pub enum AttachBy {
 /// The kind of XDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpMode {
-    /// Native. Generic only where TC is excluded and the driver has no native XDP.
+    /// With [`AttachBy::Xdp`], native, and generic where the driver has no native XDP.
     #[default]
     Auto,
     /// In the driver.

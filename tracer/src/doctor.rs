@@ -3,7 +3,6 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, Write as _},
 };
 
@@ -14,7 +13,7 @@ use crate::{
     live::{
         confine,
         kernel::{
-            Kernel, attach,
+            Kernel, Loaded, attach,
             interfaces::{self, Interface, Link},
             object, support,
         },
@@ -105,10 +104,13 @@ enum Mark {
 pub async fn examine(config: &Attach) -> Result<Report> {
     let mut report = Report { text: String::new(), tracing_works: true };
     let capabilities = Capabilities::current()?;
-    kernel(&mut report);
-    privileges(&mut report, &capabilities);
+    let is_privileged = capabilities.missing(&TRACING).is_empty();
+    let tried = (is_privileged && object::size() > 0).then(try_programs);
+    let compiled = tried.as_ref().and_then(|tried| tried.as_ref().ok()).and_then(|loaded| loaded.first());
+    kernel(&mut report, compiled.map(|loaded| loaded.compiled));
+    privileges(&mut report, &capabilities, config);
     after_attaching(&mut report, config);
-    programs(&mut report, &capabilities);
+    programs(&mut report, tried);
     where_to_attach(&mut report, config).await?;
     report.head("Not measured");
     for limit in LIMITS {
@@ -120,7 +122,8 @@ pub async fn examine(config: &Attach) -> Result<Report> {
     Ok(report)
 }
 
-fn kernel(report: &mut Report) {
+/// `compiled`: whether a loaded program was compiled, if one was loaded.
+fn kernel(report: &mut Report, compiled: Option<bool>) {
     report.head("Kernel");
     report.line(Mark::Plain, &support::release());
     match support::warning() {
@@ -129,7 +132,8 @@ fn kernel(report: &mut Report) {
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }
     for feature in support::features() {
-        let mark = match (feature.available, feature.required) {
+        let compiled = compiled.filter(|_| feature.name == support::JIT);
+        let mark = match (feature.available.or(compiled), feature.required) {
             (Some(true), _) => Mark::Good,
             (Some(false), true) => Mark::Missing,
             (Some(false), false) => Mark::Without,
@@ -139,11 +143,15 @@ fn kernel(report: &mut Report) {
     }
 }
 
-fn privileges(report: &mut Report, capabilities: &Capabilities) {
+fn privileges(report: &mut Report, capabilities: &Capabilities, config: &Attach) {
     report.head("Privileges");
     for (capability, purpose) in TRACING.into_iter().zip(PURPOSES) {
         let mark = if capabilities.has(capability) { Mark::Good } else { Mark::Missing };
         report.line(mark, &format!("{capability}: {purpose}"));
+    }
+    if config.promiscuous {
+        let mark = if capabilities.has(Capability::CAP_NET_RAW) { Mark::Good } else { Mark::Missing };
+        report.line(mark, "CAP_NET_RAW: --promiscuous");
     }
     let is_sys_admin = capabilities.has(Capability::CAP_SYS_ADMIN);
     let mark = if is_sys_admin { Mark::Good } else { Mark::Without };
@@ -166,19 +174,20 @@ fn after_attaching(report: &mut Report, config: &Attach) {
     }
 }
 
-fn programs(report: &mut Report, capabilities: &Capabilities) {
+/// `tried`: what loading them showed, if they could be tried.
+fn programs(report: &mut Report, tried: Option<Result<Vec<Loaded>>>) {
     report.head("Kernel programs");
     if let Err(error) = object::embedded() {
         return report.line(Mark::Missing, &format!("{error:#}"));
     }
     report.line(Mark::Good, &format!("embedded, {} KiB", object::size() / 1024));
-    if !capabilities.missing(&TRACING).is_empty() {
+    let Some(tried) = tried else {
         return report
             .line(Mark::Unknown, "not tried, because privileges are missing: type `sudo tracer doctor`");
-    }
-    match try_programs() {
-        Ok(verified) => {
-            for (name, instructions) in verified {
+    };
+    match tried {
+        Ok(loaded) => {
+            for Loaded { name, instructions, .. } in loaded {
                 report.line(Mark::Good, &format!("{name}: loads, {instructions} instructions verified"));
             }
         }
@@ -186,7 +195,7 @@ fn programs(report: &mut Report, capabilities: &Capabilities) {
     }
 }
 
-fn try_programs() -> Result<Vec<(&'static str, u32)>> {
+fn try_programs() -> Result<Vec<Loaded>> {
     let (mut kernel, _sources) = Kernel::load(&KernelConfig {
         ports: "80".parse()?,
         hosts: Vec::new(),
@@ -218,34 +227,25 @@ async fn where_to_attach(report: &mut Report, config: &Attach) -> Result<()> {
         let plan = if chosen { attach::plan(interface, config) } else { "only with -i".to_owned() };
         report.line(mark, &format!("{}: {plan}", described(interface)));
     }
-    if let Interfaces::Named(names) = &config.interfaces {
-        for name in names.iter().filter(|name| !interfaces.iter().any(|interface| interface.name == **name)) {
-            report.line(Mark::Missing, &format!("{name}: there is no such interface"));
+    let unknown: Vec<_> = match &config.interfaces {
+        Interfaces::Named(names) => {
+            names.iter().filter(|name| !interfaces.iter().any(|interface| interface.name == **name)).collect()
         }
+        Interfaces::Any | Interfaces::DefaultRoute => Vec::new(),
+    };
+    for name in &unknown {
+        report.line(Mark::Missing, &format!("{name}: there is no such interface"));
     }
-    if !interfaces.iter().any(|interface| chosen(interface) && interface.link.frames().is_some()) {
+    if unknown.is_empty()
+        && !interfaces.iter().any(|interface| chosen(interface) && interface.link.frames().is_some())
+    {
         report.line(Mark::Missing, "no interface to trace: name one with -i");
     }
     Ok(())
 }
 
 fn described(interface: &Interface) -> String {
-    let driver = driver(interface).map_or_else(String::new, |driver| format!(", {driver}"));
+    let driver = interface.driver.as_ref().map_or_else(String::new, |driver| format!(", {driver}"));
     let down = if interface.up { "" } else { ", down" };
     format!("{} ({}{driver}{down})", interface.name, interface.link)
-}
-
-/// The driver, or the kind of a virtual interface.
-fn driver(interface: &Interface) -> Option<String> {
-    interface.kind.clone().or_else(|| {
-        let directory = format!("/sys/class/net/{}", interface.name);
-        // `/sys` may show another network namespace, whose interface of that name usually has
-        // another index.
-        let index = fs::read_to_string(format!("{directory}/ifindex")).ok()?;
-        if index.trim_end() != interface.index.to_string() {
-            return None;
-        }
-        let driver = fs::read_link(format!("{directory}/device/driver")).ok()?;
-        Some(driver.file_name()?.to_string_lossy().into_owned())
-    })
 }

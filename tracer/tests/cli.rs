@@ -104,6 +104,18 @@ fn the_doctor_reports_with_and_without_privileges() {
     ] {
         assert!(stdout.contains(part), "{stdout}{stderr}");
     }
+    assert!(!stdout.contains("?   BPF JIT") || !stdout.contains("instructions verified"), "{stdout}");
     let works = stdout.ends_with("tracing works here\n");
     assert_eq!(code, Some(if works { 0 } else { 1 }), "{stdout}");
+}
+
+#[test]
+fn an_unknown_interface_and_an_unwritable_file_are_named_once() {
+    let (_, stdout, _) = tracer(&["doctor", "-i", "nosuch"]);
+    let interfaces: Vec<_> = stdout.lines().filter(|line| line.contains("interface")).collect();
+    assert_eq!(interfaces, ["  NO  nosuch: there is no such interface"], "{stdout}");
+    let (code, _, stderr) = tracer(&["replay", "-w", "/nonexistent/records", "/dev/null"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(stderr.matches("cannot write to").count(), 1, "{stderr}");
+    assert!(stderr.starts_with("tracer: cannot write to /nonexistent/records: "), "{stderr}");
 }

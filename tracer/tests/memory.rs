@@ -56,6 +56,7 @@ fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u3
                     segment.halves.iter_mut().for_each(|half| half.duplicate_acks = duplicates);
                 }
                 Event::Connection(event) => rename(&mut event.header, number),
+                Event::Icmp(event) => rename(&mut event.header, number),
                 Event::Http(facts, _) => rename(&mut facts.header, number),
             }
             tracker.on_event(&event);

@@ -4,7 +4,7 @@
 
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use super::{ConnectionEvent, Event, EventHeader, HttpFacts, Kind, SegmentEvent};
+use super::{ConnectionEvent, Event, EventHeader, HttpFacts, IcmpEvent, Kind, SegmentEvent};
 
 /// Why bytes are not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ impl<'a> Event<'a> {
             Some(&kind) if kind == Kind::Connection as u8 => ConnectionEvent::read_from_bytes(bytes)
                 .map(Self::Connection)
                 .map_err(|_| wrong_length(size_of::<ConnectionEvent>())),
+            Some(&kind) if kind == Kind::Icmp as u8 => IcmpEvent::read_from_bytes(bytes)
+                .map(Self::Icmp)
+                .map_err(|_| wrong_length(size_of::<IcmpEvent>())),
             Some(&kind) if kind == Kind::Http as u8 => {
                 let (facts, rest) =
                     HttpFacts::read_from_prefix(bytes).map_err(|_| wrong_length(size_of::<HttpFacts>()))?;
@@ -56,6 +59,7 @@ impl<'a> Event<'a> {
             Self::Connection(event) => [event.as_bytes(), &[]],
             Self::Segment(event) => [event.as_bytes(), &[]],
             Self::Http(facts, bytes) => [facts.as_bytes(), bytes],
+            Self::Icmp(event) => [event.as_bytes(), &[]],
         }
     }
 }
@@ -135,6 +139,7 @@ mod tests {
             header: header(Kind::Http),
             offset: 21,
             content: 22,
+            acked: 27,
             exchange: 23,
             head: 24,
             head_len: 25,
@@ -142,6 +147,18 @@ mod tests {
             status: 304,
             len,
             framing: 2,
+            padding: [0; 3],
+        }
+    }
+
+    fn icmp() -> IcmpEvent {
+        IcmpEvent {
+            header: header(Kind::Icmp),
+            source: [31, 32, 33, 34],
+            seq: Seq(35),
+            mtu: 36,
+            kind: 37,
+            code: 38,
             padding: 0,
             padding2: 0,
         }
@@ -151,9 +168,10 @@ mod tests {
         event.pieces().concat()
     }
 
-    fn samples() -> [Event<'static>; 4] {
+    fn samples() -> [Event<'static>; 5] {
         [
             Event::Connection(connection()),
+            Event::Icmp(icmp()),
             Event::Segment(segment()),
             Event::Http(http(16), b"GET / HTTP/1.1\r\n"),
             Event::Http(http(0), b""),
@@ -172,6 +190,7 @@ mod tests {
     fn the_encoding_has_the_size_of_the_structure() {
         assert_eq!(encoded(&Event::Segment(segment())).len(), size_of::<SegmentEvent>());
         assert_eq!(encoded(&Event::Connection(connection())).len(), size_of::<ConnectionEvent>());
+        assert_eq!(encoded(&Event::Icmp(icmp())).len(), size_of::<IcmpEvent>());
         assert_eq!(encoded(&Event::Http(http(0), b"")).len(), size_of::<HttpFacts>());
     }
 
@@ -196,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_refused() {
-        let known = [Kind::Segment, Kind::Http, Kind::Connection].map(|kind| kind as u8);
+        let known = [Kind::Segment, Kind::Http, Kind::Connection, Kind::Icmp].map(|kind| kind as u8);
         for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind)) {
             assert_eq!(Event::from_bytes(&[kind; 256]), Err(DecodeError::Kind(kind)));
         }

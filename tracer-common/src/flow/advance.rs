@@ -17,7 +17,12 @@ impl TcpHalf {
         self.gap = 0;
         self.segment =
             if are_closed(self, receiver) { SegmentFlags::AFTER_CLOSE } else { SegmentFlags::EMPTY };
+        if is_stray(self, receiver, segment) {
+            self.segment |= SegmentFlags::STRAY;
+            return core::hint::black_box(self).segment;
+        }
         on_kind(self, receiver, segment);
+        on_ttl(self, segment);
         on_start(self, receiver, segment);
         on_payload(self, receiver, segment, &now);
         on_acknowledgment(self, receiver, segment, &now);
@@ -25,6 +30,15 @@ impl TcpHalf {
         on_end(self, receiver, segment);
         // Read back from the map where the compiler cannot see it: the verifier would otherwise follow every combination.
         core::hint::black_box(self).segment
+    }
+
+    /// Starts this stream anew if `segment` confirms another SYN-ACK than the first. `peer`: its sender.
+    #[inline(always)]
+    pub fn choose_start(&mut self, peer: &Self, segment: &Segment) {
+        let confirms = segment.is_pure_ack() && !peer.has(HalfFlags::ACKED_SYN);
+        if confirms && self.has(HalfFlags::SYN_ACK) && self.far_end.0 != 0 && segment.ack == self.far_end {
+            self.start_at(segment.ack);
+        }
     }
 
     /// Whether the stream of the other side is known to start at `seq`: this side has sent a SYN, and has acknowledged
@@ -52,6 +66,52 @@ impl TcpHalf {
         if !self.next.is_after(end) {
             self.counters.flags.remove(HalfFlags::HOLE);
         }
+    }
+}
+
+/// Whether the segment is of another connection, or spoofed: the receiver answers it, and changes nothing.
+#[inline(always)]
+fn is_stray(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) -> bool {
+    if segment.flags.intersects(TcpFlags::SYN | TcpFlags::RST) || !receiver.has(HalfFlags::STARTED) {
+        return false;
+    }
+    let has_ack = segment.flags.contains(TcpFlags::ACK);
+    let ahead = segment.ack.since(receiver.sent());
+    if has_ack && receiver.has(HalfFlags::SYN) && segment.payload_len == 0 {
+        // In place of a SYN-ACK: what an older connection acknowledged last (RFC 9293, 3.5.1 and 3.10.7.3).
+        let opening = !receiver.has(HalfFlags::ACKED) && !sender.has(HalfFlags::SYN);
+        if opening && (ahead > 0 || segment.ack.since(receiver.counters.base) < 0) {
+            return true;
+        }
+        // In place of the confirmation (RFC 9293, 3.10.7.4).
+        if sender.has(HalfFlags::SYN) && !sender.has(HalfFlags::ACKED_SYN) && ahead > 0 {
+            return true;
+        }
+    }
+    // Out of the window. The second time, bytes were missed.
+    if has_ack && ahead > sender.window_limit(receiver) {
+        let again = sender.far_ack.0 != 0 && segment.ack.since(sender.far_ack) >= 0;
+        sender.far_ack = segment.ack;
+        return !again;
+    }
+    if segment.payload_len > 0 && receiver.has(HalfFlags::ACKED) && sender.has(HalfFlags::STARTED) {
+        let ahead = segment.seq.since(receiver.counters.ack);
+        if ahead > receiver.window_limit(sender) && segment.seq.is_after(sender.next) {
+            let again = sender.far_end.0 != 0 && segment.seq == sender.far_end;
+            sender.far_end = segment.seq.add(segment.payload_len);
+            return !again;
+        }
+    }
+    false
+}
+
+/// The number of hops that segments of the sender have left.
+#[inline(always)]
+fn on_ttl(sender: &mut TcpHalf, segment: &Segment) {
+    if !segment.flags.contains(TcpFlags::RST) {
+        sender.ttl = segment.ttl;
+    } else if sender.ttl != 0 && sender.ttl != segment.ttl {
+        sender.segment |= SegmentFlags::OTHER_TTL;
     }
 }
 
@@ -110,6 +170,9 @@ fn on_syn(sender: &mut TcpHalf, segment: &Segment) {
         if same && answers {
             sender.counters.flags |= HalfFlags::SYN_ACK;
         }
+        if is_answer && !same {
+            sender.far_end = segment.payload_seq();
+        }
         return;
     }
     sender.segment |= kind;
@@ -118,6 +181,7 @@ fn on_syn(sender: &mut TcpHalf, segment: &Segment) {
         sender.start_at(segment.payload_seq());
     }
     sender.counters.flags |= HalfFlags::STARTED | HalfFlags::SYN;
+    sender.scale = segment.window_scale;
     if is_answer {
         sender.counters.flags |= HalfFlags::SYN_ACK;
     }
@@ -143,8 +207,14 @@ fn on_payload(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment, now: 
     let len = segment.payload_len;
     if len == 0 {
         if segment.seq.add(1) == sender.next && !segment.flags.intersects(CONTROL) {
-            sender.segment |= SegmentFlags::KEEP_ALIVE;
+            // Into a closed window, it asks for room (RFC 9293, 3.8.6.1).
+            sender.segment |= if receiver.has(HalfFlags::ZERO_WINDOW) {
+                SegmentFlags::WINDOW_PROBE
+            } else {
+                SegmentFlags::KEEP_ALIVE
+            };
         }
+        on_number(sender, receiver, segment);
         return;
     }
     let seq = segment.payload_seq();
@@ -169,9 +239,8 @@ fn on_payload(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment, now: 
     sender.counters.bytes += u64::from(len);
     let end = seq.add(len);
     let new_bytes = end.since(sender.next);
-    if ahead > 0 && (!sender.has(HalfFlags::HOLE) || receiver.counters.ack.is_after(sender.hole)) {
-        sender.counters.flags |= HalfFlags::HOLE;
-        sender.hole = sender.next;
+    if ahead > 0 {
+        open_hole(sender, receiver);
     }
     if new_bytes > 0 {
         sender.counters.stream_end += u64::from(new_bytes.cast_unsigned());
@@ -191,6 +260,34 @@ fn on_payload(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment, now: 
             SegmentFlags::OLD_DATA
         };
         sender.fill_hole(seq, end);
+    }
+}
+
+/// The sequence number of a segment that only acknowledges: everything before it was sent.
+#[inline(always)]
+fn on_number(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) {
+    let ahead = segment.seq.since(sender.next);
+    // One ahead: after a FIN that was not seen.
+    if !segment.is_pure_ack()
+        || ahead <= 1
+        || ahead > receiver.window_limit(sender)
+        || sender.has(HalfFlags::FIN)
+    {
+        return;
+    }
+    open_hole(sender, receiver);
+    sender.counters.stream_end += u64::from(ahead.cast_unsigned());
+    sender.next = segment.seq;
+    sender.segment |= SegmentFlags::GAP;
+    sender.gap = ahead.cast_unsigned();
+}
+
+/// Bytes from the highest sequence number seen are missing.
+#[inline(always)]
+fn open_hole(sender: &mut TcpHalf, receiver: &TcpHalf) {
+    if !sender.has(HalfFlags::HOLE) || receiver.counters.ack.is_after(sender.hole) {
+        sender.counters.flags |= HalfFlags::HOLE;
+        sender.hole = sender.next;
     }
 }
 
@@ -277,24 +374,39 @@ fn on_window(sender: &mut TcpHalf, segment: &Segment) {
     }
 }
 
-/// The largest possible window: 16 bits, scaled by 14 (RFC 7323, 2.3).
-const MAX_WINDOW: i32 = (u16::MAX as i32) << 14;
-
-/// Whether a RST or FIN at `seq` counts: it must lie in the window of its receiver (RFC 9293, 3.5.3 and 3.10.7.4; RFC 5961,
-/// 3), which is taken to be the largest possible one.
+/// Whether a FIN that ends at `end` counts: it must lie in the window of its receiver (RFC 9293, 3.10.7.4).
 #[inline(always)]
-fn accepts_end(receiver: &TcpHalf, seq: Seq) -> bool {
-    let ahead = seq.since(receiver.counters.ack);
+fn accepts_fin(sender: &TcpHalf, receiver: &TcpHalf, end: Seq) -> bool {
+    let ahead = end.since(receiver.counters.ack);
+    // One before: from a side whose FIN was acknowledged already.
+    !receiver.has(HalfFlags::ACKED) || (-1..=receiver.window_limit(sender)).contains(&ahead)
+}
+
+/// Whether a RST at `seq` counts: its receiver takes it only at exactly the number that it expects next (RFC 5961, 3;
+/// RFC 9293, 3.10.7.4). That is what it acknowledged last, or any number up to what was sent, because it may have received
+/// more. Beyond that, only what follows shows whether bytes were missed, or whether the RST was ignored.
+#[inline(always)]
+fn accepts_reset(sender: &TcpHalf, receiver: &TcpHalf, seq: Seq) -> bool {
+    if !sender.has(HalfFlags::SYN) && seq.0 == 0 {
+        // In response to a SYN.
+        return true;
+    }
+    if !receiver.has(HalfFlags::ACKED) {
+        return !sender.has(HalfFlags::SYN) || seq == sender.next;
+    }
     // One before: in response to a probe, or from a side whose FIN was acknowledged already.
-    !receiver.has(HalfFlags::ACKED) || (-1..=MAX_WINDOW).contains(&ahead)
+    let ahead = seq.since(receiver.counters.ack);
+    ahead == 0 || ahead >= -1 && !seq.is_after(sender.sent())
 }
 
 /// FIN and RST.
 #[inline(always)]
 fn on_end(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) {
     if segment.flags.contains(TcpFlags::RST) {
-        let counts =
-            sender.has(HalfFlags::STARTED) && (segment.seq.0 == 0 || accepts_end(receiver, segment.seq));
+        // A connection that has closed stays as it was closed.
+        let counts = sender.has(HalfFlags::STARTED)
+            && !sender.segment.contains(SegmentFlags::AFTER_CLOSE)
+            && accepts_reset(sender, receiver, segment.seq);
         sender.counters.flags |= if counts { HalfFlags::RST | HalfFlags::RESET } else { HalfFlags::RST };
         sender.segment |= SegmentFlags::RST;
     }
@@ -303,7 +415,7 @@ fn on_end(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) {
         sender.segment |= SegmentFlags::FIN;
         if sender.has(HalfFlags::FIN) {
             sender.segment |= SegmentFlags::REPEATED;
-        } else if accepts_end(receiver, end) {
+        } else if accepts_fin(sender, receiver, end) {
             sender.counters.flags |= HalfFlags::FIN;
             sender.fin = end.add(1);
         }

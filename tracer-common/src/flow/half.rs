@@ -1,7 +1,7 @@
 //! One direction of a connection.
 
 use super::{HalfFlags, SegmentFlags};
-use crate::seq::Seq;
+use crate::{seq::Seq, wire::NO_SCALE};
 
 /// What one direction has shown so far; part of every segment event.
 ///
@@ -80,13 +80,22 @@ pub struct TcpHalf {
     pub(super) duplicate_ack: Seq,
     /// How many duplicate acknowledgments in a row have this number.
     pub(super) duplicates_in_row: u32,
-    padding: u32,
+    /// With its SYN seen: the shift count that it offers for its windows, or [`NO_SCALE`].
+    pub(super) scale: u8,
+    /// TTL, or hop limit, of its last segment other than a RST; 0: none was seen.
+    pub(super) ttl: u8,
+    /// ICMP errors about segments of this direction that were emitted.
+    pub(crate) icmp_errors: u16,
+    /// The last acknowledgment number that was too far ahead; 0: none.
+    pub(super) far_ack: Seq,
+    /// The end of the last payload that was too far ahead, or of a SYN-ACK with another number than the first; 0: none.
+    pub(super) far_end: Seq,
     /// When the last segment was seen, in ns of the observer's coarse clock; 0: never.
     pub last_ns: u64,
 }
 
 const _: () = assert!(size_of::<HalfCounters>() == 72);
-const _: () = assert!(size_of::<TcpHalf>() == 120);
+const _: () = assert!(size_of::<TcpHalf>() == 128);
 
 impl TcpHalf {
     /// Nothing seen yet.
@@ -101,7 +110,11 @@ impl TcpHalf {
         hole: Seq(0),
         duplicate_ack: Seq(0),
         duplicates_in_row: 0,
-        padding: 0,
+        scale: NO_SCALE,
+        ttl: 0,
+        icmp_errors: 0,
+        far_ack: Seq(0),
+        far_end: Seq(0),
         last_ns: 0,
     };
 
@@ -121,12 +134,41 @@ impl TcpHalf {
         if distance < 0 && offset > self.counters.stream_end { 0 } else { offset }
     }
 
+    /// The stream offset up to which an acknowledgment of `ack` acknowledges: a FIN takes a number, but is no byte.
+    #[inline(always)]
+    #[must_use]
+    pub fn acked_offset(&self, ack: Seq) -> u64 {
+        self.offset_of(ack).saturating_sub(u64::from(self.has(HalfFlags::FIN) && ack == self.fin))
+    }
+
     /// Whether `seq` lies before the first known byte of the stream, and so has no offset.
     #[inline(always)]
     #[must_use]
     pub fn is_before_start(&self, seq: Seq) -> bool {
         let distance = seq.since(self.next);
         distance < 0 && u64::from(distance.unsigned_abs()) > self.counters.stream_end
+    }
+
+    /// The sequence number after everything sent, a FIN included.
+    #[inline(always)]
+    pub(super) fn sent(&self) -> Seq {
+        if self.has(HalfFlags::FIN) { self.fin } else { self.next }
+    }
+
+    /// The most bytes that `peer` may have in flight to this side: twice the window, because windows change; the largest
+    /// possible window where a SYN was not seen. Windows are only scaled if both sides offer it (RFC 7323, 2.2).
+    #[inline(always)]
+    pub(super) fn window_limit(&self, peer: &Self) -> i32 {
+        /// The largest possible window: 16 bits, scaled by 14 (RFC 7323, 2.3).
+        const MAX_WINDOW: u32 = UNSCALED << 14;
+        /// The largest window without scaling.
+        const UNSCALED: u32 = 0xffff;
+        if !self.has(HalfFlags::SYN) || !peer.has(HalfFlags::SYN) {
+            return MAX_WINDOW.cast_signed();
+        }
+        let scale = if self.scale == NO_SCALE || peer.scale == NO_SCALE { 0 } else { self.scale & 15 };
+        let window = (self.window.min(UNSCALED) << scale).max(UNSCALED);
+        (window.min(MAX_WINDOW / 2) * 2).cast_signed()
     }
 
     /// The interface that owns this direction; 0: none yet.

@@ -45,4 +45,11 @@ flags! {
     WINDOW_PROBE = 1 << 18;
     /// A bad checksum; see [`Frame::has_bad_checksum`](crate::observe::Frame::has_bad_checksum).
     BAD_CHECKSUM = 1 << 19;
+    /// It acknowledges what was never sent, or lies far out of the window: a segment of an older connection, or a spoofed one.
+    /// It changes nothing (RFC 9293, 3.10.7.3 and 3.10.7.4).
+    STRAY = 1 << 20;
+    /// With RST: its TTL, or hop limit, is not that of the segments before it.
+    OTHER_TTL = 1 << 21;
+    /// Not of this connection: a SYN on its ports starts another one. The halves are the last of this one.
+    PORTS_REUSED = 1 << 22;
 }

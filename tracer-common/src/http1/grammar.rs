@@ -1,6 +1,6 @@
 //! Message heads, chunk sizes and trailers (RFC 9112), one byte after the other.
 
-use super::{Facts, Framing, HttpHalf, NO_STATUS, is_interim, state};
+use super::{Facts, Framing, HttpHalf, NO_STATUS, Role, is_interim, state};
 
 /// The most characters of a method; no registered one has more than 17 (UPDATEREDIRECTREF).
 const MAX_METHOD: u8 = 24;
@@ -27,6 +27,22 @@ const CONNECT: [u64; 2] = token("CONNECT");
 pub(super) const GET: [u64; 2] = token("GET");
 /// The method of the preface of HTTP/2 (RFC 9113, 3.4).
 const PRI: [u64; 2] = token("PRI");
+/// The first word of a PROXY protocol header of version 1 (The PROXY protocol, 2.1).
+const PROXY: [u64; 2] = token("PROXY");
+/// Methods that a request whose line is malformed is recognized by (RFC 9110, 9.3; RFC 5789).
+const KNOWN_METHODS: [[u64; 2]; 9] = [
+    GET,
+    HEAD,
+    token("POST"),
+    token("PUT"),
+    token("DELETE"),
+    CONNECT,
+    token("OPTIONS"),
+    token("TRACE"),
+    token("PATCH"),
+];
+/// The most bytes of a PROXY protocol header of version 1 (The PROXY protocol, 2.1).
+const MAX_PROXY_LINE: u32 = 107;
 const CONTENT_LENGTH: [u64; 2] = token("content-length");
 /// Only its last 16 characters: the first is known from the state.
 const TRANSFER_ENCODING: [u64; 2] = token("transfer-encoding");
@@ -43,6 +59,8 @@ pub(super) enum Byte {
     Again,
     /// The request line is complete.
     RequestLine,
+    /// A PROXY protocol header is complete.
+    ProxyEnd,
     /// The head is complete.
     HeadEnd,
     /// The message is complete.
@@ -108,6 +126,8 @@ impl HttpHalf {
             state::NAME | state::NAME_END => self.on_name(byte),
             state::LENGTH => self.on_length(byte),
             state::ENCODING => self.on_encoding(byte),
+            state::PROXY_LINE => self.on_proxy_line(byte),
+            state::PROXY_BINARY => self.on_proxy_binary(),
             state::CHUNK_SIZE => self.on_chunk_size(byte),
             state::CHUNK_EXTENSION => self.on_chunk_extension(byte),
             state::CHUNK_END => self.on_chunk_end(byte),
@@ -127,14 +147,24 @@ impl HttpHalf {
         Byte::Next
     }
 
+    /// Whether `byte` comes before a head and is ignored: an empty line before a request line (RFC 9112, 2.2), or, leniently,
+    /// whitespace.
+    #[inline(always)]
+    pub(super) fn skips(&mut self, byte: u8) -> bool {
+        let fact = match byte {
+            b'\r' | b'\n' => Facts::EMPTY_LINE,
+            b' ' | b'\t' => Facts::LEADING_SPACE,
+            _ => return false,
+        };
+        if self.state != state::START {
+            return false;
+        }
+        self.facts |= fact;
+        true
+    }
+
     #[inline(always)]
     fn on_start(&mut self, byte: u8) -> Byte {
-        // RFC 9112, 2.2: empty lines before a request line are ignored.
-        if byte == b'\r' || byte == b'\n' {
-            self.head_len = 0;
-            self.facts |= Facts::EMPTY_LINE;
-            return Byte::Again;
-        }
         self.heads += 1;
         self.state = state::FIRST_TOKEN;
         self.on_first_token(byte)
@@ -145,7 +175,7 @@ impl HttpHalf {
         if is_whitespace(byte) && self.token_len > 0 {
             return self.on_method();
         }
-        if byte == b'/' && self.token == HTTP {
+        if byte == b'/' && self.token == HTTP && !self.is(Role::Client) {
             self.facts |= Facts::RESPONSE;
             self.state = state::STATUS_VERSION;
             return Byte::Next;
@@ -160,8 +190,15 @@ impl HttpHalf {
     /// The method is complete: the request counts from here on.
     #[inline(always)]
     pub(super) fn on_method(&mut self) -> Byte {
-        if self.token == PRI {
+        if self.token == PRI || self.is(Role::Server) {
             return Byte::NotHttp;
+        }
+        // The connection starts with it.
+        if self.token == PROXY && self.position == u64::from(self.head_len) {
+            return self.next_at(true, state::PROXY_LINE);
+        }
+        if KNOWN_METHODS.contains(&self.token) {
+            self.facts |= Facts::KNOWN_METHOD;
         }
         let bit = 1u64 << (self.messages & 63);
         if self.token == HEAD {
@@ -216,11 +253,29 @@ impl HttpHalf {
             self.simple = self.messages;
             return Byte::HeadEnd;
         }
-        if self.connect == self.messages {
-            self.connect = 0;
+        if self.has(Facts::KNOWN_METHOD) || self.messages > 1 {
+            self.facts |= Facts::MALFORMED;
+            return Byte::Next;
         }
         self.messages -= 1;
         Byte::NotHttp
+    }
+
+    /// The rest of the line "PROXY TCP4 192.0.2.1 192.0.2.2 51234 80".
+    #[inline(always)]
+    fn on_proxy_line(&mut self, byte: u8) -> Byte {
+        match byte {
+            b'\n' => Byte::ProxyEnd,
+            _ if self.head_len > MAX_PROXY_LINE => Byte::NotHttp,
+            _ => Byte::Next,
+        }
+    }
+
+    /// The addresses and extensions of version 2.
+    #[inline(always)]
+    fn on_proxy_binary(&mut self) -> Byte {
+        self.number = self.number.saturating_sub(1);
+        if self.number == 0 { Byte::ProxyEnd } else { Byte::Next }
     }
 
     /// Whether the line just read ends with "HTTP/", any version, and optional whitespace: all within one token.

@@ -5,7 +5,7 @@ use crate::flags::flags;
 
 flags! {
     /// What is known of the message being scanned.
-    Facts: u8;
+    Facts: u16;
     /// It is a response.
     RESPONSE = 1 << 0;
     /// It has a Content-Length.
@@ -22,6 +22,18 @@ flags! {
     EMITTED = 1 << 6;
     /// Empty lines came before it.
     EMPTY_LINE = 1 << 7;
+    /// Whitespace came before it.
+    LEADING_SPACE = 1 << 8;
+    /// Its request line is malformed.
+    MALFORMED = 1 << 9;
+    /// Its method is a registered one that is common.
+    KNOWN_METHOD = 1 << 10;
+    /// The message before it ends in the segment in which it starts.
+    BEHIND = 1 << 11;
+    /// A segment of its content starts with a start line: its length may be wrong.
+    SUSPECT = 1 << 12;
+    /// Its sender has not completed the message before it.
+    ABANDONS = 1 << 13;
 }
 
 /// The scanner's state for one direction.
@@ -53,22 +65,44 @@ pub struct HttpHalf {
     pub(super) simple: u32,
     /// Bytes of the current head so far.
     pub(super) head_len: u32,
+    /// Requests: the stream offset of the other direction up to which the last one acknowledges. Responses: the stream
+    /// offset at which the last final one starts.
+    pub(super) turn: u64,
+    /// The stream offset at which sync was lost last; `u64::MAX` if no message can have been missed.
+    pub(super) lost_at: u64,
     /// Status code of the current response.
     pub(super) status: u16,
-    /// See [`state`].
-    pub state: u8,
     /// What is known of the current message.
     pub(super) facts: Facts,
+    /// See [`state`].
+    pub state: u8,
+    /// Who sends this direction, as [`Role`].
+    pub(super) role: u8,
     /// Bytes of the token so far, saturating.
     pub(super) token_len: u8,
     /// Digits of the current number so far, or a note of the current line; see the states that use it.
     pub(super) digits: u8,
     /// See [`Framing`].
     pub(super) framing: u8,
-    padding: u8,
+    /// 1: sync was lost between two messages, so that the start of one was missed.
+    pub(super) missed_start: u8,
+    padding: [u8; 6],
 }
 
-const _: () = assert!(size_of::<HttpHalf>() == 88);
+const _: () = assert!(size_of::<HttpHalf>() == 112);
+
+/// Who sends a direction, as its SYN shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// No SYN was seen.
+    #[default]
+    Unknown = 0,
+    /// It requests.
+    Client = 1,
+    /// It responds.
+    Server = 2,
+}
 
 impl HttpHalf {
     /// Nothing scanned yet.
@@ -85,27 +119,65 @@ impl HttpHalf {
         connect: 0,
         simple: 0,
         head_len: 0,
+        turn: 0,
+        lost_at: 0,
         status: 0,
-        state: state::START,
         facts: Facts::EMPTY,
+        state: state::START,
+        role: Role::Unknown as u8,
         token_len: 0,
         digits: 0,
         framing: 0,
-        padding: 0,
+        missed_start: 0,
+        padding: [0; 6],
     };
 
     /// Discards the current position: parsing resumes at the next start line.
     #[inline(always)]
     pub fn lose_sync(&mut self) {
+        if self.state != state::LOST {
+            self.lost_at = self.position;
+            self.missed_start = u8::from(self.state == state::START);
+        }
         self.state = state::LOST;
         self.position = 0;
     }
 
-    /// Whether a segment that ends at stream offset `end` can hold anything to read.
+    /// Who sends this direction.
+    #[inline(always)]
+    pub fn set_role(&mut self, role: Role) {
+        self.role = role as u8;
+    }
+
+    #[inline(always)]
+    pub(super) fn is(&self, role: Role) -> bool {
+        self.role == role as u8
+    }
+
+    /// Whether a segment with the bytes from stream offset `start` to `end` can hold anything to read. `peer`: the other
+    /// direction.
     #[inline(always)]
     #[must_use]
-    pub fn wants(&self, end: u64) -> bool {
-        self.position <= end
+    pub fn wants(&self, peer: &Self, start: u64, end: u64) -> bool {
+        self.position <= end || self.state == state::CONTENT && self.may_be_abandoned(peer, start)
+    }
+
+    /// Whether the message in progress may be over although it is not complete, if another one starts at stream offset
+    /// `start`: nothing of its content was sent, and it was answered. RFC 9110, 10.1.1 has the case of a client that gets a
+    /// final response in place of 100; RFC 9112, 2.2 that of a malformed request.
+    #[inline(always)]
+    pub(super) fn may_be_abandoned(&self, peer: &Self, start: u64) -> bool {
+        let response = self.has(Facts::RESPONSE);
+        // Of a response, the next request shows that its receiver expected no content.
+        let answered = if response { peer.messages > self.messages } else { peer.messages > self.exchange };
+        let content_at = self.position.wrapping_sub(self.content);
+        let unsent = match self.state {
+            state::CONTENT => content_at == start,
+            state::CHUNK_SIZE => self.content == 0 && self.digits == 0 && self.position == start,
+            state::TARGET_START..=state::ENCODING => !response && self.position == start,
+            _ => false,
+        };
+        answered && unsent
     }
 
     #[inline(always)]

@@ -20,8 +20,8 @@ use crate::frame::WINDOW;
 
 pub use self::{
     framing::Framing,
-    half::{Facts, HttpHalf},
-    scan::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
+    half::{Facts, HttpHalf, Role},
+    scan::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps, look_at_content},
 };
 
 /// Bytes of a head that are emitted; the rest is scanned, but not emitted.

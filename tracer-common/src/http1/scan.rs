@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    BUFFER, FRAGMENT, Facts, Framing, HttpHalf, MAX_HEAD, MAX_PREAMBLE,
+    BUFFER, FRAGMENT, Facts, Framing, HttpHalf, MAX_HEAD, MAX_PREAMBLE, NO_STATUS, Role,
     grammar::{Byte, token},
     is_interim, state,
 };
@@ -19,8 +19,8 @@ const BYTES_AT_ONCE: usize = 8;
 const PARTS_AT_ONCE: usize = 4;
 
 /// Steps that the scanner may take in one segment: one for a few bytes, one for each window to load, and one
-/// or two for each message. Enough for more than 64 KiB of heads.
-pub const MAX_STEPS: u32 = 16_384;
+/// or two for each message or chunk. Enough for 512 KiB, the most that GRO makes of one (Big TCP), of the smallest chunks.
+pub const MAX_STEPS: u32 = 1 << 18;
 
 /// Where the scanner sends its events.
 pub trait HttpSink {
@@ -49,10 +49,15 @@ pub struct Payload {
     /// Stream offset up to which the receiver has acknowledged; [`NOTHING_ACKED`](Self::NOTHING_ACKED) without
     /// acknowledgments.
     pub acked: u64,
+    /// Stream offset of the other direction up to which this segment acknowledges; [`NOTHING_ACKED`](Self::NOTHING_ACKED) if
+    /// that is not known.
+    pub peer_acked: u64,
     /// Offset of its first byte in the frame.
     pub frame_offset: u32,
     /// 1: it starts with new data, 0: with data that was sent before.
-    pub is_new: u32,
+    pub is_new: u16,
+    /// 1: bytes before it are missing so far.
+    pub after_gap: u16,
 }
 
 impl Payload {
@@ -75,18 +80,29 @@ pub struct ScanBuffer {
     at: u64,
     /// Bytes of the event's buffer that are loaded; those before `at` were read.
     loaded: u64,
+    /// 1: nothing of the payload was looked at yet.
+    is_fresh: u64,
 }
 
 const _: () = assert!(size_of::<HttpEvent>() == size_of::<HttpFacts>() + BUFFER);
-const _: () = assert!(size_of::<ScanBuffer>() == size_of::<HttpEvent>() + 48);
+const _: () = assert!(size_of::<ScanBuffer>() == size_of::<HttpEvent>() + 64);
 
 impl ScanBuffer {
     /// Nothing in it.
     pub const EMPTY: Self = Self {
         event: HttpEvent { facts: HttpFacts::ZERO, bytes: [0; BUFFER] },
-        payload: Payload { start: 0, end: 0, acked: 0, frame_offset: 0, is_new: 0 },
+        payload: Payload {
+            start: 0,
+            end: 0,
+            acked: 0,
+            peer_acked: 0,
+            frame_offset: 0,
+            is_new: 0,
+            after_gap: 0,
+        },
         at: 0,
         loaded: 0,
+        is_fresh: 0,
     };
 }
 
@@ -117,6 +133,7 @@ impl<'a, F: FrameBytes + ?Sized, S: HttpSink> Scan<'a, F, S> {
     ) -> Self {
         buffer.at = 0;
         buffer.loaded = 0;
+        buffer.is_fresh = 1;
         Self { half, peer, frame, sink, buffer }
     }
 
@@ -130,6 +147,10 @@ impl<'a, F: FrameBytes + ?Sized, S: HttpSink> Scan<'a, F, S> {
 impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
     #[inline(always)]
     fn step(&mut self) -> ControlFlow<()> {
+        if self.buffer.is_fresh != 0 {
+            self.buffer.is_fresh = 0;
+            self.abandon();
+        }
         match self.half.state {
             state::CONTENT => {
                 if self.half.position > self.buffer.payload.end {
@@ -151,6 +172,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
                 ControlFlow::Break(())
             }
             state::LOST | state::PREAMBLE => self.resync(),
+            state::AWAIT_ANSWER => self.on_answered(),
             _ => {
                 if self.buffer.at >= self.buffer.loaded {
                     self.load()?;
@@ -162,24 +184,63 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
 }
 
 impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
+    /// Whether the segment starts with a start line that the sender may send. A retransmission must not bring an old one back.
+    #[inline(always)]
+    fn starts_message(&mut self) -> bool {
+        let Payload { start, end, frame_offset, is_new, .. } = self.buffer.payload;
+        if is_new == 0 || start + START_LINE as u64 > end {
+            return false;
+        }
+        let Some(window) = window_at(&mut self.buffer.event, 0) else { return false };
+        let copied = self.frame.copy(frame_offset as usize, window, START_LINE);
+        let start = window.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        copied == START_LINE && is_start_line(start, self.half)
+    }
+
+    /// Starts anew with the segment if it starts a message, and the one in progress may be over.
+    #[inline(always)]
+    fn abandon(&mut self) {
+        if self.half.may_be_abandoned(self.peer, self.buffer.payload.start) && self.starts_message() {
+            self.half.start();
+            self.half.facts = Facts::ABANDONS;
+            self.half.position = self.buffer.payload.start;
+        }
+    }
+
     /// Resynchronizes if the segment starts with a start line.
     #[inline(always)]
     fn resync(&mut self) -> ControlFlow<()> {
-        // A retransmission must not bring an old head back.
-        if self.buffer.payload.is_new == 0
-            || self.buffer.payload.start + START_LINE as u64 > self.buffer.payload.end
-        {
+        if !self.starts_message() {
             return ControlFlow::Break(());
         }
-        let Some(window) = window_at(&mut self.buffer.event, 0) else { return ControlFlow::Break(()) };
-        if self.frame.copy(self.buffer.payload.frame_offset as usize, window, START_LINE) < START_LINE
-            || !is_start_line(window)
-        {
+        let (http, peer) = (&mut *self.half, self.peer);
+        http.start();
+        http.facts = Facts::RESYNCED;
+        http.position = self.buffer.payload.start;
+        // Requests were missed, and some of them were answered: what came before this one is not its response.
+        let is_request = !self.buffer.event.bytes.starts_with(b"HTTP");
+        if is_request && peer.messages > http.messages {
+            let early = u32::from(peer.turn >= self.buffer.payload.peer_acked);
+            http.messages = http.messages.max(peer.messages - early);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What follows a request whose end only its response shows: a tunnel, or the next request.
+    #[inline(always)]
+    fn on_answered(&mut self) -> ControlFlow<()> {
+        if self.peer.state == state::TUNNEL {
+            self.half.stop_at(state::TUNNEL);
             return ControlFlow::Break(());
+        }
+        if self.peer.messages <= self.half.exchange {
+            return ControlFlow::Break(());
+        }
+        if self.buffer.payload.start > self.half.position {
+            return self.resync();
         }
         self.half.start();
-        self.half.facts = Facts::RESYNCED;
-        self.half.position = self.buffer.payload.start;
+        self.half.facts = Facts::ABANDONS;
         ControlFlow::Continue(())
     }
 
@@ -198,6 +259,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         if http.state == state::START && self.peer.state == state::TUNNEL {
             self.half.stop_at(state::TUNNEL);
             return ControlFlow::Break(());
+        }
+        if http.has(Facts::MALFORMED) && http.head_len > MAX_HEAD {
+            return self.not_http();
         }
         if http.state > state::LAST_OF_HEAD || http.head_len > MAX_HEAD {
             self.buffer.at = 0;
@@ -248,25 +312,50 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
             return ControlFlow::Continue(());
         }
         let http = &mut *self.half;
+        let buffer_at = http.position.wrapping_sub(self.buffer.at);
         let mut outcome = Byte::Next;
+        let mut skipped = false;
         for _ in 0..BYTES_AT_ONCE {
             if self.buffer.at >= self.buffer.loaded {
                 break;
             }
             let Some(byte) = self.buffer.event.bytes.get(self.buffer.at as usize) else { break };
+            let skips = http.skips(*byte);
+            if skipped && !skips {
+                break;
+            }
             self.buffer.at += 1;
             http.position += 1;
+            skipped = skips;
+            if skips {
+                continue;
+            }
             outcome = http.on_byte(*byte);
             if outcome != Byte::Next || http.reads_words() {
                 break;
             }
+        }
+        if skipped {
+            self.drop_loaded();
+            return ControlFlow::Continue(());
         }
         if outcome == Byte::RequestLine {
             outcome = self.half.on_request_line_end();
         }
         match outcome {
             Byte::Next | Byte::RequestLine => return ControlFlow::Continue(()),
-            Byte::Again => {}
+            Byte::Again => {
+                // Small chunks lie within the loaded bytes.
+                let at = self.half.position.wrapping_sub(buffer_at);
+                if at < self.buffer.loaded {
+                    self.buffer.at = at;
+                    return ControlFlow::Continue(());
+                }
+            }
+            Byte::ProxyEnd => {
+                self.emit_fragment(Marks::PROXY);
+                self.half.start();
+            }
             Byte::HeadEnd => {
                 self.head_end();
                 if self.half.position >= self.buffer.payload.end {
@@ -275,10 +364,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
                 }
             }
             Byte::MessageEnd => self.message_end(),
-            Byte::NotHttp => {
-                self.not_http();
-                return ControlFlow::Break(());
-            }
+            Byte::NotHttp => return self.not_http(),
             Byte::Lost => {
                 self.drop_loaded();
                 self.emit(Marks::LOST_SYNC | Marks::BAD_CHUNK);
@@ -317,23 +403,60 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         self.half.lose_sync();
     }
 
-    /// This is not HTTP: emits an event if one about this message was emitted before.
+    /// The bytes of a head are none: a message of another protocol, bytes after the end of a message, or nonsense.
     #[inline(always)]
-    fn not_http(&mut self) {
-        self.drop_loaded();
-        if self.half.has(Facts::EMITTED) {
-            self.emit(Marks::NOT_HTTP);
+    fn not_http(&mut self) -> ControlFlow<()> {
+        let (http, peer) = (&mut *self.half, self.peer);
+        let junk_at = http.position - u64::from(http.head_len);
+        let payload = self.buffer.payload;
+        // Enough of another protocol to recognize it.
+        if self.buffer.at < GUESS && self.buffer.loaded > self.buffer.at {
+            let more = self.buffer.loaded.min(GUESS) - self.buffer.at;
+            self.buffer.at += more;
+            http.position += more;
+            http.head_len = http.head_len.wrapping_add(more as u32);
         }
-        let http = &mut *self.half;
-        if http.has(Facts::RESYNCED) {
-            // What looked like a start line was not one.
-            http.lose_sync();
-        } else if http.position < MAX_PREAMBLE {
-            http.lose_sync();
-            http.state = state::PREAMBLE;
+        let mut marks = Marks::NOT_HTTP;
+        // What a server sends when a request waits for its response is a response, unless it comes right after another one.
+        let resynced = http.has(Facts::RESYNCED);
+        let waits = peer.messages > http.messages && !http.is(Role::Client);
+        let answers = waits && !resynced && !http.has(Facts::BEHIND);
+        if answers {
+            http.facts |= Facts::RESPONSE;
+            http.exchange = http.messages;
+            http.messages += 1;
+            http.turn = junk_at;
+            if peer.simple == http.messages {
+                // A response of HTTP/0.9 has no head (RFC 1945, 6).
+                http.status = NO_STATUS;
+                http.framing = Framing::Close as u8;
+                marks |= Marks::HEAD_END;
+            }
         } else {
+            marks |= Marks::UNSOLICITED;
+        }
+        // After a search, what looked like a start line was none; and what a server says first is of no exchange.
+        let is_known = resynced || http.messages > 0;
+        if http.has(Facts::EMITTED) || !resynced && (is_known || !http.is(Role::Server)) {
+            self.emit(marks);
+        }
+        self.drop_loaded();
+        let http = &mut *self.half;
+        if marks.contains(Marks::HEAD_END) {
+            http.stop_at(state::UNTIL_CLOSE);
+            return ControlFlow::Break(());
+        }
+        let position = http.position;
+        http.lose_sync();
+        // Before the first message, none was missed.
+        http.lost_at = if is_known { junk_at } else { u64::MAX };
+        http.missed_start = 0;
+        if !is_known && position < MAX_PREAMBLE {
+            http.state = state::PREAMBLE;
+        } else if !is_known {
             http.stop_at(state::NOT_HTTP);
         }
+        if junk_at < payload.start { self.resync() } else { ControlFlow::Break(()) }
     }
 
     /// The head is complete: what follows is decided in the order of RFC 9112, 6.3.
@@ -343,21 +466,37 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         let mut marks = Marks::HEAD_END;
         let mut head_requested = false;
         let mut connected = false;
+        let peer_acked = self.buffer.payload.peer_acked;
+        // After a CONNECT, what the client sends is not read.
+        if peer_acked != Payload::NOTHING_ACKED
+            && peer_acked > self.peer.position
+            && self.peer.state != state::AWAIT_ANSWER
+        {
+            marks |= Marks::ACKS_UNSEEN;
+        }
         if http.has(Facts::RESPONSE) {
-            if http.has(Facts::RESYNCED) && self.peer.messages > http.messages {
-                http.messages = self.peer.messages - 1;
-            }
-            http.exchange = http.messages;
-            let unsolicited = http.messages >= self.peer.messages;
-            if unsolicited {
-                marks |= Marks::UNSOLICITED;
-            } else {
-                head_requested = self.peer.head_requests >> (http.messages & 63) & 1 != 0;
-                connected = self.peer.connect == http.messages.wrapping_add(1);
-                if !is_interim(http.status) {
+            let waiting = self.peer.messages.saturating_sub(http.messages);
+            if http.has(Facts::RESYNCED) && waiting > 1 {
+                if self.peer.turn > http.lost_at {
+                    // The client had received what was missed here when it sent its last request.
+                    http.messages = self.peer.messages - 1;
+                } else if http.missed_start != 0 {
                     http.messages += 1;
                 }
             }
+            http.exchange = http.messages;
+            if waiting > 0 {
+                head_requested = self.peer.head_requests >> (http.messages & 63) & 1 != 0;
+                connected = self.peer.connect == http.messages.wrapping_add(1);
+            } else if !marks.contains(Marks::ACKS_UNSEEN) {
+                marks |= Marks::UNSOLICITED;
+            }
+            if !marks.contains(Marks::UNSOLICITED) && !is_interim(http.status) {
+                http.messages += 1;
+                http.turn = http.position - u64::from(http.head_len);
+            }
+        } else {
+            http.turn = if peer_acked == Payload::NOTHING_ACKED { 0 } else { peer_acked };
         }
         let framing = http.body_framing(head_requested, connected);
         http.framing = framing as u8;
@@ -373,14 +512,21 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         }
         let position = http.position;
         let content_end = position.saturating_add(http.content);
+        let request = !http.has(Facts::RESPONSE);
         self.emit_fragment(marks);
         let http = &mut *self.half;
         match framing {
-            Framing::None => http.start(),
-            Framing::Length if marks.contains(Marks::MESSAGE_END) => {
-                http.start();
-                http.position = content_end;
+            // What follows a CONNECT is a tunnel if it succeeds (RFC 9110, 9.3.6).
+            Framing::None if request && http.connect == http.messages && http.messages > 0 => {
+                http.state = state::AWAIT_ANSWER;
             }
+            // A request cannot end with the connection: only its server decides where it ends (RFC 9112, 6.3).
+            Framing::Close if request => http.state = state::AWAIT_ANSWER,
+            Framing::None | Framing::Length if marks.contains(Marks::MESSAGE_END) => {
+                http.position = content_end;
+                self.next_message();
+            }
+            Framing::None => {}
             Framing::Length => {
                 http.state = state::CONTENT;
                 http.position = content_end;
@@ -400,7 +546,17 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     fn message_end(&mut self) {
         self.buffer.at = 0;
         self.emit(Marks::MESSAGE_END);
-        self.half.start();
+        self.next_message();
+    }
+
+    /// A message has ended at the position.
+    #[inline(always)]
+    fn next_message(&mut self) {
+        let http = &mut *self.half;
+        http.start();
+        if http.position < self.buffer.payload.end {
+            http.facts = Facts::BEHIND;
+        }
     }
 
     /// Emits the bytes of the head collected from this segment.
@@ -424,7 +580,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         if !http.has(Facts::EMITTED) && self.buffer.at > 0 {
             marks |= Marks::HEAD_START;
         }
-        if http.has(Facts::RESPONSE) {
+        if http.has(Facts::RESPONSE) || http.is(Role::Server) {
             marks |= Marks::RESPONSE;
         }
         if http.has(Facts::RESYNCED) {
@@ -433,15 +589,31 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         if http.has(Facts::EMPTY_LINE) {
             marks |= Marks::EMPTY_LINE;
         }
+        if http.has(Facts::LEADING_SPACE) {
+            marks |= Marks::LEADING_SPACE;
+        }
+        if http.has(Facts::MALFORMED) {
+            marks |= Marks::MALFORMED;
+        }
         if http.has(Facts::BAD_LENGTH) {
             marks |= Marks::BAD_LENGTH;
         }
         if http.head_len > MAX_HEAD {
             marks |= Marks::TRUNCATED;
         }
+        if http.has(Facts::SUSPECT) {
+            marks |= Marks::SUSPECT;
+        }
+        if http.has(Facts::ABANDONS) {
+            marks |= Marks::ABANDONS;
+        }
+        if self.buffer.payload.after_gap != 0 {
+            marks |= Marks::AFTER_GAP;
+        }
         http.facts |= Facts::EMITTED;
         event.marks = marks;
         event.offset = http.position - self.buffer.at;
+        event.acked = self.buffer.payload.peer_acked;
         event.content = http.content;
         event.exchange = http.exchange;
         event.head = http.heads;
@@ -464,14 +636,38 @@ fn window_at(event: &mut HttpEvent, fill: usize) -> Option<&mut [u8; WINDOW]> {
 /// Bytes that suffice to recognize a start line.
 const START_LINE: usize = 8;
 
-/// Whether `window` starts with a status line or the request line of a common method.
+/// Bytes of another protocol that are emitted, to recognize it.
+const GUESS: u64 = 3;
+
+/// Notes if a segment of the content of a message, whose payload lies at `offset`, starts with a start line: the message may
+/// be shorter than it says. `peer`: the other direction.
 #[inline(always)]
-fn is_start_line(window: &[u8; WINDOW]) -> bool {
-    let [a, b, c, d, e, f, g, h, ..] = *window;
-    let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+pub fn look_at_content<F: FrameBytes + ?Sized>(
+    http: &mut HttpHalf,
+    peer: &HttpHalf,
+    frame: &F,
+    offset: usize,
+) {
+    let in_content = http.state == state::CONTENT || http.state == state::CHUNK_DATA;
+    // After a response, another one only follows if it was requested.
+    if !in_content || http.has(Facts::RESPONSE) && peer.messages <= http.messages {
+        return;
+    }
+    let start = frame.read::<START_LINE>(offset).map_or(0, u64::from_be_bytes);
+    if is_start_line(start, http) {
+        http.facts |= Facts::SUSPECT;
+    }
+}
+
+/// Whether `word`, the first eight bytes of a segment, starts a status line or the request line of a common method, whichever
+/// the sender may send.
+#[inline(always)]
+fn is_start_line(word: u64, http: &HttpHalf) -> bool {
     let starts = |text: [u64; 2], len: u32| word >> (64 - 8 * len) == text[0];
-    starts(const { token("HTTP/1.") }, 7)
-        || starts(const { token("GET ") }, 4)
+    if starts(const { token("HTTP/1.") }, 7) {
+        return !http.is(Role::Client);
+    }
+    let is_request = starts(const { token("GET ") }, 4)
         || starts(const { token("POST ") }, 5)
         || starts(const { token("HEAD ") }, 5)
         || starts(const { token("PUT ") }, 4)
@@ -479,5 +675,6 @@ fn is_start_line(window: &[u8; WINDOW]) -> bool {
         || starts(const { token("PATCH ") }, 6)
         || starts(const { token("TRACE ") }, 6)
         || starts(const { token("OPTIONS ") }, 8)
-        || starts(const { token("CONNECT ") }, 8)
+        || starts(const { token("CONNECT ") }, 8);
+    is_request && !http.is(Role::Server)
 }

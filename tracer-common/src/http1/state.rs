@@ -30,31 +30,37 @@ pub const NAME_END: u8 = 12;
 pub const LENGTH: u8 = 13;
 /// The value of Transfer-Encoding.
 pub const ENCODING: u8 = 14;
+/// The rest of a PROXY protocol header of version 1, which is a line.
+pub const PROXY_LINE: u8 = 15;
+/// The rest of a PROXY protocol header of version 2, of known length.
+pub const PROXY_BINARY: u8 = 16;
 /// The last state in which bytes belong to a head.
-pub const LAST_OF_HEAD: u8 = ENCODING;
+pub const LAST_OF_HEAD: u8 = PROXY_BINARY;
 /// Content of known length: nothing to read until its end.
-pub const CONTENT: u8 = 15;
+pub const CONTENT: u8 = 17;
 /// A chunk size.
-pub const CHUNK_SIZE: u8 = 16;
+pub const CHUNK_SIZE: u8 = 18;
 /// A chunk extension.
-pub const CHUNK_EXTENSION: u8 = 17;
+pub const CHUNK_EXTENSION: u8 = 19;
 /// The data of a chunk: nothing to read until its end.
-pub const CHUNK_DATA: u8 = 18;
+pub const CHUNK_DATA: u8 = 20;
 /// The line end after the data of a chunk.
-pub const CHUNK_END: u8 = 19;
+pub const CHUNK_END: u8 = 21;
 /// The first byte of a trailer field line.
-pub const TRAILER_START: u8 = 20;
+pub const TRAILER_START: u8 = 22;
 /// The rest of a trailer field line.
-pub const TRAILER_LINE: u8 = 21;
+pub const TRAILER_LINE: u8 = 23;
 /// The line feed of the empty line after the trailers.
-pub const TRAILER_CR: u8 = 22;
+pub const TRAILER_CR: u8 = 24;
 /// Content until the connection closes.
-pub const UNTIL_CLOSE: u8 = 23;
+pub const UNTIL_CLOSE: u8 = 25;
 /// A tunnel: CONNECT or Upgrade has ended HTTP.
-pub const TUNNEL: u8 = 24;
-/// Out of sync: searching for a segment that starts with a start line.
-pub const LOST: u8 = 25;
+pub const TUNNEL: u8 = 26;
+/// Out of sync, or in a message whose end is unknown: searching for a segment that starts with a start line.
+pub const LOST: u8 = 27;
 /// Another protocol that HTTP may follow, such as SOCKS: searching for a segment that starts with a start line.
-pub const PREAMBLE: u8 = 26;
+pub const PREAMBLE: u8 = 28;
 /// Not HTTP.
-pub const NOT_HTTP: u8 = 27;
+pub const NOT_HTTP: u8 = 29;
+/// A request whose end only its response shows, because its length cannot be read, or because it is a CONNECT.
+pub const AWAIT_ANSWER: u8 = 30;

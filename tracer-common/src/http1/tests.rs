@@ -11,7 +11,7 @@ use super::{Framing, HttpEvent, HttpSink, MAX_HEAD, MAX_STEPS, NO_STATUS, Payloa
 use crate::{
     connection::FlowState,
     event::Marks,
-    flow::{End, HalfFlags, SegmentFlags},
+    flow::End,
     seq::Seq,
     wire::{Segment, TcpFlags},
 };
@@ -48,12 +48,15 @@ impl HttpSink for Words {
                 (Marks::RESYNCED, " resynced"),
                 (Marks::UNSOLICITED, " unsolicited"),
                 (Marks::BAD_LENGTH, " bad length"),
+                (Marks::MALFORMED, " malformed"),
+                (Marks::LEADING_SPACE, " after whitespace"),
+                (Marks::ACKS_UNSEEN, " acks unseen"),
             ] {
                 if has(bit) {
                     words += word;
                 }
             }
-            if !has(Marks::TRUNCATED) {
+            if !has(Marks::TRUNCATED) && !has(Marks::NOT_HTTP) {
                 assert_eq!(facts.head_len as usize, head.len(), "all of the head is emitted");
                 assert!(head.ends_with(b"\n"));
             }
@@ -66,8 +69,13 @@ impl HttpSink for Words {
         if has(Marks::LOST_SYNC) {
             events.push("lost".into());
         }
-        if has(Marks::NOT_HTTP) {
+        if has(Marks::NOT_HTTP) && !has(Marks::UNSOLICITED) {
+            events.push(format!("response {} is not HTTP", facts.exchange));
+        } else if has(Marks::NOT_HTTP) {
             events.push("not HTTP".into());
+        }
+        if has(Marks::PROXY) {
+            events.push(format!("PROXY header of {}", head.len()));
         }
         true
     }
@@ -115,25 +123,20 @@ impl Wire {
             flags.remove(TcpFlags::ACK);
         }
         let payload_len = u32::try_from(bytes.len()).expect("a segment");
-        let segment =
-            Segment { seq: Seq(seq), ack: peer.next, flags, payload_len, window: 100, ..Segment::default() };
-        let reasons = self.flow.on_segment(&segment, from, || 1);
-        let (sender, receiver) = from.split(&mut self.flow.tcp);
-        let (half, peer) = from.split(&mut self.flow.http);
-        let start = sender.offset_of(segment.payload_seq());
-        let end = start + u64::from(payload_len);
-        if payload_len == 0 || reasons.contains(SegmentFlags::KEEP_ALIVE) || !half.wants(end) {
-            return;
-        }
-        self.buffer.event.facts.header.sender = from as u8;
-        let acked = receiver.has(HalfFlags::ACKED);
-        self.buffer.payload = Payload {
-            start,
-            end,
-            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
-            frame_offset: 0,
-            is_new: u32::from(!reasons.contains(SegmentFlags::OLD_DATA)),
+        let segment = Segment {
+            seq: Seq(seq),
+            ack: peer.next,
+            flags,
+            payload_len,
+            window: 100,
+            source_port: from as u16 + 1,
+            ..Segment::default()
         };
+        let reasons = self.flow.on_segment(&segment, from, || 1);
+        let Some(payload) = self.flow.payload(&segment, from, reasons) else { return };
+        self.buffer.event.facts.header.sender = from as u8;
+        self.buffer.payload = payload;
+        let (half, peer) = from.split(&mut self.flow.http);
         let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &self.words, half, peer, &mut self.buffer);
         for _ in 0..MAX_STEPS {
             if scan.step().is_break() {
@@ -364,22 +367,42 @@ fn after_upgrade_and_connect_nothing_is_read() {
 }
 
 #[test]
-fn other_protocols_cause_no_events() {
-    let others: [&[u8]; 7] = [
+fn other_protocols_cause_one_event() {
+    let others: [&[u8]; 5] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET key\r\n",
-        b"GET / RTSP/1.0\r\n",
         b"RETR /pub/file\r\n",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa / HTTP/1.1\r\n\r\n",
     ];
     for bytes in others {
         let filler = [&b"."[..]; 5000].concat();
         let parts = [(CLIENT, bytes), (CLIENT, &filler[..]), (CLIENT, GET)];
-        assert_eq!(events_of(&parts, usize::MAX), Vec::<String>::new());
+        assert_eq!(events_of(&parts, usize::MAX), ["not HTTP"]);
         let slowly = events_of(&parts[..2], 1);
         assert!(slowly.iter().all(|words| words == "not HTTP"), "{slowly:?}");
+    }
+}
+
+#[test]
+fn a_malformed_request_line_of_a_known_method_is_a_request() {
+    for line in ["GET key", "GET / RTSP/1.0", "GET /a nonsense", "POST /a HTTP 1.1"] {
+        let request = format!("{line}\r\nHost: a\r\n\r\n");
+        expect(
+            &[
+                (CLIENT, request.as_bytes()),
+                (SERVER, b"HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"),
+                (CLIENT, GET),
+            ],
+            &[
+                "request 0 None malformed",
+                "request 0 ends with 0",
+                "response 0 400 None",
+                "response 0 ends with 0",
+                "request 1 None",
+                "request 1 ends with 0",
+            ],
+        );
     }
 }
 
@@ -390,18 +413,18 @@ fn a_message_after_the_handshake_of_another_protocol_is_found() {
     wire.send(SERVER, 0, b"\x05\x00");
     wire.send(CLIENT, 3, b"\x05\x01\x00\x01\x01\x02\x03\x04\x00\x50");
     wire.send(SERVER, 2, b"\x05\x00\x00\x01\x01\x02\x03\x04\x00\x50");
-    wire.send(CLIENT, 13, b"GET looks like one\r\n");
-    wire.send(CLIENT, 33, &[GET, GET].concat());
+    wire.send(CLIENT, 13, &[GET, GET].concat());
     wire.send(SERVER, 12, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(
         wire.events(),
         [
-            "request 0 None resynced",
+            "not HTTP",
+            "request 0 None resynced acks unseen",
             "request 0 ends with 0",
-            "request 1 None",
+            "request 1 None acks unseen",
             "request 1 ends with 0",
-            "response 1 200 None resynced",
-            "response 1 ends with 0",
+            "response 0 200 None resynced",
+            "response 0 ends with 0",
         ]
     );
 }

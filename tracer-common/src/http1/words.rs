@@ -3,7 +3,7 @@
 //! It reads exactly as [`HttpHalf::on_byte`] would, and leaves everything else to it.
 
 use super::{
-    AHEAD, BUFFER, Facts, HttpHalf,
+    AHEAD, BUFFER, Facts, HttpHalf, Role,
     grammar::{GET, token},
     state,
 };
@@ -253,7 +253,7 @@ impl HttpHalf {
     /// Reads the start of the most frequent messages: a status line up to its code, or the method GET.
     #[inline(always)]
     fn on_start_words(&mut self, word: u64, next: u64) -> u64 {
-        if word & low(7) == text("HTTP/1.") {
+        if word & low(7) == text("HTTP/1.") && !self.is(Role::Client) {
             self.heads += 1;
             self.token = token("HTTP");
             self.facts |= Facts::RESPONSE;
@@ -268,7 +268,7 @@ impl HttpHalf {
             self.state = state::SKIP_LINE;
             return 12;
         }
-        if word & low(4) == text("GET ") {
+        if word & low(4) == text("GET ") && !self.is(Role::Server) {
             self.heads += 1;
             self.token = GET;
             self.on_method();
@@ -279,6 +279,23 @@ impl HttpHalf {
             }
             return 4;
         }
-        0
+        self.on_proxy_words(word, next)
+    }
+
+    /// Reads the first part of a PROXY protocol header of version 2, if the connection starts with one (The PROXY protocol,
+    /// 2.2): signature, version and command, address family, length of the rest.
+    #[inline(always)]
+    fn on_proxy_words(&mut self, word: u64, next: u64) -> u64 {
+        const SIGNATURE: u64 = u64::from_le_bytes(*b"\r\n\r\n\0\r\nQ");
+        if self.position != 0 || word != SIGNATURE || next & low(4) != text("UIT\n") || next >> 36 & 0xf != 2
+        {
+            return 0;
+        }
+        self.heads += 1;
+        self.state = state::PROXY_BINARY;
+        // The last byte of the length is read with the rest, so that there is one.
+        self.number = (next >> 48 & 0xff) << 8 | next >> 56;
+        self.number += 1;
+        15
     }
 }

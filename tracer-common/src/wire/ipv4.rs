@@ -35,6 +35,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     segment.first_fragment = fragment & MORE_FRAGMENTS != 0;
+    segment.ttl = header[8];
     let total = match u16::from_be_bytes([header[2], header[3]]) as usize {
         0 => len_to_frame_end(frame, offset),
         stated => stated,

@@ -45,6 +45,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     let mut next = header[6];
     let mut at = offset + HEADER;
     segment.first_fragment = false;
+    segment.ttl = header[7];
     for _ in 0..MAX_EXTENSIONS {
         if !is_extension(next) {
             break;

@@ -3,6 +3,7 @@
 use super::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, LinkType, PROTOCOL_TCP, Skip,
     ethernet::{ADDRESSES, is_tag},
+    icmp::{self, PROTOCOL_ICMP},
 };
 use crate::frame::FrameBytes;
 
@@ -17,7 +18,8 @@ const PROTOCOL_UDP: u8 = 17;
 /// "More fragments" and the fragment offset.
 const FRAGMENT: u16 = 0x3fff;
 
-/// Skips frames that are plainly not TCP, or not on a port that `traces` accepts. All others are to be parsed.
+/// Skips frames that are plainly neither TCP nor ICMP errors, or not on a port that `traces` accepts. All others are to be
+/// parsed.
 ///
 /// # Errors
 /// [`Skip::NotIp`], [`Skip::NotTcp`] or [`Skip::OtherPort`].
@@ -55,7 +57,9 @@ fn check<const AT: usize, F: FrameBytes + ?Sized>(
     let ports = match u16::from_be_bytes([start[0], start[1]]) {
         ETHERTYPE_IPV4 if start[2] == 0x45 => {
             if start[11] != PROTOCOL_TCP {
-                return Err(Skip::NotTcp);
+                // The first byte after the header is its type.
+                let may_quote = start[11] == PROTOCOL_ICMP && icmp::is_error(start[22]);
+                return if may_quote { Ok(Seen::Other) } else { Err(Skip::NotTcp) };
             }
             if u16::from_be_bytes([start[8], start[9]]) & FRAGMENT != 0 {
                 return Ok(Seen::Other);

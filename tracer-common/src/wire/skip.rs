@@ -6,7 +6,7 @@
 pub enum Skip {
     /// Neither IPv4 nor IPv6.
     NotIp = 0,
-    /// IP, but not TCP.
+    /// IP, but not TCP. ICMP errors count here too, reported or not.
     NotTcp = 1,
     /// TCP, but neither port is traced.
     OtherPort = 2,

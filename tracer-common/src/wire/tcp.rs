@@ -5,6 +5,10 @@ use crate::{flags::flags, frame::FrameBytes, seq::Seq};
 
 /// Bytes of the header without options.
 const MIN_HEADER: usize = 20;
+/// In place of a shift count: the SYN does not offer to scale windows.
+pub const NO_SCALE: u8 = u8::MAX;
+/// The largest shift count (RFC 7323, 2.3).
+const MAX_SCALE: u8 = 14;
 /// Bytes of the longest options (a data offset of 15 words).
 pub const MAX_OPTIONS: usize = 40;
 
@@ -59,6 +63,10 @@ pub struct Segment {
     pub payload_len: u32,
     /// The first of several IP fragments: the rest of the payload is in fragments that carry no ports.
     pub first_fragment: bool,
+    /// Time to live, or hop limit, of its packet.
+    pub ttl: u8,
+    /// Of a SYN: the shift count of its window scale option (RFC 7323, 2.2); [`NO_SCALE`] without one.
+    pub window_scale: u8,
     /// What the segment is carried in.
     pub encapsulation: Encapsulations,
 }
@@ -116,5 +124,36 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     segment.options_len = (header_len - MIN_HEADER) as u8;
     segment.payload_offset = (offset + header_len) as u32;
     segment.payload_len = payload_len as u32;
+    segment.window_scale = NO_SCALE;
+    if segment.flags.contains(TcpFlags::SYN) {
+        segment.window_scale = window_scale(frame, offset + MIN_HEADER, header_len - MIN_HEADER);
+    }
     Ok(())
+}
+
+/// The shift count among the `len` bytes of options at `offset`.
+#[inline(always)]
+fn window_scale<F: FrameBytes + ?Sized>(frame: &F, offset: usize, len: usize) -> u8 {
+    /// Option kinds (RFC 9293, 3.1; RFC 7323, 2.2).
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const WINDOW_SCALE: u8 = 3;
+    /// Options that are looked at: SYNs have five or six, with some padding.
+    const MOST: usize = 12;
+    let mut at = 0;
+    for _ in 0..MOST {
+        if at + 2 >= len {
+            break;
+        }
+        // Masked, so that the verifier sees the bound.
+        let Some([kind, size, shift]) = frame.read::<3>(offset + (at & 63)) else { break };
+        at += match kind {
+            END => break,
+            NO_OPERATION => 1,
+            WINDOW_SCALE if size == 3 => return if shift < MAX_SCALE { shift } else { MAX_SCALE },
+            _ if size < 2 => break,
+            _ => size as usize,
+        };
+    }
+    NO_SCALE
 }

@@ -1,11 +1,11 @@
 //! The application protocol of a connection.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tracer_common::{event::HttpFacts, flow::End};
 
 use crate::{
-    http::{ConnectionEnd, Conversation, Idle, Redaction},
+    http::{ConnectionEnd, Conversation, Gaps, Idle, Redaction},
     record::Bodies,
     tcp::Fin,
 };
@@ -22,6 +22,8 @@ pub(super) enum App {
 /// How messages are reported.
 #[derive(Debug)]
 pub(super) struct AppOptions<'a> {
+    /// The client, if a SYN shows it.
+    pub(super) client: Option<End>,
     /// Report exchanges only, not each request and response.
     pub(super) exchanges_only: bool,
     /// How request targets are redacted; `None`: user information only.
@@ -47,24 +49,29 @@ impl From<Box<Conversation>> for App {
 impl App {
     /// Takes out the conversation, or starts one.
     fn take_http1(&mut self, options: &AppOptions<'_>) -> Box<Conversation> {
-        match std::mem::take(self) {
+        let mut conversation = match std::mem::take(self) {
             Self::Idle(idle) => {
                 Box::new(Conversation::new(idle, options.exchanges_only, options.redaction.cloned()))
             }
             Self::Http1(conversation) => conversation,
+        };
+        if let Some(client) = options.client {
+            conversation.set_client(client);
         }
+        conversation
     }
 
-    /// Takes in an HTTP event, with `bytes` of a head.
+    /// Takes in an HTTP event, with `bytes` of a head. `gaps` tells which bytes were not seen.
     pub(super) fn on_event(
         &mut self,
         options: &AppOptions<'_>,
         facts: &HttpFacts,
         bytes: &[u8],
+        gaps: &impl Gaps,
         out: &mut Bodies,
     ) {
         let mut conversation = self.take_http1(options);
-        conversation.on_event(facts, bytes, out);
+        conversation.on_event(facts, bytes, gaps, out);
         *self = conversation.into();
     }
 
@@ -139,7 +146,15 @@ impl App {
         }
     }
 
-    /// The endpoint that sends the requests, once a message showed it.
+    /// The address of the client, as a proxy reports it.
+    pub(super) fn forwarded(&self) -> Option<IpAddr> {
+        match self {
+            Self::Idle(idle) => idle.forwarded(),
+            Self::Http1(conversation) => conversation.forwarded(),
+        }
+    }
+
+    /// The endpoint that sends the requests, once a SYN or a message showed it.
     pub(super) const fn client(&self) -> Option<End> {
         match self {
             Self::Idle(idle) => idle.client(),

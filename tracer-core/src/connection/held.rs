@@ -1,6 +1,9 @@
 //! Messages held until the segment that carries them is reported.
 
-use tracer_common::event::{HttpFacts, Marks};
+use tracer_common::{
+    event::{EventHeader, HttpFacts, Marks},
+    flow::End,
+};
 
 use crate::{
     http,
@@ -17,6 +20,8 @@ pub(super) struct HeldMessages {
     pub(super) purposes: Vec<Purpose>,
     /// Their records.
     pub(super) records: Bodies,
+    /// Who sent the segment, and when.
+    of: Option<(End, u64)>,
 }
 
 impl HeldMessages {
@@ -29,8 +34,21 @@ impl HeldMessages {
         }
     }
 
+    /// Reports what is held if the segment with `header` does not carry it: payload that a capture has in another order than
+    /// that of the stream is read later.
+    pub(super) fn release_others(&mut self, header: &EventHeader, out: &mut Bodies) {
+        if self.of.is_some_and(|of| of != (header.sender(), header.time)) {
+            out.append(&mut self.records);
+            self.purposes.clear();
+        }
+    }
+
     /// Adds the purposes of the records after the first `known`, and that of the end of a message.
     pub(super) fn note(&mut self, facts: &HttpFacts, known: usize) {
+        let of = (facts.header.sender(), facts.header.time);
+        if self.of.replace(of).is_some_and(|before| before != of) {
+            self.purposes.clear();
+        }
         let new = self.records.iter().skip(known);
         self.purposes.extend(new.filter_map(|(_, body)| purpose(body)));
         if facts.marks.contains(Marks::MESSAGE_END) {

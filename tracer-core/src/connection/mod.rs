@@ -3,14 +3,16 @@
 //! ```text
 //!   segment event ─► tcp::Handshake, tcp::Session ─► Update ─► App::on_lost, on_fin, finish ─► records
 //!   HTTP event ───────────────────────────────────────────────► App::on_event ───────────────► records
+//!   ICMP event ──────────────────────────────────────────────────────────────────────────────► records
 //! ```
 
 mod app;
 mod held;
+mod icmp;
 mod purpose;
 mod records;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tracer_common::{
     connection::FlowState,
@@ -21,10 +23,11 @@ use tracer_common::{
 use self::{
     app::{App, AppOptions},
     held::HeldMessages,
+    icmp::IcmpErrors,
     purpose::purposes,
 };
 use crate::{
-    http::{ConnectionEnd, Redaction},
+    http::{ConnectionEnd, Gaps, Redaction},
     record::{Bodies, Body, CloseReason, EventName, Events},
     tcp::{Handshake, Session, Update, unreported},
 };
@@ -58,6 +61,8 @@ pub struct Connection {
     app: App,
     /// Messages held for the next segment, if segments are reported.
     held: Option<Box<HeldMessages>>,
+    /// Boxed, because there are rarely any.
+    icmp: Option<Box<IcmpErrors>>,
     options: Arc<ReportOptions>,
     opened: bool,
     /// It was seen in a capture, whose checksums are verified.
@@ -74,18 +79,25 @@ pub struct ReportOptions {
 }
 
 impl ReportOptions {
-    fn app(&self) -> AppOptions<'_> {
+    /// `client`: the client, if a SYN shows it.
+    fn app(&self, client: Option<End>) -> AppOptions<'_> {
         // The purposes of a segment name the messages in it.
         let exchanges_only =
             !self.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
-        AppOptions { exchanges_only, redaction: self.redaction.as_ref() }
+        AppOptions { client, exchanges_only, redaction: self.redaction.as_ref() }
+    }
+}
+
+impl Gaps for Session {
+    fn are_between(&self, from: End, start: u64, end: u64) -> bool {
+        self.direction(self.side(from)).has_gap(start, end)
     }
 }
 
 impl Connection {
     /// The most bytes that one allocates besides its messages and its gaps, with what the allocator adds to
     /// each piece.
-    pub const MAX_HEAP: usize = Session::MAX_HEAP;
+    pub const MAX_HEAP: usize = Session::MAX_HEAP + size_of::<IcmpErrors>() + 16;
 
     /// A connection first seen at `time`.
     #[must_use]
@@ -100,6 +112,7 @@ impl Connection {
             session: Session::new(client),
             app: App::default(),
             held: None,
+            icmp: None,
             options,
             opened: false,
             captured: false,
@@ -124,6 +137,18 @@ impl Connection {
         self.session.client()
     }
 
+    /// The address of the client that a proxy connects for, as it says.
+    #[must_use]
+    pub fn forwarded(&self) -> Option<IpAddr> {
+        self.app.forwarded()
+    }
+
+    /// Whether a RST ends it if its sender sends nothing more.
+    #[must_use]
+    pub const fn is_reset_doubtful(&self) -> bool {
+        self.session.is_reset_doubtful()
+    }
+
     /// Exchanges reported so far.
     #[must_use]
     pub fn exchanges(&self) -> u32 {
@@ -134,6 +159,11 @@ impl Connection {
     #[must_use]
     pub fn has_syn(&self) -> bool {
         self.session.has_syn()
+    }
+
+    /// The client, if a SYN shows it.
+    fn syn_client(&self) -> Option<End> {
+        self.has_syn().then(|| self.client())
     }
 
     /// Whether `event` is the first event of a connection whose handshake was not reported.
@@ -170,19 +200,20 @@ impl Connection {
     pub fn on_http(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
         self.last = facts.header.time;
         let from = facts.header.sender();
+        self.session.on_message(from);
         if self.session.on_lost(from, facts.header.lost) {
             self.app.on_lost(from);
         }
-        let options = self.options.app();
+        let options = self.options.app(self.syn_client());
         if self.options.events.has(EventName::Segment) {
             // The records of a message follow that of the segment that carries it.
             let held = self.held.get_or_insert_default();
             held.limit(out);
             let known = held.records.len();
-            self.app.on_event(&options, facts, bytes, &mut held.records);
+            self.app.on_event(&options, facts, bytes, &self.session, &mut held.records);
             held.note(facts, known);
         } else {
-            self.app.on_event(&options, facts, bytes, out);
+            self.app.on_event(&options, facts, bytes, &self.session, out);
         }
         if let Some(client) = self.app.client()
             && !self.session.has_syn()
@@ -198,7 +229,8 @@ impl Connection {
         }
         let time = event.header.time;
         let update = self.apply_segment(event);
-        let held = self.held.take().map(|held| *held).unwrap_or_default();
+        let mut held = self.held.take().map(|held| *held).unwrap_or_default();
+        held.release_others(&event.header, out);
         if self.options.events.has(EventName::Segment) {
             let purposes = purposes(event, update.context, held.purposes);
             out.push((time, Body::Segment(Box::new(self.segment_seen(event, purposes)))));
@@ -206,7 +238,7 @@ impl Connection {
         self.report_progress(&update, event.reasons.contains(SegmentFlags::HANDSHAKE_ACK), time, out);
         out.extend(held.records);
         if let Some(fin) = update.fin {
-            self.app.on_fin(&self.options.app(), event.header.sender(), fin, time, out);
+            self.app.on_fin(&self.options.app(self.syn_client()), event.header.sender(), fin, time, out);
         }
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;
@@ -232,6 +264,14 @@ impl Connection {
         self.handshake.on_segment(event);
         self.on_lost(update.lost);
         update
+    }
+
+    /// Takes in the last counters, before the kernel drops them.
+    pub fn on_last_counters(&mut self, event: &SegmentEvent, out: &mut Bodies) {
+        self.last = self.last.max(event.header.time);
+        let update = self.session.on_lookup(&event.halves, self.last);
+        self.on_lost(update.lost);
+        self.report_progress(&update, false, self.last, out);
     }
 
     /// Takes in the entry of the kernel's table, after events may have been lost.
@@ -277,9 +317,13 @@ impl Connection {
             CloseReason::Unanswered
             | CloseReason::HalfOpenTimeout
             | CloseReason::IdleTimeout
+            | CloseReason::PortsReused
             | CloseReason::Evicted => ConnectionEnd::NotObserved,
-            CloseReason::EndOfCapture => ConnectionEnd::ObservationOver,
+            CloseReason::EndOfCapture | CloseReason::EndOfTrace => ConnectionEnd::ObservationOver,
         };
+        if reason == CloseReason::Reset {
+            self.session.conclude_reset();
+        }
         self.release_held(out);
         self.app.finish(end, now, out);
         out.push((now, Body::Closed(Box::new(self.closed(reason)))));

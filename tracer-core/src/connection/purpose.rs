@@ -40,6 +40,7 @@ pub(super) fn purposes(
     add(has(SegmentFlags::ZERO_WINDOW), Purpose::ZeroWindow);
     add(has(SegmentFlags::WINDOW_UPDATE), Purpose::WindowUpdate);
     add(has(SegmentFlags::ACKED_UNSEEN), Purpose::AckedUnseenSegment);
+    add(has(SegmentFlags::STRAY), Purpose::Stray);
     add(context.duplicate_ack, Purpose::DuplicateAck);
     let pure_ack = event.payload_len == 0
         && flags.contains(TcpFlags::ACK)

@@ -39,7 +39,10 @@ impl Connection {
     pub(super) fn segment_seen(&self, event: &SegmentEvent, purposes: Vec<Purpose>) -> SegmentSeen {
         let sender = self.session.side(event.header.sender());
         let (own, other) = (self.session.direction(sender), self.session.direction(sender.other()));
-        let scale = if !event.flags.contains(TcpFlags::SYN) { own.window_scale.unwrap_or(0) } else { 0 };
+        // Only if both offer it (RFC 7323, 2.2); the SYN of the other side may not have been seen.
+        let scales = !event.flags.contains(TcpFlags::SYN)
+            && (other.window_scale.is_some() || !other.flags().contains(HalfFlags::SYN));
+        let scale = own.window_scale.filter(|_| scales).unwrap_or(0);
         let acknowledges = event.flags.contains(TcpFlags::ACK) && other.flags().contains(HalfFlags::STARTED);
         let endpoints = self.session.endpoints();
         SegmentSeen {
@@ -60,6 +63,9 @@ impl Connection {
     /// nothing but RSTs was seen.
     #[must_use]
     pub fn ended(&self) -> Option<CloseReason> {
+        if self.session.is_reset_doubtful() {
+            return Some(CloseReason::Reset);
+        }
         let directions = self.session.directions();
         let any = |bits| directions.iter().any(|direction| direction.flags().contains(bits));
         if directions.iter().all(|direction| direction.flags().contains(HalfFlags::FIN)) {
@@ -83,6 +89,24 @@ impl Connection {
         }
     }
 
+    /// Who sent the RSTs, if nothing else of the connection was seen.
+    fn lone_reset_by(&self) -> Option<Side> {
+        let has_reset = |side: &Side| self.session.direction(*side).flags().contains(HalfFlags::RST);
+        let [client, server] = [Side::Client, Side::Server].map(|side| Some(side).filter(has_reset));
+        client.xor(server)
+    }
+
+    /// Why it ends with the observation at `now`: `end`, unless it is a handshake that was not answered. Nothing is said of one that may still be
+    /// answered: a SYN is sent again after one second (RFC 6298, 2).
+    #[must_use]
+    pub fn reason_at_end(&self, end: CloseReason, now: u64) -> CloseReason {
+        const SYN_TIMEOUT_NS: u64 = 1_000_000_000;
+        let waited = now.saturating_sub(self.first) >= SYN_TIMEOUT_NS;
+        let reason = self.close_reason();
+        let unanswered = self.phase() == Phase::HalfOpen && reason == CloseReason::Unanswered;
+        if waited && unanswered { reason } else { end }
+    }
+
     pub(super) fn closed(&self, reason: CloseReason) -> Closed {
         let session = &self.session;
         let (client, server) = (session.direction(Side::Client), session.direction(Side::Server));
@@ -97,20 +121,26 @@ impl Connection {
             completeness: completeness(client.flags(), server.flags(), packets),
             reason,
             initiator: match reason {
-                CloseReason::Reset | CloseReason::Refused => session.endpoints().reset_by,
+                CloseReason::Reset | CloseReason::Refused => {
+                    session.endpoints().reset_by.or_else(|| self.lone_reset_by())
+                }
                 CloseReason::Fin => session.endpoints().fin_by,
                 CloseReason::Unanswered
                 | CloseReason::HalfOpenTimeout
                 | CloseReason::IdleTimeout
+                | CloseReason::PortsReused
                 | CloseReason::Evicted
-                | CloseReason::EndOfCapture => None,
+                | CloseReason::EndOfCapture
+                | CloseReason::EndOfTrace => None,
             },
+            ttl_differs: session.reset_ttl_differs(),
             duration_ns: self.last.saturating_sub(self.first),
             handshake: self.opened(),
             syn_received_ns: self.syn_received_ns(),
             client: verified(client.side_totals(server)),
             server: verified(server.side_totals(client)),
             exchanges: self.exchanges(),
+            icmp: self.icmp_totals(),
             events_lost: client.lost() + server.lost(),
         }
     }

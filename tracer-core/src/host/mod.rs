@@ -24,9 +24,9 @@ use tracer_common::{
     event::{Event, Hook},
     flow::{FlowKey, Removal},
     http1::ScanBuffer,
-    observe::{Frame as _, Vantage, observe},
+    observe::{Frame as _, Vantage, observe, observe_icmp},
     server::{CountContext, ServerCounters, ServerKey},
-    wire::{Encapsulations, LinkType, Segment, Skip, TcpFlags},
+    wire::{Encapsulations, IcmpError, LinkType, Segment, Skip, TcpFlags},
 };
 
 use self::{
@@ -137,7 +137,7 @@ impl HostObserver {
         let mut whole: Vec<u8>;
         let mut outcome = Err(Skip::Fragment);
         for _ in 0..MAX_REASSEMBLED {
-            self.release(packet, time);
+            self.release(packet);
             let fragment;
             (outcome, fragment) = self.observe_packet(packet, interface, hook, time);
             let Some((start, within)) = fragment else { break };
@@ -171,12 +171,16 @@ impl HostObserver {
         };
         let buffer = &mut *self.buffer;
         let outcome = observe(&frame, packet.link, &vantage, &mut self.tables, move || Some(buffer));
+        if outcome == Err(Skip::NotTcp) {
+            // The frame counts as skipped all the same: it is no segment.
+            let _ = observe_icmp(&frame, packet.link, &vantage, &mut self.tables, &mut IcmpError::default());
+        }
         (outcome, frame.fragment())
     }
 
     /// Scans held payload that will not be sent again: the frame acknowledges it, or resets its connection. Before the frame
     /// itself is observed, because it may be the last one of its connection.
-    fn release(&mut self, packet: Packet<'_>, time: u64) {
+    fn release(&mut self, packet: Packet<'_>) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         if !reassembly.is_holding() {
             return;
@@ -196,17 +200,17 @@ impl HostObserver {
                 && sender.of(&flow.tcp).offset_of(segment.ack) > sender.of(&flow.http).position;
             if reset || acknowledged {
                 let stream = (key, sender);
-                reassembly.release_all(&stream, time, flow, &self.output, &mut self.buffer);
+                reassembly.release_all(&stream, flow, &self.output, &mut self.buffer);
             }
         }
     }
 
-    /// Ends the observation at `time`: scans held payload, whatever is missing before it.
-    pub fn finish(&mut self, time: u64) {
+    /// Ends the observation: scans held payload, whatever is missing before it.
+    pub fn finish(&mut self) {
         let Some(reassembly) = self.reassembly.as_mut().map(RefCell::get_mut) else { return };
         for (id, stream) in reassembly.streams() {
             let Some(flow) = self.tables.get_mut(&stream.0).filter(|flow| flow.id == id) else { continue };
-            reassembly.release_all(&stream, time, flow, &self.output, &mut self.buffer);
+            reassembly.release_all(&stream, flow, &self.output, &mut self.buffer);
         }
     }
 
@@ -292,6 +296,7 @@ impl EventQueue {
             Event::Connection(_) => Counter::ConnectionEvents,
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,
+            Event::Icmp(_) => Counter::IcmpEvents,
         } as usize);
     }
 }

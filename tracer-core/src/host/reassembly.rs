@@ -50,8 +50,11 @@ struct Held {
 /// A piece of payload.
 #[derive(Debug)]
 struct Piece {
+    /// Of the segment that carried it: what is found in it has its time.
     header: EventHeader,
-    is_new: u32,
+    is_new: u16,
+    after_gap: u16,
+    peer_acked: u64,
     /// Bytes of the stream; `bytes` may be fewer where the frame was cut.
     len: u64,
     bytes: Box<[u8]>,
@@ -84,14 +87,13 @@ impl Reassembly {
             Payload::NOTHING_ACKED => 0,
             acked => acked,
         };
-        self.release(&stream, header.time, acked, scanner);
+        self.release(&stream, acked, scanner);
     }
 
     /// Scans all that is held of `stream`, beyond every gap.
     pub(super) fn release_all(
         &mut self,
         stream: &StreamKey,
-        now: u64,
         flow: &mut FlowState,
         output: &EventQueue,
         buffer: &mut ScanBuffer,
@@ -99,17 +101,17 @@ impl Reassembly {
         let (half, peer) = stream.1.split(&mut flow.http);
         let sender = stream.1.of_mut(&mut flow.tcp);
         buffer.event.facts.header.lost = sender.counters.lost;
-        self.release(stream, now, EVERYTHING, &mut Scanner { output, half, peer, buffer });
+        self.release(stream, EVERYTHING, &mut Scanner { output, half, peer, buffer });
         sender.counters.lost = buffer.event.facts.header.lost;
     }
 
     /// Scans what is held of `stream`: as far as it can be read, and beyond gaps that end before stream offset `acked`.
-    fn release(&mut self, stream: &StreamKey, now: u64, acked: u64, scanner: &mut Scanner<'_>) {
+    fn release(&mut self, stream: &StreamKey, acked: u64, scanner: &mut Scanner<'_>) {
         let Some(mut held) = self.remove(stream) else { return };
         while let Some(first) = held.pieces.first_entry() {
             let start = *first.key();
             let header = &mut scanner.buffer.event.facts.header;
-            *header = EventHeader { time: now, lost: header.lost, ..first.get().header };
+            *header = EventHeader { lost: header.lost, ..first.get().header };
             if !scanner.can_read(start) {
                 if acked <= scanner.half.position {
                     break;
@@ -118,9 +120,11 @@ impl Reassembly {
             }
             let piece = first.remove();
             held.cost -= piece.cost();
-            let (end, is_new) = (start + piece.len, piece.is_new);
-            scanner.buffer.payload = Payload { start, end, acked, frame_offset: 0, is_new };
-            if scanner.half.wants(end) {
+            let Piece { is_new, after_gap, peer_acked, .. } = piece;
+            let end = start + piece.len;
+            scanner.buffer.payload =
+                Payload { start, end, acked, peer_acked, frame_offset: 0, is_new, after_gap };
+            if scanner.half.wants(scanner.peer, start, end) {
                 scanner.scan(&piece.bytes);
             }
         }
@@ -160,7 +164,7 @@ impl Reassembly {
 impl Held {
     /// Keeps the parts of the payload that are not there yet.
     fn insert(&mut self, frame: &[u8], buffer: &ScanBuffer) {
-        let Payload { start, end, frame_offset, is_new, .. } = buffer.payload;
+        let Payload { start, end, peer_acked, frame_offset, is_new, after_gap, .. } = buffer.payload;
         let payload = frame.get(frame_offset as usize..).unwrap_or_default();
         let part = |from: u64, to: u64| {
             let index =
@@ -177,7 +181,7 @@ impl Held {
             let part_end = self.pieces.range(at..).next().map_or(end, |(start, _)| end.min(*start));
             let bytes = part(at, part_end).into();
             let header = buffer.event.facts.header;
-            let piece = Piece { header, is_new, len: part_end - at, bytes };
+            let piece = Piece { header, is_new, after_gap, peer_acked, len: part_end - at, bytes };
             self.cost += piece.cost();
             self.pieces.insert(at, piece);
             at = part_end;
@@ -218,7 +222,8 @@ impl Scanner<'_> {
 
     /// Whether the scanner can do something with bytes from stream offset `start` on.
     fn can_read(&self, start: u64) -> bool {
-        matches!(self.half.state, state::LOST | state::PREAMBLE) || start <= self.half.position
+        matches!(self.half.state, state::LOST | state::PREAMBLE | state::AWAIT_ANSWER)
+            || start <= self.half.position
     }
 
     fn lose_sync(&mut self) {

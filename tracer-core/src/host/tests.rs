@@ -64,11 +64,11 @@ fn exchanges(reassemble: bool, pieces: &[Piece<'_>]) -> Vec<String> {
         let (seq, ack) = if from_client { (CLIENT_ISN, SERVER_ISN) } else { (SERVER_ISN, CLIENT_ISN) };
         observe(&mut observer, &packet(from_client, seq.wrapping_add(at), ack, TcpFlags::ACK, bytes));
     }
-    observer.finish(1000);
+    observer.finish();
     assert!(observer.reassembly.as_mut().is_none_or(|held| !held.get_mut().is_holding()));
     while let Some(bytes) = observer.next_event() {
         if let Ok(Event::Http(facts, head)) = Event::from_bytes(&bytes) {
-            conversation.on_event(&facts, head, &mut out);
+            conversation.on_event(&facts, head, &(), &mut out);
         }
     }
     conversation.finish(ConnectionEnd::NotObserved, 1000, &mut out);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use tracer_common::{
     connection::FlowState,
     counter::Counter,
-    event::{ConnectionEvent, Event, Hook, SegmentEvent},
+    event::{ConnectionEvent, Event, Hook, IcmpEvent, SegmentEvent},
     flow::{End, TcpHalf},
     observe::{self, Emit, Place},
     priority::Priority,
@@ -110,5 +110,11 @@ impl Emit for HostEmit<'_> {
         fill(&mut event);
         self.output.emit(&Event::Segment(event));
         true
+    }
+
+    fn emit_icmp(&self, fill: impl FnOnce(&mut IcmpEvent)) {
+        let mut event = IcmpEvent::ZERO;
+        fill(&mut event);
+        self.output.emit(&Event::Icmp(event));
     }
 }

@@ -48,6 +48,16 @@ pub(super) fn of_response(bytes: &[u8], status: Option<u16>) -> Anomalies {
     anomalies
 }
 
+/// What something is that a client sent in place of a request.
+pub(super) fn of_other(bytes: &[u8]) -> Anomaly {
+    match bytes {
+        // A handshake record, of any version of TLS.
+        [22, 3, ..] => Anomaly::TlsHandshake,
+        [b'P', b'R', b'I', ..] => Anomaly::Http2Preface,
+        _ => Anomaly::InvalidRequest,
+    }
+}
+
 fn is_known(version: &[u8]) -> bool {
     matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
 }

@@ -7,6 +7,8 @@ use tracer_common::{
     http1::{FRAGMENT, MAX_HEAD},
 };
 
+use super::order::Place;
+
 /// The most bytes kept of a head: what the kernel emits of one, and a fragment more because it counts in
 /// fragments.
 const MAX_BYTES: usize = MAX_HEAD as usize + FRAGMENT;
@@ -23,6 +25,7 @@ struct PartialHead {
     /// The exchange, as far as the kernel knows it.
     exchange: u32,
     bytes: Vec<u8>,
+    place: Place,
     /// Stream offset after `bytes`.
     end: u64,
     /// When its first byte was seen.
@@ -36,6 +39,8 @@ struct PartialHead {
 /// A head, as much of it as was received.
 #[derive(Debug, Default)]
 pub(super) struct Head<'a> {
+    /// Where it starts.
+    pub(super) place: Place,
     /// Its bytes from the start.
     pub(super) bytes: Cow<'a, [u8]>,
     /// When its first byte was seen.
@@ -55,6 +60,7 @@ impl<'a> Head<'a> {
         const BROKEN: Marks = Marks::NOT_HTTP.union(Marks::LOST_SYNC);
         let is_whole = facts.marks & (WHOLE | BROKEN) == WHOLE && bytes.len() == facts.head_len as usize;
         (is_whole && !bytes.is_empty()).then(|| Self {
+            place: Place { start: facts.offset, acked: facts.acked },
             bytes: bytes.into(),
             first: Some(facts.header.time),
             whole: true,
@@ -75,6 +81,7 @@ impl Assembly {
         let partial = self.0.insert(known.unwrap_or_else(|| {
             Box::new(PartialHead {
                 number: facts.head,
+                place: Place { start: facts.offset, acked: facts.acked },
                 end: facts.offset,
                 first: starts.then_some(facts.header.time),
                 has_gap: !starts,
@@ -96,7 +103,8 @@ impl Assembly {
         let partial = self.0.take_if(|partial| partial.number == facts.head);
         self.clear();
         let whole = partial.as_deref().map_or(facts.head_len == 0, is_all);
-        Head { whole, ..partial.map_or_else(Head::default, |partial| partial.into()) }
+        let missing = || Head { place: place_of(facts), ..Head::default() };
+        Head { whole, ..partial.map_or_else(missing, |partial| partial.into()) }
     }
 
     /// Takes the incomplete head.
@@ -134,6 +142,11 @@ impl Assembly {
         self.0.as_ref().map_or(0, |partial| partial.exchange)
     }
 
+    /// Where the head in progress starts.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.0.as_ref().map(|partial| partial.place)
+    }
+
     /// Whether a head is in progress.
     pub(super) const fn in_progress(&self) -> bool {
         self.0.is_some()
@@ -142,7 +155,13 @@ impl Assembly {
 
 impl From<Box<PartialHead>> for Head<'static> {
     fn from(partial: Box<PartialHead>) -> Self {
-        let PartialHead { exchange, bytes, first, missed, .. } = *partial;
-        Self { bytes: bytes.into(), first, whole: false, missed, exchange }
+        let PartialHead { place, exchange, bytes, first, missed, .. } = *partial;
+        Self { place, bytes: bytes.into(), first, whole: false, missed, exchange }
     }
+}
+
+/// Where the head starts that ends with an event, whose first bytes may not have been received.
+fn place_of(facts: &HttpFacts) -> Place {
+    let end = facts.offset.saturating_add(u64::from(facts.len));
+    Place { start: end.saturating_sub(u64::from(facts.head_len)), acked: facts.acked }
 }

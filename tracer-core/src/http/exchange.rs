@@ -1,7 +1,8 @@
 //! One exchange in progress, and its record.
 
-use tracer_common::http1::Framing;
+use tracer_common::{flow::End, http1::Framing};
 
+use super::{Gaps, order::Place};
 use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming, Side};
 
 /// The most interim responses listed of one exchange: a server may send any number.
@@ -35,6 +36,8 @@ pub(super) enum StreamEnd {
     },
     /// With a RST.
     Reset,
+    /// It goes on, with another message.
+    Abandoned,
     /// Unknown, because it was not observed.
     Unobserved,
 }
@@ -50,6 +53,10 @@ pub(super) struct Message {
     pub(super) missed: bool,
     /// When its first byte was seen.
     pub(super) first: Option<u64>,
+    /// Where it starts.
+    pub(super) place: Place,
+    /// It is no HTTP message.
+    pub(super) invalid: bool,
     /// When its last byte was seen.
     last: Option<u64>,
     /// Bytes of content.
@@ -62,6 +69,30 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// Bytes that are no HTTP message start at `place`, seen at `time`: only the end of the stream can end them.
+    pub(super) fn on_invalid(&mut self, place: Place, time: Option<u64>) {
+        self.on_head(time, Some(Framing::Close), place.start, 0);
+        self.place = place;
+        self.invalid = true;
+    }
+
+    /// The next message starts at stream offset `start`: where bytes that were none end.
+    pub(super) fn end_invalid(&mut self, start: u64) {
+        if self.invalid && self.progress == Progress::Open {
+            self.complete(start.checked_sub(self.content_at), None);
+        }
+    }
+
+    /// Whether its content is known to end after stream offset `offset`.
+    pub(super) fn ends_after(&self, offset: u64) -> bool {
+        self.framing == Some(Framing::Length) && offset < self.content_at.saturating_add(self.content_length)
+    }
+
+    /// Whether it may end after stream offset `offset`.
+    fn goes_on_after(&self, offset: u64) -> bool {
+        self.framing != Some(Framing::Length) || self.ends_after(offset)
+    }
+
     /// Its head is complete.
     pub(super) fn on_head(
         &mut self,
@@ -92,6 +123,12 @@ impl Message {
         self.complete((self.framing == Some(Framing::Length)).then_some(self.content_length), None);
     }
 
+    /// Whether some of its content was not seen.
+    pub(super) fn has_gap(&self, sender: End, gaps: &impl Gaps) -> bool {
+        let end = self.content_at.saturating_add(self.size.unwrap_or(self.content_length));
+        gaps.are_between(sender, self.content_at, end)
+    }
+
     /// Its end will not be seen.
     pub(super) fn mark_unknown(&mut self) {
         if self.progress == Progress::Open {
@@ -113,7 +150,7 @@ impl Message {
             if self.framing == Some(Framing::Close) {
                 let size = end.checked_sub(self.content_at).filter(|_| !gap);
                 self.complete(size, Some(time));
-                return false;
+                return gap;
             }
             if self.framing == Some(Framing::Length) {
                 // The offsets decide, whatever was missed.
@@ -146,6 +183,8 @@ pub(super) struct Pending {
     pub(super) response: Message,
     /// Its status code.
     pub(super) status: Option<u16>,
+    /// The request line is malformed: it may be none of HTTP.
+    pub(super) malformed: bool,
     /// The confidence.
     pub(super) confidence: Confidence,
     /// The anomalies of its messages.
@@ -181,14 +220,34 @@ impl Pending {
         }
     }
 
+    /// Whether it is no exchange of HTTP: nothing of HTTP answers a request line that is not one of HTTP.
+    pub(super) const fn is_other_protocol(&self) -> bool {
+        self.malformed && (self.response.invalid || !self.response.started)
+    }
+
+    /// Whether it was waiting for its response when a request was sent that acknowledges up to `acked`.
+    pub(super) fn waits(&self, acked: u64) -> bool {
+        let response = &self.response;
+        response.progress == Progress::Open
+            && !response.missed
+            && !response.invalid
+            && if response.started {
+                response.goes_on_after(acked)
+            } else {
+                acked <= self.request.place.acked
+            }
+    }
+
     /// Whether both messages have ended.
     pub(super) fn is_finished(&self) -> bool {
         self.request.progress != Progress::Open && self.response.progress != Progress::Open
     }
 
-    /// The outcome. A complete response counts, even if its request is not complete.
+    /// The outcome. A complete response counts, even if the end of its request was not seen.
     fn outcome(&self) -> Outcome {
         match (self.response.progress, self.request.progress) {
+            _ if self.response.invalid => Outcome::InvalidResponse,
+            (Progress::Complete, Progress::Truncated) => Outcome::EarlyResponse,
             (Progress::Complete, _) => Outcome::Complete,
             (Progress::Truncated, _) if self.response.started => Outcome::ResponseTruncated,
             (Progress::Truncated, Progress::Complete) => Outcome::NoResponse,
@@ -209,7 +268,7 @@ impl Pending {
             status: self.status,
             request_body_size: request.size,
             response_body_size: response.size,
-            framing: response.framing.map(response_framing),
+            framing: response.framing.filter(|_| !response.invalid).map(response_framing),
             request_ns: between(request.first, request.last),
             time_to_first_byte_ns: between(request.last, response.first),
             response_ns: between(response.first, response.last),

@@ -59,6 +59,12 @@ pub(super) fn is_request(bytes: &[u8]) -> bool {
     RequestLine::of(lines).is_some_and(|line| lines.has_start_line || starts_like_one(&line))
 }
 
+/// Whether an incomplete head may be of a response.
+pub(super) fn is_response(bytes: &[u8]) -> bool {
+    const START: &[u8] = b"HTTP/";
+    bytes.starts_with(START) || START.starts_with(bytes)
+}
+
 /// The HTTP version in the head of a response.
 pub(super) fn response_version(bytes: &[u8]) -> Option<Text> {
     version(Lines::of(bytes).start.split(is_whitespace).next()?)

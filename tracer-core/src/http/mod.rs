@@ -2,8 +2,9 @@
 //!
 //! The kernel's scanner decides where heads and messages start and end, and which response answers which
 //! request; see [`tracer_common::http1`]. This module assembles the fragments of heads (`assembly`), parses
-//! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), and keeps
-//! each exchange (`exchange`, in a `queue`) until it can be reported, in the order of the requests.
+//! them (`head`, `lines`, `fields`, `request_target`), assigns messages to exchanges (`pairing`), decides
+//! whether that is proven (`order`), and keeps each exchange (`exchange`, in a `queue`) until it can be
+//! reported, in the order of the requests.
 //!
 //! No clock, no I/O: time comes with the events.
 
@@ -14,14 +15,16 @@ mod exchange;
 mod fields;
 mod head;
 mod lines;
+mod order;
 mod pairing;
+mod proxy;
 mod queue;
 mod redaction;
 mod request_target;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tracer_common::{
     event::{HttpFacts, Marks},
@@ -33,10 +36,24 @@ pub use self::redaction::{Redact, Redaction};
 use self::{
     assembly::{Assembly, Head},
     exchange::StreamEnd,
+    order::Order,
     pairing::has,
     queue::{ExchangeQueue, Numbers},
 };
-use crate::record::Bodies;
+use crate::record::{Anomaly, Bodies};
+
+/// Knows which bytes were not seen.
+pub trait Gaps {
+    /// Whether bytes from stream offset `start` to `end` of an endpoint are missing.
+    fn are_between(&self, from: End, start: u64, end: u64) -> bool;
+}
+
+#[cfg(test)]
+impl Gaps for () {
+    fn are_between(&self, _: End, _: u64, _: u64) -> bool {
+        false
+    }
+}
 
 /// Why a conversation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +76,11 @@ pub struct Conversation {
     /// The endpoint that sends the requests, once a message showed it.
     client: Option<End>,
     queue: ExchangeQueue,
+    order: Order,
+    /// What the client sent in place of a request, if no response to it was found yet.
+    other: Option<Anomaly>,
+    /// The address of the client, as a proxy reports it in a PROXY protocol header.
+    forwarded: Option<Box<IpAddr>>,
     /// Report exchanges only, not each request and response.
     exchanges_only: bool,
     /// How request targets are redacted; `None`: user information only.
@@ -66,10 +88,13 @@ pub struct Conversation {
 }
 
 /// What is kept of a conversation while no message is in progress, as most of the time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Idle {
     client: Option<End>,
     numbers: Numbers,
+    order: Order,
+    other: Option<Anomaly>,
+    forwarded: Option<Box<IpAddr>>,
 }
 
 impl Idle {
@@ -82,8 +107,9 @@ impl Idle {
     }
 
     /// The kernel lost its state of the connection, and numbers messages from zero again.
-    pub(crate) const fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.numbers.restart();
+        self.order = Order::default();
     }
 
     /// The number of exchanges reported.
@@ -92,9 +118,14 @@ impl Idle {
         self.numbers.exchanges()
     }
 
-    /// The endpoint that sends the requests, once a message showed it.
+    /// The endpoint that sends the requests, once a SYN or a message showed it.
     pub(crate) const fn client(&self) -> Option<End> {
         self.client
+    }
+
+    /// The address of the client, as a proxy reports it.
+    pub(crate) fn forwarded(&self) -> Option<IpAddr> {
+        self.forwarded.as_deref().copied()
     }
 }
 
@@ -127,8 +158,9 @@ impl Conversation {
     /// Continues after `idle`; with `exchanges_only`, it reports no requests and responses.
     #[must_use]
     pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
-        let queue = ExchangeQueue::after(idle.numbers);
-        Self { queue, client: idle.client, exchanges_only, redaction, ..Self::default() }
+        let Idle { client, numbers, order, other, forwarded } = idle;
+        let queue = ExchangeQueue::after(numbers);
+        Self { queue, client, order, other, forwarded, exchanges_only, redaction, streams: <_>::default() }
     }
 
     /// What to keep of it, if no message is in progress and neither side has closed.
@@ -139,12 +171,18 @@ impl Conversation {
 
     /// What to keep of it once it is finished.
     #[must_use]
-    pub const fn rest(&self) -> Idle {
-        Idle { client: self.client, numbers: self.queue.numbers }
+    pub fn rest(&self) -> Idle {
+        Idle {
+            client: self.client,
+            numbers: self.queue.numbers,
+            order: self.order,
+            other: self.other,
+            forwarded: self.forwarded.clone(),
+        }
     }
 
-    /// Takes in an event, with `bytes` of a head.
-    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], out: &mut Bodies) {
+    /// Takes in an event, with `bytes` of a head. `gaps` tells which bytes were not seen in the segments before.
+    pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], gaps: &impl Gaps, out: &mut Bodies) {
         let from = facts.header.sender();
         let client = if has(facts, Marks::RESPONSE) { from.other() } else { from };
         if facts.header.lost > 0 {
@@ -160,8 +198,13 @@ impl Conversation {
         } else {
             self.stream(from).assembly.push(facts, bytes);
         }
+        if has(facts, Marks::PROXY) {
+            let header = self.stream(from).assembly.take_partial();
+            self.forwarded = proxy::client(&header.bytes).map(Box::new);
+        }
         if has(facts, Marks::NOT_HTTP) {
-            self.stream(from).assembly.clear();
+            let head = self.stream(from).assembly.take_partial();
+            self.on_not_http(facts, &head, from);
         }
         if has(facts, Marks::BAD_CHUNK) {
             self.on_bad_chunk(from);
@@ -169,15 +212,19 @@ impl Conversation {
         if has(facts, Marks::LOST_SYNC) {
             self.on_lost_sync(from);
         }
+        if has(facts, Marks::SUSPECT) {
+            self.order.on_requests_missed();
+            self.order.on_responses_missed();
+        }
         if has(facts, Marks::HEAD_END) {
             let head = head.unwrap_or_else(|| self.stream(from).assembly.take(facts));
             // A client that sends responses has no exchanges.
             if self.client == Some(client) {
-                self.on_head(facts, &head, from, out);
+                self.on_head(facts, &head, from, gaps, out);
             }
         }
         if has(facts, Marks::MESSAGE_END) {
-            self.on_message_end(facts, from);
+            self.on_message_end(facts, from, gaps);
         }
         self.report_finished(facts.header.time, out);
     }
@@ -257,12 +304,24 @@ impl Conversation {
             stream.current = None;
         }
         self.queue.numbers.restart();
+        self.order = Order::default();
     }
 
-    /// The endpoint that sends the requests, once a message showed it.
+    /// The endpoint that sends the requests, once a SYN or a message showed it.
     #[must_use]
     pub const fn client(&self) -> Option<End> {
         self.client
+    }
+
+    /// The SYN shows that `client` sends the requests.
+    pub const fn set_client(&mut self, client: End) {
+        self.client = Some(client);
+    }
+
+    /// The address of the client, as a proxy reports it in a PROXY protocol header.
+    #[must_use]
+    pub fn forwarded(&self) -> Option<IpAddr> {
+        self.forwarded.as_deref().copied()
     }
 
     /// The number of exchanges reported.

@@ -7,7 +7,7 @@ use tracer_common::{
 };
 
 use super::{
-    Conversation, Current, MessageStream, anomalies,
+    Conversation, Current, Gaps, MessageStream, anomalies,
     assembly::Head,
     exchange::{Pending, Progress, StreamEnd, response_framing},
     head,
@@ -35,11 +35,20 @@ impl Conversation {
     /// A new head proves that the message before it has ended, if its end was not seen.
     pub(super) fn on_next_head(&mut self, facts: &HttpFacts, from: End) {
         let stream = self.stream(from);
+        if has(facts, Marks::HEAD_START) && stream.assembly.in_progress() {
+            // Its sender goes on with another head.
+            self.on_head_truncated(from);
+            self.on_stream_end(from, StreamEnd::Abandoned);
+        }
+        let stream = self.stream(from);
         let Some(current) = stream.current.take_if(|current| current.head != facts.head) else { return };
         let Some(side) = self.side(from) else { return };
         let Some(pending) = self.queue.get(current.index) else { return };
         if has(facts, Marks::RESYNCED) {
             pending.message(side).mark_unknown();
+        } else if pending.message(side).ends_after(facts.offset) {
+            pending.message(side).on_stream_end(StreamEnd::Abandoned);
+            return;
         } else {
             pending.message(side).complete_unseen();
         }
@@ -47,9 +56,16 @@ impl Conversation {
     }
 
     /// A head is complete.
-    pub(super) fn on_head(&mut self, facts: &HttpFacts, head: &Head<'_>, from: End, out: &mut Bodies) {
+    pub(super) fn on_head(
+        &mut self,
+        facts: &HttpFacts,
+        head: &Head<'_>,
+        from: End,
+        gaps: &impl Gaps,
+        out: &mut Bodies,
+    ) {
         let index = if has(facts, Marks::RESPONSE) {
-            self.on_response_head(facts, head, out)
+            self.on_response_head(facts, head, gaps, out)
         } else {
             self.on_request_head(facts, head, out)
         };
@@ -61,10 +77,16 @@ impl Conversation {
         let (parsed, mut anomalies) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
         pending.head = parsed;
         pending.lower_confidence(confidence(facts, head));
-        if has(facts, Marks::EMPTY_LINE) {
-            anomalies.insert(Anomaly::LeadingEmptyLine);
+        add_leading(facts, &mut anomalies);
+        if has(facts, Marks::MALFORMED) {
+            anomalies.remove(Anomaly::Http09);
+            anomalies.insert(Anomaly::InvalidRequestLine);
+            pending.malformed = true;
+            // Where its server took it to end is a guess.
+            pending.lower_confidence(Confidence::Inferred);
         }
         pending.anomalies.extend(anomalies);
+        pending.request.place = head.place;
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
@@ -79,27 +101,67 @@ impl Conversation {
             let request = Request { index, head, confidence, anomalies };
             out.push((facts.header.time, Body::Request(request.into())));
         }
+        if has(facts, Marks::RESYNCED) {
+            self.order.on_requests_missed();
+        }
+        let missed = has(facts, Marks::ACKS_UNSEEN);
+        if missed {
+            self.order.on_responses_missed();
+        }
+        let waits = !missed && self.queue.waits_before(index, head.place.acked);
+        self.order.on_request(head.place, waits);
+        if has(facts, Marks::MALFORMED) {
+            self.order.on_requests_missed();
+        }
         self.queue.mark_unknown_before(index, Side::Client);
         Some(index)
     }
 
     /// A complete head of a response; returns the exchange of a final one.
-    fn on_response_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
+    fn on_response_head(
+        &mut self,
+        facts: &HttpFacts,
+        head: &Head<'_>,
+        gaps: &impl Gaps,
+        out: &mut Bodies,
+    ) -> Option<u32> {
         let client = self.client?;
-        let request_started = self.stream(client).assembly.in_progress();
-        let pending = if has(facts, Marks::UNSOLICITED) {
-            self.queue.unsolicited()
+        let other = self.other.take_if(|_| !is_interim(facts.status));
+        let request_in_progress = self.stream(client).assembly.place();
+        self.queue.end_invalid(head.place.start);
+        if has(facts, Marks::RESYNCED) {
+            self.order.on_responses_missed();
+        }
+        if has(facts, Marks::ACKS_UNSEEN) || other.is_some() {
+            self.order.on_requests_missed();
+        }
+        let index = if has(facts, Marks::UNSOLICITED) {
+            self.queue.unsolicited().index
         } else {
-            self.queue.by_number(facts.exchange)?
+            self.queue.by_number(facts.exchange)?.index
         };
+        let request = &self.queue.get(index)?.request;
+        let request = if request.started { Some(request.place) } else { request_in_progress };
+        let waits = request.is_some_and(|request| self.queue.waits_before(index, request.acked));
+        let proven = self.order.on_response(head.place, request, waits);
+        let pending = self.queue.get(index)?;
         pending.lower_confidence(confidence(facts, head));
-        let anomalies = response_anomalies(facts, head);
+        let mut anomalies = response_anomalies(facts, head);
+        if let Some(other) = other {
+            anomalies.remove(Anomaly::ResponseBeforeRequest);
+            anomalies.insert(other);
+        }
         pending.anomalies.extend(anomalies);
-        if !pending.request.started && !request_started {
-            // Its request was not seen, and will not be.
-            pending.request.mark_unknown();
-            pending.lower_confidence(Confidence::Inferred);
+        if request.is_none() {
+            // Its request was not seen; it may still come if it stands behind its response in a capture.
+            if !has(facts, Marks::ACKS_UNSEEN) || other.is_some() {
+                pending.request.mark_unknown();
+            }
             pending.head.version = head::response_version(&head.bytes);
+        }
+        // Of a request, all that was to come had come when it was answered.
+        if !proven || pending.request.has_gap(client, gaps) {
+            pending.lower_confidence(Confidence::Inferred);
         }
         let framing = Framing::from_byte(facts.framing);
         let interim = is_interim(facts.status);
@@ -108,6 +170,7 @@ impl Conversation {
         } else {
             pending.status = status(facts);
             pending.response.on_head(head.first, framing, content_at(facts), facts.content);
+            pending.response.place = head.place;
             if framing == Some(Framing::Tunnel) {
                 pending.response.complete(None, Some(facts.header.time));
             }
@@ -128,7 +191,7 @@ impl Conversation {
     }
 
     /// The last byte of a message was seen.
-    pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from: End) {
+    pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from: End, gaps: &impl Gaps) {
         let Some(side) = self.side(from) else { return };
         let stream = self.stream(from);
         // The end of a head may have been lost.
@@ -143,6 +206,32 @@ impl Conversation {
         };
         if let Some(pending) = pending {
             pending.message(side).complete(Some(facts.content), Some(facts.header.time));
+            if has(facts, Marks::SUSPECT) {
+                pending.lower_confidence(Confidence::Inferred);
+            }
+            if side == Side::Server {
+                // The gap before the segment that ends it is only known with that.
+                let spans = pending.response.first != Some(facts.header.time);
+                let after_gap = has(facts, Marks::AFTER_GAP) && spans;
+                if after_gap || pending.response.has_gap(from, gaps) {
+                    pending.lower_confidence(Confidence::Inferred);
+                }
+                let acked = pending.response.place.acked;
+                self.order.on_response_end(acked, message_end(facts));
+            }
+        }
+    }
+
+    /// An endpoint sends something that is no HTTP message; `head` is what was emitted of it.
+    pub(super) fn on_not_http(&mut self, facts: &HttpFacts, head: &Head<'_>, from: End) {
+        if !has(facts, Marks::UNSOLICITED) && !has(facts, Marks::HEAD_END) {
+            self.order.on_responses_missed();
+            if let Some(pending) = self.queue.by_number(facts.exchange) {
+                pending.response.on_invalid(head.place, head.first);
+            }
+        } else if self.side(from) != Some(Side::Server) {
+            self.order.on_requests_missed();
+            self.other = Some(anomalies::of_other(&head.bytes));
         }
     }
 
@@ -178,6 +267,13 @@ impl Conversation {
         self.stream(from).current = None;
         self.on_head_truncated(from);
         let Some(side) = self.side(from) else { return };
+        match side {
+            Side::Client => {
+                self.order.on_requests_missed();
+                self.queue.give_up_requests();
+            }
+            Side::Server => self.order.on_responses_missed(),
+        }
         self.queue.for_each(side, |message| {
             message.missed = true;
             let lost = message.started && message.progress == Progress::Open;
@@ -222,6 +318,7 @@ impl Conversation {
         (pending.head, pending.anomalies) =
             head::parse_request(&head.bytes, false, self.redaction.as_deref());
         pending.request.on_head(head.first, None, 0, 0);
+        pending.request.place = head.place;
         pending.request.missed = head.missed;
     }
 
@@ -230,6 +327,10 @@ impl Conversation {
         let Some(pending) = self.queue.first_unanswered().filter(|pending| !pending.response.missed) else {
             return;
         };
+        if !head::is_response(&head.bytes) {
+            pending.response.on_invalid(head.place, head.first);
+            return;
+        }
         pending.status = head::response_status(&head.bytes).filter(|status| !is_interim(*status));
         if pending.status.is_some() {
             pending.response.on_head(head.first, None, 0, 0);
@@ -250,13 +351,27 @@ pub(crate) fn status(facts: &HttpFacts) -> Option<u16> {
 /// The anomalies of a response.
 fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> Anomalies {
     let mut anomalies = anomalies::of_response(&head.bytes, status(facts));
-    if has(facts, Marks::EMPTY_LINE) {
-        anomalies.insert(Anomaly::LeadingEmptyLine);
-    }
-    if has(facts, Marks::UNSOLICITED) && !has(facts, Marks::RESYNCED) {
+    add_leading(facts, &mut anomalies);
+    // Not if the requests were not captured.
+    if has(facts, Marks::UNSOLICITED) && !has(facts, Marks::RESYNCED) && facts.acked != u64::MAX {
         anomalies.insert(Anomaly::ResponseBeforeRequest);
     }
     anomalies
+}
+
+/// Adds what came before a head.
+fn add_leading(facts: &HttpFacts, anomalies: &mut Anomalies) {
+    if has(facts, Marks::EMPTY_LINE) {
+        anomalies.insert(Anomaly::LeadingEmptyLine);
+    }
+    if has(facts, Marks::LEADING_SPACE) {
+        anomalies.insert(Anomaly::LeadingSpace);
+    }
+}
+
+/// Stream offset after a message that an event ends.
+fn message_end(facts: &HttpFacts) -> u64 {
+    content_at(facts).saturating_add(if has(facts, Marks::HEAD_END) { facts.content } else { 0 })
 }
 
 /// Stream offset after a complete head.

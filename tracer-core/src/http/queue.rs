@@ -130,6 +130,25 @@ impl ExchangeQueue {
             .find(|pending| pending.response.progress == Progress::Open && !pending.response.started)
     }
 
+    /// Whether an exchange before `index` waits for its response when a request acknowledges up to `acked`.
+    pub(super) fn waits_before(&self, index: u32, acked: u64) -> bool {
+        self.pending.iter().take_while(|pending| pending.index < index).any(|pending| pending.waits(acked))
+    }
+
+    /// Bytes of a server that are no response end at stream offset `start`.
+    pub(super) fn end_invalid(&mut self, start: u64) {
+        self.pending.iter_mut().for_each(|pending| pending.response.end_invalid(start));
+    }
+
+    /// Requests that were not seen before their responses are not to be expected any more.
+    pub(super) fn give_up_requests(&mut self) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.response.started) {
+            if !pending.request.started {
+                pending.request.mark_unknown();
+            }
+        }
+    }
+
     /// A side has started its message of the exchange `index`: those of earlier exchanges will not end.
     pub(super) fn mark_unknown_before(&mut self, index: u32, sender: Side) {
         for pending in self.pending.iter_mut().take_while(|pending| pending.index < index) {
@@ -161,7 +180,7 @@ impl ExchangeQueue {
         }
     }
 
-    /// Removes the oldest exchange if it is finished, or if there are too many.
+    /// Removes the oldest exchange if it is finished, or if there are too many. The last one is dropped if it is none.
     pub(super) fn pop(&mut self) -> Option<Pending> {
         let is_full = self.pending.len() > MAX_PENDING;
         let oldest = self.pending.first_mut()?;
@@ -173,6 +192,11 @@ impl ExchangeQueue {
             oldest.response.mark_unknown();
             oldest.lower_confidence(Confidence::Inferred);
         }
-        Some(self.pending.remove(0))
+        let oldest = self.pending.remove(0);
+        if oldest.is_other_protocol() && oldest.index == self.numbers.last_index {
+            self.numbers.last_index -= 1;
+            return None;
+        }
+        Some(oldest)
     }
 }

@@ -65,10 +65,10 @@ impl Interval {
         per_second(self.counts.get(count), self.span_ns)
     }
 
-    /// Completed handshakes per attempt, in permille.
-    pub(super) fn completion_permille(&self) -> u64 {
+    /// Completed handshakes per attempt, in permille; `None` without attempts.
+    pub(super) fn completion_permille(&self) -> Option<u64> {
         let (done, attempts) = (self.counts.get(Count::Completed), self.counts.get(Count::Attempts));
-        done.saturating_mul(1000).checked_div(attempts).map_or(1000, |permille| permille.min(1000))
+        done.saturating_mul(1000).checked_div(attempts).map(|permille| permille.min(1000))
     }
 
     /// The increase of unfinished attempts beyond what the handshake latency explains. By Little's law, the

@@ -120,8 +120,7 @@ impl ServerMonitor {
         }
         self.last = counters;
         let new = self.total().since(&old);
-        let left = new.get(Count::Completed) + new.get(Count::Reset);
-        self.half_open.change(now, new.get(Count::Answered).cast_signed() - left.cast_signed());
+        self.half_open.change(now, new.get(Count::Attempts), new.done());
         self.merge_sources(server);
         self.sample(now);
         self.update_alarm(now)
@@ -252,7 +251,7 @@ impl ServerMonitor {
 
     /// Its record at `now`; `None` if it is idle.
     pub(super) fn listener(&mut self, now: u64) -> Option<Listener> {
-        self.half_open.change(now, 0);
+        self.half_open.change(now, 0, 0);
         let verdict = self.verdict(now);
         if verdict == Verdict::Idle && self.half_open.count() == 0 {
             return None;

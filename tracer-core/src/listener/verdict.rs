@@ -66,7 +66,11 @@ pub(super) fn of(lately: &Interval, matured_attempts: u64) -> Verdict {
         Verdict::Idle
     } else if get(Count::Refused) > 0 && get(Count::Refused) * 2 >= attempts {
         Verdict::Refusing
-    } else if get(Count::Answered) + completed == 0 && repeats + matured_attempts > 0 {
+    } else if completed == 0 && repeats > 0 && get(Count::SynAckRetransmits) > 0 {
+        Verdict::SynAcksLost
+    } else if get(Count::Answered) + get(Count::SynAckRetransmits) + completed == 0
+        && repeats + matured_attempts > 0
+    {
         Verdict::Silent
     } else if is_slow(attempts, repeats, completed, get(Count::HandshakeNs), matured_attempts) {
         Verdict::SlowClients

@@ -47,11 +47,21 @@ pub enum Anomaly {
     InvalidChunk,
     /// A response without a request before it.
     ResponseBeforeRequest,
+    /// Whitespace before the start line (RFC 9112, 2.2).
+    LeadingSpace,
+    /// A request line that does not end with a version of HTTP (RFC 9112, 3).
+    InvalidRequestLine,
+    /// In place of a request: bytes that are none (RFC 9112, 3).
+    InvalidRequest,
+    /// In place of a request: the start of a TLS handshake (RFC 8446, 5.1).
+    TlsHandshake,
+    /// In place of a request: the connection preface of HTTP/2 (RFC 9113, 3.4).
+    Http2Preface,
 }
 
 impl Anomaly {
     /// All anomalies, in the order in which they are reported.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::LeadingEmptyLine,
         Self::BareLf,
         Self::ExtraSpace,
@@ -71,6 +81,11 @@ impl Anomaly {
         Self::UnknownCoding,
         Self::InvalidChunk,
         Self::ResponseBeforeRequest,
+        Self::LeadingSpace,
+        Self::InvalidRequestLine,
+        Self::InvalidRequest,
+        Self::TlsHandshake,
+        Self::Http2Preface,
     ];
 
     /// The word in records.
@@ -96,6 +111,11 @@ impl Anomaly {
             Self::UnknownCoding => "unknown_coding",
             Self::InvalidChunk => "invalid_chunk",
             Self::ResponseBeforeRequest => "response_before_request",
+            Self::LeadingSpace => "leading_space",
+            Self::InvalidRequestLine => "invalid_request_line",
+            Self::InvalidRequest => "invalid_request",
+            Self::TlsHandshake => "tls_handshake",
+            Self::Http2Preface => "http_2_preface",
         }
     }
 }
@@ -108,6 +128,11 @@ impl Anomalies {
     /// Adds an anomaly.
     pub const fn insert(&mut self, anomaly: Anomaly) {
         self.0 |= 1 << anomaly as u32;
+    }
+
+    /// Removes an anomaly.
+    pub const fn remove(&mut self, anomaly: Anomaly) {
+        self.0 &= !(1 << anomaly as u32);
     }
 
     /// Adds all of `others`.

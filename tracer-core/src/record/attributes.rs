@@ -1,8 +1,11 @@
-//! Attributes of a connection: what is learnt about it once.
+//! Attributes of a connection: what is learned about it once.
 //!
 //! A new attribute that the kernel learns is a field of [`ConnectionEvent`], a field here, and its serialisation below.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracer_common::{
@@ -15,6 +18,8 @@ use tracer_common::{
 pub struct Attributes {
     /// Encapsulation of the first segment, outermost first.
     pub encapsulation: Encapsulations,
+    /// Address of the client that a proxy connects for, as its PROXY protocol header says.
+    pub forwarded: Option<IpAddr>,
     /// Its addresses after this host has translated them.
     pub nat: Option<Arc<Translated>>,
 }
@@ -30,7 +35,7 @@ pub struct Translated {
 
 impl From<&ConnectionEvent> for Attributes {
     fn from(event: &ConnectionEvent) -> Self {
-        Self { encapsulation: event.encapsulation, nat: None }
+        Self { encapsulation: event.encapsulation, ..Self::default() }
     }
 }
 
@@ -45,6 +50,9 @@ impl Attributes {
             map.serialize_entry("network.nat.client.port", &nat.client.port())?;
             map.serialize_entry("network.nat.server.address", &nat.server.ip())?;
             map.serialize_entry("network.nat.server.port", &nat.server.port())?;
+        }
+        if let Some(forwarded) = &self.forwarded {
+            map.serialize_entry("network.forwarded_ip", forwarded)?;
         }
         Ok(())
     }

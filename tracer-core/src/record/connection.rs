@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Side, is_zero};
+use super::{IcmpTotals, Side, is_zero};
 
 /// How a connection began: `connection.opened`, and a part of `connection.closed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -131,10 +131,22 @@ pub enum CloseReason {
     HalfOpenTimeout,
     /// The connection was idle and expired.
     IdleTimeout,
+    /// A new connection used its ports, and its end was not seen.
+    PortsReused,
     /// Evicted because the limit on connections was reached.
     Evicted,
-    /// The trace or capture ended first.
+    /// The capture ended first.
     EndOfCapture,
+    /// The trace ended first.
+    EndOfTrace,
+}
+
+impl CloseReason {
+    /// Whether only the observation ended: the connection was still open.
+    #[must_use]
+    pub const fn is_still_open(self) -> bool {
+        matches!(self, Self::EndOfCapture | Self::EndOfTrace)
+    }
 }
 
 /// `connection.closed`: a connection ended, or is no longer tracked.
@@ -155,6 +167,9 @@ pub struct Closed {
     /// Sender of the first FIN, or of the RST.
     #[serde(rename = "tcp.close.initiator", skip_serializing_if = "Option::is_none")]
     pub initiator: Option<Side>,
+    /// The TTL, or hop limit, of the RST is not that of its sender's other segments: another host may have sent it.
+    #[serde(rename = "tcp.close.ttl_differs", skip_serializing_if = "is_zero")]
+    pub ttl_differs: bool,
     /// Time from the first to the last segment.
     #[serde(rename = "tcp.duration_ns")]
     pub duration_ns: u64,
@@ -173,6 +188,9 @@ pub struct Closed {
     /// Exchanges reported.
     #[serde(rename = "http.exchanges")]
     pub exchanges: u32,
+    /// The ICMP errors about it, if there were any.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpTotals>,
     /// Kernel events dropped for this connection.
     #[serde(rename = "events.lost", skip_serializing_if = "is_zero")]
     pub events_lost: u64,
@@ -183,6 +201,8 @@ pub struct Closed {
 pub struct SideTotals {
     /// TCP payload in bytes; each sequence number counts once.
     pub bytes: u64,
+    /// Payload in bytes that was not seen to be acknowledged.
+    pub unacked_bytes: u64,
     /// Segments.
     pub packets: u64,
     /// Retransmissions, including fast and spurious ones.
@@ -225,6 +245,7 @@ macro_rules! side {
                 (concat!($side, ".window_probes"), totals.window_probes),
                 (concat!($side, ".checksum_errors"), totals.checksum_errors),
                 (concat!($side, ".gap_bytes"), totals.gap_bytes),
+                (concat!($side, ".unacked_bytes"), totals.unacked_bytes),
             ] {
                 if count > 0 {
                     map.serialize_entry(name, &count)?;

@@ -9,7 +9,7 @@ use super::EventName;
 pub struct Events(u16);
 
 /// The words of `--events`, and the records they stand for.
-const EVENT_WORDS: [(&str, &[EventName]); 11] = [
+const EVENT_WORDS: [(&str, &[EventName]); 12] = [
     ("opened", &[EventName::Opened]),
     ("closed", &[EventName::Closed]),
     ("connection", &[EventName::Opened, EventName::Closed]),
@@ -19,6 +19,7 @@ const EVENT_WORDS: [(&str, &[EventName]); 11] = [
     ("state", &[EventName::State]),
     ("segment", &[EventName::Segment]),
     ("half-open", &[EventName::HalfOpen]),
+    ("icmp", &[EventName::Icmp]),
     ("flood", &[EventName::FloodStarted, EventName::FloodEnded]),
     ("stats", &[EventName::Summary, EventName::Listener]),
 ];

@@ -147,6 +147,10 @@ pub enum ResponseFraming {
 pub enum Outcome {
     /// Request and response are complete.
     Complete,
+    /// The response is complete; the request never was.
+    EarlyResponse,
+    /// The server answered with bytes that are no HTTP response.
+    InvalidResponse,
     /// The connection ended before a final response.
     NoResponse,
     /// The connection ended before the request was complete.

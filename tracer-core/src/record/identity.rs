@@ -40,6 +40,8 @@ pub struct ConnectionIdentity {
     pub attributes: Attributes,
     /// Interface on which the connection was first seen.
     pub interface: Option<Arc<str>>,
+    /// Whether several interfaces are traced, so that the text output names this one.
+    pub is_one_of_several: bool,
     /// Address of the client.
     pub client_address: IpAddr,
     /// Port of the client.

@@ -21,8 +21,10 @@ pub enum Verdict {
     SynFlood,
     /// The server refuses attempts with a RST.
     Refusing,
-    /// The server does not respond.
+    /// The server sends nothing.
     Silent,
+    /// The server repeats its SYN-ACKs, and the clients repeat their SYNs all the same.
+    SynAcksLost,
     /// Few clients try many ports of the host.
     PortScan,
     /// Clients complete handshakes late, or have to retransmit.
@@ -40,6 +42,7 @@ impl Verdict {
             Self::SynFlood => "syn_flood",
             Self::Refusing => "refusing",
             Self::Silent => "silent",
+            Self::SynAcksLost => "syn_acks_lost",
             Self::PortScan => "port_scan",
             Self::SlowClients => "slow_clients",
         }
@@ -55,15 +58,15 @@ pub struct Flood {
     /// Port of the server.
     #[serde(rename = "server.port")]
     pub port: u16,
-    /// Half-open handshakes: attempts that are not completed, reset or expired.
+    /// Half-open handshakes: attempts that are not completed, refused, reset or expired.
     #[serde(rename = "tcp.half_open")]
     pub half_open: u64,
     /// New attempts per second.
     #[serde(rename = "tcp.syn_rate")]
     pub syn_rate: u64,
-    /// Handshake completion ratio, in permille.
-    #[serde(rename = "tcp.handshake.completion_permille")]
-    pub completion_permille: u64,
+    /// Handshake completion ratio, in permille; `None` without new attempts.
+    #[serde(rename = "tcp.handshake.completion_permille", skip_serializing_if = "Option::is_none")]
+    pub completion_permille: Option<u64>,
     /// Estimated number of distinct client addresses.
     #[serde(rename = "tcp.sources.estimate")]
     pub sources: u64,

@@ -11,6 +11,7 @@ mod connection;
 mod degraded;
 mod events;
 mod exchange;
+mod icmp;
 mod identity;
 mod listener;
 mod segment;
@@ -25,6 +26,7 @@ pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotal
 pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
+pub use icmp::{IcmpCause, IcmpError, IcmpKind, IcmpTotals};
 pub use identity::{ConnectionId, ConnectionIdentity};
 pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
 pub use segment::{Purpose, SegmentSeen};
@@ -95,6 +97,8 @@ pub enum Body {
     Segment(Box<SegmentSeen>),
     /// `connection.half_open`: a handshake has not been completed for a while.
     HalfOpen(HalfOpen),
+    /// `icmp.error`: a segment could not be delivered.
+    Icmp(Box<IcmpError>),
     /// `connection.closed`.
     Closed(Box<Closed>),
     /// `syn_flood.started`.
@@ -129,6 +133,8 @@ pub enum EventName {
     Segment,
     /// `connection.half_open`.
     HalfOpen,
+    /// `icmp.error`.
+    Icmp,
     /// `connection.closed`.
     Closed,
     /// `syn_flood.started`.
@@ -155,6 +161,7 @@ impl Body {
             Self::State(_) => EventName::State,
             Self::Segment(_) => EventName::Segment,
             Self::HalfOpen(_) => EventName::HalfOpen,
+            Self::Icmp(_) => EventName::Icmp,
             Self::Closed(_) => EventName::Closed,
             Self::FloodStarted(_) => EventName::FloodStarted,
             Self::FloodEnded(_) => EventName::FloodEnded,
@@ -177,6 +184,7 @@ impl EventName {
             Self::State => "connection.state",
             Self::Segment => "tcp.segment",
             Self::HalfOpen => "connection.half_open",
+            Self::Icmp => "icmp.error",
             Self::Closed => "connection.closed",
             Self::FloodStarted => "syn_flood.started",
             Self::FloodEnded => "syn_flood.ended",

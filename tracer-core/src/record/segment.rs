@@ -86,6 +86,8 @@ pub enum Purpose {
     KeepAlive,
     /// Acknowledges data that was not captured.
     AckedUnseenSegment,
+    /// Acknowledges what was never sent, or lies far out of the window: it changes nothing.
+    Stray,
     /// None of the above.
     Other,
 }
@@ -116,6 +118,7 @@ impl Purpose {
             Self::WindowUpdate => "window_update",
             Self::KeepAlive => "keep_alive",
             Self::AckedUnseenSegment => "acked_unseen_segment",
+            Self::Stray => "stray",
             Self::Other => "other",
         }
     }

@@ -67,6 +67,8 @@ struct Anomalies {
     lost: u32,
     gaps: Gaps,
     stats: TcpStats,
+    /// The first acknowledgment of this direction, while nothing of it was seen.
+    unseen_from: Option<Seq>,
 }
 
 /// Counters of a direction before the kernel lost its state of the connection.
@@ -184,6 +186,11 @@ impl Direction {
         self.count(|anomalies| anomalies.earlier.lost + u64::from(anomalies.lost))
     }
 
+    /// Whether bytes from stream offset `start` to `end` are missing.
+    pub(crate) fn has_gap(&self, start: u64, end: u64) -> bool {
+        self.anomalies.as_ref().is_some_and(|anomalies| anomalies.gaps.between(start, end) > 0)
+    }
+
     /// Bytes of memory that its gaps take.
     pub(super) fn buffered(&self) -> usize {
         self.anomalies.as_ref().map_or(0, |anomalies| anomalies.gaps.buffered())
@@ -220,8 +227,14 @@ impl Direction {
         } else {
             0
         };
-        let unseen = acked.saturating_sub(self.stream_end.saturating_add(fin));
+        let unseen = match self.anomalies.as_ref().and_then(|anomalies| anomalies.unseen_from) {
+            Some(from) if !self.has(HalfFlags::STARTED) => u64::try_from(peer.ack.since(from)).unwrap_or(0),
+            _ => acked.saturating_sub(self.stream_end.saturating_add(fin)),
+        };
+        let unacked_bytes =
+            if peer.has(HalfFlags::ACKED) { self.stream_end.saturating_sub(acked) } else { 0 };
         SideTotals {
+            unacked_bytes,
             bytes: self.stream_bytes().saturating_sub(self.gap_bytes()),
             packets: self.packets(),
             duplicate_acks: self.duplicate_acks(),
@@ -256,6 +269,13 @@ impl Direction {
         stats.on_segment(event, start, fill, sender.other().of(&event.halves), round_trip_ns)
     }
 
+    /// The other side acknowledges up to `ack`, and nothing of this direction was seen.
+    pub(super) fn on_unseen(&mut self, ack: Seq) {
+        if !self.flags().contains(HalfFlags::STARTED) {
+            self.anomalies.get_or_insert_default().unseen_from.get_or_insert(ack);
+        }
+    }
+
     /// The other side has acknowledged up to `ack`; returns how many gaps are acknowledged with it.
     pub(super) fn on_acked(&mut self, ack: Seq) -> u64 {
         if !self.has(HalfFlags::STARTED) {
@@ -276,17 +296,6 @@ impl Direction {
             let end = self.offset(event.payload_seq().add(event.payload_len));
             Fin { end, missing: self.gap_bytes() + end.saturating_sub(self.stream_end) }
         })
-    }
-
-    /// Whether a RST of the other side with this sequence number is valid: it must lie in the window that
-    /// this side announced (RFC 9293, 3.5.3; RFC 5961, 3).
-    pub(super) fn accepts_reset(&self, seq: Seq) -> bool {
-        if !self.flags().contains(HalfFlags::ACKED) {
-            return true;
-        }
-        let window = i64::from(u16::MAX) << self.window_scale.unwrap_or(MAX_WINDOW_SCALE);
-        // One before the window: a RST that answers a probe, or that follows an acknowledged FIN.
-        (-1..=window).contains(&i64::from(seq.since(self.ack))) || seq == Seq(0)
     }
 
     fn offset(&self, seq: Seq) -> u64 {

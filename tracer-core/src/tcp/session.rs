@@ -24,6 +24,19 @@ pub(crate) struct Session {
     directions: [Direction; 2],
     endpoints: Endpoints,
     zeek: Zeek,
+    /// A RST that its receiver ignores unless bytes before it were missed.
+    doubtful_reset: Option<DoubtfulReset>,
+    /// The TTL of the RST that ended it is not that of its sender's other segments.
+    reset_ttl_differs: bool,
+}
+
+/// A RST beyond all that its sender was seen to send (RFC 5961, 3): it ends the connection if its sender sends nothing but
+/// RSTs after it.
+#[derive(Clone, Copy, Debug)]
+struct DoubtfulReset {
+    from: End,
+    /// Segments of its sender so far.
+    packets: u64,
 }
 
 /// What one segment, or one lookup in the kernel's table, changed.
@@ -70,6 +83,8 @@ impl Session {
             directions: Default::default(),
             endpoints: Endpoints::default(),
             zeek: Zeek::default(),
+            doubtful_reset: None,
+            reset_ttl_differs: false,
         }
     }
 
@@ -85,7 +100,11 @@ impl Session {
         let lost = self.note_lost(&event.halves);
         let mut entries = Entries::at(event.header.time);
         let deltas = self.apply(&event.halves, Some(event), &mut entries);
-        let is_ack = event.flags.contains(TcpFlags::ACK);
+        self.on_reset(event);
+        let is_ack = event.flags.contains(TcpFlags::ACK) && !event.reasons.contains(SegmentFlags::STRAY);
+        if is_ack && !event.flags.contains(TcpFlags::RST) {
+            self.directions[other].on_unseen(event.ack);
+        }
         let acked_gaps = if is_ack { self.directions[other].on_acked(event.ack) } else { 0 };
         self.zeek.on_segment(&mut entries, event, deltas[own].zero_windows, acked_gaps);
         self.zeek.history.add(entries);
@@ -162,21 +181,60 @@ impl Session {
         }));
         for from in order {
             let index = from.index();
-            let (direction, peer) = (&self.directions[index], &self.directions[1 - index]);
+            let direction = &self.directions[index];
             let new = deltas[index].flags;
             let sender = Sender { end: from, side: self.side(from) };
             self.zeek.on_flags(entries, direction, sender, new, own(from));
             self.zeek.on_counters(entries, from, &halves[index]);
-            if reasons(from).contains(SegmentFlags::RST) || event.is_none() && new.contains(HalfFlags::RESET)
-            {
-                // A RST of an endpoint that sent nothing else does not end the connection.
-                let has_started = direction.flags().contains(HalfFlags::STARTED);
-                if has_started && event.is_none_or(|event| peer.accepts_reset(event.seq)) {
-                    self.endpoints.on_reset(self.side(from));
-                }
+            if new.contains(HalfFlags::RESET) {
+                self.endpoints.on_reset(self.side(from));
             }
         }
+        self.on_alive(|doubtful| doubtful.from.of(halves).packets > doubtful.packets);
         deltas
+    }
+
+    /// Judges the RST that `event` may be.
+    fn on_reset(&mut self, event: &SegmentEvent) {
+        if !event.reasons.contains(SegmentFlags::RST) {
+            return;
+        }
+        let from = event.header.sender();
+        let half = from.of(&event.halves);
+        if is_doubtful_reset(event) {
+            self.doubtful_reset = Some(DoubtfulReset { from, packets: half.packets });
+        }
+        self.reset_ttl_differs |= event.reasons.contains(SegmentFlags::OTHER_TTL)
+            && half.flags.contains(HalfFlags::RESET)
+            && !event.reasons.contains(SegmentFlags::AFTER_CLOSE);
+    }
+
+    fn on_alive(&mut self, is_alive: impl Fn(DoubtfulReset) -> bool) {
+        self.doubtful_reset = self.doubtful_reset.filter(|doubtful| !is_alive(*doubtful));
+    }
+
+    /// An endpoint has sent a message: it has not reset the connection.
+    pub(crate) fn on_message(&mut self, from: End) {
+        self.on_alive(|doubtful| doubtful.from == from);
+    }
+
+    /// Whether a RST ends the connection if its sender sends nothing more.
+    pub(crate) const fn is_reset_doubtful(&self) -> bool {
+        self.doubtful_reset.is_some()
+    }
+
+    /// The sender of a doubtful RST has sent nothing more: it ends the connection.
+    pub(crate) fn conclude_reset(&mut self) {
+        if let Some(DoubtfulReset { from, .. }) = self.doubtful_reset.take() {
+            let side = self.side(from);
+            self.endpoints.on_reset(side);
+            self.zeek.conn_state.on_segment(from, side, TcpFlags::RST, 0);
+        }
+    }
+
+    /// Whether the TTL, or hop limit, of the RST that ended the connection is not that of its sender's other segments.
+    pub(crate) const fn reset_ttl_differs(&self) -> bool {
+        self.reset_ttl_differs
     }
 
     /// Notes that `lost` events of an endpoint were lost in all; returns whether that is more than before.
@@ -256,4 +314,11 @@ impl Session {
     pub(crate) fn count_lost(&mut self) {
         self.directions[0].count_lost();
     }
+}
+
+/// Whether `event` is a RST that its receiver ignores unless bytes before it were missed.
+pub(super) fn is_doubtful_reset(event: &SegmentEvent) -> bool {
+    let flags = event.header.sender().of(&event.halves).flags;
+    event.reasons & (SegmentFlags::RST | SegmentFlags::AFTER_CLOSE) == SegmentFlags::RST
+        && flags & (HalfFlags::STARTED | HalfFlags::RESET) == HalfFlags::STARTED
 }

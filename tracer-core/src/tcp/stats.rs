@@ -40,7 +40,7 @@ pub(super) struct TcpStats {
     keep_alives: u64,
     window_probes: u64,
     checksum_errors: u64,
-    /// Stream offset of the last window probe: its byte is new data that the receiver may not have accepted.
+    /// Stream offset of the last window probe with a byte.
     probe: Option<u64>,
 }
 
@@ -59,7 +59,8 @@ impl TcpStats {
         self.checksum_errors += u64::from(has(SegmentFlags::BAD_CHECKSUM));
         let probed = event.payload_len > 0 && self.probe == Some(start);
         if has(SegmentFlags::WINDOW_PROBE) || has(SegmentFlags::KEEP_ALIVE) && probed {
-            self.probe = Some(start);
+            // The byte of a probe is new data that may not have been accepted; those of Linux have none.
+            self.probe = (event.payload_len > 0).then_some(start);
             self.window_probes += 1;
         } else if has(SegmentFlags::KEEP_ALIVE) {
             self.keep_alives += 1;

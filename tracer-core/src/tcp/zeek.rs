@@ -10,6 +10,7 @@ use super::{
     conn_state::ConnStateTracker,
     direction::Direction,
     history::{Entries, History},
+    session::is_doubtful_reset,
 };
 
 use crate::record::Side;
@@ -62,7 +63,9 @@ impl Zeek {
             let seq = event.payload_seq();
             let numbers = (seq, seq.add(event.payload_len));
             self.history.on_flags(entries, from, event.flags, numbers);
-            self.conn_state.on_segment(from, side, event.flags, event.payload_len);
+            if !is_doubtful_reset(event) && !event.reasons.contains(SegmentFlags::STRAY) {
+                self.conn_state.on_segment(from, side, event.flags, event.payload_len);
+            }
         }
     }
 

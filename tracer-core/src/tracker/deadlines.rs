@@ -130,6 +130,9 @@ impl Tracker {
 pub(super) fn due(options: &TrackerOptions, tracked: &Tracked) -> u64 {
     let connection = &tracked.connection;
     let (from, after) = match connection.phase() {
+        Phase::Open | Phase::HalfOpen if connection.is_reset_doubtful() => {
+            (connection.last, options.close_linger)
+        }
         Phase::HalfOpen if options.events.has(EventName::HalfOpen) && !tracked.half_open_reported => {
             (connection.first, HALF_OPEN_REPORT_DELAY)
         }

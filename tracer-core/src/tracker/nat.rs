@@ -1,6 +1,6 @@
 //! Recognizes connections that this host translates (NAT): each is seen twice, with other addresses.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use tracer_common::{
     event::SegmentEvent,
@@ -8,7 +8,8 @@ use tracer_common::{
     seq::Seq,
 };
 
-use super::{slot::SlotIndex, tracked::Tracked};
+use super::{Tracker, slot::SlotIndex, tracked::Tracked};
+use crate::{connection::Phase, record::Translated};
 
 /// How many handshakes are remembered. Both sightings of one are microseconds apart.
 const MAX_HANDSHAKES: usize = 256;
@@ -72,5 +73,33 @@ impl Handshakes {
         }
         self.0.push_back(handshake);
         None
+    }
+}
+
+impl Tracker {
+    /// Recognizes a connection that this host translates (NAT), and that is thus seen under two pairs of
+    /// addresses: reports it once, as it was seen first, with both.
+    pub(super) fn pair_translated(&mut self, slot: SlotIndex, segment: &SegmentEvent) {
+        let Some(tracked) = self.connections.get(slot) else { return };
+        let Some(handshake) = Handshake::of(slot, tracked, segment) else { return };
+        let Some(other) = self.handshakes.pair(handshake) else { return };
+        let is_later = |tracked: &Tracked| (tracked.connection.first, tracked.number);
+        let Some(partner) = self.connections.get(other.slot).filter(|it| it.number == other.number) else {
+            return;
+        };
+        let (outer, inner) =
+            if is_later(tracked) < is_later(partner) { (slot, other.slot) } else { (other.slot, slot) };
+        let Some(translated) = self.connections.get_mut(inner) else { return };
+        // Otherwise it has been reported.
+        if translated.connection.phase() != Phase::HalfOpen || translated.half_open_reported {
+            return;
+        }
+        translated.is_translated = true;
+        let addresses = translated.identity(self.run, &self.interfaces);
+        self.totals.opened -= 1;
+        if let Some(tracked) = self.connections.get_mut(outer) {
+            let nat = Translated { client: addresses.client(), server: addresses.server() };
+            tracked.attributes.nat = Some(Arc::new(nat));
+        }
     }
 }

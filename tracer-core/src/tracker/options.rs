@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     http::Redaction,
-    record::{EventName, Events},
+    record::{CloseReason, EventName, Events},
 };
 
 /// The limits of a tracker, and the records it makes.
@@ -19,6 +19,8 @@ pub struct TrackerOptions {
     pub idle_timeout: Duration,
     /// A closed connection waits this long for stray segments before its record is written.
     pub close_linger: Duration,
+    /// Why connections that are open at the end of the observation are no longer followed.
+    pub end_reason: CloseReason,
     /// The most bytes of incomplete heads, open exchanges and sequence gaps, of all connections together.
     pub buffer_bytes: usize,
     /// The traced ports: they identify the server if no SYN was seen.
@@ -37,6 +39,7 @@ impl Default for TrackerOptions {
             half_open_timeout: Duration::from_secs(64),
             idle_timeout: Duration::from_secs(360),
             close_linger: Duration::from_millis(500),
+            end_reason: CloseReason::EndOfCapture,
             buffer_bytes: 64 << 20,
             ports: BTreeSet::from([80]),
             events: Events::of(&[EventName::Request, EventName::Response, EventName::State]),

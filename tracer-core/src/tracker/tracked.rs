@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tracer_common::{flow::End, wire::address};
 
 use super::slot::Deadline;
@@ -17,7 +18,7 @@ pub(super) struct Tracked {
     pub(super) number: u64,
     /// Index of the interface on which it was first seen.
     pub(super) interface: u32,
-    /// What the kernel learned about it once.
+    /// What the kernel learned about it once; the rest its messages show.
     pub(super) attributes: Attributes,
     /// Bytes of its messages and its gaps.
     pub(super) buffered: u32,
@@ -42,8 +43,13 @@ impl Tracked {
         self.buffered = u32::try_from(self.connection.buffered()).unwrap_or(u32::MAX);
     }
 
-    /// The identity that all its records carry: `run` identifies this run, `interface` is the name.
-    pub(super) fn identity(&self, run: u32, interface: Option<Arc<str>>) -> record::ConnectionIdentity {
+    /// The identity that all its records carry: `run` identifies this run, `interfaces` are the names of the
+    /// traced ones.
+    pub(super) fn identity(
+        &self,
+        run: u32,
+        interfaces: &HashMap<u32, Arc<str>>,
+    ) -> record::ConnectionIdentity {
         let key = self.connection.key;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
@@ -53,8 +59,9 @@ impl Tracked {
         };
         record::ConnectionIdentity {
             id: ConnectionId { run, number: self.number },
-            attributes: self.attributes.clone(),
-            interface,
+            attributes: Attributes { forwarded: self.connection.forwarded(), ..self.attributes.clone() },
+            interface: interfaces.get(&self.interface).cloned(),
+            is_one_of_several: interfaces.len() > 1,
             client_address: client.0,
             client_port: client.1,
             server_address: server.0,

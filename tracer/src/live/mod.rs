@@ -5,3 +5,4 @@ pub mod kernel;
 pub mod memory;
 pub mod pipeline;
 pub mod privilege;
+mod promiscuous;

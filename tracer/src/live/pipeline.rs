@@ -32,7 +32,7 @@ use tracer_core::{
     analysis::{Analysis, Flows, summary_record},
     listener::Listeners,
     overload::Overload,
-    record::{EventName, Summary},
+    record::{CloseReason, EventName, Summary},
     summary,
     tracker::{self, Tracker},
 };
@@ -57,7 +57,7 @@ use crate::{
             tables::Tables,
         },
         memory::Memory,
-        privilege,
+        privilege::{self, Capability},
     },
     logging::note,
     outcome::Outcome,
@@ -104,6 +104,9 @@ pub struct Pipeline {
 /// what to type.
 pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<()> {
     privilege::require("tracing", &privilege::TRACING)?;
+    if config.attach.promiscuous {
+        privilege::require("--promiscuous", &[Capability::CAP_NET_RAW])?;
+    }
     let needs = Needs::of(&config.records.outputs);
     let plan = Plan::new(&config.confine, &config.attach.interfaces, needs)?;
     let policy = Policy::Shed { limit: config.limits.output_bytes as usize };
@@ -136,6 +139,7 @@ impl Pipeline {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            end_reason: CloseReason::EndOfTrace,
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
             events: config.records.events,

@@ -92,7 +92,7 @@ fn open(path: &Path) -> io::Result<File> {
         } else {
             format!("{error}: name a file that this user may write to")
         };
-        io::Error::new(error.kind(), format!("cannot write to {shown}: {advice}"))
+        io::Error::new(error.kind(), advice)
     })
 }
 

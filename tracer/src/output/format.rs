@@ -34,11 +34,11 @@ impl Format {
     }
 
     /// The records that this format needs beside those `selected`: an explanation consists of
-    /// segments.
+    /// segments, and of what became of them.
     #[must_use]
     pub const fn events(self, selected: Events) -> Events {
         match self {
-            Self::Explain => selected.with(EventName::Segment),
+            Self::Explain => selected.with(EventName::Segment).with(EventName::Icmp),
             Self::Text | Self::Json => selected,
         }
     }

@@ -187,7 +187,9 @@ impl Drop for Lines {
 /// one.
 fn reopened(path: &Path) -> io::Result<OpenFile> {
     OpenFile::append(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("{error}; lines still go to the file opened before"))
+        let path = path.display();
+        let message = format!("cannot write to {path}: {error}; lines still go to the file opened before");
+        io::Error::new(error.kind(), message)
     })
 }
 

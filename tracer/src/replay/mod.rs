@@ -11,6 +11,7 @@ use tracer_core::{
     analysis::Analysis,
     host::{HostObserver, Selection},
     listener::Listeners,
+    record::CloseReason,
     summary::{Counted, summary},
     tracker::{self, Tracker},
 };
@@ -62,6 +63,7 @@ impl Replay {
             max_connections: config.limits.max_connections as usize,
             half_open_timeout: config.limits.half_open_timeout,
             idle_timeout: config.limits.idle_timeout,
+            end_reason: CloseReason::EndOfCapture,
             buffer_bytes: config.limits.buffer_bytes as usize,
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
@@ -183,7 +185,7 @@ impl Replay {
 
     fn finish(&mut self) -> Result<(), Outcome> {
         let end = self.end();
-        self.observer.finish(end);
+        self.observer.finish();
         while let Some(event) = self.observer.next_event() {
             self.analysis.on_event(&event);
         }

@@ -88,7 +88,7 @@ impl Recorder {
 
     /// The output as text, JSON and explanation, after a check that it is harmless.
     fn finish(mut self, name: &str) -> [String; 3] {
-        self.observer.finish(self.now);
+        self.observer.finish();
         while let Some(bytes) = self.observer.next_event() {
             self.tracker.on_event(&Event::from_bytes(&bytes).expect("events can be decoded"));
         }

@@ -14,7 +14,7 @@ use table::{
     build::{DATA_OFFSET, Tcp, with},
     complete_heads,
     conversations::conversations,
-    decoded, random, rows, transport,
+    decoded, icmp, random, rows, transport,
 };
 use tracer_common::{
     counter::Counter,
@@ -102,6 +102,20 @@ fn conversations_and_random_frames_are_all_counted_and_their_events_decode() {
         }
         let emitted: u64 = Counter::EMITTED.iter().map(|counter| counters[*counter as usize]).sum();
         assert_eq!(emitted, events.len() as u64, "{}: every event is counted", conversation.name);
+    }
+}
+
+#[test]
+fn icmp_errors_are_reported_with_the_connection_whose_segment_they_quote() {
+    for (conversation, expected) in icmp::conversations() {
+        let mut observer = HostObserver::new(Selection::default());
+        for (time, step) in (1..).zip(&conversation.steps) {
+            let frame = &step.frame;
+            let _ = observer.observe(frame, frame.len(), LinkType::Ethernet, 1, Hook::Capture, time);
+        }
+        let events = drain(&mut observer);
+        assert_eq!(Facts::of(&decoded(&events)).icmp, expected, "{}", conversation.name);
+        assert_eq!(observer.kept().0 + observer.kept().1, 1, "{}: no other connection", conversation.name);
     }
 }
 

@@ -42,7 +42,7 @@ fn text_has_one_line_for_each_record() {
     assert_eq!(lines.len(), 3, "{}", lines.join("\n"));
     assert!(lines.iter().all(|line| line.contains(" 10.77.0.2:") && line.contains(" → 10.77.0.1:80 ")));
     assert_in_order(lines, &[" opened in ", " GET /small 200 complete 1.0 kB in ", " closed SF Sh"]);
-    assert_in_order(lines, &[": 1 exchange, 78 B sent, 1240 B received, 0 retransmits"]);
+    assert_in_order(lines, &[": 1 exchange, 78 B from client, 1240 B from server, 0 retransmits"]);
 }
 
 #[test]

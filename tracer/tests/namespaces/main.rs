@@ -17,6 +17,8 @@
 //!   flood; `operation_slow_clients`: late handshakes that look like a flood; `operation_loss`:
 //!   lost events; `operation_overload`: a blocked output or a full ring buffer;
 //!   `operation_errors`: missing privileges, SIGTERM
+//! - `start_stop`: tracer starts and stops under load
+//! - `promiscuous`: traffic of other hosts, over a bridge
 //! - `privileges`: those kept after attaching; `secrets`: no output or log contains them
 //! - `faults`: code shared by their tests; `faults_process`: tracer is killed, stopped or short of
 //!   memory; `faults_interface`: faults of interfaces; `clock`: the wall clock is stepped
@@ -51,10 +53,12 @@ mod operation_overload;
 mod operation_slow_clients;
 mod operation_syn_flood;
 mod privileges;
+mod promiscuous;
 #[path = "../support/schema.rs"]
 mod schema;
 mod secrets;
 mod sniffer;
+mod start_stop;
 mod tcp_ends;
 mod tcp_frames;
 mod tcp_more;

@@ -62,7 +62,7 @@ fn a_flood_of_syns_does_not_disturb_a_connection() {
         let state = closed.text("tcp.conn_state");
         // With or without a SYN-ACK: the server sends cookies when its queue is full.
         assert!(matches!(state, "S0" | "S1"), "{closed:#}");
-        assert!(matches!(closed.text("tcp.close.reason"), "evicted" | "end_of_capture"), "{closed:#}");
+        assert!(matches!(closed.text("tcp.close.reason"), "evicted" | "end_of_trace"), "{closed:#}");
         assert_eq!((closed.number("client.bytes"), closed.number("server.bytes")), (0, 0));
     }
     let summary = trace.records.last().expect("a summary");

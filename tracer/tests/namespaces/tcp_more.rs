@@ -28,7 +28,7 @@ fn a_connection_older_than_tracer_is_traced_from_its_next_exchange() {
     let exchange = trace.exchanges()[0];
     assert_eq!(exchange.text("url.original"), "/after");
     assert_eq!(exchange.number("http.response.status_code"), 404);
-    assert_eq!((exchange.text("http.outcome"), exchange.text("http.confidence")), ("complete", "resynced"));
+    assert_eq!((exchange.text("http.outcome"), exchange.text("http.confidence")), ("complete", "inferred"));
     let closed = trace.closed()[0];
     assert_eq!((closed.text("tcp.conn_state"), closed.text("tcp.close.reason")), ("SF", "fin"));
     assert_eq!(
@@ -108,7 +108,7 @@ fn an_expired_idle_connection_is_traced_midstream_when_it_continues() {
         .collect();
     assert_eq!(bytes, [before, after], "no byte is counted twice");
     assert!(trace.opened()[1].flag("tcp.midstream"));
-    assert_eq!(trace.exchanges()[1].text("http.confidence"), "resynced");
+    assert_eq!(trace.exchanges()[1].text("http.confidence"), "inferred");
     let ids = [0, 1].map(|number| trace.closed()[number].text("connection.id"));
     assert_ne!(ids[0], ids[1]);
 }

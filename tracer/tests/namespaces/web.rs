@@ -81,6 +81,8 @@ pub(crate) struct Served {
     pub(crate) request_length: u64,
     /// The client's port.
     pub(crate) port: u64,
+    /// The request target.
+    pub(crate) target: String,
 }
 
 impl Nginx {
@@ -153,7 +155,8 @@ impl Served {
         else {
             panic!("not a line of the access log: {line}")
         };
-        Self { connection, request, status, bytes_sent, body_bytes_sent, request_length, port }
+        let target = line.rsplit_once(' ').map_or("", |(_, target)| target).to_owned();
+        Self { connection, request, status, bytes_sent, body_bytes_sent, request_length, port, target }
     }
 }
 
@@ -173,7 +176,7 @@ fn configuration(folder: &Path) -> String {
         events {{ worker_connections 2048; }}
         http {{
             log_format account '$connection $connection_requests $status $bytes_sent $body_bytes_sent \
-$request_length $remote_port';
+$request_length $remote_port $request_uri';
             access_log {folder}/access.log account;
             client_body_temp_path {folder}/body;
             proxy_temp_path {folder}/proxy;

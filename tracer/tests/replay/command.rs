@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     Temporary,
-    containers::{Order, pcap},
+    containers::{File, Frame, Interface, Order, pcap},
     frames, recorded, replay,
     schema::check_line,
     tracer,
@@ -46,6 +46,48 @@ fn a_connection_may_continue_in_the_next_file() {
         closed.contains(r#""http.exchanges":3"#) && closed.contains(r#""tcp.conn_state":"SF""#),
         "{closed}"
     );
+}
+
+/// An Ethernet frame with the ICMP error that `frame`, of IPv4, is too big for 203.0.113.1.
+fn too_big(frame: &Frame, mtu: u8) -> Frame {
+    const ETHERNET: usize = 14;
+    let quoted = &frame.bytes[ETHERNET..ETHERNET + 28];
+    let (sender, receiver) = (&quoted[12..16], [203, 0, 113, 1]);
+    let header = [0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0];
+    let icmp = [3, 4, 0, 0, 0, 0, 5, mtu];
+    let bytes = [&frame.bytes[..ETHERNET], &header, &receiver, sender, &icmp, quoted].concat();
+    Frame { time: frame.time + 1_000_000, wire_len: bytes.len() as u32, bytes }
+}
+
+#[test]
+fn an_icmp_error_is_reported_once_with_its_connection_however_often_it_is_seen() {
+    let mut file = File::pcapng(Order::Little);
+    for name in ["inside", "outside"] {
+        file.interface(&Interface { name: Some(name), ..Interface::default() });
+    }
+    let syn = frames("unanswered.pcap").into_iter().next().expect("a SYN");
+    let errors = [0x78, 0x14].map(|mtu| too_big(&syn, mtu));
+    file.packet(0, syn.time / 1000, &syn);
+    for (number, error) in [(1, &errors[0]), (0, &errors[0]), (1, &errors[0]), (1, &errors[1])] {
+        file.packet(number, error.time / 1000, error);
+    }
+    let input = Temporary::new(&file.bytes);
+    let path = input.0.to_str().expect("a plain path");
+    let replayed = replay(&[path, "-o", "json", "--events", "icmp,closed"], b"");
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    let lines = replayed.output.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let records: Vec<Value> = lines.filter(|record: &Value| record.get("icmp.type").is_some()).collect();
+    let of = |field: &str| records.iter().map(|record| record[field].to_string()).collect::<Vec<_>>();
+    let error = "\"icmp.error\"";
+    assert_eq!(of("event.name"), [error, error, error, "\"connection.closed\""]);
+    assert_eq!(of("icmp.mtu"), ["1400", "1400", "1300", "1300"]);
+    assert_eq!(of("icmp.source.address")[0], "\"203.0.113.1\"");
+    assert_eq!((&records[0]["icmp.quoted.seq"], &records[3]["icmp.errors"]), (&0.into(), &3.into()));
+    for line in replayed.output.lines() {
+        check_line(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+    }
+    let explained = replay(&[path, "-o", "explain"], b"");
+    assert!(explained.output.contains("destination unreachable, fragmentation"), "{}", explained.output);
 }
 
 #[test]

@@ -5,8 +5,9 @@ use tracer::output::Format;
 use tracer_common::counter::Counter;
 use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
-    DegradedState, Exchange, HalfOpen, Listener, Opened, Outcome, Purpose, Record, Request, RequestHead,
-    Response, ResponseFraming, ShedClass, Side, StateChange, TcpState, Text, Verdict,
+    DegradedState, Exchange, Flood, HalfOpen, IcmpCause, IcmpError, IcmpTotals, Listener, Opened, Outcome,
+    Purpose, Record, Request, RequestHead, Response, ResponseFraming, ShedClass, Side, StateChange, TcpState,
+    Text, Verdict,
 };
 use tracer_core::{
     summary::{Counted, Received},
@@ -14,7 +15,8 @@ use tracer_core::{
 };
 
 use super::support::records::{
-    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+    closed, connection, exchange, flood, flood_ended, get, icmp_error, listener, record, segment, summary,
+    written,
 };
 use super::support::schema::check_line;
 
@@ -51,7 +53,7 @@ fn purposes() -> Vec<Purpose> {
     all!(Purpose {
         RequestsConnection, AcceptsConnection, ConfirmsConnection, Request(text("GET"), text("/")), Response(200),
         RequestComplete, ResponseComplete(Some(304)), Data, Acknowledges, ReadyToClose, ConfirmsClose, Refuses, Resets,
-        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment,
+        Retransmission, PreviousSegmentNotCaptured, OutOfOrder, DuplicateAck, ZeroWindow, WindowUpdate, KeepAlive, AckedUnseenSegment, Stray,
         Other,
     })
 }
@@ -106,7 +108,12 @@ fn variants() -> Vec<(String, Body)> {
         InvalidLength,
         UnknownCoding,
         InvalidChunk,
-        ResponseBeforeRequest
+        ResponseBeforeRequest,
+        LeadingSpace,
+        InvalidRequestLine,
+        InvalidRequest,
+        TlsHandshake,
+        Http2Preface,
     }) {
         add(
             format!("exchange, {anomaly:?}"),
@@ -124,7 +131,15 @@ fn variants() -> Vec<(String, Body)> {
             }
         }
     }
-    for outcome in all!(Outcome { Complete, NoResponse, RequestAborted, ResponseTruncated, NotObserved }) {
+    for outcome in all!(Outcome {
+        Complete,
+        EarlyResponse,
+        InvalidResponse,
+        NoResponse,
+        RequestAborted,
+        ResponseTruncated,
+        NotObserved
+    }) {
         add(format!("exchange, {outcome:?}"), with_exchange(|exchange| exchange.outcome = outcome));
     }
     for confidence in all!(Confidence { Exact, Resynced, Inferred }) {
@@ -141,8 +156,10 @@ fn variants() -> Vec<(String, Body)> {
         Unanswered,
         HalfOpenTimeout,
         IdleTimeout,
+        PortsReused,
         Evicted,
         EndOfCapture,
+        EndOfTrace,
     }) {
         add(format!("closed, {reason:?}"), with_closed(|closed| closed.reason = reason));
     }
@@ -157,7 +174,9 @@ fn variants() -> Vec<(String, Body)> {
             StateChange { client: state, server: state, previous_client: state, previous_server: state };
         add(format!("state {state:?}"), Body::State(change));
     }
-    for verdict in all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, PortScan, SlowClients }) {
+    for verdict in
+        all!(Verdict { Idle, Ok, Busy, SynFlood, Refusing, Silent, SynAcksLost, PortScan, SlowClients })
+    {
         add(format!("listener {verdict:?}"), Body::Listener(Box::new(Listener { verdict, ..listener() })));
     }
     for purpose in purposes() {
@@ -210,6 +229,25 @@ fn extremes() -> Vec<(&'static str, Body)> {
         (
             "listener elsewhere",
             Body::Listener(Box::new(Listener { queue: None, namespace: None, ..listener() })),
+        ),
+        (
+            "listener without attempts",
+            Body::Listener(Box::new(Listener {
+                now: Flood { completion_permille: None, ..flood() },
+                ..listener()
+            })),
+        ),
+        ("icmp error", Body::Icmp(Box::new(icmp_error()))),
+        (
+            "icmp error without an MTU",
+            Body::Icmp(Box::new(IcmpError {
+                cause: IcmpCause { mtu: None, ..icmp_error().cause },
+                ..icmp_error()
+            })),
+        ),
+        (
+            "closed, with ICMP errors",
+            with_closed(|closed| closed.icmp = Some(IcmpTotals { errors: 3, last: icmp_error().cause })),
         ),
         ("closed, never in SYN-RECEIVED", with_closed(|closed| closed.syn_received_ns = None)),
         ("closed, by nobody", with_closed(|closed| closed.initiator = None)),

@@ -99,12 +99,14 @@ fn half_open() -> Vec<Record> {
         completeness: 3,
         reason: CloseReason::HalfOpenTimeout,
         initiator: None,
+        ttl_differs: false,
         duration_ns: 3_012_000_000,
         handshake: Opened { syn_ack_retransmits: 2, ..Opened::default() },
         syn_received_ns: None,
         client: SideTotals { packets: 1, ..SideTotals::default() },
         server: SideTotals { packets: 3, retransmits: 2, ..SideTotals::default() },
         exchanges: 0,
+        icmp: None,
         events_lost: 0,
     };
     let again = [Retransmission, AcceptsConnection];
@@ -161,6 +163,7 @@ fn tcp_anomalies_are_explained() {
     let reset = Closed {
         reason: CloseReason::Reset,
         initiator: Some(Client),
+        ttl_differs: false,
         duration_ns: 61_000_000_000,
         exchanges: 1,
         events_lost: 2,
@@ -171,7 +174,13 @@ fn tcp_anomalies_are_explained() {
             zero_windows: 1,
             ..SideTotals::default()
         },
-        server: SideTotals { bytes: 2896, packets: 4, gap_bytes: 2896, ..SideTotals::default() },
+        server: SideTotals {
+            bytes: 2896,
+            packets: 4,
+            gap_bytes: 2896,
+            unacked_bytes: 1448,
+            ..SideTotals::default()
+        },
         ..closed()
     };
     records.push(record(61_000_000, Body::Exchange(Box::new(truncated))));

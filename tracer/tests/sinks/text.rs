@@ -3,12 +3,13 @@
 use tracer::output::Format;
 use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
-    DegradedState, Exchange, HalfOpen, Opened, Outcome, Purpose, Record, Request, Response, ResponseFraming,
-    ShedClass, Side, SideTotals, StateChange, TcpState,
+    DegradedState, Exchange, HalfOpen, IcmpTotals, Opened, Outcome, Purpose, Record, Request, Response,
+    ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
 };
 
 use super::support::records::{
-    closed, connection, exchange, flood, flood_ended, get, listener, record, segment, summary, written,
+    closed, connection, exchange, flood, flood_ended, get, icmp_error, listener, record, segment, summary,
+    written,
 };
 
 /// The text after the time and the connection.
@@ -68,7 +69,7 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
 
 #[test]
 fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
-    let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0 retransmits";
+    let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from server, 0 retransmits";
     assert_eq!(closed_phrase(|_| {}), fin);
     let with_anomalies = closed_phrase(|closed| {
         closed.client = SideTotals { retransmits: 1, zero_windows: 1, ..closed.client };
@@ -77,7 +78,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
     });
     assert!(
         with_anomalies.ends_with(
-            "41480 B received, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
+            "41480 B from server, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
         ),
         "{with_anomalies}"
     );
@@ -93,8 +94,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
             ..closed.clone()
         };
     });
-    let expected =
-        "closed S0 Sh HALF-OPEN TIMEOUT after 1.2 s: 0 exchanges, 0 B sent, 0 B received, 1 retransmit";
+    let expected = "closed S0 Sh HALF-OPEN TIMEOUT after 1.2 s: 0 exchanges, 0 B from client, 0 B from server, 1 retransmit";
     assert_eq!(half_open, expected);
 }
 
@@ -136,6 +136,18 @@ fn an_ipv6_address_is_in_brackets() {
     let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
     let expected = "00:00:00.000000 [2001:db8::2]:45678 → [2001:db8::1]:80 opened\n";
     assert_eq!(written(&[record], Format::Text), expected);
+}
+
+#[test]
+fn an_interface_is_named_where_several_are_traced() {
+    let line = |is_one_of_several| {
+        let connection = ConnectionIdentity { is_one_of_several, ..connection() };
+        let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
+        written(&[record], Format::Text)
+    };
+    let ends = "10.0.0.2:45678 → 10.0.0.1:80 opened\n";
+    assert_eq!(line(false), format!("00:00:00.000000 {ends}"));
+    assert_eq!(line(true), format!("00:00:00.000000 veth0 {ends}"));
 }
 
 #[test]
@@ -201,9 +213,24 @@ fn a_server_has_a_line_with_its_verdict() {
     assert_eq!(
         line(Body::Listener(Box::new(listener())), Format::Text),
         "server 10.0.0.1:80 busy: 3 half-open, 15000 SYN/s, 100.0 % confirmed, about 4 sources; so far 150000 \
-         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, 400000 handshake segments aggregated; listen queue 1 \
-         of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
+         attempts, 150000 answered, 149997 confirmed, 0 refused, 0 reset, SYN repeated 2 times, 400000 handshake segments \
+         aggregated; listen queue 1 of 511, namespace: 5 overflows, 6 drops, 7 SYN cookies sent"
     );
+}
+
+#[test]
+fn icmp_errors_say_who_reports_what() {
+    let error = icmp_error();
+    assert_eq!(
+        phrase(Body::Icmp(Box::new(error))),
+        "ICMP error from 203.0.113.1: destination unreachable, fragmentation needed (MTU 1400); quotes client seq 1"
+    );
+    for (errors, words) in [(1, "1 ICMP error from"), (2, "2 ICMP errors, the last from")] {
+        let phrase = closed_phrase(|closed| closed.icmp = Some(IcmpTotals { errors, last: error.cause }));
+        let expected =
+            format!(", {words} 203.0.113.1: destination unreachable, fragmentation needed (MTU 1400)");
+        assert!(phrase.ends_with(&expected), "{phrase}");
+    }
 }
 
 #[test]

@@ -4,9 +4,9 @@ use tracer::output::Format;
 use tracer_core::{
     record::{
         Attributes, Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Counts, Exchange,
-        Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Opened, Outcome, Purpose, Record,
-        RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary, TcpState, Text, Timestamp,
-        Verdict,
+        Flood, FloodEnded, IcmpCause, IcmpError, IcmpKind, ListenQueue, Listener, NamespaceCounters, Opened,
+        Outcome, Purpose, Record, RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary,
+        TcpState, Text, Timestamp, Verdict,
     },
     render::{Actors, Render},
 };
@@ -20,6 +20,7 @@ pub(crate) fn connection() -> ConnectionIdentity {
         id: ConnectionId { run: 0xc0ff_ee00, number: 1 },
         attributes: Attributes::default(),
         interface: Some("veth0".into()),
+        is_one_of_several: false,
         client_address: [10, 0, 0, 2].into(),
         client_port: 45678,
         server_address: [10, 0, 0, 1].into(),
@@ -88,7 +89,7 @@ pub(crate) fn flood() -> Flood {
         port: 80,
         half_open: 41_000,
         syn_rate: 200_000,
-        completion_permille: 3,
+        completion_permille: Some(3),
         sources: 190_000,
         spoofed: true,
         aggregated: 400_000,
@@ -112,7 +113,7 @@ pub(crate) fn listener() -> Listener {
         now: Flood {
             half_open: 3,
             syn_rate: 15_000,
-            completion_permille: 1000,
+            completion_permille: Some(1000),
             sources: 4,
             spoofed: false,
             ..flood()
@@ -135,6 +136,13 @@ pub(crate) fn listener() -> Listener {
     }
 }
 
+/// An ICMP error about the client's first segment.
+pub(crate) fn icmp_error() -> IcmpError {
+    let kind = IcmpKind { is_v6: false, kind: 3, code: 4 };
+    let source = "203.0.113.1".parse().expect("an address");
+    IcmpError { cause: IcmpCause { source, kind, mtu: Some(1400) }, sender: Side::Client, seq: 1 }
+}
+
 /// The end of a connection with three exchanges.
 pub(crate) fn closed() -> Closed {
     Closed {
@@ -143,12 +151,14 @@ pub(crate) fn closed() -> Closed {
         completeness: 31,
         reason: CloseReason::Fin,
         initiator: Some(Side::Server),
+        ttl_differs: false,
         duration_ns: 1_234_000_000,
         handshake: Opened { syn_ack_ns: Some(70_000), ack_ns: Some(60_000), ..Opened::default() },
         syn_received_ns: Some(60_000),
         client: SideTotals { bytes: 509, packets: 9, ..SideTotals::default() },
         server: SideTotals { bytes: 41480, packets: 8, ..SideTotals::default() },
         exchanges: 3,
+        icmp: None,
         events_lost: 0,
     }
 }

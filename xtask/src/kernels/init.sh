@@ -6,7 +6,8 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /tmp
+# Nothing is mounted on /tmp: the file system is in memory, and tracer lies below /tmp if the checkout
+# does.
 for module in /modules/*; do
     insmod "$module"
 done

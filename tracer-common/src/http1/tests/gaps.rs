@@ -106,7 +106,7 @@ fn a_midstream_connection_starts_at_a_head() {
     assert_eq!(
         wire.events(),
         [
-            "request 0 None resynced",
+            "request 0 None resynced acks unseen",
             "request 0 ends with 0",
             "response 0 200 None resynced",
             "response 0 ends with 0",
@@ -128,7 +128,7 @@ fn after_resynchronization_a_response_belongs_to_the_request_it_answers() {
         [
             "request 0 None",
             "request 0 ends with 0",
-            "request 1 None",
+            "request 1 None acks unseen",
             "request 1 ends with 0",
             "lost",
             "response 1 200 None resynced",

@@ -85,6 +85,8 @@ fn word_by_word_the_events_are_the_same_as_byte_by_byte() {
         // What follows the first heads may be no HTTP, and is then looked for where segments start.
         let first_heads = |size| {
             let events = events_of(&parts, size).into_iter();
+            // What was found of the other direction depends on where its segments start, too.
+            let events = events.map(|words| words.replace(" acks unseen", ""));
             events.filter(|words| words.contains(" 0 ")).collect::<Vec<_>>()
         };
         let whole = first_heads(usize::MAX);
@@ -102,7 +104,7 @@ fn a_request_line_of_any_length_is_what_its_end_says() {
         for (end, events) in [
             (" HTTP/1.1", &["request 0 None", "request 0 ends with 0"][..]),
             ("", &["request 0 None", "request 0 ends with 0"]),
-            (" ABCDEFG/1.0", &[]),
+            (" ABCDEFG/1.0", &["request 0 None malformed", "request 0 ends with 0"]),
         ] {
             let request = format!("GET /{}{end}\r\n\r\n", "a".repeat(len));
             assert_eq!(events_of(&[(CLIENT, request.as_bytes())], usize::MAX), events, "{request}");

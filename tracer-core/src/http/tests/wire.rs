@@ -5,8 +5,8 @@ use std::{cell::RefCell, mem::take};
 use tracer_common::{
     connection::FlowState,
     event::HttpFacts,
-    flow::{End, HalfFlags, SegmentFlags},
-    http1::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
+    flow::End,
+    http1::{HttpEvent, HttpSink, MAX_STEPS, Scan, ScanBuffer, Steps},
     seq::Seq,
     wire::{Segment, TcpFlags},
 };
@@ -172,26 +172,22 @@ impl Wire {
         // The receiver acknowledges all bytes, whether they were observed or not.
         let ack = Seq(BASE.wrapping_add(self.sent[from.other().index()]));
         let payload_len = bytes.len() as u32;
-        let segment = Segment { seq: Seq(seq), ack, flags, payload_len, window: 100, ..Segment::default() };
+        let segment = Segment {
+            seq: Seq(seq),
+            ack,
+            flags,
+            payload_len,
+            window: 100,
+            source_port: from as u16 + 1,
+            ..Segment::default()
+        };
         let reasons = self.flow.on_segment(&segment, from, || 1);
-        let (sender, receiver) = from.split(&mut self.flow.tcp);
-        let (half, peer) = from.split(&mut self.flow.http);
-        let start = sender.offset_of(segment.payload_seq());
-        let end = start + u64::from(payload_len);
-        if payload_len == 0 || !half.wants(end) {
-            return;
-        }
+        let Some(payload) = self.flow.payload(&segment, from, reasons) else { return };
         let facts = &mut self.buffer.event.facts;
         facts.header.sender = from as u8;
         facts.header.time = self.time;
-        let acked = receiver.has(HalfFlags::ACKED);
-        self.buffer.payload = Payload {
-            start,
-            end,
-            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
-            frame_offset: 0,
-            is_new: u32::from(!reasons.contains(SegmentFlags::OLD_DATA)),
-        };
+        self.buffer.payload = payload;
+        let (half, peer) = from.split(&mut self.flow.http);
         let mut scan: Scan<'_, [u8], Ring> = Scan::new(bytes, &self.ring, half, peer, &mut self.buffer);
         assert!((0..MAX_STEPS).any(|_| scan.step().is_break()));
         for (facts, bytes) in self.ring.0.take() {
@@ -200,7 +196,7 @@ impl Wire {
                 continue;
             }
             self.report_lost(from);
-            self.conversation.on_event(&facts, &bytes, &mut self.records);
+            self.conversation.on_event(&facts, &bytes, &(), &mut self.records);
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn sentence(body: &Body) -> Option<String> {
         | Body::Segment(_)
         | Body::HalfOpen(_)
         | Body::Closed(_)
+        | Body::Icmp(_)
         | Body::Degraded(_)
         | Body::Listener(_)
         | Body::Summary(_) => None,

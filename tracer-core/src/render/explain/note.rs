@@ -5,7 +5,8 @@ use std::fmt::{self, Write as _};
 use super::Actors;
 use super::story::Story;
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, Opened, Outcome, Side, TcpState, Timestamp,
+    Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, IcmpError, Opened, Outcome, Side, TcpState,
+    Timestamp,
 };
 use crate::render::text::phrase;
 use crate::render::units::{count, duration, size};
@@ -22,6 +23,7 @@ pub(super) fn text(
         Body::Opened(opened) => self::opened(&mut out, opened, story)?,
         Body::Exchange(exchange) => self::exchange(&mut out, exchange, actors)?,
         Body::Closed(closed) => self::closed(&mut out, closed, actors, story, at)?,
+        Body::Icmp(error) => icmp(&mut out, error, actors)?,
         Body::HalfOpen(half_open) => self::half_open(&mut out, half_open, actors)?,
         Body::Request(_)
         | Body::Response(_)
@@ -49,6 +51,16 @@ fn half_open(out: &mut String, half_open: &HalfOpen, actors: Actors) -> fmt::Res
     }
 }
 
+fn icmp(out: &mut String, error: &IcmpError, actors: Actors) -> fmt::Result {
+    let IcmpError { cause, sender, seq } = error;
+    write!(out, "A segment of the {} (seq={seq}) was not delivered, as ", actors.name(*sender))?;
+    write!(out, "{} reports by ICMP: {}", cause.source, cause.kind)?;
+    match cause.mtu {
+        Some(mtu) => write!(out, ". At most {mtu} B fit into a packet there."),
+        None => write!(out, "."),
+    }
+}
+
 fn opened(out: &mut String, opened: &Opened, story: &Story) -> fmt::Result {
     if opened.midstream {
         write!(out, "This connection is older than the observation: its handshake was not seen.")
@@ -67,6 +79,13 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
     match (exchange.outcome, exchange.status) {
         (Outcome::Complete, Some(status)) => write!(out, "answered with {status}")?,
         (Outcome::Complete, None) => write!(out, "answered")?,
+        (Outcome::EarlyResponse, _) => {
+            let status = exchange.status.map_or_else(String::new, |status| format!(" with {status}"));
+            write!(out, "answered{status} before the request was complete")?;
+        }
+        (Outcome::InvalidResponse, _) => {
+            write!(out, "the {server} answered with something that is not HTTP")?;
+        }
         (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
         (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,
         (Outcome::ResponseTruncated, _) => write!(out, "the connection ended within the answer")?,
@@ -98,7 +117,14 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
     let who = closed.initiator.map_or("one side", |side| actors.name(side));
     match closed.reason {
         CloseReason::Fin => write!(out, "Closed in good order: both sides sent FIN and were acknowledged.")?,
-        CloseReason::Reset => write!(out, "Reset by the {who}: what was on its way is lost.")?,
+        CloseReason::Reset => {
+            write!(out, "Reset by the {who}")?;
+            if closed.ttl_differs {
+                write!(out, ", or in its name: the TTL of the RST is not that of its other segments")?;
+            }
+            let lost = closed.client.unacked_bytes + closed.server.unacked_bytes > 0;
+            out.push_str(if lost { ": what was on its way is lost." } else { "." });
+        }
         CloseReason::Refused => write!(out, "No connection: the {server} refused it.")?,
         CloseReason::Unanswered => write!(out, "No connection: the {server} never answered.")?,
         CloseReason::HalfOpenTimeout => {
@@ -112,8 +138,13 @@ fn closed(out: &mut String, closed: &Closed, actors: Actors, story: &Story, at: 
             )?;
         }
         CloseReason::IdleTimeout => write!(out, "Idle for too long: no longer traced.")?,
+        CloseReason::PortsReused => {
+            write!(out, "Its end was not seen: the {client} uses its port for another connection.")?;
+        }
         CloseReason::Evicted => write!(out, "Evicted: the table of connections was full.")?,
-        CloseReason::EndOfCapture => write!(out, "The observation ends here, before the connection does.")?,
+        CloseReason::EndOfCapture | CloseReason::EndOfTrace => {
+            write!(out, "The observation ends here, before the connection does.")?;
+        }
     }
     if closed.client.bytes + closed.server.bytes > 0 {
         let exchanges = count(closed.exchanges.into(), "exchange");
@@ -140,6 +171,9 @@ fn anomalies(out: &mut String, closed: &Closed, actors: Actors) -> fmt::Result {
         if totals.gap_bytes > 0 {
             write!(out, " {} B from the {who} were never seen.", totals.gap_bytes)?;
         }
+    }
+    if let Some(icmp) = &closed.icmp {
+        write!(out, " {icmp}.")?;
     }
     if closed.events_lost > 0 {
         write!(out, " Steps are missing here: {} were lost.", count(closed.events_lost, "event"))?;

@@ -75,7 +75,8 @@ fn is_implied(purpose: &Purpose, segment: &SegmentSeen) -> bool {
         | Purpose::ZeroWindow
         | Purpose::WindowUpdate
         | Purpose::KeepAlive
-        | Purpose::AckedUnseenSegment => false,
+        | Purpose::AckedUnseenSegment
+        | Purpose::Stray => false,
     }
 }
 
@@ -88,7 +89,8 @@ const fn rank(purpose: &Purpose) -> u8 {
         Purpose::Retransmission
         | Purpose::PreviousSegmentNotCaptured
         | Purpose::OutOfOrder
-        | Purpose::AckedUnseenSegment => 3,
+        | Purpose::AckedUnseenSegment
+        | Purpose::Stray => 3,
         Purpose::RequestsConnection
         | Purpose::AcceptsConnection
         | Purpose::Request(..)
@@ -104,6 +106,11 @@ const fn rank(purpose: &Purpose) -> u8 {
         | Purpose::Other => 1,
     }
 }
+
+/// No timer of a sender expires so soon: RFC 6298, 2.4 has one second as the least, and Linux 200 ms.
+const SOONEST_NS: u64 = 1_000_000;
+/// What is said of a segment that was seen twice in less time.
+const COPY: &str = "This is a copy, seen too soon after the first one to be a retransmission.";
 
 /// A segment and what came before it.
 struct Scene<'a> {
@@ -156,15 +163,31 @@ impl Scene<'_> {
             Purpose::AckedUnseenSegment => {
                 format!("{who} acknowledges bytes of the {other} that were not seen here.")
             }
+            Purpose::Stray => {
+                format!(
+                    "{who} sends a segment that the {other} does not accept: of an older connection, or spoofed."
+                )
+            }
             Purpose::Other => format!("{who} sends a segment that changes nothing."),
         }
+    }
+
+    /// Whether the segment comes too soon after the last one of its sender to be a retransmission.
+    fn is_copy(&self) -> bool {
+        let before = self.story.sent(self.segment.sender).at_ns;
+        self.is_again
+            && before.is_some_and(|before| self.segment.since_start_ns.saturating_sub(before) < SOONEST_NS)
     }
 
     fn handshake(&self, purpose: &Purpose, who: &str) -> String {
         match (purpose == &Purpose::RequestsConnection, self.is_again) {
             (true, false) => format!("{who} asks for a connection (SYN)."),
+            (true, true) if self.is_copy() => format!("{who} asks for a connection (SYN). {COPY}"),
             (true, true) => format!("{who} asks for the connection again (SYN): no answer has reached it."),
             (false, false) => format!("{who} answers and asks for confirmation (SYN-ACK)."),
+            (false, true) if self.is_copy() => {
+                format!("{who} answers and asks for confirmation (SYN-ACK). {COPY}")
+            }
             (false, true) => {
                 format!("{who} answers again (SYN-ACK): no confirmation has reached it.")
             }
@@ -181,6 +204,7 @@ impl Scene<'_> {
             return format!("{who} confirms{}.", if is_last { ": the connection is closed" } else { "" });
         }
         match (self.is_again, other.is_closing) {
+            (true, _) if self.is_copy() => format!("{who} is ready to close (FIN). {COPY}"),
             (true, _) => {
                 format!("{who} says again that it is ready to close (FIN): no confirmation has reached it.")
             }

@@ -86,6 +86,8 @@ pub(super) struct Story {
 /// What one side has sent so far.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sent {
+    /// When its last segment was seen, since the start.
+    pub(super) at_ns: Option<u64>,
     /// Its last payload, and the sequence number behind it.
     pub(super) last: Option<(Content, i64)>,
     /// Whether it has sent its FIN.
@@ -129,6 +131,7 @@ impl Story {
     /// Remembers a segment that was explained.
     pub(super) fn on_segment(&mut self, segment: &SegmentSeen, at: Timestamp) {
         self.has_segments = true;
+        self.sent_mut(segment.sender).at_ns = Some(segment.since_start_ns);
         if segment.purposes.contains(&Purpose::AcceptsConnection) {
             self.syn_ack_at = self.syn_ack_at.or(Some(at));
         }

@@ -63,6 +63,7 @@ mod tests {
             id: ConnectionId { run: 7, number },
             attributes: Attributes::default(),
             interface: None,
+            is_one_of_several: false,
             client_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client_port,
             server_address: IpAddr::V4(Ipv4Addr::LOCALHOST),

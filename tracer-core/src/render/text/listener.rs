@@ -45,14 +45,11 @@ pub(super) fn flood_ended(out: &mut dyn Write, flood: &FloodEnded) -> Result {
 }
 
 fn pressure(out: &mut dyn Write, flood: &Flood) -> Result {
-    write!(
-        out,
-        "{} half-open, {} SYN/s, {} confirmed, about {}",
-        flood.half_open,
-        flood.syn_rate,
-        percent(flood.completion_permille),
-        count(flood.sources, "source")
-    )
+    write!(out, "{} half-open, {} SYN/s", flood.half_open, flood.syn_rate)?;
+    if let Some(permille) = flood.completion_permille {
+        write!(out, ", {} confirmed", percent(permille))?;
+    }
+    write!(out, ", about {}", count(flood.sources, "source"))
 }
 
 /// `server 10.0.0.1:80 busy: 15000 SYN/s, …`.
@@ -62,9 +59,14 @@ pub(super) fn listener(out: &mut dyn Write, listener: &Listener) -> Result {
     let Listener { attempts, answered, completed, refused, reset, .. } = listener;
     write!(
         out,
-        "; so far {attempts} attempts, {answered} answered, {completed} confirmed, {refused} refused"
+        "; so far {}, {answered} answered, {completed} confirmed, {refused} refused, {reset} reset",
+        count(*attempts, "attempt")
     )?;
-    write!(out, ", {reset} reset, {} handshake segments aggregated", listener.now.aggregated)?;
+    let repeated = [(listener.syn_retransmits, "SYN"), (listener.syn_ack_retransmits, "SYN-ACK")];
+    for (times, what) in repeated.into_iter().filter(|(times, _)| *times > 0) {
+        write!(out, ", {what} repeated {}", count(times, "time"))?;
+    }
+    write!(out, ", {} handshake segments aggregated", listener.now.aggregated)?;
     if let Some(queue) = listener.queue {
         write!(out, "; listen queue {} of {}", queue.length, queue.limit)?;
     }

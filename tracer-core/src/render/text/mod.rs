@@ -4,9 +4,9 @@
 //! 21:33:47.123456 10.0.0.2:45678 → 10.0.0.1:80 GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)
 //! ```
 //!
-//! Times of day are UTC. The arrow points from client to server, and bytes "sent" and "received"
-//! are the client's. What is wrong or not known for sure stands in brackets at the end, or in the
-//! words themselves.
+//! Times of day are UTC. Where several interfaces are traced, the name of the interface follows, as in
+//! tcpdump. The arrow points from client to server. What is wrong or not known for sure stands in brackets
+//! at the end, or in the words themselves.
 
 use std::fmt;
 use std::io;
@@ -49,6 +49,9 @@ pub fn summary(summary: &Summary) -> String {
 fn line(out: &mut dyn fmt::Write, record: &Record) -> fmt::Result {
     out.write_str(&units::time_of_day(record.timestamp))?;
     if let Some(connection) = &record.connection {
+        if let Some(name) = connection.interface.as_ref().filter(|_| connection.is_one_of_several) {
+            write!(out, " {}", interface_name(name))?;
+        }
         write!(out, " {}", Ends(connection))?;
     }
     out.write_char(' ')?;

@@ -5,8 +5,8 @@ use std::fmt::{Result, Write};
 use super::{interface_name, listener};
 use crate::record::{
     Body, CloseReason, Closed, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason,
-    DegradedState, Exchange, Opened, Outcome, Request, RequestHead, Response, ResponseFraming, SegmentSeen,
-    ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
+    DegradedState, Exchange, IcmpError, Opened, Outcome, Request, RequestHead, Response, ResponseFraming,
+    SegmentSeen, ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, size};
 
@@ -20,6 +20,7 @@ pub fn body(out: &mut dyn Write, body: &Body) -> Result {
         Body::State(change) => state(out, change),
         Body::Segment(segment) => self::segment(out, segment),
         Body::HalfOpen(half_open) => listener::half_open(out, half_open),
+        Body::Icmp(error) => icmp(out, error),
         Body::Closed(closed) => self::closed(out, closed),
         Body::Degraded(degraded) => self::degraded(out, degraded),
         Body::FloodStarted(flood) => listener::flood_started(out, flood),
@@ -47,13 +48,17 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     Ok(())
 }
 
-/// `, carried in gre, erspan`, and `, translated to 172.17.0.1:40000 > 172.17.0.2:80`; nothing where it is not.
+/// `, carried in gre, erspan`, `, translated to 172.17.0.1:40000 > 172.17.0.2:80`, `, for 192.0.2.7`; nothing where it is
+/// neither tunnelled, nor translated, nor proxied.
 pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
     for (number, layer) in connection.attributes.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
     }
     if let Some(nat) = &connection.attributes.nat {
         write!(out, ", translated to {} > {}", nat.client, nat.server)?;
+    }
+    if let Some(client) = connection.attributes.forwarded {
+        write!(out, ", for {client}")?;
     }
     Ok(())
 }
@@ -97,6 +102,8 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     status(out, exchange.status)?;
     out.write_str(match exchange.outcome {
         Outcome::Complete => " complete",
+        Outcome::EarlyResponse => " EARLY RESPONSE",
+        Outcome::InvalidResponse => " INVALID RESPONSE",
         Outcome::NoResponse => " NO RESPONSE",
         Outcome::RequestAborted => " REQUEST ABORTED",
         Outcome::ResponseTruncated => " TRUNCATED",
@@ -176,8 +183,13 @@ fn segment(out: &mut dyn Write, segment: &SegmentSeen) -> Result {
     Ok(())
 }
 
-/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B sent, 41480 B received, 0
-/// retransmits`.
+/// `ICMP error from 203.0.113.1: destination unreachable, host unreachable; quotes client seq 0`.
+fn icmp(out: &mut dyn Write, error: &IcmpError) -> Result {
+    write!(out, "ICMP error from {}; quotes {} seq {}", error.cause, error.sender.as_str(), error.seq)
+}
+
+/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from
+/// server, 0 retransmits`.
 fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
     let state = closed.conn_state.as_str();
     write!(out, "closed {state} {} ", if closed.history.is_empty() { "-" } else { &closed.history })?;
@@ -188,14 +200,19 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
         CloseReason::Unanswered => "UNANSWERED",
         CloseReason::HalfOpenTimeout => "HALF-OPEN TIMEOUT",
         CloseReason::IdleTimeout => "idle timeout",
+        CloseReason::PortsReused => "ports reused",
         CloseReason::Evicted => "EVICTED",
         CloseReason::EndOfCapture => "end of capture",
+        CloseReason::EndOfTrace => "end of trace",
     })?;
     if let Some(side) = closed.initiator {
         write!(out, " by {}", side.as_str())?;
     }
+    if closed.ttl_differs {
+        out.write_str(" (TTL DIFFERS)")?;
+    }
     write!(out, " after {}: {}", duration(closed.duration_ns), count(closed.exchanges.into(), "exchange"))?;
-    write!(out, ", {} B sent, {} B received", closed.client.bytes, closed.server.bytes)?;
+    write!(out, ", {} B from client, {} B from server", closed.client.bytes, closed.server.bytes)?;
     write!(out, ", {}", count(closed.client.retransmits + closed.server.retransmits, "retransmit"))?;
     anomalies(out, closed)
 }
@@ -215,7 +232,10 @@ fn anomalies(out: &mut dyn Write, closed: &Closed) -> Result {
             write!(out, ", {number}{anomaly}")?;
         }
     }
-    Ok(())
+    match &closed.icmp {
+        Some(icmp) => write!(out, ", {icmp}"),
+        None => Ok(()),
+    }
 }
 
 /// `DEGRADED: shedding rows of segments, because the ring buffer is full: 12 lost so far`.

@@ -219,7 +219,7 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
         (
             "by the client, during the response",
             ">S <SA >A >G <A100 >R",
-            &open_then(&["CLOSED/CLOSED", "exchange 1 - NoResponse Exact"]),
+            &open_then(&["CLOSED/CLOSED", "exchange 1 - InvalidResponse Exact"]),
             "Rsto Reset by client ShADdR 47 client 27B/4 server 100B/2",
         ),
         (
@@ -237,13 +237,13 @@ fn a_reset_ends_a_connection_if_it_is_in_the_window() {
                 "LAST-ACK/FIN-WAIT-2",
                 "CLOSED/TIME-WAIT",
             ]),
-            "Rsto Fin by server ShARDdfFa 63 client 27B/5 server 27B/4",
+            "Sf Fin by server ShARDdfFa 63 client 27B/5 server 27B/4",
         ),
         (
             "stray RSTs, however long between them",
             "<R +9000 <R +9000 <RA",
             &[],
-            "Oth Reset ^r 36 client 0B/0 server 0B/3",
+            "Oth Reset by server ^r 36 client 0B/0 server 0B/3",
         ),
         (
             "a stray RST, and then a connection",

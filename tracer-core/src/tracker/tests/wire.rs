@@ -24,7 +24,7 @@ use std::{
 use tracer_common::{
     connection::FlowState,
     counter::Counter,
-    event::{ConnectionEvent, Event, Hook, HttpFacts, SegmentEvent},
+    event::{ConnectionEvent, Event, Hook, HttpFacts, IcmpEvent, SegmentEvent},
     flow::{End, FlowKey, Removal, TcpHalf},
     frame::{FrameBytes, WINDOW},
     http1::{HttpEvent, HttpHalf, HttpSink, MAX_STEPS, Scan, ScanBuffer, Steps},
@@ -180,6 +180,10 @@ impl Emit for OutputAt<'_> {
 
     fn emit_segment(&self, _priority: Priority, fill: impl FnOnce(&mut SegmentEvent)) -> bool {
         emit(&self.output.segments, SegmentEvent::ZERO, fill)
+    }
+
+    fn emit_icmp(&self, _fill: impl FnOnce(&mut IcmpEvent)) {
+        unreachable!("a segment is no ICMP error")
     }
 }
 
@@ -500,6 +504,7 @@ fn words(body: &Body) -> String {
         }
         Body::Closed(closed) => closed_words(closed),
         Body::Degraded(_) => "degraded".to_owned(),
+        Body::Icmp(error) => format!("icmp {:?} {}", error.sender, error.cause),
         Body::HalfOpen(half_open) => format!(
             "half-open, SYN {}x again, SYN-ACK {}x again",
             half_open.syn_retransmits, half_open.syn_ack_retransmits

@@ -72,13 +72,13 @@ fn directory(file: &Path) -> PathBuf {
     }
 }
 
-/// Whether the effective capabilities suffice to open the file at `path` and to create a new one in
-/// its place.
+/// Whether the effective capabilities suffice to open `path` after a file there was renamed: to
+/// create a file in its directory and in that of the file it links to, or to open anything else.
 pub(super) fn may_reopen(path: &Path) -> bool {
     let may = |path: &Path, flags| faccessat(AT_FDCWD, path, flags, AtFlags::AT_EACCESS).is_ok();
-    let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
-    may(path, AccessFlags::W_OK)
-        && (is_special || may(&directory(path), AccessFlags::W_OK | AccessFlags::X_OK))
+    let (directories, special) = writable(path);
+    directories.iter().all(|directory| may(directory, AccessFlags::W_OK | AccessFlags::X_OK))
+        && special.is_none_or(|special| may(&special, AccessFlags::W_OK))
 }
 
 #[cfg(test)]

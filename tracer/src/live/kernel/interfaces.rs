@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     net::{Ipv4Addr, Ipv6Addr},
     pin::Pin,
 };
@@ -29,18 +30,10 @@ pub struct Interface {
     pub link: Link,
     /// Whether it is administratively up.
     pub up: bool,
-    /// Kind of a virtual interface, such as "veth".
-    pub kind: Option<String>,
+    /// Its driver, such as "virtio_net", or the kind of a virtual interface, such as "veth".
+    pub driver: Option<String>,
     /// The XDP program attached to it.
     pub xdp: Option<XdpAttachment>,
-}
-
-impl Interface {
-    /// Whether it is one end of a veth pair, as containers have.
-    #[must_use]
-    pub fn is_veth(&self) -> bool {
-        self.kind.as_deref() == Some("veth")
-    }
 }
 
 /// The link layer of an interface: the header that its frames start with.
@@ -169,19 +162,32 @@ fn interface(message: LinkMessage) -> Option<Interface> {
         name: String::new(),
         link: Link::from_layer(message.header.link_layer_type),
         up: message.header.flags.contains(LinkFlags::Up),
-        kind: None,
+        driver: None,
         xdp: None,
     };
+    let (mut bus, mut device) = (None, None);
     for attribute in message.attributes {
         #[expect(clippy::wildcard_enum_match_arm, reason = "most attributes are not needed")]
         match attribute {
             LinkAttribute::IfName(name) => interface.name = name,
-            LinkAttribute::LinkInfo(infos) => interface.kind = infos.iter().find_map(kind),
+            LinkAttribute::LinkInfo(infos) => interface.driver = infos.iter().find_map(kind),
+            LinkAttribute::ParentDevBusName(name) => bus = Some(name),
+            LinkAttribute::ParentDevName(name) => device = Some(name),
             LinkAttribute::Xdp(xdp) => interface.xdp = attached_xdp(&xdp),
             _ => {}
         }
     }
+    if let (None, Some(bus), Some(device)) = (&interface.driver, bus, device) {
+        interface.driver = driver(&bus, &device);
+    }
     (!interface.name.is_empty()).then_some(interface)
+}
+
+/// The driver of a device. Unlike `/sys/class/net`, `/sys/bus` does not depend on the network
+/// namespace.
+fn driver(bus: &str, device: &str) -> Option<String> {
+    let driver = fs::read_link(format!("/sys/bus/{bus}/devices/{device}/driver")).ok()?;
+    Some(driver.file_name()?.to_string_lossy().into_owned())
 }
 
 fn kind(info: &LinkInfo) -> Option<String> {

@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, LpmTrie, Map, MapData, lpm_trie::Key},
-    programs::{Program, ProgramError, SchedClassifier, Xdp},
+    programs::{Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer_common::{
-    config::{Config, FEW_PORTS, PORT_WORDS},
+    config::{Config, EVERY_INTERFACE, FEW_PORTS, PORT_WORDS},
     server::MAX_REPORTED_ATTEMPTS,
 };
 use tracer_core::record::EventName;
@@ -47,6 +47,17 @@ pub struct Sources {
     /// The log messages of the programs, if logging is on. Keep it as long as programs may be
     /// loaded: they write to its map.
     pub log: Option<KernelLog>,
+}
+
+/// Of which interfaces the programs observe no frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// Of none.
+    None,
+    /// Of the interface with this index.
+    Interface(u32),
+    /// Of all.
+    All,
 }
 
 /// Log levels of the programs: nothing, or everything.
@@ -101,6 +112,22 @@ impl Kernel {
         Ok((kernel, sources))
     }
 
+    /// Pauses the observation, or resumes it, at all hooks at once.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn pause(&mut self, paused: Paused) -> Result<()> {
+        let interface = match paused {
+            Paused::None => 0,
+            Paused::Interface(index) => index,
+            Paused::All => EVERY_INTERFACE,
+        };
+        let map = self.ebpf.map_mut("PAUSED").context("the object has no map PAUSED")?;
+        let mut map =
+            Array::<&mut MapData, u32>::try_from(map).context("the map PAUSED is not as expected")?;
+        map.set(0, interface, 0).context("cannot write the map PAUSED")
+    }
+
     /// The XDP program `name`, loaded if it is not yet.
     ///
     /// # Errors
@@ -129,22 +156,36 @@ impl Kernel {
         self.ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))
     }
 
-    /// Loads every program that can be attached, and returns the number of instructions that the
-    /// verifier processed for each.
+    /// Loads every program that can be attached, and returns what the kernel says of each.
     ///
     /// # Errors
     /// The kernel refuses one: the reason, for the user.
-    pub fn load_all(&mut self) -> Result<Vec<(&'static str, u32)>> {
-        let mut verified = vec![(super::attach::XDP, instructions(self.xdp(super::attach::XDP)?.info())?)];
+    pub fn load_all(&mut self) -> Result<Vec<Loaded>> {
+        let mut loaded = vec![Loaded::new(super::attach::XDP, self.xdp(super::attach::XDP)?.info())?];
         for name in super::attach::CLASSIFIERS {
-            verified.push((name, instructions(self.classifier(name)?.info())?));
+            loaded.push(Loaded::new(name, self.classifier(name)?.info())?);
         }
-        Ok(verified)
+        Ok(loaded)
     }
 }
 
-fn instructions(info: Result<aya::programs::ProgramInfo, ProgramError>) -> Result<u32> {
-    Ok(info.context("cannot query the loaded program")?.verified_instruction_count().unwrap_or(0))
+/// A program that the kernel has loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its name.
+    pub name: &'static str,
+    /// The number of instructions that the verifier processed.
+    pub instructions: u32,
+    /// Whether it is compiled, not interpreted.
+    pub compiled: bool,
+}
+
+impl Loaded {
+    fn new(name: &'static str, info: Result<ProgramInfo, ProgramError>) -> Result<Self> {
+        let info = info.context("cannot query the loaded program")?;
+        let instructions = info.verified_instruction_count().unwrap_or(0);
+        Ok(Self { name, instructions, compiled: info.size_jitted() > 0 })
+    }
 }
 
 /// A second handle to a map: the object keeps its own for the programs that are loaded later.

@@ -28,4 +28,4 @@ pub mod servers;
 pub mod support;
 pub mod tables;
 
-pub use load::{Kernel, Sources};
+pub use load::{Kernel, Loaded, Paused, Sources};

@@ -49,6 +49,9 @@ pub fn before(major: u8, minor: u8) -> bool {
     KernelVersion::current().is_ok_and(|version| version < KernelVersion::new(major, minor, 0))
 }
 
+/// The name of the feature that compiles programs.
+pub const JIT: &str = "BPF JIT compiler";
+
 /// A feature of the kernel that tracer uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
@@ -98,7 +101,8 @@ pub fn features() -> Vec<Feature> {
             required: false,
         },
         Feature {
-            name: "BPF JIT compiler",
+            name: JIT,
+            // The setting exists in the first network namespace only.
             available: fs::read_to_string("/proc/sys/net/core/bpf_jit_enable")
                 .ok()
                 .map(|on| on.trim_end() != "0"),

@@ -10,7 +10,7 @@ impl Pipeline {
     pub(super) fn finish(mut self, outcome: Outcome) -> Result<Summary> {
         let attachments = self.attacher.summary();
         // First, so that the ring runs dry and the counters stand still.
-        self.attacher.detach();
+        self.attacher.detach()?;
         let is_enough = matches!(outcome, Outcome::Enough);
         match outcome {
             Outcome::Failed(error) => return Err(error),

@@ -2,7 +2,7 @@
 
 use super::{
     build::*,
-    hostile, messages,
+    hostile, icmp, messages,
     talk::{Conversation, Talk},
 };
 
@@ -21,6 +21,7 @@ pub(super) fn response(content: &[u8]) -> Vec<u8> {
 pub(crate) fn conversations() -> Vec<Conversation> {
     let mut all = messages::conversations();
     all.extend(hostile::conversations());
+    all.extend(icmp::conversations().into_iter().map(|(conversation, _)| conversation));
     all.extend([
         page(0),
         page(0xffff_fff0),

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod conversations;
 mod hostile;
+pub(crate) mod icmp;
 mod link;
 mod messages;
 mod network;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use tracer_common::{
     event::{Event, Marks},
     flow::{End, SegmentFlags},
-    wire::{Encapsulations, LinkType, Skip},
+    wire::{Encapsulations, LinkType, Skip, address},
 };
 
 /// One frame, observed with empty tables.
@@ -45,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) options: Vec<u8>,
     /// Encapsulations of the segment.
     pub(crate) encapsulation: Encapsulations,
+    /// Type, code, MTU, quoted sequence number and source of ICMP errors.
+    pub(crate) icmp: Vec<icmp::Reported>,
     /// Marks and bytes of the HTTP events.
     pub(crate) heads: Vec<(Marks, Vec<u8>)>,
 }
@@ -60,6 +63,9 @@ impl Facts {
                     facts.reasons = event.reasons;
                     facts.payload_len = event.payload_len;
                     facts.options = event.options[..usize::from(event.options_len)].to_vec();
+                }
+                Event::Icmp(event) => {
+                    facts.icmp.push((event.kind, event.code, event.mtu, event.seq.0, address(event.source)));
                 }
                 Event::Http(http, bytes) => facts.heads.push((http.marks, bytes.to_vec())),
             }

@@ -210,8 +210,16 @@ fn requests() -> Vec<Row> {
             &[posted, b"abcd", get].concat(),
             &[(WHOLE, posted), (WHOLE, get)],
         ),
-        row("bytes that are not HTTP", b"\x16\x03\x01\x02\x00\x01\x00", &[]),
-        row("a request line of another protocol", b"GET / RTSP/1.0\r\n\r\n", &[]),
+        row(
+            "bytes that are not HTTP",
+            b"\x16\x03\x01\x02\x00\x01\x00",
+            &[(Marks::NOT_HTTP.union(Marks::UNSOLICITED).union(Marks::HEAD_START), b"\x16\x03\x01")],
+        ),
+        row(
+            "a request line of another protocol",
+            b"GET / RTSP/1.0\r\n\r\n",
+            &[(WHOLE.union(Marks::MALFORMED), b"GET / RTSP/1.0\r\n\r\n")],
+        ),
         Row::matched(
             "a request on a midstream connection is found by resynchronisation",
             Tcp::sending(get).frame(),

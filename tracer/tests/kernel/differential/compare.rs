@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use bytes::Bytes;
 use tracer_common::{
     counter::Counter,
-    event::{ConnectionEvent, Event, EventHeader, HttpFacts, SegmentEvent},
+    event::{ConnectionEvent, Event, EventHeader, HttpFacts, IcmpEvent, SegmentEvent},
     flow::{HalfCounters, SegmentFlags},
     server::{Count, ServerCounters, ServerKey},
     wire::LinkType,
@@ -159,6 +159,7 @@ fn comparable(events: &[Bytes]) -> Vec<Event<'_>> {
         Ok(Event::Http(facts, bytes)) => {
             Event::Http(HttpFacts { header: header(facts.header), ..facts }, bytes)
         }
+        Ok(Event::Icmp(event)) => Event::Icmp(IcmpEvent { header: header(event.header), ..event }),
         Err(error) => panic!("{error:?}: {bytes:?}"),
     };
     events.iter().map(|bytes| decode(bytes)).collect()

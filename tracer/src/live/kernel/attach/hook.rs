@@ -11,6 +11,7 @@ use aya::programs::{
 use nix::errno::Errno;
 use tracer_common::wire::LinkType;
 
+use super::driver;
 use crate::live::kernel::{
     Kernel,
     interfaces::{Interface, XdpAttachment},
@@ -144,7 +145,7 @@ pub(super) fn xdp(
                     direction: HookDirection::Ingress,
                     method: *method,
                     others,
-                    remark: driver_remark(interface, *method),
+                    remark: (*method == Method::XdpNative).then(|| driver::effect(interface)),
                     _link: OwnedLink::Xdp(link),
                 });
             }
@@ -152,15 +153,6 @@ pub(super) fn xdp(
         }
     }
     Err(reason)
-}
-
-/// What native XDP may do to a hardware driver. Virtual interfaces, which have a kind, are not
-/// interrupted.
-fn driver_remark(interface: &Interface, method: Method) -> Option<String> {
-    let hardware = interface.kind.is_none() && method == Method::XdpNative;
-    hardware.then(|| {
-        "some drivers restart the link for it, or switch off LRO: --attach tc does neither".to_owned()
-    })
 }
 
 /// Describes another owner's XDP program.
@@ -176,6 +168,30 @@ fn named(info: &ProgramInfo) -> String {
     format!("program {} ({})", info.id(), String::from_utf8_lossy(info.name()).escape_debug())
 }
 
+/// The TC program for an interface, loaded if it is not yet.
+///
+/// # Errors
+/// The frames of the interface cannot be read, or the kernel refuses the program: the reason, for
+/// the user.
+pub(super) fn classifier<'a>(
+    kernel: &'a mut Kernel,
+    interface: &Interface,
+    direction: HookDirection,
+) -> Result<&'a mut SchedClassifier> {
+    let frames = interface.link.frames().with_context(|| {
+        format!("{} carries neither Ethernet frames nor raw IP packets ({})", interface.name, interface.link)
+    })?;
+    kernel.classifier(match (direction, frames) {
+        (HookDirection::Ingress, LinkType::Ethernet) => "tracer_in_eth",
+        (HookDirection::Egress, LinkType::Ethernet) => "tracer_out_eth",
+        (HookDirection::Ingress, LinkType::RawIp) => "tracer_in_ip",
+        (HookDirection::Egress, LinkType::RawIp) => "tracer_out_ip",
+        (_, LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc) => {
+            bail!("frames of {} are not traced", interface.name)
+        }
+    })
+}
+
 /// Attaches a TC program.
 ///
 /// # Errors
@@ -186,20 +202,8 @@ pub(super) fn tc(
     direction: HookDirection,
     method: Method,
 ) -> Result<Attachment> {
-    let frames = interface.link.frames().with_context(|| {
-        format!("{} carries neither Ethernet frames nor raw IP packets ({})", interface.name, interface.link)
-    })?;
-    let name = match (direction, frames) {
-        (HookDirection::Ingress, LinkType::Ethernet) => "tracer_in_eth",
-        (HookDirection::Egress, LinkType::Ethernet) => "tracer_out_eth",
-        (HookDirection::Ingress, LinkType::RawIp) => "tracer_in_ip",
-        (HookDirection::Egress, LinkType::RawIp) => "tracer_out_ip",
-        (_, LinkType::EtherType(_) | LinkType::Ppp | LinkType::Llc) => {
-            bail!("frames of {} are not traced", interface.name)
-        }
-    };
     let others = others(interface, direction);
-    let program = kernel.classifier(name)?;
+    let program = classifier(kernel, interface, direction)?;
     let link = match method {
         Method::Clsact => clsact_link(program, interface, direction),
         Method::Tcx | Method::XdpNative | Method::XdpGeneric => tcx_link(program, interface, direction),

@@ -1,10 +1,11 @@
 //! Attaches the programs to interfaces, and follows interfaces as they appear and disappear.
 //!
-//! Ingress uses XDP where the driver supports it cheaply and no other XDP program is attached, and
-//! TC elsewhere; egress uses TC. The links are file descriptors, so the kernel detaches the
+//! Ingress and egress use TC, which leaves drivers alone. Ingress uses XDP on request, unless another
+//! XDP program is attached. The links are file descriptors, so the kernel detaches the
 //! programs when this process ends for any reason. (Before Linux 6.6 TC has no links: the filter of
 //! a killed process stays until the interface is deleted or `tc filter del` removes it.)
 
+mod driver;
 mod hook;
 
 use std::{
@@ -18,11 +19,14 @@ pub use hook::{Attachment, HookDirection, Method};
 pub(super) use hook::{CLASSIFIERS, XDP};
 
 use super::{
-    Kernel,
+    Kernel, Paused,
     interfaces::{self, Interface, Link},
     support,
 };
-use crate::config::{Attach, AttachBy, Interfaces, XdpMode};
+use crate::{
+    config::{Attach, AttachBy, Interfaces, XdpMode},
+    live::promiscuous::Promiscuous,
+};
 
 /// The programs and where they are attached.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Attacher {
     refused: BTreeSet<u32>,
     /// Whether the process still has the privileges to attach.
     may_attach: bool,
+    /// Present if the interfaces are to be promiscuous.
+    promiscuous: Option<Promiscuous>,
 }
 
 /// How to attach.
@@ -60,7 +66,7 @@ struct Attached {
 /// A change of the traced interfaces, to be reported to the user.
 #[derive(Debug)]
 pub enum Change {
-    /// Attached: one line for each hook.
+    /// Attached: one line for each hook, and one if the interface is promiscuous.
     Attached(Vec<String>),
     /// The interface cannot be traced: its name and the reason.
     Refused(String, String),
@@ -109,8 +115,13 @@ impl Attacher {
             attached: BTreeMap::new(),
             refused: BTreeSet::new(),
             may_attach: true,
+            promiscuous: config.promiscuous.then(Promiscuous::new).transpose()?,
         };
+        // All hooks start together: a connection seen in one direction only would be reported as
+        // one that nobody answers.
+        attacher.kernel.pause(Paused::All)?;
         let mut changes = attacher.attach_new(&interfaces);
+        attacher.kernel.pause(Paused::None)?;
         let refusal = changes.iter().find(|change| matches!(change, Change::Refused(..)));
         if let (Interfaces::Named(_), Some(refusal)) = (&config.interfaces, refusal) {
             bail!("{refusal}");
@@ -153,21 +164,34 @@ impl Attacher {
                 attached.rename(name);
             }
         }
-        changes.extend(self.attach_new(&interfaces));
+        for interface in interfaces.iter().filter(|interface| self.is_new(interface)).collect::<Vec<_>>() {
+            self.kernel.pause(Paused::Interface(interface.index))?;
+            changes.extend(self.attach_new(std::slice::from_ref(interface)));
+            self.kernel.pause(Paused::None)?;
+        }
         Ok(changes)
+    }
+
+    /// Whether to attach to an interface.
+    fn is_new(&self, interface: &Interface) -> bool {
+        let known = self.attached.contains_key(&interface.index) || self.refused.contains(&interface.index);
+        !known && self.selected.has(&interface.name)
     }
 
     fn attach_new(&mut self, interfaces: &[Interface]) -> Vec<Change> {
         let mut changes = Vec::new();
-        for interface in interfaces {
-            let known =
-                self.attached.contains_key(&interface.index) || self.refused.contains(&interface.index);
-            if known || !self.selected.has(&interface.name) {
-                continue;
-            }
+        let new: Vec<_> = interfaces.iter().filter(|interface| self.is_new(interface)).collect();
+        if self.may_attach {
+            new.iter().for_each(|interface| self.load(interface));
+        }
+        for interface in new {
             match self.attach(interface) {
                 Ok(hooks) => {
-                    changes.push(Change::Attached(hooks.iter().map(Attachment::report).collect()));
+                    let mut lines: Vec<_> = hooks.iter().map(Attachment::report).collect();
+                    if self.promiscuous.is_some() && interface.link == Link::Ethernet {
+                        lines.push(format!("{}: promiscuous until tracer ends", interface.name));
+                    }
+                    changes.push(Change::Attached(lines));
                     self.attached.insert(interface.index, Attached { name: interface.name.clone(), hooks });
                 }
                 Err(error) => {
@@ -177,6 +201,19 @@ impl Attacher {
             }
         }
         changes
+    }
+
+    /// Loads the programs for an interface, so that nothing is verified between two attachments.
+    /// What the kernel refuses is reported when it is attached.
+    fn load(&mut self, interface: &Interface) {
+        if xdp_modes(interface, self.options).is_ok() && interface.xdp.is_none() {
+            let _ = self.kernel.xdp(XDP);
+        } else {
+            let _ = hook::classifier(&mut self.kernel, interface, HookDirection::Ingress);
+        }
+        if interface.link != Link::Loopback {
+            let _ = hook::classifier(&mut self.kernel, interface, HookDirection::Egress);
+        }
     }
 
     fn attach(&mut self, interface: &Interface) -> Result<Vec<Attachment>> {
@@ -189,6 +226,9 @@ impl Attacher {
             return Ok(vec![ingress]);
         }
         let egress = hook::tc(&mut self.kernel, interface, HookDirection::Egress, self.options.tc)?;
+        if let (Some(promiscuous), Link::Ethernet) = (&self.promiscuous, interface.link) {
+            promiscuous.add(interface.index)?;
+        }
         Ok(vec![ingress, egress])
     }
 
@@ -198,7 +238,7 @@ impl Attacher {
                 Ok(attachment) => return Ok(attachment),
                 Err(reason) => Some(reason),
             },
-            Err(reason) => reason.map(str::to_owned),
+            Err(reason) => reason,
         };
         if let (AttachBy::Xdp, Some(reason)) = (self.options.by, &reason) {
             bail!("{reason}; --attach auto uses TC instead");
@@ -230,9 +270,14 @@ impl Attacher {
         self.attached.values().flat_map(|attached| &attached.hooks).map(ToString::to_string).collect()
     }
 
-    /// Detaches from all interfaces.
-    pub fn detach(&mut self) {
+    /// Ends the observation at all hooks at once, and detaches from all interfaces.
+    ///
+    /// # Errors
+    /// The kernel refuses to end it at once.
+    pub fn detach(&mut self) -> Result<()> {
+        let paused = self.kernel.pause(Paused::All);
         self.attached.clear();
+        paused
     }
 }
 
@@ -276,22 +321,18 @@ impl InterfaceSet {
     }
 }
 
-/// Why XDP is opt-in on a veth (drivers/net/veth.c: `veth_xdp_set`,
-/// `veth_convert_skb_to_xdp_buff`): with it, traffic to a container takes five times as long.
-const SLOW_ON_VETH: &str = "a veth copies every frame for it and no longer takes large ones";
-
 /// The XDP methods to try, in this order.
 ///
 /// # Errors
 /// None is tried: the reason, unless the user ruled XDP out.
-fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method], Option<&'static str>> {
+fn xdp_modes(interface: &Interface, options: Options) -> Result<&'static [Method], Option<String>> {
     match (interface.link, options.by, options.xdp_mode) {
         (_, AttachBy::Tc, _) => Err(None),
-        (Link::Loopback, ..) => Err(Some("it has no driver")),
-        (Link::RawIp | Link::Other(_), ..) => Err(Some("its frames have no Ethernet header")),
+        (Link::Loopback, ..) => Err(Some("it has no driver".to_owned())),
+        (Link::RawIp | Link::Other(_), ..) => Err(Some("its frames have no Ethernet header".to_owned())),
         (_, AttachBy::Auto | AttachBy::Xdp, XdpMode::Generic) => Ok(&[Method::XdpGeneric]),
-        (_, AttachBy::Auto, XdpMode::Auto) if interface.is_veth() => Err(Some(SLOW_ON_VETH)),
-        (_, AttachBy::Auto, XdpMode::Auto) | (_, _, XdpMode::Native) => Ok(&[Method::XdpNative]),
+        (_, AttachBy::Auto, XdpMode::Auto) => Err(Some(driver::effect(interface))),
+        (_, _, XdpMode::Native) => Ok(&[Method::XdpNative]),
         (_, AttachBy::Xdp, XdpMode::Auto) => Ok(&[Method::XdpNative, Method::XdpGeneric]),
     }
 }
@@ -312,7 +353,11 @@ pub fn plan(interface: &Interface, config: &Attach) -> String {
         (Err(_), ..) => tc.to_owned(),
     };
     let egress = if interface.link == Link::Loopback { "not needed" } else { tc };
-    format!("ingress {ingress}; egress {egress}")
+    let effect = match interface.link {
+        Link::Ethernet => format!("; {}", driver::effect_with_source(interface)),
+        Link::Loopback | Link::RawIp | Link::Other(_) => String::new(),
+    };
+    format!("ingress {ingress}; egress {egress}{effect}")
 }
 
 #[cfg(test)]
@@ -320,7 +365,7 @@ mod tests {
     use super::*;
 
     fn interface(link: Link) -> Interface {
-        Interface { index: 2, name: "x".to_owned(), link, up: true, kind: None, xdp: None }
+        Interface { index: 2, name: "x".to_owned(), link, up: true, driver: None, xdp: None }
     }
 
     fn modes(interface: &Interface, by: AttachBy, xdp_mode: XdpMode) -> Result<Vec<Method>, bool> {
@@ -329,30 +374,34 @@ mod tests {
     }
 
     #[test]
-    fn generic_xdp_is_tried_only_on_request() {
+    fn xdp_is_tried_only_on_request() {
         use Method::{XdpGeneric, XdpNative};
         for (by, mode, tried) in [
-            (AttachBy::Auto, XdpMode::Auto, vec![XdpNative]),
-            (AttachBy::Auto, XdpMode::Native, vec![XdpNative]),
-            (AttachBy::Auto, XdpMode::Generic, vec![XdpGeneric]),
-            (AttachBy::Xdp, XdpMode::Auto, vec![XdpNative, XdpGeneric]),
-            (AttachBy::Xdp, XdpMode::Native, vec![XdpNative]),
-            (AttachBy::Xdp, XdpMode::Generic, vec![XdpGeneric]),
+            (AttachBy::Auto, XdpMode::Auto, Err(true)),
+            (AttachBy::Auto, XdpMode::Native, Ok(vec![XdpNative])),
+            (AttachBy::Auto, XdpMode::Generic, Ok(vec![XdpGeneric])),
+            (AttachBy::Xdp, XdpMode::Auto, Ok(vec![XdpNative, XdpGeneric])),
+            (AttachBy::Xdp, XdpMode::Native, Ok(vec![XdpNative])),
+            (AttachBy::Xdp, XdpMode::Generic, Ok(vec![XdpGeneric])),
         ] {
-            assert_eq!(modes(&interface(Link::Ethernet), by, mode), Ok(tried), "{by:?} {mode:?}");
+            assert_eq!(modes(&interface(Link::Ethernet), by, mode), tried, "{by:?} {mode:?}");
         }
     }
 
     #[test]
-    fn xdp_is_tried_on_a_veth_only_on_request() {
-        use Method::{XdpGeneric, XdpNative};
-        let veth = Interface { kind: Some("veth".to_owned()), ..interface(Link::Ethernet) };
-        for (by, mode, tried) in [
-            (AttachBy::Auto, XdpMode::Auto, Err(true)),
-            (AttachBy::Auto, XdpMode::Native, Ok(vec![XdpNative])),
-            (AttachBy::Xdp, XdpMode::Auto, Ok(vec![XdpNative, XdpGeneric])),
+    fn the_reason_for_tc_says_what_native_xdp_does_to_the_driver() {
+        let options = Options { by: AttachBy::Auto, xdp_mode: XdpMode::Auto, tc: Method::Tcx };
+        for (driver, reason) in [
+            (
+                Some("mlx5_core"),
+                "for native XDP, mlx5_core rebuilds its queues, and switches LRO and hardware GRO off",
+            ),
+            (Some("veth"), "for native XDP, veth copies every frame, and its peer sends no large ones"),
+            (Some("bridge"), "what native XDP does to bridge is not known"),
+            (None, "what native XDP does to its driver is not known"),
         ] {
-            assert_eq!(modes(&veth, by, mode), tried, "{by:?} {mode:?}");
+            let interface = Interface { driver: driver.map(str::to_owned), ..interface(Link::Ethernet) };
+            assert_eq!(xdp_modes(&interface, options), Err(Some(reason.to_owned())), "{driver:?}");
         }
     }
 

@@ -109,6 +109,27 @@ flags! {
     ABANDONS = 1 << 18;
 }
 
+flags! {
+    /// Departures of a message that the bytes of its head do not show.
+    ScanAnomalies: u8;
+    /// A line of the chunked coding or the trailer section ends with LF instead of CRLF (RFC 9112, 2.2).
+    BARE_LF = 1 << 0;
+    /// A CR in such a line that no LF follows (RFC 9112, 2.2).
+    BARE_CR = 1 << 1;
+    /// A control character in such a line (RFC 9110, 5.5).
+    CONTROL_CHARACTER = 1 << 2;
+    /// Whitespace before or after a chunk size (RFC 9112, 7.1).
+    CHUNK_SPACE = 1 << 3;
+    /// What follows a chunk size is no chunk extension (RFC 9112, 7.1.1).
+    CHUNK_EXTENSION = 1 << 4;
+    /// A trailer field that changes framing, routing or the content (RFC 9110, 6.5.1).
+    FORBIDDEN_TRAILER = 1 << 5;
+    /// A line of the trailer section that is no field (RFC 9112, 7.1.2).
+    INVALID_TRAILER = 1 << 6;
+    /// Bytes that start no message follow its end (RFC 9112, 6.3).
+    EXCESS = 1 << 7;
+}
+
 /// The first part of every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
@@ -227,8 +248,10 @@ pub struct HttpFacts {
     pub len: u16,
     /// See [`Framing`](crate::http1::Framing).
     pub framing: u8,
+    /// Departures of the message so far; of the one before, if no message is in progress.
+    pub anomalies: ScanAnomalies,
     /// Zero.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
 }
 
 impl EventHeader {
@@ -309,7 +332,8 @@ impl HttpFacts {
         status: 0,
         len: 0,
         framing: 0,
-        padding: [0; 3],
+        anomalies: ScanAnomalies::EMPTY,
+        padding: [0; 2],
     };
 }
 

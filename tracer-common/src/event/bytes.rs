@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::Marks,
+        event::{Marks, ScanAnomalies},
         flow::{End, FlowKey, HalfCounters, HalfFlags, SegmentFlags},
         seq::Seq,
         wire::{Encapsulations, MAX_OPTIONS, TcpFlags},
@@ -147,7 +147,8 @@ mod tests {
             status: 304,
             len,
             framing: 2,
-            padding: [0; 3],
+            anomalies: ScanAnomalies::from_bits(28),
+            padding: [0; 2],
         }
     }
 

@@ -1,6 +1,10 @@
-//! Message heads, chunk sizes and trailers (RFC 9112), one byte after the other.
+//! Message heads (RFC 9112), one byte after the other.
 
-use super::{Facts, Framing, HttpHalf, NO_STATUS, Role, is_interim, state};
+use super::{
+    Facts, Framing, HttpHalf, NO_STATUS, Role,
+    bytes::{is_token_character, is_whitespace},
+    is_interim, state,
+};
 
 /// The most characters of a method; no registered one has more than 17 (UPDATEREDIRECTREF).
 const MAX_METHOD: u8 = 24;
@@ -43,7 +47,7 @@ const KNOWN_METHODS: [[u64; 2]; 9] = [
 ];
 /// The most bytes of a PROXY protocol header of version 1 (The PROXY protocol, 2.1).
 const MAX_PROXY_LINE: u32 = 107;
-const CONTENT_LENGTH: [u64; 2] = token("content-length");
+pub(super) const CONTENT_LENGTH: [u64; 2] = token("content-length");
 /// Only its last 16 characters: the first is known from the state.
 const TRANSFER_ENCODING: [u64; 2] = token("transfer-encoding");
 const CHUNKED: [u64; 2] = token("chunked");
@@ -63,6 +67,8 @@ pub(super) enum Byte {
     ProxyEnd,
     /// The head is complete.
     HeadEnd,
+    /// The name of a trailer field is complete.
+    TrailerName,
     /// The message is complete.
     MessageEnd,
     /// This is not HTTP.
@@ -94,9 +100,10 @@ impl HttpHalf {
         if self.has(Facts::HAS_ENCODING) {
             return if self.has(Facts::CHUNKED) { Framing::Chunked } else { Framing::Close };
         }
-        // 5. An invalid Content-Length is an error; what follows can only be content until the close.
+        // 5. An invalid Content-Length is an error; what follows can only be content until the close. One that is too large to
+        // count is valid, and its content never complete; the server of such a request decides where it ends.
         if self.has(Facts::BAD_LENGTH) {
-            return Framing::Close;
+            return if response && self.length == u64::MAX { Framing::Length } else { Framing::Close };
         }
         // 6. A valid one.
         if self.has(Facts::HAS_LENGTH) {
@@ -128,19 +135,13 @@ impl HttpHalf {
             state::ENCODING => self.on_encoding(byte),
             state::PROXY_LINE => self.on_proxy_line(byte),
             state::PROXY_BINARY => self.on_proxy_binary(),
-            state::CHUNK_SIZE => self.on_chunk_size(byte),
-            state::CHUNK_EXTENSION => self.on_chunk_extension(byte),
-            state::CHUNK_END => self.on_chunk_end(byte),
-            state::TRAILER_START => self.on_trailer_start(byte),
-            state::TRAILER_LINE => self.next_at(byte == b'\n', state::TRAILER_START),
-            state::TRAILER_CR if byte == b'\n' => Byte::MessageEnd,
-            _ => self.next_at(true, state::TRAILER_LINE),
+            _ => self.on_chunked_byte(byte),
         }
     }
 
     /// Moves to `state` if `condition` holds, and to the next byte in any case.
     #[inline(always)]
-    fn next_at(&mut self, condition: bool, state: u8) -> Byte {
+    pub(super) fn next_at(&mut self, condition: bool, state: u8) -> Byte {
         if condition {
             self.state = state;
         }
@@ -389,7 +390,7 @@ impl HttpHalf {
         // The lengths, because leading zero bytes do not show in the token.
         self.state = if self.token == CONTENT_LENGTH && self.token_len == 14 {
             state::LENGTH
-        } else if self.token == TRANSFER_ENCODING && self.token_len == 17 && self.number == u64::from(b't') {
+        } else if self.is_transfer_encoding() {
             self.clear_token();
             state::ENCODING
         } else {
@@ -400,15 +401,25 @@ impl HttpHalf {
         Byte::Next
     }
 
+    /// Whether the name just read is Transfer-Encoding; the number is its first character.
+    #[inline(always)]
+    pub(super) fn is_transfer_encoding(&self) -> bool {
+        self.token == TRANSFER_ENCODING && self.token_len == 17 && self.number == u64::from(b't')
+    }
+
     #[inline(always)]
     fn on_length(&mut self, byte: u8) -> Byte {
+        if self.is_bare_cr(byte) {
+            self.facts |= Facts::BAD_LENGTH;
+        }
         match byte {
             b'0'..=b'9' => {
                 let digit = u64::from(byte - b'0');
-                if self.number > (u64::MAX - 9) / 10 || self.digits > 1 {
+                let too_large = self.number > (u64::MAX - 9) / 10;
+                if too_large || self.digits > 1 {
                     self.facts |= Facts::BAD_LENGTH;
                 }
-                self.number = self.number.wrapping_mul(10).wrapping_add(digit);
+                self.number = if too_large { u64::MAX } else { self.number * 10 + digit };
                 self.digits = 1;
             }
             b' ' | b'\t' | b'\r' => {
@@ -440,14 +451,16 @@ impl HttpHalf {
 
     #[inline(always)]
     fn on_encoding(&mut self, byte: u8) -> Byte {
+        if self.is_bare_cr(byte) {
+            self.push(b'\r');
+        }
         match byte {
             b' ' | b'\t' | b'\r' => {
                 self.digits = u8::from(self.token_len > 0);
                 return Byte::Next;
             }
             b',' => {
-                self.clear_token();
-                self.digits = 0;
+                self.on_coding_end();
                 return Byte::Next;
             }
             b'\n' => return self.next_at(true, state::ENCODING_FOLD),
@@ -461,116 +474,34 @@ impl HttpHalf {
         Byte::Next
     }
 
+    /// A transfer coding is complete. Empty elements of the list do not count (RFC 9110, 5.6.1.2).
+    #[inline(always)]
+    fn on_coding_end(&mut self) {
+        if self.token_len > 0 {
+            // Only the last transfer coding delimits the message (RFC 9112, 6.3, 4). The length, because leading zero bytes do
+            // not show in the token.
+            self.facts.remove(Facts::CHUNKED);
+            if self.token == CHUNKED && self.token_len == 7 {
+                self.facts |= Facts::CHUNKED;
+            }
+        }
+        self.clear_token();
+        self.digits = 0;
+    }
+
     /// The value of Transfer-Encoding is complete.
     #[inline(always)]
     fn on_encoding_end(&mut self) {
+        self.on_coding_end();
         self.facts |= Facts::HAS_ENCODING;
-        // Only the last transfer coding delimits the message (RFC 9112, 6.3, 4).
-        if self.token == CHUNKED {
-            self.facts |= Facts::CHUNKED;
-        } else {
-            self.facts.remove(Facts::CHUNKED);
-        }
     }
 
+    /// Whether a CR comes before `byte` that is not part of a line end (RFC 9112, 2.2). It is no whitespace: a value with it is
+    /// invalid.
     #[inline(always)]
-    fn on_chunk_size(&mut self, byte: u8) -> Byte {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            b'\n' if self.digits > 0 => return self.on_chunk(),
-            b'\r' if self.digits > 0 => return Byte::Next,
-            b' ' | b'\t' | b';' if self.digits > 0 => return self.next_at(true, state::CHUNK_EXTENSION),
-            b' ' | b'\t' => return Byte::Next,
-            _ => return Byte::Lost,
-        };
-        if self.number >> 56 != 0 {
-            return Byte::Lost;
-        }
-        self.number = self.number << 4 | u64::from(digit);
-        self.digits = 1;
-        Byte::Next
+    fn is_bare_cr(&mut self, byte: u8) -> bool {
+        let is_bare_cr = self.previous == b'\r' && byte != b'\n';
+        self.previous = byte;
+        is_bare_cr
     }
-
-    /// A chunk size line is complete.
-    #[inline(always)]
-    fn on_chunk(&mut self) -> Byte {
-        if self.number == 0 {
-            self.state = state::TRAILER_START;
-            return Byte::Again;
-        }
-        self.content = self.content.saturating_add(self.number);
-        self.position = self.position.saturating_add(self.number);
-        self.number = 0;
-        self.digits = 0;
-        self.state = state::CHUNK_DATA;
-        Byte::Again
-    }
-
-    #[inline(always)]
-    fn on_chunk_extension(&mut self, byte: u8) -> Byte {
-        if byte == b'\n' { self.on_chunk() } else { Byte::Next }
-    }
-
-    #[inline(always)]
-    fn on_chunk_end(&mut self, byte: u8) -> Byte {
-        match byte {
-            b'\r' => Byte::Next,
-            b'\n' => self.next_at(true, state::CHUNK_SIZE),
-            _ => Byte::Lost,
-        }
-    }
-
-    #[inline(always)]
-    fn on_trailer_start(&mut self, byte: u8) -> Byte {
-        match byte {
-            b'\n' => Byte::MessageEnd,
-            b'\r' => self.next_at(true, state::TRAILER_CR),
-            _ => self.next_at(true, state::TRAILER_LINE),
-        }
-    }
-}
-
-/// Whether `byte` is whitespace within a line.
-#[inline(always)]
-const fn is_whitespace(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
-
-/// Whether `byte` is one of RFC 9110's tchar (5.6.2).
-#[inline(always)]
-const fn is_token_character(byte: u8) -> bool {
-    /// Of the first 128 bytes, one bit each.
-    const TOKEN: u128 = {
-        let mut bits = 0u128;
-        let mut byte = 0u8;
-        while byte < 128 {
-            if byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'!' | b'#'
-                        | b'$'
-                        | b'%'
-                        | b'&'
-                        | b'\''
-                        | b'*'
-                        | b'+'
-                        | b'-'
-                        | b'.'
-                        | b'^'
-                        | b'_'
-                        | b'`'
-                        | b'|'
-                        | b'~'
-                )
-            {
-                bits |= 1 << byte;
-            }
-            byte += 1;
-        }
-        bits
-    };
-    let word = if byte < 64 { TOKEN as u64 } else { (TOKEN >> 64) as u64 };
-    byte < 128 && word >> (byte & 63) & 1 != 0
 }

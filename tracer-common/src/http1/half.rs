@@ -1,7 +1,7 @@
 //! The scanner's state for one direction.
 
 use super::{Framing, state};
-use crate::flags::flags;
+use crate::{event::ScanAnomalies, flags::flags};
 
 flags! {
     /// What is known of the message being scanned.
@@ -86,7 +86,11 @@ pub struct HttpHalf {
     pub(super) framing: u8,
     /// 1: sync was lost between two messages, so that the start of one was missed.
     pub(super) missed_start: u8,
-    padding: [u8; 6],
+    /// The byte before, in the lines that it matters in: values of framing fields, chunk sizes and trailers.
+    pub(super) previous: u8,
+    /// Departures of the current message.
+    pub(super) anomalies: ScanAnomalies,
+    padding: [u8; 4],
 }
 
 const _: () = assert!(size_of::<HttpHalf>() == 112);
@@ -129,7 +133,9 @@ impl HttpHalf {
         digits: 0,
         framing: 0,
         missed_start: 0,
-        padding: [0; 6],
+        previous: 0,
+        anomalies: ScanAnomalies::EMPTY,
+        padding: [0; 4],
     };
 
     /// Discards the current position: parsing resumes at the next start line.
@@ -216,6 +222,8 @@ impl HttpHalf {
         self.content = 0;
         self.length = 0;
         self.framing = Framing::None as u8;
+        self.previous = 0;
+        self.anomalies = ScanAnomalies::EMPTY;
         self.clear_token();
     }
 }

@@ -9,6 +9,8 @@
 //!
 //! It knows nothing of TCP but what [`Payload`] says.
 
+mod bytes;
+mod chunked;
 mod framing;
 mod grammar;
 mod half;
@@ -19,6 +21,7 @@ mod words;
 use crate::frame::WINDOW;
 
 pub use self::{
+    bytes::{is_control, is_token_character, is_whitespace},
     framing::Framing,
     half::{Facts, HttpHalf, Role},
     scan::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps, look_at_content},

@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 
 use crate::{
-    event::{HttpFacts, Marks},
+    event::{HttpFacts, Marks, ScanAnomalies},
     frame::{FrameBytes, WINDOW},
 };
 
@@ -251,6 +251,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         let position = http.position;
         if position >= self.buffer.payload.end {
             self.emit_fragment(Marks::EMPTY);
+            self.emit_excess();
             return ControlFlow::Break(());
         }
         if position < self.buffer.payload.start {
@@ -344,6 +345,10 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         }
         match outcome {
             Byte::Next | Byte::RequestLine => return ControlFlow::Continue(()),
+            Byte::TrailerName => {
+                self.half.on_trailer_name_end();
+                return ControlFlow::Continue(());
+            }
             Byte::Again => {
                 // Small chunks lie within the loaded bytes.
                 let at = self.half.position.wrapping_sub(buffer_at);
@@ -512,6 +517,10 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         }
         let position = http.position;
         let content_end = position.saturating_add(http.content);
+        if marks.contains(Marks::MESSAGE_END) {
+            self.note_excess(content_end);
+        }
+        let http = &mut *self.half;
         let request = !http.has(Facts::RESPONSE);
         self.emit_fragment(marks);
         let http = &mut *self.half;
@@ -545,8 +554,40 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     #[inline(always)]
     fn message_end(&mut self) {
         self.buffer.at = 0;
+        self.note_excess(self.half.position);
         self.emit(Marks::MESSAGE_END);
         self.next_message();
+    }
+
+    /// Notes bytes after the response that ends at stream offset `end` although no request waits for another one
+    /// (RFC 9112, 9.2). Requests that were missed may wait.
+    #[inline(always)]
+    fn note_excess(&mut self, end: u64) {
+        let (http, peer) = (&mut *self.half, self.peer);
+        let Payload { end: payload_end, peer_acked, .. } = self.buffer.payload;
+        let answered = http.has(Facts::RESPONSE) && peer.messages > 0 && peer.messages <= http.messages;
+        let all_seen = peer.state < state::UNTIL_CLOSE
+            && (peer_acked == Payload::NOTHING_ACKED || peer_acked <= peer.position);
+        if end < payload_end && answered && all_seen {
+            http.anomalies |= ScanAnomalies::EXCESS;
+        }
+    }
+
+    /// Emits an event about empty lines or whitespace after a message that end the segment: a message need not follow.
+    #[inline(always)]
+    fn emit_excess(&mut self) {
+        let http = &mut *self.half;
+        if http.state == state::START
+            && http.messages > 0
+            && http.facts.intersects(Facts::EMPTY_LINE | Facts::LEADING_SPACE)
+        {
+            http.anomalies = ScanAnomalies::EXCESS;
+            let facts = http.facts;
+            self.emit(Marks::EMPTY);
+            let http = &mut *self.half;
+            http.anomalies = ScanAnomalies::EMPTY;
+            http.facts = facts;
+        }
     }
 
     /// A message has ended at the position.
@@ -620,6 +661,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         event.head_len = http.head_len;
         event.status = http.status;
         event.framing = http.framing;
+        event.anomalies = http.anomalies;
         event.len = self.buffer.at as u16;
         if !self.sink.emit(&self.buffer.event) {
             self.buffer.event.facts.header.lost += 1;

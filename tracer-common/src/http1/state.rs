@@ -48,19 +48,21 @@ pub const CHUNK_DATA: u8 = 20;
 pub const CHUNK_END: u8 = 21;
 /// The first byte of a trailer field line.
 pub const TRAILER_START: u8 = 22;
+/// The name of a trailer field.
+pub const TRAILER_NAME: u8 = 23;
 /// The rest of a trailer field line.
-pub const TRAILER_LINE: u8 = 23;
+pub const TRAILER_LINE: u8 = 24;
 /// The line feed of the empty line after the trailers.
-pub const TRAILER_CR: u8 = 24;
+pub const TRAILER_CR: u8 = 25;
 /// Content until the connection closes.
-pub const UNTIL_CLOSE: u8 = 25;
+pub const UNTIL_CLOSE: u8 = 26;
 /// A tunnel: CONNECT or Upgrade has ended HTTP.
-pub const TUNNEL: u8 = 26;
+pub const TUNNEL: u8 = 27;
 /// Out of sync, or in a message whose end is unknown: searching for a segment that starts with a start line.
-pub const LOST: u8 = 27;
+pub const LOST: u8 = 28;
 /// Another protocol that HTTP may follow, such as SOCKS: searching for a segment that starts with a start line.
-pub const PREAMBLE: u8 = 28;
+pub const PREAMBLE: u8 = 29;
 /// Not HTTP.
-pub const NOT_HTTP: u8 = 29;
+pub const NOT_HTTP: u8 = 30;
 /// A request whose end only its response shows, because its length cannot be read, or because it is a CONNECT.
-pub const AWAIT_ANSWER: u8 = 30;
+pub const AWAIT_ANSWER: u8 = 31;

@@ -2,15 +2,23 @@
 
 extern crate std;
 
+mod anomalies;
 mod gaps;
 mod words;
 
-use std::{boxed::Box, cell::RefCell, format, string::String, vec, vec::Vec};
+use std::{
+    boxed::Box,
+    cell::{Cell, RefCell},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
 
 use super::{Framing, HttpEvent, HttpSink, MAX_HEAD, MAX_STEPS, NO_STATUS, Payload, Scan, ScanBuffer, Steps};
 use crate::{
     connection::FlowState,
-    event::Marks,
+    event::{Marks, ScanAnomalies},
     flow::End,
     seq::Seq,
     wire::{Segment, TcpFlags},
@@ -24,12 +32,15 @@ const SERVER: End = End::High;
 struct Words {
     events: RefCell<Vec<String>>,
     head: RefCell<[Vec<u8>; 2]>,
+    /// Those of all events.
+    anomalies: Cell<u8>,
 }
 
 impl HttpSink for Words {
     fn emit(&self, event: &HttpEvent) -> bool {
         let facts = &event.facts;
         let has = |mark| facts.marks.contains(mark);
+        self.anomalies.set(self.anomalies.get() | facts.anomalies.bits());
         let mut heads = self.head.borrow_mut();
         let head = facts.header.sender().of_mut(&mut heads);
         if has(Marks::HEAD_START) {
@@ -287,6 +298,16 @@ fn lengths_and_codings_are_read_through_folds_and_whitespace() {
         ("Transfer-Encoding: chunked, identity", "Close"),
         ("Transfer-Encoding: chu nked", "Close"),
         ("Transfer-Encoding: x\r\nContent-Length: 3", "Close"),
+        // Empty elements of a list do not count (RFC 9110, 5.6.1.2).
+        ("Transfer-Encoding: chunked,\r\nTransfer-Encoding:", "Chunked"),
+        // Only SP and HTAB are whitespace (RFC 9110, 5.6.3).
+        ("Transfer-Encoding: \0chunked", "Close"),
+        ("Transfer-Encoding: \x0bchunked", "Close"),
+        ("Transfer-Encoding: \rchunked", "Close"),
+        ("Transfer-Encoding: chunked\r\r\nA: b", "Close"),
+        ("Transfer-Encoding\x0c: chunked\r\nContent-Length: 3", "Length"),
+        // It is valid, and never complete (RFC 9110, 8.6).
+        ("Content-Length: 18446744073709551616", "Length bad length"),
         ("Content Length: 3", "Close"),
     ] {
         let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
@@ -309,7 +330,8 @@ fn contradicting_lengths_are_no_length() {
         "Content-Length: 3, 4",
         "Content-Length: 3\r\nContent-Length: 4",
         "Content-Length: -3",
-        "Content-Length: 99999999999999999999",
+        "Content-Length: 3\r3",
+        "Content-Length: 3\r\r\nA: b",
     ] {
         let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nabc");
         expect(

@@ -118,7 +118,7 @@ impl HttpHalf {
     /// Whether words can be read from here.
     #[inline(always)]
     pub(super) fn reads_words(&self) -> bool {
-        matches!(self.state, state::SKIP_LINE | state::TRAILER_LINE | state::LINE_START | state::LENGTH_FOLD)
+        matches!(self.state, state::SKIP_LINE | state::LINE_START | state::LENGTH_FOLD)
     }
 
     /// Reads bytes from `at` on; those before `loaded` are available. Returns how many were read: 0 where the next one must be
@@ -135,15 +135,11 @@ impl HttpHalf {
             _ => 0,
         };
         let rest = match self.state {
-            state::SKIP_LINE | state::REQUEST_LINE | state::TRAILER_LINE => {
-                self.on_line_rest(bytes, at + start, loaded)
-            }
+            state::SKIP_LINE | state::REQUEST_LINE => self.on_line_rest(bytes, at + start, loaded),
             _ => 0,
         };
         let taken = start + rest;
-        if self.state <= state::LAST_OF_HEAD {
-            self.head_len = self.head_len.wrapping_add(taken as u32);
-        }
+        self.head_len = self.head_len.wrapping_add(taken as u32);
         taken
     }
 
@@ -159,9 +155,7 @@ impl HttpHalf {
             return loaded - at;
         }
         if complete {
-            // Trailers are not part of the head.
-            let trailer = self.state == state::TRAILER_LINE;
-            self.state = if trailer { state::TRAILER_START } else { state::LINE_START };
+            self.state = state::LINE_START;
         }
         end - at
     }

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     http::{ConnectionEnd, Gaps, Redaction},
-    record::{Bodies, Body, CloseReason, EventName, Events},
+    record::{Bodies, Body, CloseReason, EventName, Events, Side},
     tcp::{Handshake, Session, Update, unreported},
 };
 
@@ -243,7 +243,7 @@ impl Connection {
         if self.phase() == Phase::Closed && self.closed_at == 0 {
             self.closed_at = time;
             let is_reset = self.session.endpoints().reset_by.is_some();
-            let end = if is_reset { ConnectionEnd::Reset } else { ConnectionEnd::Closed };
+            let end = if is_reset { self.reset() } else { ConnectionEnd::Closed };
             self.app.finish(end, time, out);
         }
     }
@@ -313,7 +313,7 @@ impl Connection {
     pub fn close(&mut self, reason: CloseReason, now: u64, out: &mut Bodies) {
         let end = match reason {
             CloseReason::Fin => ConnectionEnd::Closed,
-            CloseReason::Reset | CloseReason::Refused => ConnectionEnd::Reset,
+            CloseReason::Reset | CloseReason::Refused => self.reset(),
             CloseReason::Unanswered
             | CloseReason::HalfOpenTimeout
             | CloseReason::IdleTimeout
@@ -327,6 +327,15 @@ impl Connection {
         self.release_held(out);
         self.app.finish(end, now, out);
         out.push((now, Body::Closed(Box::new(self.closed(reason)))));
+    }
+
+    /// The end by a RST.
+    fn reset(&self) -> ConnectionEnd {
+        let client = self.client();
+        let end_of = |side| if side == Side::Client { client } else { client.other() };
+        let by = self.session.endpoints().reset_by.map(end_of);
+        let sent = End::BOTH.map(|end| self.session.direction(self.session.side(end)).seen_until());
+        ConnectionEnd::Reset { by, sent }
     }
 
     /// Bytes of memory that its messages and its gaps take.

@@ -7,7 +7,7 @@ use tracer_common::{
     http1::{FRAGMENT, MAX_HEAD},
 };
 
-use super::order::Place;
+use super::{lines::is_whitespace, order::Place};
 
 /// The most bytes kept of a head: what the kernel emits of one, and a fragment more because it counts in
 /// fragments.
@@ -145,6 +145,16 @@ impl Assembly {
     /// Where the head in progress starts.
     pub(super) fn place(&self) -> Option<Place> {
         self.0.as_ref().map(|partial| partial.place)
+    }
+
+    /// The exchange before the head, if that is the start of a method so far, but of no registered one: those are in upper case, with
+    /// hyphens (RFC 9110, 16.1.1).
+    pub(super) fn exchange_before_junk(&self) -> Option<u32> {
+        let partial = self.0.as_ref()?;
+        let is_method = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'-';
+        let bytes = partial.bytes.as_slice();
+        let is_junk = !bytes.iter().all(is_method) && !bytes.iter().any(is_whitespace);
+        (is_junk && !partial.has_gap).then_some(partial.exchange)
     }
 
     /// Whether a head is in progress.

@@ -35,9 +35,15 @@ pub(super) enum StreamEnd {
         time: u64,
     },
     /// With a RST.
-    Reset,
+    Reset {
+        /// Offset after the last byte; `None` if not all of the stream was seen.
+        at: Option<u64>,
+    },
     /// It goes on, with another message.
-    Abandoned,
+    Abandoned {
+        /// Offset of that.
+        at: u64,
+    },
     /// Unknown, because it was not observed.
     Unobserved,
 }
@@ -59,7 +65,7 @@ pub(super) struct Message {
     pub(super) invalid: bool,
     /// When its last byte was seen.
     last: Option<u64>,
-    /// Bytes of content.
+    /// Bytes of content, so far if it was truncated.
     size: Option<u64>,
     framing: Option<Framing>,
     /// Stream offset of the content.
@@ -158,13 +164,33 @@ impl Message {
                     self.complete_unseen();
                     return true;
                 }
-                self.progress = Progress::Truncated;
+                self.truncate(Some(end).filter(|_| !gap));
                 return false;
             }
         }
-        self.progress =
-            if self.missed || how == StreamEnd::Unobserved { Progress::Unknown } else { Progress::Truncated };
+        match how {
+            _ if self.missed => self.progress = Progress::Unknown,
+            StreamEnd::Unobserved => self.progress = Progress::Unknown,
+            StreamEnd::Fin { end, gap, .. } => self.truncate(Some(end).filter(|_| !gap)),
+            StreamEnd::Reset { at } => self.truncate(at),
+            StreamEnd::Abandoned { at } => self.truncate(Some(at)),
+        }
         false
+    }
+
+    /// The stream has ended within it, at stream offset `end` if all of it was seen. The size of chunked content is not known:
+    /// only the kernel sees which bytes are content.
+    fn truncate(&mut self, end: Option<u64>) {
+        self.progress = Progress::Truncated;
+        if matches!(self.framing, Some(Framing::Length | Framing::Close)) {
+            self.size = end.and_then(|end| end.checked_sub(self.content_at));
+        }
+    }
+
+    /// The Content-Length of a message that is not complete. One that is too large to count is not known.
+    fn announced(&self) -> Option<u64> {
+        let is_short = self.framing == Some(Framing::Length) && self.progress != Progress::Complete;
+        (is_short && self.content_length < u64::MAX).then_some(self.content_length)
     }
 }
 
@@ -189,6 +215,8 @@ pub(super) struct Pending {
     pub(super) confidence: Confidence,
     /// The anomalies of its messages.
     pub(super) anomalies: Anomalies,
+    /// Who closed or reset the connection before it was complete, and when.
+    pub(super) ended: Option<(Side, u64)>,
     interim: Vec<u16>,
 }
 
@@ -211,6 +239,18 @@ impl Pending {
         if confidence != Confidence::Exact && self.confidence != Confidence::Inferred {
             self.confidence = confidence;
         }
+    }
+
+    /// A side has sent a FIN. A client that sends it with its request still waits for the response.
+    pub(super) fn on_fin(&mut self, sender: Side, time: u64) {
+        if sender == Side::Server || self.request.last != Some(time) {
+            self.end(sender, time);
+        }
+    }
+
+    /// A side has ended it, unless that has happened before.
+    pub(super) fn end(&mut self, sender: Side, time: u64) {
+        self.ended.get_or_insert((sender, time));
     }
 
     /// An interim response (RFC 9110, 15.2).
@@ -259,10 +299,22 @@ impl Pending {
 
     /// The record of it.
     pub(super) fn into_record(self) -> Exchange {
-        let (request, response) = (&self.request, &self.response);
+        let (request, response, outcome) = (&self.request, &self.response, self.outcome());
+        let failed = matches!(
+            outcome,
+            Outcome::NoResponse
+                | Outcome::RequestAborted
+                | Outcome::ResponseTruncated
+                | Outcome::InvalidResponse
+        );
+        let ended = self.ended.filter(|_| failed && response.progress == Progress::Truncated);
+        let end = response.last.or(ended.map(|(_, time)| time));
         Exchange {
             index: self.index,
-            outcome: self.outcome(),
+            outcome,
+            initiator: ended.map(|(side, _)| side),
+            request_content_length: request.announced(),
+            response_content_length: response.announced(),
             confidence: self.confidence,
             anomalies: self.anomalies,
             status: self.status,
@@ -272,7 +324,7 @@ impl Pending {
             request_ns: between(request.first, request.last),
             time_to_first_byte_ns: between(request.last, response.first),
             response_ns: between(response.first, response.last),
-            duration_ns: between(request.first, response.last),
+            duration_ns: between(request.first, end),
             interim_statuses: self.interim,
             request: self.head,
         }

@@ -2,8 +2,12 @@
 //! because every head is parsed here.
 
 use memchr::memchr;
+use tracer_common::http1::is_token_character;
 
-use super::lines::{Lines, is_whitespace};
+use super::{
+    authority::is_valid,
+    lines::{Lines, find_controls, is_whitespace, trim, trim_end},
+};
 use crate::record::{Anomalies, Anomaly};
 
 /// The registered transfer codings (RFC 9112, 7).
@@ -19,9 +23,13 @@ pub(super) struct Fields<'a> {
     pub(super) host: Option<&'a [u8]>,
     /// The anomalies.
     pub(super) anomalies: Anomalies,
-    lengths: Lengths<'a>,
     /// There is a Transfer-Encoding field.
-    encoded: bool,
+    pub(super) encoded: bool,
+    /// Connection contains the option close.
+    pub(super) closes: bool,
+    lengths: Lengths<'a>,
+    /// How often the chunked transfer coding is applied.
+    chunked: usize,
     /// The previous line was the first Host field.
     after_host: bool,
 }
@@ -41,6 +49,11 @@ struct Lengths<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Whether there is a field that delimits the content.
+    pub(super) const fn has_framing(&self) -> bool {
+        self.encoded || self.lengths.first.is_some()
+    }
+
     /// Parses the complete lines of the field section.
     pub(super) fn of(lines: Lines<'a>) -> Self {
         let mut fields = Self::default();
@@ -51,6 +64,7 @@ impl<'a> Fields<'a> {
             if line.is_empty() {
                 break;
             }
+            find_controls(line, &mut fields.anomalies);
             fields.on_line(line);
         }
         fields.check_section();
@@ -79,7 +93,7 @@ impl<'a> Fields<'a> {
             self.anomalies.insert(Anomaly::InvalidField);
             return;
         };
-        let trimmed = name.trim_ascii_end();
+        let trimmed = trim_end(name);
         if trimmed.len() < name.len() {
             self.anomalies.insert(Anomaly::SpaceBeforeColon);
         }
@@ -92,7 +106,7 @@ impl<'a> Fields<'a> {
     #[inline]
     fn on_field(&mut self, name: &[u8], value: &'a [u8]) {
         // The length alone excludes most fields.
-        if matches!(name.len(), 4 | 14 | 17) {
+        if matches!(name.len(), 4 | 10 | 14 | 17) {
             self.on_known_field(name, value);
         }
     }
@@ -101,30 +115,47 @@ impl<'a> Fields<'a> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.hosts == 0 {
-                    self.host = Some(value.trim_ascii());
+                    self.host = Some(trim(value));
                     self.after_host = true;
                 }
                 self.hosts += 1;
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 for number in value.split(|byte| *byte == b',') {
-                    self.lengths.add(number.trim_ascii());
+                    self.lengths.add(trim(number));
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.encoded = true;
-                if !value.split(|byte| *byte == b',').all(is_known_coding) {
-                    self.anomalies.insert(Anomaly::UnknownCoding);
+                for coding in value.split(|byte| *byte == b',').map(trim) {
+                    self.on_coding(coding);
                 }
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.closes |=
+                    value.split(|byte| *byte == b',').any(|one| trim(one).eq_ignore_ascii_case(b"close"));
             }
             _ => {}
         }
+    }
+
+    fn on_coding(&mut self, coding: &[u8]) {
+        if !coding.is_empty() && !CODINGS.iter().any(|one| coding.eq_ignore_ascii_case(one)) {
+            self.anomalies.insert(Anomaly::UnknownCoding);
+        }
+        self.chunked += usize::from(coding.eq_ignore_ascii_case(b"chunked"));
     }
 
     /// Finds the anomalies of the whole section.
     fn check_section(&mut self) {
         if self.hosts > 1 {
             self.anomalies.insert(Anomaly::DuplicateHost);
+        }
+        if self.host.is_some_and(|host| !is_valid(host)) {
+            self.anomalies.insert(Anomaly::InvalidHost);
+        }
+        if self.chunked > 1 {
+            self.anomalies.insert(Anomaly::RepeatedChunked);
         }
         let Lengths { first: Some(_), repeated, differs, invalid, empty } = self.lengths else { return };
         if self.encoded {
@@ -156,11 +187,6 @@ impl<'a> Lengths<'a> {
     }
 }
 
-fn is_known_coding(coding: &[u8]) -> bool {
-    let coding = coding.trim_ascii();
-    coding.is_empty() || CODINGS.iter().any(|one| coding.eq_ignore_ascii_case(one))
-}
-
 /// The digits of a number without leading zeros.
 fn significant(digits: &[u8]) -> &[u8] {
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
@@ -177,27 +203,3 @@ static TOKEN_CHARACTERS: [bool; 256] = {
     }
     table
 };
-
-/// Whether `byte` is a tchar (RFC 9110, 5.6.2).
-const fn is_token_character(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(
-            byte,
-            b'"' | b'('
-                | b')'
-                | b','
-                | b'/'
-                | b':'
-                | b';'
-                | b'<'
-                | b'='
-                | b'>'
-                | b'?'
-                | b'@'
-                | b'['
-                | b'\\'
-                | b']'
-                | b'{'
-                | b'}'
-        )
-}

@@ -7,7 +7,7 @@ use super::{
     anomalies,
     authority::host,
     fields::Fields,
-    lines::{Lines, RequestLine, is_whitespace},
+    lines::{Lines, RequestLine, is_whitespace, trim_start},
     redaction::{Redaction, without_user_information},
     request_target::RequestTarget,
 };
@@ -17,14 +17,15 @@ use crate::record::{Anomalies, RequestHead, Text};
 const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
 
-/// Parses and redacts the head of a request, and finds its anomalies. `whole`: it is complete.
+/// Parses and redacts the head of a request, finds its anomalies, and whether its sender closes after it. `whole`: it is
+/// complete.
 ///
 /// Everything that is reported of a request comes from here.
 pub(super) fn parse_request(
     bytes: &[u8],
     whole: bool,
     redaction: Option<&Redaction>,
-) -> (RequestHead, Anomalies) {
+) -> (RequestHead, Anomalies, bool) {
     let lines = Lines::of(bytes);
     let line = RequestLine::of(lines).unwrap_or_default();
     let fields = Fields::of(lines);
@@ -46,14 +47,14 @@ pub(super) fn parse_request(
         version: line.version.and_then(version),
         truncated: !whole,
     };
-    (head, anomalies::of_request(lines, &line, fields, whole))
+    (head, anomalies::of_request(lines, &line, &fields, whole), fields.closes)
 }
 
 /// Whether an incomplete head is of a request: its line is complete, or starts like one.
 pub(super) fn is_request(bytes: &[u8]) -> bool {
     let lines = Lines::of(bytes);
     let starts_like_one = |line: &RequestLine<'_>| {
-        let target = lines.start.get(line.method.len()..).unwrap_or_default().trim_ascii_start();
+        let target = trim_start(lines.start.get(line.method.len()..).unwrap_or_default());
         METHODS.contains(&line.method) && (target.starts_with(b"/") || target.starts_with(b"http://"))
     };
     RequestLine::of(lines).is_some_and(|line| lines.has_start_line || starts_like_one(&line))
@@ -96,7 +97,7 @@ mod tests {
 
     /// Method, target, domain and version of a request.
     fn parsed(head: &[u8], whole: bool) -> [String; 4] {
-        let (head, _) = parse_request(head, whole, None);
+        let (head, ..) = parse_request(head, whole, None);
         [head.method, head.target, head.domain, head.version]
             .map(|text| text.map_or("-".into(), |text| text.as_str().into()))
     }

@@ -1,6 +1,9 @@
 //! The lines of a head, parsed leniently: the caller finds their anomalies.
 
 use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memrchr2};
+use tracer_common::http1::is_control;
+
+use crate::record::{Anomalies, Anomaly};
 
 /// The lines of a head, complete or not.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +23,7 @@ impl<'a> Lines<'a> {
         match split_line(bytes) {
             Some((start, rest)) => {
                 let bare_lf = is_bare(start) && !start.is_empty();
-                Self { start: trim_end(start), has_start_line: true, bare_lf, rest }
+                Self { start: without_cr(start), has_start_line: true, bare_lf, rest }
             }
             None => Self { start: bytes, has_start_line: false, bare_lf: false, rest: &[] },
         }
@@ -33,7 +36,7 @@ impl<'a> Lines<'a> {
         memchr_iter(b'\n', self.rest).filter_map(move |end| {
             let line = self.rest.get(from..end)?;
             from = end + 1;
-            Some((trim_end(line), is_bare(line)))
+            Some((without_cr(line), is_bare(line)))
         })
     }
 
@@ -75,11 +78,11 @@ impl<'a> RequestLine<'a> {
         if !lines.has_start_line {
             return Some(Self { method, target: complete_word(rest), version: None });
         }
-        let rest = rest.trim_ascii();
+        let rest = trim(trim_crs(rest));
         let last = memrchr2(b' ', b'\t', rest).map_or(0, |at| at + 1);
         let (target, version) = rest.split_at(last);
         if is_version(version) {
-            Some(Self { method, target: Some(target.trim_ascii()), version: Some(version) })
+            Some(Self { method, target: Some(trim(target)), version: Some(version) })
         } else {
             Some(Self { method, target: Some(rest), version: None })
         }
@@ -88,7 +91,7 @@ impl<'a> RequestLine<'a> {
 
 /// The first word, if whitespace follows it.
 fn complete_word(text: &[u8]) -> Option<&[u8]> {
-    let text = text.trim_ascii_start();
+    let text = trim_start(text);
     let end = text.iter().position(is_whitespace)?;
     text.get(..end)
 }
@@ -100,7 +103,47 @@ fn is_version(word: &[u8]) -> bool {
 
 /// Whether a byte is whitespace within a line.
 pub(super) const fn is_whitespace(byte: &u8) -> bool {
-    matches!(*byte, b' ' | b'\t')
+    tracer_common::http1::is_whitespace(*byte)
+}
+
+/// `text` without whitespace around it.
+pub(super) fn trim(text: &[u8]) -> &[u8] {
+    trim_end_while(trim_start(text), is_whitespace)
+}
+
+/// `text` without whitespace before it.
+pub(super) fn trim_start(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !is_whitespace(byte)).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default()
+}
+
+/// `text` without whitespace after it.
+pub(super) fn trim_end(text: &[u8]) -> &[u8] {
+    trim_end_while(text, is_whitespace)
+}
+
+/// `line` without the carriage returns at its end: of several, all but the last are bare.
+fn trim_crs(line: &[u8]) -> &[u8] {
+    trim_end_while(line, |byte| *byte == b'\r')
+}
+
+fn trim_end_while(text: &[u8], is_trimmed: impl Fn(&u8) -> bool) -> &[u8] {
+    let end = text.iter().rposition(|byte| !is_trimmed(byte)).map_or(0, |at| at + 1);
+    text.get(..end).unwrap_or_default()
+}
+
+/// Finds control characters in a line without its terminator.
+pub(super) fn find_controls(line: &[u8], anomalies: &mut Anomalies) {
+    // All at once first, because nearly no line has one.
+    if !line.iter().fold(false, |found, byte| found | is_control(*byte)) {
+        return;
+    }
+    if line.contains(&b'\r') {
+        anomalies.insert(Anomaly::BareCr);
+    }
+    if line.iter().any(|byte| is_control(*byte) && *byte != b'\r') {
+        anomalies.insert(Anomaly::ControlCharacter);
+    }
 }
 
 /// The parts before and after the first `separator`.
@@ -119,6 +162,6 @@ fn is_bare(line: &[u8]) -> bool {
 }
 
 /// A line without the carriage return at its end.
-fn trim_end(line: &[u8]) -> &[u8] {
+fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }

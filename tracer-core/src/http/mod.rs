@@ -27,7 +27,7 @@ mod tests;
 use std::{net::IpAddr, sync::Arc};
 
 use tracer_common::{
-    event::{HttpFacts, Marks},
+    event::{HttpFacts, Marks, ScanAnomalies},
     flow::End,
 };
 
@@ -40,7 +40,7 @@ use self::{
     pairing::has,
     queue::{ExchangeQueue, Numbers},
 };
-use crate::record::{Anomaly, Bodies};
+use crate::record::{Anomalies, Anomaly, Bodies};
 
 /// Knows which bytes were not seen.
 pub trait Gaps {
@@ -61,7 +61,12 @@ pub enum ConnectionEnd {
     /// Both sides closed, as passed to [`Conversation::on_fin`]. A direction without a FIN was not observed.
     Closed,
     /// A RST.
-    Reset,
+    Reset {
+        /// The endpoint that sent it.
+        by: Option<End>,
+        /// Stream offset after the last byte of each endpoint; `None` if some of its bytes were not seen.
+        sent: [Option<u64>; 2],
+    },
     /// The connection expired or was evicted.
     NotObserved,
     /// The observation ended; the connection may continue. An incomplete head of a request does not count.
@@ -95,6 +100,7 @@ pub struct Idle {
     order: Order,
     other: Option<Anomaly>,
     forwarded: Option<Box<IpAddr>>,
+    last: [LastMessage; 2],
 }
 
 impl Idle {
@@ -137,6 +143,16 @@ struct MessageStream {
     current: Option<Current>,
     /// Its FIN.
     fin: Option<StreamEnd>,
+    last: LastMessage,
+}
+
+/// What is kept of the last message of an endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct LastMessage {
+    /// It, or one before, had Connection: close (RFC 9112, 9.6).
+    closes: bool,
+    /// The bytes that follow it were reported with it as excess.
+    excess: bool,
 }
 
 /// A message whose head is complete.
@@ -149,6 +165,15 @@ struct Current {
 }
 
 impl MessageStream {
+    /// A head is complete. `closes`: it has Connection: close.
+    fn on_close_option(&mut self, closes: bool, anomalies: &mut Anomalies) {
+        if self.last.closes {
+            anomalies.insert(Anomaly::AfterClose);
+        }
+        self.last.closes |= closes;
+        self.last.excess = false;
+    }
+
     const fn is_idle(&self) -> bool {
         !self.assembly.in_progress() && self.current.is_none() && self.fin.is_none()
     }
@@ -158,9 +183,10 @@ impl Conversation {
     /// Continues after `idle`; with `exchanges_only`, it reports no requests and responses.
     #[must_use]
     pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
-        let Idle { client, numbers, order, other, forwarded } = idle;
+        let Idle { client, numbers, order, other, forwarded, last } = idle;
         let queue = ExchangeQueue::after(numbers);
-        Self { queue, client, order, other, forwarded, exchanges_only, redaction, streams: <_>::default() }
+        let streams = last.map(|last| MessageStream { last, ..MessageStream::default() });
+        Self { queue, client, order, other, forwarded, exchanges_only, redaction, streams }
     }
 
     /// What to keep of it, if no message is in progress and neither side has closed.
@@ -178,6 +204,7 @@ impl Conversation {
             order: self.order,
             other: self.other,
             forwarded: self.forwarded.clone(),
+            last: [self.streams[0].last, self.streams[1].last],
         }
     }
 
@@ -206,8 +233,13 @@ impl Conversation {
             let head = self.stream(from).assembly.take_partial();
             self.on_not_http(facts, &head, from);
         }
+        let is_excess = has(facts, Marks::NOT_HTTP) && has(facts, Marks::UNSOLICITED)
+            || facts.anomalies.contains(ScanAnomalies::EXCESS) && !has(facts, Marks::MESSAGE_END);
+        if is_excess {
+            self.on_excess(facts, from);
+        }
         if has(facts, Marks::BAD_CHUNK) {
-            self.on_bad_chunk(from);
+            self.on_bad_chunk(facts, from);
         }
         if has(facts, Marks::LOST_SYNC) {
             self.on_lost_sync(from);
@@ -247,6 +279,9 @@ impl Conversation {
     pub fn on_fin(&mut self, from: End, end: u64, gap_bytes: u64, time: u64, out: &mut Bodies) {
         let how = StreamEnd::Fin { end, gap: gap_bytes > 0, time };
         self.stream(from).fin = Some(how);
+        if let Some(side) = self.side(from) {
+            self.queue.on_fin(side, time);
+        }
         if gap_bytes == 0 {
             self.on_head_truncated(from);
             self.on_stream_end(from, how);
@@ -269,10 +304,15 @@ impl Conversation {
             }
             self.on_head_truncated(from);
         }
+        if let ConnectionEnd::Reset { by: Some(by), .. } = why
+            && let Some(side) = self.side(by)
+        {
+            self.queue.on_reset(side, time);
+        }
         for from in End::BOTH {
             let how = match (why, self.stream(from).fin) {
                 (ConnectionEnd::Closed, Some(fin)) => fin,
-                (ConnectionEnd::Reset, _) => StreamEnd::Reset,
+                (ConnectionEnd::Reset { sent, .. }, _) => StreamEnd::Reset { at: *from.of(&sent) },
                 (ConnectionEnd::Closed, None)
                 | (ConnectionEnd::NotObserved | ConnectionEnd::ObservationOver, _) => StreamEnd::Unobserved,
             };

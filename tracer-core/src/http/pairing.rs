@@ -1,7 +1,7 @@
 //! Assigns events to exchanges.
 
 use tracer_common::{
-    event::{HttpFacts, Marks},
+    event::{HttpFacts, Marks, ScanAnomalies},
     flow::End,
     http1::{Framing, NO_STATUS, is_interim},
 };
@@ -38,7 +38,7 @@ impl Conversation {
         if has(facts, Marks::HEAD_START) && stream.assembly.in_progress() {
             // Its sender goes on with another head.
             self.on_head_truncated(from);
-            self.on_stream_end(from, StreamEnd::Abandoned);
+            self.on_stream_end(from, StreamEnd::Abandoned { at: facts.offset });
         }
         let stream = self.stream(from);
         let Some(current) = stream.current.take_if(|current| current.head != facts.head) else { return };
@@ -47,7 +47,7 @@ impl Conversation {
         if has(facts, Marks::RESYNCED) {
             pending.message(side).mark_unknown();
         } else if pending.message(side).ends_after(facts.offset) {
-            pending.message(side).on_stream_end(StreamEnd::Abandoned);
+            pending.message(side).on_stream_end(StreamEnd::Abandoned { at: facts.offset });
             return;
         } else {
             pending.message(side).complete_unseen();
@@ -73,11 +73,20 @@ impl Conversation {
     }
 
     fn on_request_head(&mut self, facts: &HttpFacts, head: &Head<'_>, out: &mut Bodies) -> Option<u32> {
+        if has(facts, Marks::EMPTY_LINE | Marks::LEADING_SPACE)
+            && let Some(before) = self.queue.existing(facts.exchange.wrapping_sub(1))
+        {
+            // They belong to this request, although their segment ended before it.
+            before.anomalies.remove(Anomaly::ExcessBytes);
+        }
         let pending = self.queue.by_number(facts.exchange)?;
-        let (parsed, mut anomalies) = head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
+        let (parsed, mut anomalies, closes) =
+            head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
+        facts.header.sender().of_mut(&mut self.streams).on_close_option(closes, &mut anomalies);
         pending.head = parsed;
         pending.lower_confidence(confidence(facts, head));
         add_leading(facts, &mut anomalies);
+        add_bad_length(facts, &mut anomalies);
         if has(facts, Marks::MALFORMED) {
             anomalies.remove(Anomaly::Http09);
             anomalies.insert(Anomaly::InvalidRequestLine);
@@ -85,16 +94,19 @@ impl Conversation {
             // Where its server took it to end is a guess.
             pending.lower_confidence(Confidence::Inferred);
         }
-        pending.anomalies.extend(anomalies);
         pending.request.place = head.place;
         let (content_at, framing) = (content_at(facts), Framing::from_byte(facts.framing));
         pending.request.on_head(head.first, framing, content_at, facts.content);
         if framing == Some(Framing::Close) {
             // A request cannot end with the connection (RFC 9112, 6.3): only its server decides where it
             // ends.
+            if !has(facts, Marks::BAD_LENGTH) {
+                anomalies.insert(Anomaly::FinalCodingNotChunked);
+            }
             pending.request.mark_unknown();
             pending.lower_confidence(Confidence::Inferred);
         }
+        pending.anomalies.extend(anomalies);
         let index = pending.index;
         if !self.exchanges_only {
             let (head, confidence) = (pending.head.clone(), pending.confidence);
@@ -146,11 +158,12 @@ impl Conversation {
         let proven = self.order.on_response(head.place, request, waits);
         let pending = self.queue.get(index)?;
         pending.lower_confidence(confidence(facts, head));
-        let mut anomalies = response_anomalies(facts, head);
+        let (mut anomalies, closes) = response_anomalies(facts, head);
         if let Some(other) = other {
             anomalies.remove(Anomaly::ResponseBeforeRequest);
             anomalies.insert(other);
         }
+        facts.header.sender().of_mut(&mut self.streams).on_close_option(closes, &mut anomalies);
         pending.anomalies.extend(anomalies);
         if request.is_none() {
             // Its request was not seen; it may still come if it stands behind its response in a capture.
@@ -164,10 +177,16 @@ impl Conversation {
             pending.lower_confidence(Confidence::Inferred);
         }
         let framing = Framing::from_byte(facts.framing);
+        if has(facts, Marks::BAD_LENGTH) && matches!(framing, Some(Framing::Close | Framing::Length)) {
+            // Where its receiver took it to end is a guess.
+            pending.lower_confidence(Confidence::Inferred);
+        }
         let interim = is_interim(facts.status);
         if interim {
             pending.on_interim(facts.status);
         } else {
+            // A client that closed its side before waited for it.
+            pending.ended = None;
             pending.status = status(facts);
             pending.response.on_head(head.first, framing, content_at(facts), facts.content);
             pending.response.place = head.place;
@@ -193,9 +212,12 @@ impl Conversation {
     /// The last byte of a message was seen.
     pub(super) fn on_message_end(&mut self, facts: &HttpFacts, from: End, gaps: &impl Gaps) {
         let Some(side) = self.side(from) else { return };
+        // The client has sent something after its request that is no request.
+        let follows = self.client.and_then(|client| self.stream(client).assembly.exchange_before_junk());
         let stream = self.stream(from);
         // The end of a head may have been lost.
         stream.assembly.clear();
+        stream.last.excess = facts.anomalies.contains(ScanAnomalies::EXCESS);
         let current = stream.current.take();
         let pending = match current {
             Some(current) => self.queue.get(current.index),
@@ -205,6 +227,10 @@ impl Conversation {
             None => self.on_end_without_head(facts, side),
         };
         if let Some(pending) = pending {
+            pending.anomalies.extend(anomalies::of_scan(facts.anomalies));
+            if side == Side::Server && follows.is_some() && follows == pending.number {
+                pending.anomalies.insert(Anomaly::ExcessBytes);
+            }
             pending.message(side).complete(Some(facts.content), Some(facts.header.time));
             if has(facts, Marks::SUSPECT) {
                 pending.lower_confidence(Confidence::Inferred);
@@ -255,10 +281,31 @@ impl Conversation {
     }
 
     /// The message in progress has a malformed chunk.
-    pub(super) fn on_bad_chunk(&mut self, from: End) {
+    pub(super) fn on_bad_chunk(&mut self, facts: &HttpFacts, from: End) {
         let Some(current) = self.stream(from).current else { return };
         if let Some(pending) = self.queue.get(current.index) {
+            pending.anomalies.extend(anomalies::of_scan(facts.anomalies));
             pending.anomalies.insert(Anomaly::InvalidChunk);
+        }
+    }
+
+    /// After a message, the endpoint sent bytes that start no other: they count with its exchange if that is not over, else with
+    /// the next one.
+    pub(super) fn on_excess(&mut self, facts: &HttpFacts, from: End) {
+        let is_reported = std::mem::take(&mut self.stream(from).last.excess);
+        let excess = match self.side(from) {
+            _ if has(facts, Marks::RESYNCED) || is_reported => None,
+            // Empty lines may belong to the next response.
+            Some(Side::Server) if has(facts, Marks::NOT_HTTP) && self.queue.reported() > 0 => {
+                self.queue.first_unanswered()
+            }
+            Some(Side::Client) => {
+                self.queue.existing(facts.exchange).filter(|pending| pending.request.started)
+            }
+            Some(Side::Server) | None => None,
+        };
+        if let Some(pending) = excess {
+            pending.anomalies.insert(Anomaly::ExcessBytes);
         }
     }
 
@@ -315,7 +362,7 @@ impl Conversation {
     fn on_request_head_truncated(&mut self, head: &Head<'_>, from: End) {
         self.client = Some(from);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
-        (pending.head, pending.anomalies) =
+        (pending.head, pending.anomalies, _) =
             head::parse_request(&head.bytes, false, self.redaction.as_deref());
         pending.request.on_head(head.first, None, 0, 0);
         pending.request.place = head.place;
@@ -348,15 +395,17 @@ pub(crate) fn status(facts: &HttpFacts) -> Option<u16> {
     Some(facts.status).filter(|status| *status != NO_STATUS)
 }
 
-/// The anomalies of a response.
-fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> Anomalies {
-    let mut anomalies = anomalies::of_response(&head.bytes, status(facts));
+/// The anomalies of a response, and whether its sender closes after it.
+fn response_anomalies(facts: &HttpFacts, head: &Head<'_>) -> (Anomalies, bool) {
+    let framing = Framing::from_byte(facts.framing);
+    let (mut anomalies, closes) = anomalies::of_response(&head.bytes, status(facts), framing);
     add_leading(facts, &mut anomalies);
+    add_bad_length(facts, &mut anomalies);
     // Not if the requests were not captured.
     if has(facts, Marks::UNSOLICITED) && !has(facts, Marks::RESYNCED) && facts.acked != u64::MAX {
         anomalies.insert(Anomaly::ResponseBeforeRequest);
     }
-    anomalies
+    (anomalies, closes)
 }
 
 /// Adds what came before a head.
@@ -366,6 +415,13 @@ fn add_leading(facts: &HttpFacts, anomalies: &mut Anomalies) {
     }
     if has(facts, Marks::LEADING_SPACE) {
         anomalies.insert(Anomaly::LeadingSpace);
+    }
+}
+
+/// Adds that the scanner found no length that it can count, as in a folded field.
+fn add_bad_length(facts: &HttpFacts, anomalies: &mut Anomalies) {
+    if has(facts, Marks::BAD_LENGTH) && !anomalies.contains(Anomaly::ConflictingLength) {
+        anomalies.insert(Anomaly::InvalidLength);
     }
 }
 

@@ -171,6 +171,16 @@ impl ExchangeQueue {
         self.pending.iter().map(|pending| size_of::<Pending>() + pending.head.text_len()).sum()
     }
 
+    /// A side sent a FIN.
+    pub(super) fn on_fin(&mut self, sender: Side, time: u64) {
+        self.pending.iter_mut().for_each(|pending| pending.on_fin(sender, time));
+    }
+
+    /// A side sent a RST.
+    pub(super) fn on_reset(&mut self, sender: Side, time: u64) {
+        self.pending.iter_mut().for_each(|pending| pending.end(sender, time));
+    }
+
     /// The ends of all messages will not be seen.
     pub(super) fn mark_all_unknown(&mut self) {
         for pending in &mut self.pending {

@@ -1,9 +1,10 @@
 //! Request targets (RFC 9112, 3.2).
 
 use super::{
-    authority::{after_scheme, host},
-    lines::split_once,
+    authority::{self, after_scheme, host, is_name},
+    lines::{is_whitespace, split_once},
 };
+use crate::record::{Anomalies, Anomaly};
 
 /// The parts of a request target. An absent or empty part is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +22,16 @@ impl<'a> RequestTarget<'a> {
     pub(super) fn parse(method: &[u8], target: &'a [u8]) -> Self {
         // RFC 9112, 3.2.3: authority-form is for CONNECT only.
         if method == b"CONNECT" {
-            return Self { host: host(target), ..Self::default() };
+            return Self {
+                host: host(target).filter(|host| is_name(host) || host.starts_with(b"[")),
+                ..Self::default()
+            };
         }
         // RFC 9112, 3.2.1 and 3.2.4: origin-form and asterisk-form.
         let after_scheme = if target.starts_with(b"/") { None } else { after_scheme(target) };
         let Some(rest) = after_scheme else { return Self::of_path(target) };
         // RFC 9112, 3.2.2: absolute-form.
-        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
+        let (authority, path) = split_path(rest);
         Self { host: host(authority), ..Self::of_path(path) }
     }
 
@@ -39,6 +42,58 @@ impl<'a> RequestTarget<'a> {
         };
         Self { path: (!path.is_empty()).then_some(path), query, host: None }
     }
+}
+
+/// Authority and path, with what follows it, of an absolute-form after its scheme.
+fn split_path(rest: &[u8]) -> (&[u8], &[u8]) {
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    rest.split_at(end)
+}
+
+/// Finds the anomalies of the target of a request with this method, and of its Host, if it has one.
+pub(super) fn find_anomalies(method: &[u8], target: &[u8], field: Option<&[u8]>, anomalies: &mut Anomalies) {
+    if target.is_empty() {
+        anomalies.insert(Anomaly::MissingTarget);
+        return;
+    }
+    if target.iter().any(is_whitespace) {
+        anomalies.insert(Anomaly::SpaceInTarget);
+    }
+    if target.contains(&b'#') {
+        anomalies.insert(Anomaly::FragmentInTarget);
+    }
+    let authority = authority(method, target);
+    let has_form = match target {
+        // RFC 9112, 3.2.3.
+        _ if method == b"CONNECT" => {
+            authority::is_valid(target)
+                && target.last().is_some_and(u8::is_ascii_digit)
+                && target.contains(&b':')
+        }
+        [b'/', ..] => true,
+        b"*" => method == b"OPTIONS",
+        _ => authority.is_some_and(|(authority, _)| !authority.is_empty()),
+    };
+    if !has_form || target.iter().any(|byte| !byte.is_ascii_graphic() && !is_whitespace(byte)) {
+        anomalies.insert(Anomaly::InvalidTarget);
+    }
+    if let (Some((authority, default)), Some(field)) = (authority, field)
+        && has_form
+        && !authority::is_same(authority, field, default)
+    {
+        anomalies.insert(Anomaly::HostMismatch);
+    }
+}
+
+/// The authority of a target, without user information, and the default port of its scheme.
+fn authority<'a>(method: &[u8], target: &'a [u8]) -> Option<(&'a [u8], Option<&'static [u8]>)> {
+    if method == b"CONNECT" {
+        return Some((target, None));
+    }
+    let (authority, _) = split_path(after_scheme(target)?);
+    // Of a scheme other than http, the default port does not matter here.
+    let is_http = target.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http:"));
+    Some((authority::without_user_information(authority), is_http.then_some(b"80")))
 }
 
 #[cfg(test)]
@@ -61,6 +116,8 @@ mod tests {
             ("GET", "http://[2001:db8::1]:80/", Some("/"), None, Some("[2001:db8::1]")),
             ("CONNECT", "example.org:443", None, None, Some("example.org")),
             ("CONNECT", "[::1]:443", None, None, Some("[::1]")),
+            ("CONNECT", "/", None, None, None),
+            ("CONNECT", "a/b", None, None, None),
             ("GET", "://x", Some("://x"), None, None),
             ("GET", "", None, None, None),
         ] {

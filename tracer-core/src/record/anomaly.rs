@@ -45,6 +45,40 @@ pub enum Anomaly {
     UnknownCoding,
     /// A malformed chunk; framing cannot be recovered.
     InvalidChunk,
+    /// A CR that no LF follows, CR CR LF included (RFC 9112, 2.2).
+    BareCr,
+    /// A control character in a field value, the reason phrase, a chunk extension or a trailer field (RFC 9110, 5.5; RFC 9112, 4).
+    ControlCharacter,
+    /// No request target (RFC 9112, 3).
+    MissingTarget,
+    /// Whitespace within the request target (RFC 9112, 3.2).
+    SpaceInTarget,
+    /// A fragment in the request target (RFC 9112, 3.2).
+    FragmentInTarget,
+    /// A request target that has none of the four forms, or contains control characters or bytes that are not ASCII (RFC 9112, 3.2).
+    InvalidTarget,
+    /// A Host that is no host with an optional port (RFC 9112, 3.2).
+    InvalidHost,
+    /// A Host other than the authority of the request target (RFC 9112, 3.2).
+    HostMismatch,
+    /// The chunked transfer coding more than once (RFC 9112, 6.1).
+    RepeatedChunked,
+    /// A request whose last transfer coding is not chunked, so that its length is unknown (RFC 9112, 6.3).
+    FinalCodingNotChunked,
+    /// Transfer-Encoding in a message of HTTP/1.0 (RFC 9112, 6.1).
+    EncodingInHttp10,
+    /// Transfer-Encoding or Content-Length in a response that may have neither: 1xx, 204, 2xx to CONNECT (RFC 9112, 6.1; RFC 9110, 8.6).
+    UnexpectedFraming,
+    /// Whitespace before or after a chunk size (RFC 9112, 7.1).
+    SpaceAroundChunkSize,
+    /// After a chunk size, something that is no chunk extension (RFC 9112, 7.1.1).
+    InvalidChunkExtension,
+    /// A trailer field for framing, routing, or the processing of the content (RFC 9110, 6.5.1).
+    ForbiddenTrailer,
+    /// After a message, bytes that start no other: more content than announced, content of a response that has none, or empty lines (RFC 9112, 2.2 and 6.3).
+    ExcessBytes,
+    /// A message after one of the same side with Connection: close (RFC 9112, 9.6).
+    AfterClose,
     /// A response without a request before it.
     ResponseBeforeRequest,
     /// Whitespace before the start line (RFC 9112, 2.2).
@@ -61,7 +95,7 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// All anomalies, in the order in which they are reported.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 41] = [
         Self::LeadingEmptyLine,
         Self::BareLf,
         Self::ExtraSpace,
@@ -80,6 +114,23 @@ impl Anomaly {
         Self::InvalidLength,
         Self::UnknownCoding,
         Self::InvalidChunk,
+        Self::BareCr,
+        Self::ControlCharacter,
+        Self::MissingTarget,
+        Self::SpaceInTarget,
+        Self::FragmentInTarget,
+        Self::InvalidTarget,
+        Self::InvalidHost,
+        Self::HostMismatch,
+        Self::RepeatedChunked,
+        Self::FinalCodingNotChunked,
+        Self::EncodingInHttp10,
+        Self::UnexpectedFraming,
+        Self::SpaceAroundChunkSize,
+        Self::InvalidChunkExtension,
+        Self::ForbiddenTrailer,
+        Self::ExcessBytes,
+        Self::AfterClose,
         Self::ResponseBeforeRequest,
         Self::LeadingSpace,
         Self::InvalidRequestLine,
@@ -110,6 +161,23 @@ impl Anomaly {
             Self::InvalidLength => "invalid_length",
             Self::UnknownCoding => "unknown_coding",
             Self::InvalidChunk => "invalid_chunk",
+            Self::BareCr => "bare_cr",
+            Self::ControlCharacter => "control_character",
+            Self::MissingTarget => "missing_target",
+            Self::SpaceInTarget => "space_in_target",
+            Self::FragmentInTarget => "fragment_in_target",
+            Self::InvalidTarget => "invalid_target",
+            Self::InvalidHost => "invalid_host",
+            Self::HostMismatch => "host_mismatch",
+            Self::RepeatedChunked => "repeated_chunked",
+            Self::FinalCodingNotChunked => "final_coding_not_chunked",
+            Self::EncodingInHttp10 => "encoding_in_http_1_0",
+            Self::UnexpectedFraming => "unexpected_framing",
+            Self::SpaceAroundChunkSize => "space_around_chunk_size",
+            Self::InvalidChunkExtension => "invalid_chunk_extension",
+            Self::ForbiddenTrailer => "forbidden_trailer",
+            Self::ExcessBytes => "excess_bytes",
+            Self::AfterClose => "after_close",
             Self::ResponseBeforeRequest => "response_before_request",
             Self::LeadingSpace => "leading_space",
             Self::InvalidRequestLine => "invalid_request_line",
@@ -122,17 +190,26 @@ impl Anomaly {
 
 /// A set of anomalies. Usually empty, and checked for every message, so a bit set.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Anomalies(u32);
+pub struct Anomalies(u64);
 
 impl Anomalies {
+    /// No anomaly.
+    pub const NONE: Self = Self(0);
+
+    /// The set of one.
+    #[must_use]
+    pub const fn of(anomaly: Anomaly) -> Self {
+        Self(1 << anomaly as u64)
+    }
+
     /// Adds an anomaly.
     pub const fn insert(&mut self, anomaly: Anomaly) {
-        self.0 |= 1 << anomaly as u32;
+        self.0 |= 1 << anomaly as u64;
     }
 
     /// Removes an anomaly.
     pub const fn remove(&mut self, anomaly: Anomaly) {
-        self.0 &= !(1 << anomaly as u32);
+        self.0 &= !(1 << anomaly as u64);
     }
 
     /// Adds all of `others`.
@@ -143,7 +220,7 @@ impl Anomalies {
     /// Whether `anomaly` is in the set.
     #[must_use]
     pub const fn contains(self, anomaly: Anomaly) -> bool {
-        self.0 >> anomaly as u32 & 1 != 0
+        self.0 >> anomaly as u64 & 1 != 0
     }
 
     /// Whether the set is empty.

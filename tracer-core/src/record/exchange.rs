@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Anomalies, Text};
+use super::{Anomalies, Side, Text};
 
 /// `http.request`: the header section of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -92,18 +92,27 @@ pub struct Exchange {
     /// Status codes of the interim responses (1xx) before it.
     #[serde(rename = "http.response.interim_status_codes", skip_serializing_if = "Vec::is_empty")]
     pub interim_statuses: Vec<u16>,
-    /// Content of the request in bytes.
+    /// Content of the request in bytes; so far, if the request is not complete.
     #[serde(rename = "http.request.body.size", skip_serializing_if = "Option::is_none")]
     pub request_body_size: Option<u64>,
-    /// Content of the response in bytes, without chunk framing.
+    /// Content-Length of a request that is not complete.
+    #[serde(rename = "http.request.content_length", skip_serializing_if = "Option::is_none")]
+    pub request_content_length: Option<u64>,
+    /// Content of the response in bytes, without chunk framing; so far, if the response is not complete.
     #[serde(rename = "http.response.body.size", skip_serializing_if = "Option::is_none")]
     pub response_body_size: Option<u64>,
+    /// Content-Length of a response that is not complete.
+    #[serde(rename = "http.response.content_length", skip_serializing_if = "Option::is_none")]
+    pub response_content_length: Option<u64>,
     /// How the content of the response is delimited.
     #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
     pub framing: Option<ResponseFraming>,
     /// How it ended.
     #[serde(rename = "http.outcome")]
     pub outcome: Outcome,
+    /// Who closed or reset the connection before it was complete.
+    #[serde(rename = "http.close.initiator", skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<Side>,
     /// How much of it is certain.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
@@ -120,7 +129,8 @@ pub struct Exchange {
     /// Time from the first to the last byte of the final response.
     #[serde(rename = "http.response_ns", skip_serializing_if = "Option::is_none")]
     pub response_ns: Option<u64>,
-    /// Time from the first byte of the request to the last byte of the response.
+    /// Time from the first byte of the request to the last byte of the response, or to the FIN or RST that ended
+    /// the exchange before.
     #[serde(rename = "http.duration_ns", skip_serializing_if = "Option::is_none")]
     pub duration_ns: Option<u64>,
 }

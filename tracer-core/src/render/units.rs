@@ -53,6 +53,13 @@ pub fn size(bytes: u64) -> String {
     format!("{} {}", rounded(bytes, row.1, row.2), row.3)
 }
 
+/// The size of content, of which `announced` bytes were to come: `61.2 kB`, `61.2 kB of 200.0 kB`.
+#[must_use]
+pub fn so_far(bytes: u64, announced: Option<u64>) -> String {
+    let of = announced.map_or_else(String::new, |announced| format!(" of {}", size(announced)));
+    format!("{}{of}", size(bytes))
+}
+
 /// The time of day in UTC, as `21:33:47.123456`.
 #[must_use]
 pub fn time_of_day(timestamp: Timestamp) -> String {
@@ -142,6 +149,12 @@ mod tests {
         ] {
             assert_eq!(size(bytes), text, "{bytes} B");
         }
+    }
+
+    #[test]
+    fn a_size_so_far_is_of_what_was_announced() {
+        assert_eq!(so_far(61_234, Some(200_000)), "61.2 kB of 200.0 kB");
+        assert_eq!(so_far(61_234, None), "61.2 kB");
     }
 
     #[test]

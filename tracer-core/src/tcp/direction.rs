@@ -186,6 +186,12 @@ impl Direction {
         self.count(|anomalies| anomalies.earlier.lost + u64::from(anomalies.lost))
     }
 
+    /// Stream offset after its last byte, if all of its bytes were seen.
+    pub(crate) fn seen_until(&self) -> Option<u64> {
+        let complete = !self.has_gap(0, self.stream_end) && self.lost() == 0;
+        complete.then_some(self.stream_end)
+    }
+
     /// Whether bytes from stream offset `start` to `end` are missing.
     pub(crate) fn has_gap(&self, start: u64, end: u64) -> bool {
         self.anomalies.as_ref().is_some_and(|anomalies| anomalies.gaps.between(start, end) > 0)

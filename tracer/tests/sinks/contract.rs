@@ -108,6 +108,23 @@ fn variants() -> Vec<(String, Body)> {
         InvalidLength,
         UnknownCoding,
         InvalidChunk,
+        BareCr,
+        ControlCharacter,
+        MissingTarget,
+        SpaceInTarget,
+        FragmentInTarget,
+        InvalidTarget,
+        InvalidHost,
+        HostMismatch,
+        RepeatedChunked,
+        FinalCodingNotChunked,
+        EncodingInHttp10,
+        UnexpectedFraming,
+        SpaceAroundChunkSize,
+        InvalidChunkExtension,
+        ForbiddenTrailer,
+        ExcessBytes,
+        AfterClose,
         ResponseBeforeRequest,
         LeadingSpace,
         InvalidRequestLine,
@@ -217,6 +234,14 @@ fn extremes() -> Vec<(&'static str, Body)> {
         (
             "exchange, with interim responses",
             with_exchange(|exchange| exchange.interim_statuses = vec![100, 103]),
+        ),
+        (
+            "exchange, ended before it was complete",
+            with_exchange(|exchange| {
+                exchange.initiator = Some(Side::Server);
+                exchange.request_content_length = Some(u64::MAX);
+                exchange.response_content_length = Some(u64::MAX);
+            }),
         ),
         ("half-open, not answered", Body::HalfOpen(HalfOpen::default())),
         (

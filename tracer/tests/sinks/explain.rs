@@ -157,6 +157,8 @@ fn tcp_anomalies_are_explained() {
     let truncated = Exchange {
         outcome: Outcome::ResponseTruncated,
         response_body_size: Some(2700),
+        response_content_length: Some(5793),
+        initiator: Some(Client),
         duration_ns: None,
         ..exchange(1, "/a.css?v=1", 404, 2700)
     };
@@ -218,6 +220,22 @@ fn connections_that_interleave_keep_their_numbers() {
     assert!(text.contains("#2                 = No connection: the server refused it.\n"), "{text}");
 }
 
+/// RFC 9110, 15.2.
+#[test]
+fn an_interim_response_is_not_the_complete_answer() {
+    for (status, sentence) in [
+        (100, "The server answers 100 for now: send the content."),
+        (103, "The server answers 103 for now: the final answer follows."),
+        (101, "The server answers 101: the protocol changes now."),
+    ] {
+        let purposes = [Response(status), ResponseComplete(Some(status))];
+        let mut records = handshake();
+        records.push(segment(Server, 90, "PSH, ACK", (1, Some(1), 25), &purposes, OPEN));
+        let text = written(&records, Format::Explain);
+        assert!(text.contains(sentence) && !text.contains("complete"), "{text}");
+    }
+}
+
 #[test]
 fn without_segments_the_other_records_are_explained() {
     let opened = Opened { syn_ack_ns: Some(43_000), ack_ns: Some(31_000), ..Opened::default() };
@@ -251,4 +269,7 @@ fn a_midstream_connection_is_explained_as_such() {
         "{text}"
     );
     assert!(text.contains("= GET /: how it ended was not seen.\n"), "{text}");
+    let unseen = Exchange { index: 1, status: Some(200), request: get("/"), ..Exchange::default() };
+    let text = written(&[record(9, Body::Exchange(Box::new(unseen)))], Format::Explain);
+    assert!(text.contains("= GET /: answered with 200, but the end was not seen.\n"), "{text}");
 }

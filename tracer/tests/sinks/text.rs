@@ -57,8 +57,11 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
         exchange.outcome = Outcome::ResponseTruncated;
         exchange.confidence = Confidence::Resynced;
         exchange.interim_statuses = vec![103];
+        exchange.response_content_length = Some(200_000);
+        exchange.initiator = Some(Side::Server);
     });
-    let expected = "GET /index.html 103 200 TRUNCATED 41.2 kB in 3.2 ms (first byte after 1.1 ms) [resynced]";
+    let expected = "GET /index.html 103 200 TRUNCATED 41.2 kB of 200.0 kB in 3.2 ms (first byte after 1.1 ms) \
+        [ended by server] [resynced]";
     assert_eq!(truncated, expected);
     let unanswered =
         Exchange { index: 1, request: get("/"), outcome: Outcome::NoResponse, ..Exchange::default() };
@@ -78,7 +81,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
     });
     assert!(
         with_anomalies.ends_with(
-            "41480 B from server, 3 retransmits, 3 out of order, 1 zero windows, 1448 B never seen, 4 EVENTS LOST"
+            "41480 B from server, 3 retransmits, 3 out of order, 1 zero window, 1448 B never seen, 4 EVENTS LOST"
         ),
         "{with_anomalies}"
     );

@@ -14,7 +14,7 @@ fn a_missed_response_is_not_reported_as_absent() {
     // The next segment reveals the gap; then a reset.
     let mut wire = Wire::connected();
     wire.client(get("/1")).unseen(End::High, 60).server("rest of it").client(get("/2")).server("more");
-    wire.finish(ConnectionEnd::Reset);
+    wire.finish(RESET);
     assert_eq!(
         wire.exchanges(),
         ["1 GET /1 - - 0/- not_observed exact", "2 GET /2 - - 0/- not_observed exact"]

@@ -1,5 +1,7 @@
 //! Conversations: bytes of both directions in, exchanges out.
 
+mod anomalies;
+mod failed;
 mod lost;
 mod wire;
 
@@ -9,7 +11,7 @@ use tracer_common::{
     http1::MAX_HEAD,
 };
 
-use self::wire::Wire;
+use self::wire::{RESET, Wire};
 use super::{ConnectionEnd, Conversation, queue::MAX_PENDING};
 use crate::record::{Bodies, Body};
 
@@ -118,7 +120,7 @@ fn a_status_code_below_100_is_final() {
 fn an_incomplete_head_is_a_request_only_once_the_connection_ends() {
     for (end, reported) in [
         (ConnectionEnd::Closed, &["1 GET /a - - -/- not_observed exact"][..]),
-        (ConnectionEnd::Reset, &["1 GET /a - - -/- request_aborted exact"]),
+        (RESET, &["1 GET /a - - -/- request_aborted exact"]),
         (ConnectionEnd::ObservationOver, &[]),
     ] {
         let mut wire = Wire::connected();
@@ -216,7 +218,7 @@ fn a_reset_truncates_a_response() {
     ] {
         expect(
             |wire| {
-                wire.client(get("/")).server(response).finish(ConnectionEnd::Reset);
+                wire.client(get("/")).server(response).finish(RESET);
             },
             &[words],
         );
@@ -229,7 +231,7 @@ fn a_fin_truncates_a_response_with_a_length() {
         |wire| {
             wire.client(get("/")).server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc").close();
         },
-        &["1 GET / 200 content-length 0/- response_truncated exact"],
+        &["1 GET / 200 content-length 0/3 response_truncated exact"],
     );
 }
 
@@ -293,7 +295,7 @@ fn an_early_response_waits_for_its_request() {
         |wire| {
             wire.client("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab").server(NOT_FOUND).close();
         },
-        &["1 POST / 404 none -/0 early_response exact"],
+        &["1 POST / 404 none 2/0 early_response exact"],
     );
 }
 
@@ -341,7 +343,7 @@ fn a_midstream_connection_starts_with_what_is_seen() {
 #[test]
 fn an_aborted_request_is_reported_with_what_was_sent() {
     for (request, words) in [
-        ("POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "1 POST /a - - -/- request_aborted exact"),
+        ("POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "1 POST /a - - 2/- request_aborted exact"),
         ("GET /a HTTP/1.1\r\nHost: exam", "1 GET /a - - -/- request_aborted exact"),
     ] {
         expect(
@@ -358,7 +360,7 @@ fn an_aborted_request_is_reported_with_what_was_sent() {
         );
         expect(
             |wire| {
-                wire.client(request).finish(ConnectionEnd::Reset);
+                wire.client(request).reset(End::High);
             },
             &[words],
         );
@@ -370,7 +372,7 @@ fn an_aborted_request_is_reported_with_what_was_sent() {
     ] {
         expect(
             |wire| {
-                wire.client(start).finish(ConnectionEnd::Reset);
+                wire.client(start).finish(RESET);
             },
             words,
         );
@@ -509,7 +511,7 @@ fn inconsistent_events_do_no_harm() {
             }
         }
         conversation.finish(
-            [ConnectionEnd::Closed, ConnectionEnd::Reset, ConnectionEnd::NotObserved][random(3) as usize],
+            [ConnectionEnd::Closed, RESET, ConnectionEnd::NotObserved][random(3) as usize],
             9999,
             &mut out,
         );

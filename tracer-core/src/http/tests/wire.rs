@@ -17,6 +17,9 @@ use crate::record::{Bodies, Body};
 /// The first sequence number of both streams: close to the wrap.
 const BASE: u32 = 0xffff_fff0;
 
+/// A RST of the server, of which it is not known how much was sent.
+pub(super) const RESET: ConnectionEnd = ConnectionEnd::Reset { by: Some(End::High), sent: [None; 2] };
+
 #[derive(Default)]
 struct Ring(RefCell<Vec<(HttpFacts, Vec<u8>)>>);
 
@@ -129,6 +132,12 @@ impl Wire {
         self.report_lost(End::High);
         self.conversation.finish(why, self.time, &mut self.records);
         self
+    }
+
+    /// A side sends a RST.
+    pub(super) fn reset(&mut self, by: End) -> &mut Self {
+        let sent = self.sent.map(|sent| Some(sent.into()));
+        self.finish(ConnectionEnd::Reset { by: Some(by), sent })
     }
 
     /// Both sides close.

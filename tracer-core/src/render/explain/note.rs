@@ -9,7 +9,7 @@ use crate::record::{
     Timestamp,
 };
 use crate::render::text::phrase;
-use crate::render::units::{count, duration, size};
+use crate::render::units::{count, duration, so_far};
 
 /// The note for a record that is not a segment, if the segments have not shown it already.
 pub(super) fn text(
@@ -75,6 +75,10 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
     let method = exchange.request.method.as_ref().map_or("?", |text| text.as_str());
     let target = exchange.request.target.as_ref().map_or("?", |text| text.as_str());
     let Actors { client, server } = actors;
+    let ended = match exchange.initiator {
+        Some(side) => format!("the {} ended the connection", actors.name(side)),
+        None => "the connection ended".to_owned(),
+    };
     write!(out, "{method} {target}: ")?;
     match (exchange.outcome, exchange.status) {
         (Outcome::Complete, Some(status)) => write!(out, "answered with {status}")?,
@@ -86,13 +90,20 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
         (Outcome::InvalidResponse, _) => {
             write!(out, "the {server} answered with something that is not HTTP")?;
         }
-        (Outcome::NoResponse, _) => write!(out, "the connection ended before the {server} answered")?,
-        (Outcome::RequestAborted, _) => write!(out, "the connection ended before the {client} had asked")?,
-        (Outcome::ResponseTruncated, _) => write!(out, "the connection ended within the answer")?,
-        (Outcome::NotObserved, _) => write!(out, "how it ended was not seen")?,
+        (Outcome::NoResponse, _) => write!(out, "{ended} before the {server} answered")?,
+        (Outcome::RequestAborted, _) => write!(out, "{ended} before the {client} had asked")?,
+        (Outcome::ResponseTruncated, _) => write!(out, "{ended} within the answer")?,
+        (Outcome::NotObserved, Some(status)) => {
+            write!(out, "answered with {status}, but the end was not seen")?;
+        }
+        (Outcome::NotObserved, None) => write!(out, "how it ended was not seen")?,
     }
-    if let Some(bytes) = exchange.response_body_size.filter(|bytes| *bytes > 0) {
-        write!(out, ", {}", size(bytes))?;
+    if let Some(bytes) = exchange.request_body_size.filter(|_| exchange.request_content_length.is_some()) {
+        write!(out, ", {} sent", so_far(bytes, exchange.request_content_length))?;
+    }
+    let announced = exchange.response_content_length;
+    if let Some(bytes) = exchange.response_body_size.filter(|bytes| *bytes > 0 || announced.is_some()) {
+        write!(out, ", {}", so_far(bytes, announced))?;
     }
     if let Some(ns) = exchange.duration_ns {
         write!(out, ", in {}", duration(ns))?;

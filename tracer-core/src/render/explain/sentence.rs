@@ -242,6 +242,7 @@ impl Scene<'_> {
             return format!("{whose} answer is complete: {status}.");
         }
         match status {
+            100..200 => response(who, status),
             // These never have content, so that there is nothing to be complete.
             204 | 304 => format!("{who} answers {status}: {}.", meaning(status)),
             _ => format!("{who} answers {status}: {}. The answer is complete.", meaning(status)),
@@ -259,9 +260,10 @@ impl Scene<'_> {
     }
 }
 
-/// The head of a response whose end is still to come.
+/// The head of a response whose end is still to come, or an interim response, after which the answer is (RFC 9110, 15.2).
 fn response(who: &str, status: u16) -> String {
     match status {
+        101 => format!("{who} answers 101: {}.", meaning(status)),
         100..200 => format!("{who} answers {status} for now: {}.", meaning(status)),
         _ => format!("{who} sends data: its answer begins, {status} ({}).", meaning(status)),
     }

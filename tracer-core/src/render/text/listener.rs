@@ -32,16 +32,20 @@ pub(super) fn flood_started(out: &mut dyn Write, flood: &Flood) -> Result {
 pub(super) fn flood_ended(out: &mut dyn Write, flood: &FloodEnded) -> Result {
     write!(
         out,
-        "SYN flood at {} is over after {}: {} attempts, {} confirmed, at most {} half-open; now ",
+        "SYN flood at {} is over after {}: {}, {} confirmed, at most {} half-open; now ",
         flood.now.server(),
         duration(flood.duration_ns),
-        flood.attempts,
+        count(flood.attempts, "attempt"),
         flood.completed,
         flood.half_open_peak
     )?;
     pressure(out, &flood.now)?;
     out.write_str(if flood.now.spoofed { ", probably spoofed" } else { "" })?;
-    write!(out, "; {} handshake segments aggregated", flood.now.aggregated)
+    write!(out, "; {} aggregated", segments(&flood.now))
+}
+
+fn segments(flood: &Flood) -> String {
+    count(flood.aggregated, "handshake segment")
 }
 
 fn pressure(out: &mut dyn Write, flood: &Flood) -> Result {
@@ -66,7 +70,7 @@ pub(super) fn listener(out: &mut dyn Write, listener: &Listener) -> Result {
     for (times, what) in repeated.into_iter().filter(|(times, _)| *times > 0) {
         write!(out, ", {what} repeated {}", count(times, "time"))?;
     }
-    write!(out, ", {} handshake segments aggregated", listener.now.aggregated)?;
+    write!(out, ", {} aggregated", segments(&listener.now))?;
     if let Some(queue) = listener.queue {
         write!(out, "; listen queue {} of {}", queue.length, queue.limit)?;
     }

@@ -8,7 +8,7 @@ use crate::record::{
     DegradedState, Exchange, IcmpError, Opened, Outcome, Request, RequestHead, Response, ResponseFraming,
     SegmentSeen, ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
 };
-use crate::render::units::{count, duration, size};
+use crate::render::units::{count, duration, so_far};
 
 /// Writes the phrase for any body, without an end of line. A summary has several lines.
 pub fn body(out: &mut dyn Write, body: &Body) -> Result {
@@ -89,11 +89,13 @@ fn response(out: &mut dyn Write, response: &Response) -> Result {
 }
 
 /// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a
-/// request has its size after the target: `POST /form (1.2 kB) 303 complete`.
+/// request has its size after the target: `POST /form (1.2 kB) 303 complete`. What is not complete has the announced size, too,
+/// and who ended it: `GET /big 200 TRUNCATED 61.2 kB of 200.0 kB in 1.2 s [ended by server]`.
 pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     target(out, &exchange.request)?;
-    if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0) {
-        write!(out, " ({})", size(bytes))?;
+    let announced = exchange.request_content_length;
+    if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0 || announced.is_some()) {
+        write!(out, " ({})", so_far(bytes, announced))?;
     }
     out.write_char(' ')?;
     for interim in &exchange.interim_statuses {
@@ -110,7 +112,7 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
         Outcome::NotObserved => " not fully observed",
     })?;
     if let Some(bytes) = exchange.response_body_size {
-        write!(out, " {}", size(bytes))?;
+        write!(out, " {}", so_far(bytes, exchange.response_content_length))?;
     }
     if let Some(ns) = exchange.duration_ns {
         write!(out, " in {}", duration(ns))?;
@@ -120,6 +122,9 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     }
     if exchange.framing == Some(ResponseFraming::Tunnel) {
         out.write_str(" [tunnel]")?;
+    }
+    if let Some(side) = exchange.initiator {
+        write!(out, " [ended by {}]", side.as_str())?;
     }
     confidence(out, exchange.confidence)?;
     for (number, anomaly) in exchange.anomalies.iter().enumerate() {
@@ -220,16 +225,16 @@ fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
 /// What else went wrong, if anything did: `, 3 out of order, 1448 B never seen`.
 fn anomalies(out: &mut dyn Write, closed: &Closed) -> Result {
     let both = |field: fn(&SideTotals) -> u64| field(&closed.client) + field(&closed.server);
-    for (number, anomaly) in [
-        (both(|side| side.out_of_order), " out of order"),
-        (both(|side| side.duplicate_acks), " duplicate acks"),
-        (both(|side| side.zero_windows), " zero windows"),
-        (both(|side| side.checksum_errors), " wrong checksums"),
-        (both(|side| side.gap_bytes), " B never seen"),
-        (closed.events_lost, " EVENTS LOST"),
+    for (number, one, several) in [
+        (both(|side| side.out_of_order), "out of order", "out of order"),
+        (both(|side| side.duplicate_acks), "duplicate ack", "duplicate acks"),
+        (both(|side| side.zero_windows), "zero window", "zero windows"),
+        (both(|side| side.checksum_errors), "wrong checksum", "wrong checksums"),
+        (both(|side| side.gap_bytes), "B never seen", "B never seen"),
+        (closed.events_lost, "EVENT LOST", "EVENTS LOST"),
     ] {
         if number > 0 {
-            write!(out, ", {number}{anomaly}")?;
+            write!(out, ", {number} {}", if number == 1 { one } else { several })?;
         }
     }
     match &closed.icmp {

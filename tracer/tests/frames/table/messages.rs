@@ -21,6 +21,7 @@ pub(super) fn conversations() -> Vec<Conversation> {
         tunnel(),
         until_close(),
         head_request(),
+        departures(),
     ]
 }
 
@@ -154,4 +155,23 @@ fn head_request() -> Conversation {
     talk.server(ACK | PSH, b"HTTP/1.1 201 Created\r\nContent-Length: 2, 2\r\n\r\nok");
     talk.close();
     talk.done([2, 3], "a response to HEAD, and an interim one")
+}
+
+/// What only the scanner sees: chunk lines, trailers, and bytes after a message.
+fn departures() -> Conversation {
+    let mut talk = Talk::connected(40_000, [100, 200]);
+    let post = b"POST / HTTP/1.1\r\nHost: example\r\nTransfer-Encoding: \tchunked,\r\n\r\n";
+    let chunks: [&[u8]; 5] = [
+        b" 3;\r\nabc\r\n3 xyz\nabc\n0;a=\"b;\\\"\"\r\r\n\r\n",
+        b"3;a=\0\r\nabc\r\n0\r\nHost: a\r\nno field\r\n\r\n",
+        b"0\r\nTransfer-Encoding: chunked\r\n: a\r\n b\r\n\rc\r\n\r\n",
+        b"0\r\nX-Content-Encoding: a\r\n\r\n\r\n",
+        b"3\r3\r\nabc\r\n0\r\n\r\n",
+    ];
+    for chunks in chunks {
+        talk.client(ACK | PSH, &[post, chunks].concat());
+        talk.client(ACK | PSH, b"\r\n");
+        talk.server(ACK | PSH, &[&response(b"ok"), &b"more"[..]].concat());
+    }
+    talk.done([5, 5], "departures in chunk lines and trailers, and bytes after messages")
 }

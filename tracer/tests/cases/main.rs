@@ -33,26 +33,7 @@ use check::{Object, compare_by_port, fits, has_word_about_message, matches, wron
 use serde_json::{Value, json};
 
 /// Cases that are not right yet. The test fails when one of them becomes right: remove it then.
-const EXPECTED_FAILURES: &[&str] = &[
-    "interim-100-and-103-explained.pcap",
-    "frames-cut-at-96-bytes.pcap",
-    "response-cut-by-rst.pcap",
-    "client-stops-waiting.pcap",
-    "two-excess-bytes-after-content.pcap",
-    "status-with-a-letter.pcap",
-    "content-length-2-to-the-64.pcap",
-    "coding-with-a-zero-byte.pcap",
-    "field-name-with-a-form-feed.pcap",
-    "bare-cr.pcap",
-    "control-characters.pcap",
-    "invalid-request-targets.pcap",
-    "chunk-lines.pcap",
-    "last-coding-is-not-chunked.pcap",
-    "forbidden-transfer-codings.pcap",
-    "invalid-hosts.pcap",
-    "bytes-after-a-response.pcap",
-    "trailers.pcap",
-];
+const EXPECTED_FAILURES: &[&str] = &[];
 
 /// The longest a run may take.
 const LONGEST: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 //! lookups in the kernel's table, and removals from it.
 
 mod deadlines;
+mod nat;
 mod options;
 mod pending;
 mod slot;
@@ -28,13 +29,14 @@ use tracer_common::{
 use crate::{
     connection::{Connection, Phase, ReportOptions},
     http::Conversation,
-    record::{Attributes, Bodies, Body, CloseReason, EventName, Record, Timestamp},
+    record::{Bodies, Body, CloseReason, EventName, Record, Timestamp, Translated},
     tcp::unreported,
 };
 
 pub use self::options::TrackerOptions;
 use self::{
     deadlines::{Deadlines, due},
+    nat::Handshakes,
     pending::PendingEvents,
     slot::{Deadline, SlotIndex},
     table::Table,
@@ -88,11 +90,17 @@ pub struct Tracker {
     out: Bodies,
     /// Connection events that come before the first other event of their connection.
     pending_events: PendingEvents,
+    /// The last handshakes, to recognize connections that this host translates.
+    handshakes: Handshakes,
+    /// The number of the last connection.
+    last_number: u64,
 }
 
 /// The most bytes that a connection allocates besides its slot: its messages while one is in progress, with
-/// what the allocator adds, its anomalies, and a lookup of another connection that is not known.
-const MAX_HEAP: usize = size_of::<Conversation>() + 16 + Connection::MAX_HEAP + size_of::<FlowKey>();
+/// what the allocator adds, its anomalies, its translated addresses, and a lookup of another connection that is not known.
+const MAX_HEAP: usize = size_of::<Conversation>() + 16 + Connection::MAX_HEAP + NAT + size_of::<FlowKey>();
+/// Bytes of translated addresses, with the counts of references.
+const NAT: usize = size_of::<Translated>() + 2 * size_of::<usize>();
 /// Bytes of each slot in other collections: two deadlines, its entries in the index and in the free list, a
 /// lookup, a removal.
 const INDEX: usize = 2 * size_of::<Deadline>()
@@ -106,6 +114,9 @@ pub fn max_bytes(max_connections: u64) -> u64 {
     let slot = size_of::<Option<Tracked>>() + INDEX;
     max_connections * (2 * slot + MAX_HEAP) as u64
 }
+
+/// The most interfaces that are named.
+const MAX_INTERFACES: usize = 65_536;
 
 fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -134,6 +145,8 @@ impl Tracker {
             buffered: 0,
             out: Bodies::new(),
             pending_events: PendingEvents::default(),
+            handshakes: Handshakes::default(),
+            last_number: 0,
         }
     }
 
@@ -144,7 +157,11 @@ impl Tracker {
 
     /// Sets the name of an interface.
     pub fn name_interface(&mut self, index: u32, name: &str) {
-        self.interfaces.insert(index, name.into());
+        let is_known = self.interfaces.get(&index).is_some_and(|known| **known == *name);
+        // A capture can have any number of interfaces.
+        if !is_known && (self.interfaces.len() < MAX_INTERFACES || self.interfaces.contains_key(&index)) {
+            self.interfaces.insert(index, name.into());
+        }
     }
 
     /// The next record.
@@ -196,7 +213,7 @@ impl Tracker {
             // The kernel evicted its entry; the connection is the same.
             tracked.connection.restart(header.flow, header.time, &mut self.out);
             if let Some(attributes) = self.pending_events.take(header) {
-                tracked.attributes = attributes;
+                tracked.attributes.encapsulation = attributes.encapsulation;
             }
         }
         match event {
@@ -216,7 +233,8 @@ impl Tracker {
             self.buffered += tracked.buffered as usize;
         }
         let after = tracked.connection.phase();
-        self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        let more = u64::from(tracked.connection.exchanges() - exchanges);
+        self.totals.exchanges += if tracked.is_translated { 0 } else { more };
         if after != before {
             self.on_phase(slot, before, after);
         } else if has_reason(event, SegmentFlags::RST) {
@@ -224,6 +242,9 @@ impl Tracker {
             self.schedule(slot);
         }
         self.queue_records(slot);
+        if let Event::Segment(segment) = event {
+            self.pair_translated(slot, segment);
+        }
         if self.buffered > self.options.buffer_bytes {
             self.drop_buffers(header.time);
         }
@@ -236,8 +257,8 @@ impl Tracker {
         match tracked {
             // Another CPU was faster with an event of the other direction.
             Some(tracked) if tracked.connection.flow == event.header.flow => {
-                if tracked.attributes == Attributes::default() {
-                    tracked.attributes = event.into();
+                if tracked.attributes.encapsulation.is_empty() {
+                    tracked.attributes.encapsulation = event.encapsulation;
                 }
             }
             _ => self.pending_events.push(*event),
@@ -271,7 +292,8 @@ impl Tracker {
             tracked.connection.drop_buffers(now, &mut self.out);
             tracked.update_buffered();
             self.buffered = self.buffered - size as usize + tracked.buffered as usize;
-            self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+            let more = u64::from(tracked.connection.exchanges() - exchanges);
+            self.totals.exchanges += if tracked.is_translated { 0 } else { more };
             self.totals.buffers_dropped += 1;
             self.queue_records(slot);
         }
@@ -343,15 +365,17 @@ impl Tracker {
         let connection = Connection::new(header.key, header.flow, client, header.time, report);
         self.totals.opened += 1;
         self.totals.half_open += 1;
+        self.last_number += 1;
         let slot = self.connections.insert(Tracked {
             connection,
-            number: self.totals.opened,
+            number: self.last_number,
             interface: header.interface,
             attributes: self.pending_events.take(header).unwrap_or_default(),
             buffered: 0,
             due: 0,
             half_open_reported: false,
             recovered: false,
+            is_translated: false,
         });
         self.schedule(slot);
         slot
@@ -388,8 +412,13 @@ impl Tracker {
     }
 
     fn on_phase(&mut self, slot: SlotIndex, before: Phase, after: Phase) {
-        self.count_phase(before, false);
-        self.count_phase(after, true);
+        // A translated connection is counted once, but as half-open for its limit.
+        let is_translated = self.connections.get(slot).is_some_and(|tracked| tracked.is_translated);
+        for (phase, more) in [(before, false), (after, true)] {
+            if !is_translated || phase == Phase::HalfOpen {
+                self.count_phase(phase, more);
+            }
+        }
         let now = self.connections.get(slot).map_or(0, |tracked| tracked.connection.last);
         // A closed connection that starts again under the same identifier is half-open too.
         self.evict_half_open(now, 0);
@@ -409,6 +438,9 @@ impl Tracker {
 
     /// Queues the records of a connection.
     fn queue_records(&mut self, slot: SlotIndex) {
+        if self.connections.get(slot).is_some_and(|tracked| tracked.is_translated) {
+            self.out.clear();
+        }
         if self.out.is_empty() {
             return;
         }
@@ -503,12 +535,17 @@ impl Tracker {
         let (phase, recovered) = (tracked.connection.phase(), tracked.recovered);
         let exchanges = tracked.connection.exchanges();
         tracked.connection.close(reason, at, &mut self.out);
-        self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        let is_translated = tracked.is_translated;
+        if !is_translated {
+            self.totals.exchanges += u64::from(tracked.connection.exchanges() - exchanges);
+        }
         self.buffered -= std::mem::take(&mut tracked.buffered) as usize;
         self.queue_records(slot);
         self.connections.remove(slot);
         // What is open at the end of the observation stays counted as open.
-        if !reason.is_still_open() {
+        if is_translated && phase == Phase::HalfOpen {
+            self.count_phase(phase, false);
+        } else if !is_translated && !reason.is_still_open() {
             self.count_phase(phase, false);
             self.totals.closed += 1;
         }

@@ -1,8 +1,11 @@
 //! Attributes of a connection: what is learned about it once.
 //!
-//! A new attribute is a field of [`ConnectionEvent`], a field here, and its serialisation below.
+//! A new attribute that the kernel learns is a field of [`ConnectionEvent`], a field here, and its serialisation below.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracer_common::{
@@ -17,11 +20,22 @@ pub struct Attributes {
     pub encapsulation: Encapsulations,
     /// Address of the client that a proxy connects for, as its PROXY protocol header says.
     pub forwarded: Option<IpAddr>,
+    /// Its addresses after this host has translated them.
+    pub nat: Option<Arc<Translated>>,
+}
+
+/// The addresses of a connection after translation (NAT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// The client.
+    pub client: SocketAddr,
+    /// The server.
+    pub server: SocketAddr,
 }
 
 impl From<&ConnectionEvent> for Attributes {
     fn from(event: &ConnectionEvent) -> Self {
-        Self { encapsulation: event.encapsulation, forwarded: None }
+        Self { encapsulation: event.encapsulation, ..Self::default() }
     }
 }
 
@@ -30,6 +44,12 @@ impl Attributes {
     pub(super) fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         if !self.encapsulation.is_empty() {
             map.serialize_entry("network.encapsulation", &Words(self.encapsulation))?;
+        }
+        if let Some(nat) = &self.nat {
+            map.serialize_entry("network.nat.client.address", &nat.client.ip())?;
+            map.serialize_entry("network.nat.client.port", &nat.client.port())?;
+            map.serialize_entry("network.nat.server.address", &nat.server.ip())?;
+            map.serialize_entry("network.nat.server.port", &nat.server.port())?;
         }
         if let Some(forwarded) = &self.forwarded {
             map.serialize_entry("network.forwarded_ip", forwarded)?;

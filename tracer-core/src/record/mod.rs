@@ -21,7 +21,7 @@ mod text;
 use serde::Serialize;
 
 pub use anomaly::{Anomalies, Anomaly};
-pub use attributes::Attributes;
+pub use attributes::{Attributes, Translated};
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
 pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};

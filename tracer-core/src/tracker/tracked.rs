@@ -28,6 +28,8 @@ pub(super) struct Tracked {
     pub(super) half_open_reported: bool,
     /// Whether it was recovered from the kernel's table, because the events of its handshake were lost.
     pub(super) recovered: bool,
+    /// Whether it is another one after this host has translated its addresses: nothing is reported then.
+    pub(super) is_translated: bool,
 }
 
 impl Tracked {

@@ -16,7 +16,7 @@ use tracer_core::{
     tracker::{self, Tracker},
 };
 
-use self::capture::{Capture, Captured, Interrupt, Next, strip};
+use self::capture::{Capture, Captured, Interrupt, Next, interface, strip};
 use crate::{
     config::ReplayConfig,
     logging::note,
@@ -152,10 +152,11 @@ impl Replay {
             return Err(Outcome::Stopped);
         }
         self.span = Some((first, latest));
-        if frame.interface != self.named {
-            self.named = frame.interface;
+        let interface = interface(frame);
+        if interface != self.named {
+            self.named = interface;
             if let Some(name) = frame.name {
-                self.analysis.tracker.name_interface(frame.interface, name);
+                self.analysis.tracker.name_interface(interface, name);
             }
         }
         let Some((link, stripped)) = strip(frame.link, frame.bytes) else {
@@ -165,7 +166,7 @@ impl Replay {
         let bytes = frame.bytes.get(stripped..).unwrap_or_default();
         let wire_len = frame.wire_len - stripped.min(frame.wire_len);
         // The reason for a skipped frame is counted there.
-        let _ = self.observer.observe(bytes, wire_len, link, frame.interface, Hook::Capture, frame.time);
+        let _ = self.observer.observe(bytes, wire_len, link, interface, Hook::Capture, frame.time);
         while let Some(event) = self.observer.next_event() {
             self.analysis.on_event(&event);
         }

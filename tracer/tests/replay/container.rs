@@ -47,6 +47,17 @@ fn files(frames: &[Frame]) -> Vec<(String, Vec<u8>)> {
         let second = Interface { name: Some("eth7"), ..Interface::default() };
         files.push((format!("pcapng, {order:?}, two interfaces"), pcapng(frames, order, &[other, second])));
     }
+    for (order, counts_padding) in
+        [(Order::Little, true), (Order::Big, true), (Order::Little, false), (Order::Big, false)]
+    {
+        let mut file = File::pcapng(order);
+        file.interface(&Interface::default());
+        frames.iter().for_each(|frame| file.old_packet(0, frame.time / 1000, frame, counts_padding));
+        files.push((
+            format!("pcapng, {order:?}, obsolete blocks, padding counted: {counts_padding}"),
+            file.bytes,
+        ));
+    }
     files.push(("pcapng, a section for each half".into(), sections(frames)));
     files.push(("pcapng, with blocks of other kinds".into(), with_other_blocks(frames)));
     files

@@ -1,11 +1,13 @@
 //! Runs `tracer replay` as a command.
 //!
+//! - `any`: captures of all interfaces of a host that forwards
 //! - `golden`: the records of the captures in `tests/captures`, line by line
 //! - `container`: the same frames in every file format
 //! - `damage`: truncated and corrupt files
 //! - `command`: several files, pipes, and ways to end
 #![forbid(unsafe_code)]
 
+mod any;
 mod command;
 mod container;
 #[path = "../support/containers.rs"]

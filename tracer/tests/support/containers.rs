@@ -130,6 +130,27 @@ impl File {
         self.bytes[start + 4..start + 8].copy_from_slice(&len);
     }
 
+    /// Adds an obsolete packet block. Its length may leave out the padding.
+    pub(crate) fn old_packet(&mut self, interface: u16, ticks: u64, frame: &Frame, counts_padding: bool) {
+        let start = self.bytes.len();
+        self.block(2, |file| {
+            file.u16(interface);
+            file.u16(0xffff);
+            let captured = u32::try_from(frame.bytes.len()).expect("short");
+            for number in [(ticks >> 32) as u32, ticks as u32, captured, frame.wire_len] {
+                file.u32(number);
+            }
+            file.bytes.extend(&frame.bytes);
+        });
+        if !counts_padding {
+            let end = self.bytes.len();
+            self.bytes.truncate(end - 4);
+            self.u32(u32::try_from(32 + frame.bytes.len()).expect("short"));
+            let len = self.bytes[end - 4..].to_vec();
+            self.bytes[start + 4..start + 8].copy_from_slice(&len);
+        }
+    }
+
     fn option(&mut self, code: u16, value: &[u8]) {
         self.u16(code);
         self.u16(u16::try_from(value.len()).expect("short"));

@@ -48,10 +48,14 @@ pub fn opened(out: &mut dyn Write, opened: &Opened) -> Result {
     Ok(())
 }
 
-/// `, carried in gre, erspan`, `, for 192.0.2.7`; nothing where it is neither tunnelled nor proxied.
+/// `, carried in gre, erspan`, `, translated to 172.17.0.1:40000 > 172.17.0.2:80`, `, for 192.0.2.7`; nothing where it is
+/// neither tunnelled, nor translated, nor proxied.
 pub fn carried(out: &mut dyn Write, connection: &ConnectionIdentity) -> Result {
     for (number, layer) in connection.attributes.encapsulation.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { ", carried in " } else { ", " }, layer.as_str())?;
+    }
+    if let Some(nat) = &connection.attributes.nat {
+        write!(out, ", translated to {} > {}", nat.client, nat.server)?;
     }
     if let Some(client) = connection.attributes.forwarded {
         write!(out, ", for {client}")?;

@@ -4,6 +4,7 @@ mod capacity;
 mod clock;
 mod flood;
 mod lost;
+mod nat;
 mod port_reuse;
 mod wire;
 

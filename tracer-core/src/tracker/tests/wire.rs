@@ -254,6 +254,18 @@ impl Wire {
         self
     }
 
+    /// The next steps have the sequence numbers of the first ones.
+    pub(super) fn again(&mut self) -> &mut Self {
+        self.sent = [Sent { next: 0 }; 2];
+        self
+    }
+
+    /// The next segments are seen on this interface.
+    pub(super) fn seen_on(&mut self, interface: u32) -> &mut Self {
+        self.place.interface = interface;
+        self
+    }
+
     /// The segments come from a capture.
     pub(super) fn captured(&mut self) -> &mut Self {
         self.place.hook = Hook::Capture;
@@ -297,6 +309,23 @@ impl Wire {
         self.run(script);
         self.maps = maps;
         self
+    }
+
+    /// Runs the steps of a script on a host that translates the addresses: each segment is seen on interface 1,
+    /// and, on interface `interface`, between these hosts and ports.
+    pub(super) fn run_translated(&mut self, script: &str, interface: u32, hosts: [u8; 2], ports: [u16; 2]) {
+        let views = [(1, self.hosts, self.ports), (interface, hosts, ports)];
+        for step in script.split_whitespace() {
+            let sent = self.sent;
+            // The server's segments come from the other side.
+            let order = if step.starts_with('<') { [1, 0] } else { [0, 1] };
+            for view in order {
+                self.sent = sent;
+                (self.place.interface, self.hosts, self.ports) = views[view];
+                self.step(step);
+            }
+        }
+        (self.place.interface, self.hosts, self.ports) = views[0];
     }
 
     fn step(&mut self, step: &str) {

@@ -3,13 +3,17 @@
 use std::ops::Range;
 
 use pcap_parser::{
-    InterfaceDescriptionBlock, PcapBlockOwned, PcapHeader, pcapng::Block, traits::PcapNGPacketBlock as _,
+    InterfaceDescriptionBlock, PcapBlockOwned, PcapHeader, UnknownBlock, pcapng::Block,
+    traits::PcapNGPacketBlock as _,
 };
 
 use super::Captured;
 
 /// Nanoseconds in a second.
 const NS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Type of the obsolete packet block (draft-ietf-opsawg-pcapng, appendix A).
+const OLD_PACKET: u32 = 2;
 
 /// An interface of the capture.
 #[derive(Clone, Debug)]
@@ -26,6 +30,9 @@ pub(super) struct Interface {
     /// Seconds to add to each timestamp.
     offset: i64,
 }
+
+/// The interface, timestamp (seconds and ticks), length on the wire and bytes of a frame.
+type Packet<'a> = (u32, (u32, u64), u32, &'a [u8]);
 
 /// The interfaces of the current section.
 #[derive(Debug, Default)]
@@ -87,6 +94,11 @@ impl Interfaces {
         });
     }
 
+    /// The byte order of the section.
+    pub(super) fn big_endian(&self) -> bool {
+        self.big_endian
+    }
+
     /// Locates the frame in a block, if the block has one and its interface is known. `start` is
     /// the address of the unread bytes.
     pub(super) fn find(&self, block: &PcapBlockOwned<'_>, start: usize) -> Option<FrameLocation> {
@@ -106,11 +118,31 @@ impl Interfaces {
                 let len = limit.min(block.orig_len() as usize);
                 (0, (0, 0), block.origlen, block.data.get(..len).unwrap_or(block.data))
             }
+            PcapBlockOwned::NG(Block::Unknown(block)) => self.old_packet(block)?,
             PcapBlockOwned::NG(_) | PcapBlockOwned::LegacyHeader(_) => return None,
         };
         let time = self.section.get(interface as usize)?.time(seconds, ticks)?;
         let start = bytes.as_ptr().addr().checked_sub(start)?;
         Some(FrameLocation { time, interface, wire_len, bytes: start..start + bytes.len() })
+    }
+
+    /// Whether this is a packet block, the obsolete one before enhanced packet blocks.
+    pub(super) fn is_old_packet(&self, block: &UnknownBlock<'_>) -> bool {
+        let block_type = if self.big_endian { block.block_type.swap_bytes() } else { block.block_type };
+        block_type == OLD_PACKET
+    }
+
+    /// The frame in an obsolete packet block.
+    fn old_packet<'a>(&self, block: &UnknownBlock<'a>) -> Option<Packet<'a>> {
+        let (fields, bytes) = block.data.split_first_chunk::<20>()?;
+        let word = |at: usize| {
+            let [a, b, c, d] = [fields[at], fields[at + 1], fields[at + 2], fields[at + 3]];
+            if self.big_endian { u32::from_be_bytes([a, b, c, d]) } else { u32::from_le_bytes([a, b, c, d]) }
+        };
+        // The first word has the number of the interface, and the number of dropped packets.
+        let interface = if self.big_endian { word(0) >> 16 } else { word(0) & 0xffff };
+        let ticks = u64::from(word(4)) << 32 | u64::from(word(8));
+        Some((interface, (0, ticks), word(16), bytes.get(..word(12) as usize)?))
     }
 
     /// The frame at `location` in `data`, the unread bytes.

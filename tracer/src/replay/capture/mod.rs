@@ -8,6 +8,7 @@ mod error;
 mod input;
 mod interfaces;
 mod link;
+mod unpadded;
 
 use std::{io::Read, os::fd::AsFd as _, path::Path};
 
@@ -15,10 +16,15 @@ use pcap_parser::{
     LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader, pcapng::Block, traits::PcapReaderIterator,
 };
 
-pub use self::{error::CaptureError, input::Interrupt, link::strip};
+pub use self::{
+    error::CaptureError,
+    input::Interrupt,
+    link::{interface, strip},
+};
 use self::{
     input::Input,
     interfaces::{FrameLocation, Interface, Interfaces},
+    unpadded::Unpadded,
 };
 
 /// Initial size of the buffer in bytes.
@@ -49,6 +55,7 @@ pub struct Captured<'a> {
 pub struct Capture {
     reader: Box<dyn PcapReaderIterator>,
     input: Input,
+    is_pcapng: bool,
     interfaces: Interfaces,
     /// Bytes of the last returned block.
     consumed: usize,
@@ -121,7 +128,8 @@ impl Capture {
     pub fn new(source: impl Read + 'static) -> Result<Self, CaptureError> {
         let (input, source) = Input::new(source)?;
         let start = input.start();
-        let reader: Result<Box<dyn PcapReaderIterator>, _> = if start.starts_with(&input::SECTION_HEADER) {
+        let is_pcapng = start.starts_with(&input::SECTION_HEADER);
+        let reader: Result<Box<dyn PcapReaderIterator>, _> = if is_pcapng {
             PcapNGReader::new(BUFFER, source).map(|reader| Box::new(reader) as Box<_>)
         } else {
             LegacyPcapReader::new(BUFFER, source).map(|reader| Box::new(reader) as Box<_>)
@@ -130,6 +138,7 @@ impl Capture {
             Ok(reader) => Ok(Self {
                 reader,
                 input,
+                is_pcapng,
                 interfaces: Interfaces::default(),
                 consumed: 0,
                 needs_refill: false,
@@ -200,38 +209,33 @@ impl Capture {
     }
 
     fn step(&mut self) -> Result<Step, CaptureError> {
-        let after = self.frames;
+        let corrupt = CaptureError::Corrupt { after: self.frames };
+        let truncated = CaptureError::Truncated { after: self.frames };
+        let big_endian = self.interfaces.big_endian();
+        if self.is_pcapng
+            && let Some(block) = unpadded::find(self.reader.data(), big_endian)
+        {
+            let Unpadded::Complete(bytes) = block else {
+                return if self.reader.reader_exhausted() {
+                    Err(truncated)
+                } else {
+                    Ok(Step::BufferTooSmall)
+                };
+            };
+            let block = unpadded::parse(&bytes, big_endian).map(PcapBlockOwned::NG);
+            let step = block
+                .and_then(|block| step_of(&mut self.interfaces, &block, bytes.as_ptr().addr(), bytes.len()));
+            return step.ok_or(corrupt);
+        }
         let start = self.reader.data().as_ptr().addr();
         match self.reader.next() {
-            Ok((len, block)) => Ok(match block {
-                PcapBlockOwned::LegacyHeader(header) => {
-                    self.interfaces.start_section(false);
-                    self.interfaces.add(Interface::of_pcap(&header));
-                    Step::Other(len)
-                }
-                PcapBlockOwned::NG(Block::SectionHeader(section)) => {
-                    self.interfaces.start_section(section.big_endian());
-                    Step::Other(len)
-                }
-                PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
-                    self.interfaces.add_description(&description);
-                    Step::Other(len)
-                }
-                block @ (PcapBlockOwned::Legacy(_)
-                | PcapBlockOwned::NG(Block::EnhancedPacket(_) | Block::SimplePacket(_))) => {
-                    // Without a description of its interface, a frame cannot be interpreted.
-                    let location =
-                        self.interfaces.find(&block, start).ok_or(CaptureError::Corrupt { after })?;
-                    Step::Frame { location, len }
-                }
-                PcapBlockOwned::NG(_) => Step::Other(len),
-            }),
+            Ok((len, block)) => step_of(&mut self.interfaces, &block, start, len).ok_or(corrupt),
             Err(PcapError::Eof) => Ok(Step::End),
             Err(PcapError::Incomplete(_)) => Ok(Step::More),
             Err(PcapError::BufferTooSmall) => Ok(Step::BufferTooSmall),
             Err(_) if self.input.error().is_some() => Err(self.input.take_error()),
-            Err(PcapError::UnexpectedEof) => Err(CaptureError::Truncated { after }),
-            Err(_) => Err(CaptureError::Corrupt { after }),
+            Err(PcapError::UnexpectedEof) => Err(truncated),
+            Err(_) => Err(corrupt),
         }
     }
 
@@ -245,4 +249,33 @@ impl Capture {
         self.reader.grow(size);
         self.reader.refill().map_err(|_| self.input.take_error())
     }
+}
+
+/// The step that a block of `len` bytes is; `None` if it cannot be interpreted. `start` is the
+/// address of the block.
+fn step_of(
+    interfaces: &mut Interfaces,
+    block: &PcapBlockOwned<'_>,
+    start: usize,
+    len: usize,
+) -> Option<Step> {
+    match block {
+        PcapBlockOwned::LegacyHeader(header) => {
+            interfaces.start_section(false);
+            interfaces.add(Interface::of_pcap(header));
+        }
+        PcapBlockOwned::NG(Block::SectionHeader(section)) => interfaces.start_section(section.big_endian()),
+        PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
+            interfaces.add_description(description);
+        }
+        PcapBlockOwned::Legacy(_) | PcapBlockOwned::NG(Block::EnhancedPacket(_) | Block::SimplePacket(_)) => {
+            // Without a description of its interface, a frame cannot be interpreted.
+            return interfaces.find(block, start).map(|location| Step::Frame { location, len });
+        }
+        PcapBlockOwned::NG(Block::Unknown(unknown)) if interfaces.is_old_packet(unknown) => {
+            return interfaces.find(block, start).map(|location| Step::Frame { location, len });
+        }
+        PcapBlockOwned::NG(_) => {}
+    }
+    Some(Step::Other(len))
 }

@@ -19,7 +19,10 @@ const FRAGMENT_FIELD: usize = IP + 6;
 const TOTAL: usize = IP + 2;
 
 pub(super) fn rows() -> Vec<Row> {
-    [version_4(), fragments(), lengths(), version_6(), chains()].into_iter().flatten().collect()
+    [version_4(), source_routes(), fragments(), lengths(), version_6(), chains()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn version_4() -> Vec<Row> {
@@ -52,6 +55,32 @@ fn version_4() -> Vec<Row> {
         Skip::MalformedIp,
     ));
     rows
+}
+
+/// Source routes. One that applies leads from a router to [`SERVER`], any other away from it.
+fn source_routes() -> Vec<Row> {
+    const ROUTER: [u8; 4] = [192, 0, 2, 1];
+    let tcp = Tcp::default().bytes();
+    let frame = |to, options: &[u8]| ethernet(IPV4, &ipv4_between(CLIENT, to, options, TCP, &tcp));
+    let route =
+        |kind, len, pointer, last: [u8; 4]| [&[kind, len, pointer][..], &ROUTER, &last, &[0]].concat();
+    let applies = |name: &str, options: &[u8]| Row::matched(name, frame(ROUTER, options));
+    let applies_not = |name: &str, options: &[u8]| Row::matched(name, frame(SERVER, options));
+    let loose = route(131, 11, 4, SERVER);
+    let away = route(131, 11, 4, ROUTER);
+    vec![
+        applies("a loose source route", &loose),
+        applies("a strict source route at its last hop", &route(137, 11, 8, SERVER)),
+        applies("a source route after another option", &[&[68, 8, 5, 0, 0, 0, 0, 0][..], &loose].concat()),
+        applies("a source route after padding", &[&[1; 4][..], &loose].concat()),
+        applies_not("an exhausted source route", &route(131, 11, 12, ROUTER)),
+        applies_not("a source route after the end of the options", &[&[0; 4][..], &away].concat()),
+        applies_not("a source route longer than the header", &route(131, 200, 4, ROUTER)),
+        applies_not("a source route of length 0", &route(131, 0, 4, ROUTER)),
+        applies_not("a source route without addresses", &[131, 3, 4, 0]),
+        applies_not("an option of length 0", &[&[7, 0, 0, 0][..], &away].concat()),
+        applies_not("a source route after more options than are followed", &[&[1; 28][..], &away].concat()),
+    ]
 }
 
 fn fragments() -> Vec<Row> {

@@ -1,8 +1,13 @@
 //! Link layers that Linux creates for captures.
 
-use tracer_common::{frame::FrameBytes as _, wire::LinkType};
+use tracer_common::{flow::owner, frame::FrameBytes as _, wire::LinkType};
 
 use super::{Payload, ethertype};
+
+/// LINKTYPE_LINUX_SLL.
+pub(super) const SLL: i32 = 113;
+/// LINKTYPE_LINUX_SLL2.
+pub(super) const SLL2: i32 = 276;
 
 /// Linux pseudo-EtherType for a frame with an LLC header (`linux/if_ether.h`).
 const ETH_P_802_2: u16 = 4;
@@ -10,6 +15,19 @@ const ETH_P_802_2: u16 = 4;
 /// Linux cooked capture (SLL): packet type, hardware type and address, then the EtherType.
 pub(super) fn cooked(bytes: &[u8]) -> Option<Payload> {
     protocol(ethertype(bytes, 14)?)
+}
+
+/// The interface and the direction of a cooked frame, as one number. Version 1 has only
+/// the direction.
+pub(super) fn point(link: i32, bytes: &[u8]) -> Option<u32> {
+    /// The packet type of a frame that this host sends (`PACKET_OUTGOING`, `linux/if_packet.h`).
+    const OUTGOING: u8 = 4;
+    let (index, packet_type) = match link {
+        SLL => (1, bytes.read::<2>(0)?[1]),
+        SLL2 => (u32::from_be_bytes(bytes.read(4)?), bytes.read::<1>(10)?[0]),
+        _ => return None,
+    };
+    Some(owner(index, packet_type == OUTGOING))
 }
 
 /// Linux cooked capture v2 (SLL2): the EtherType comes first.

@@ -8,6 +8,8 @@ mod station;
 
 use tracer_common::{frame::FrameBytes as _, wire::LinkType};
 
+use super::Captured;
+
 /// The most link layers that are stripped from a frame: a wrapper and the one in it.
 const MAX_LAYERS: usize = 2;
 
@@ -37,6 +39,18 @@ pub fn strip(link: i32, bytes: &[u8]) -> Option<(LinkType, usize)> {
     None
 }
 
+/// The number of the interface on which a frame was captured: that of the capture, or, if the capture is
+/// of several interfaces at once, one made of the interface and the direction in the frame.
+#[must_use]
+pub fn interface(frame: &Captured<'_>) -> u32 {
+    /// Distinguishes these numbers from those of the capture.
+    const IN_FRAME: u32 = 1 << 30;
+    match linux::point(frame.link, frame.bytes) {
+        Some(point) => (point ^ frame.interface << 20) & (IN_FRAME - 1) | IN_FRAME,
+        None => frame.interface,
+    }
+}
+
 fn find(link: i32, bytes: &[u8]) -> Option<Content> {
     let start = match link {
         // Ethernet; with a netANALYZER header, without and with the preamble; with the preamble of
@@ -56,8 +70,8 @@ fn find(link: i32, bytes: &[u8]) -> Option<Content> {
         8 => Some((LinkType::RawIp, 16)),
         // Solaris.
         226 => Some((LinkType::RawIp, 24)),
-        113 => linux::cooked(bytes),
-        276 => linux::cooked2(bytes),
+        linux::SLL => linux::cooked(bytes),
+        linux::SLL2 => linux::cooked2(bytes),
         239 => linux::log(bytes),
         // PPP, also in HDLC-like framing, and Cisco HDLC in its place; PPPoE; with a direction byte. Cisco HDLC; frame relay; both
         // with a direction byte.
@@ -113,6 +127,8 @@ fn wrapped(bytes: &[u8], len: usize, link: usize, read: impl Fn([u8; 4]) -> usiz
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const IPV4: LinkType = LinkType::EtherType(0x0800);
@@ -206,6 +222,20 @@ mod tests {
                 let _ = strip(link, &bytes[..len]);
             }
         }
+    }
+
+    #[test]
+    fn a_cooked_frame_has_its_interface_and_direction() {
+        let number = |link, bytes: &[u8]| {
+            interface(&Captured { time: 1, interface: 5, name: None, link, wire_len: bytes.len(), bytes })
+        };
+        let cooked2 = |index, kind| number(276, &header(20, 4, &[0, 0, 0, index, 0, 1, kind]));
+        let cooked = |kind| number(113, &header(16, 1, &[kind]));
+        let numbers = [cooked2(7, 0), cooked2(7, 4), cooked2(8, 0), cooked2(8, 4), cooked(0), cooked(4)];
+        let distinct: BTreeSet<_> = numbers.into_iter().collect();
+        assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
+        assert!(!distinct.contains(&5));
+        assert_eq!([number(1, &[0; 14]), number(276, &[0; 10]), number(113, b"")], [5; 3]);
     }
 
     #[test]

@@ -69,6 +69,10 @@ impl FlowState {
     #[inline(always)]
     fn on_segment_from(&mut self, segment: &Segment, from: End, now: impl Fn() -> u64) -> SegmentFlags {
         let (sender, receiver) = from.split(&mut self.tcp);
+        if sender.tries_again(receiver, segment) {
+            sender.counters.flags.remove(HalfFlags::RESET);
+            receiver.counters.flags.remove(HalfFlags::RESET);
+        }
         receiver.choose_start(sender, segment);
         let flags = sender.on_segment(receiver, segment, now);
         if flags.contains(SegmentFlags::MIDSTREAM) && !receiver.expects_start_at(segment.seq) {

@@ -236,10 +236,6 @@ fn is_new_incarnation(flow: &mut FlowState, segment: &Segment, from: End, follow
         // The server has accepted another SYN than the one that was followed: the old connection is dead.
         return known && !same && segment.ack != receiver.counters.base;
     }
-    // An attempt that was refused is over, also if the same SYN is sent again.
-    if closed && !confirmed && known {
-        return true;
-    }
     // Before the end of the handshake, the latest SYN is the one that counts.
     !same && (closed || one_sided || started && (follows_syn || !confirmed))
 }

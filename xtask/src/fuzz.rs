@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The fuzz targets: the binaries of `fuzz/`.
-const TARGETS: [&str; 5] = ["frame", "event", "http_stream", "capture", "records"];
+const TARGETS: [&str; 6] = ["frame", "event", "http_stream", "capture", "records", "dialogue"];
 
 /// Compiler flags for the coverage counters and traced comparisons that guide libFuzzer. They
 /// enable no sanitizer, which would need a nightly compiler.
@@ -50,7 +50,7 @@ const MAX_LEN: u32 = 8 * 1024;
 /// Which targets to run, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Targets to run: frame, event, http_stream, capture, records [default: all]
+    /// Targets to run: frame, event, http_stream, capture, records, dialogue [default: all]
     #[arg(value_name = "TARGET", value_parser = TARGETS)]
     targets: Vec<String>,
     /// Seconds to run each target

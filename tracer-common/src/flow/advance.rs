@@ -1,6 +1,6 @@
 //! What one segment changes in its connection.
 
-use super::{HalfFlags, SegmentFlags, TcpHalf, are_closed};
+use super::{HalfFlags, SegmentFlags, TcpHalf, are_closed, are_confirmed};
 use crate::{
     seq::Seq,
     wire::{Segment, TcpFlags},
@@ -30,6 +30,18 @@ impl TcpHalf {
         on_end(self, receiver, segment);
         // Read back from the map where the compiler cannot see it: the verifier would otherwise follow every combination.
         core::hint::black_box(self).segment
+    }
+
+    /// Whether `segment` is the SYN that was refused by `peer` with a RST, again: some systems repeat it even so.
+    #[inline(always)]
+    #[must_use]
+    pub fn tries_again(&self, peer: &Self, segment: &Segment) -> bool {
+        let is_syn = segment.flags & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST) == TcpFlags::SYN;
+        is_syn
+            && self.has(HalfFlags::SYN)
+            && segment.payload_seq() == self.counters.base
+            && !are_confirmed(self, peer)
+            && are_closed(self, peer)
     }
 
     /// Starts this stream anew if `segment` confirms another SYN-ACK than the first. `peer`: its sender.

@@ -240,7 +240,10 @@ impl Connection {
         if let Some(fin) = update.fin {
             self.app.on_fin(&self.options.app(self.syn_client()), event.header.sender(), fin, time, out);
         }
-        if self.phase() == Phase::Closed && self.closed_at == 0 {
+        if self.phase() != Phase::Closed {
+            // A refused attempt may be made again.
+            self.closed_at = 0;
+        } else if self.closed_at == 0 {
             self.closed_at = time;
             let is_reset = self.session.endpoints().reset_by.is_some();
             let end = if is_reset { self.reset() } else { ConnectionEnd::Closed };

@@ -245,7 +245,7 @@ impl Conversation {
             self.on_lost_sync(from);
         }
         if has(facts, Marks::SUSPECT) {
-            self.order.on_requests_missed(false);
+            self.order.on_requests_missed();
             self.order.on_responses_missed();
         }
         if has(facts, Marks::HEAD_END) {

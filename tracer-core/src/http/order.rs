@@ -4,10 +4,11 @@
 //! 9.3.2). After bytes were missed, or could not be read, messages may be among them, and the order is a guess. The
 //! acknowledgment numbers then show when requests and responses have taken turns again: a request that acknowledges exactly
 //! what the last response ended with, which acknowledged exactly what came before the request, with nothing else waiting.
-//! A client that pipelines takes no turns, so that there is no such proof in its connection.
+//! A client that pipelines takes no turns, so that there is no such proof in its connection; nor if bytes of the client were
+//! missed, of which nobody knows how many requests they were.
 //!
-//! One case does not show: a client that keeps one request, which was missed, in flight all the time looks as if it took
-//! turns.
+//! One case does not show: a client that keeps one request, sent before it was first seen, in flight all the time looks as if
+//! it took turns.
 
 /// Offset in the stream of the other side, up to which a message acknowledges; of a message without acknowledgment, or where
 /// the other side was not seen.
@@ -31,7 +32,7 @@ pub(super) struct Order {
     requests_missed: bool,
     /// Responses may have been missed.
     responses_missed: bool,
-    /// The client has sent a request while another one waited.
+    /// The client has sent a request while another one waited, or may have.
     pipelines: bool,
 }
 
@@ -53,10 +54,15 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Requests may have been missed from here on. `waits`: another one is waiting for its response.
-    pub(super) const fn on_requests_missed(&mut self, waits: bool) {
+    /// Requests may have been missed before here.
+    pub(super) const fn on_requests_missed(&mut self) {
         self.requests_missed = true;
-        self.pipelines |= waits;
+    }
+
+    /// Bytes of the client were missed, or are no request: any number of requests among them may wait for a response.
+    pub(super) const fn on_requests_hidden(&mut self) {
+        self.requests_missed = true;
+        self.pipelines = true;
     }
 
     /// Responses may have been missed from here on.
@@ -126,7 +132,7 @@ mod tests {
         for (waits, proven) in [(false, true), (true, false)] {
             let mut order = Order::default();
             order.on_request(place(0, 0), waits);
-            order.on_requests_missed(false);
+            order.on_requests_missed();
             assert!(!order.on_response(place(0, 100), Some(place(60, 0)), false));
             order.on_response_end(100, 50, Some(100));
             order.on_request(place(100, 50), false);
@@ -163,7 +169,7 @@ mod tests {
     fn a_request_right_behind_missed_ones_that_wait_is_pipelined() {
         let mut order = Order::default();
         order.on_response_end(40, 100, Some(40));
-        order.on_requests_missed(false);
+        order.on_requests_missed();
         order.on_request(place(80, 100), false);
         order.on_response_end(120, 200, Some(120));
         order.on_request(place(120, 200), false);

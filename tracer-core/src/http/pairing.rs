@@ -114,7 +114,7 @@ impl Conversation {
             out.push((facts.header.time, Body::Request(request.into())));
         }
         if has(facts, Marks::RESYNCED) {
-            self.order.on_requests_missed(false);
+            self.order.on_requests_missed();
         }
         let missed = has(facts, Marks::ACKS_UNSEEN);
         if missed {
@@ -123,7 +123,7 @@ impl Conversation {
         let waits = !missed && self.queue.waits_before(index, head.place.acked);
         self.order.on_request(head.place, waits);
         if has(facts, Marks::MALFORMED) {
-            self.order.on_requests_missed(false);
+            self.order.on_requests_missed();
         }
         self.queue.mark_unknown_before(index, Side::Client);
         Some(index)
@@ -145,7 +145,7 @@ impl Conversation {
             self.order.on_responses_missed();
         }
         if has(facts, Marks::ACKS_UNSEEN) || other.is_some() {
-            self.order.on_requests_missed(false);
+            self.order.on_requests_missed();
         }
         let index = if has(facts, Marks::UNSOLICITED) {
             self.queue.unsolicited().index
@@ -258,7 +258,7 @@ impl Conversation {
                 pending.response.on_invalid(head.place, head.first);
             }
         } else if self.side(from) != Some(Side::Server) {
-            self.order.on_requests_missed(self.queue.is_waiting());
+            self.order.on_requests_hidden();
             self.other = Some(anomalies::of_other(&head.bytes));
         }
     }
@@ -318,7 +318,7 @@ impl Conversation {
         let Some(side) = self.side(from) else { return };
         match side {
             Side::Client => {
-                self.order.on_requests_missed(self.queue.is_waiting());
+                self.order.on_requests_hidden();
                 self.queue.give_up_requests();
             }
             Side::Server => self.order.on_responses_missed(),

@@ -130,11 +130,6 @@ impl ExchangeQueue {
             .find(|pending| pending.response.progress == Progress::Open && !pending.response.started)
     }
 
-    /// Whether a request waits for its response.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.pending.iter().any(|pending| pending.request.started && pending.waits(0))
-    }
-
     /// Whether an exchange before `index` waits for its response when a request acknowledges up to `acked`.
     pub(super) fn waits_before(&self, index: u32, acked: u64) -> bool {
         self.pending.iter().take_while(|pending| pending.index < index).any(|pending| pending.waits(acked))

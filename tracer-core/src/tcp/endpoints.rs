@@ -99,6 +99,12 @@ impl Endpoints {
         }
     }
 
+    /// `side` sends its SYN again after it was refused.
+    pub(super) fn on_another_attempt(&mut self, side: Side) {
+        *self = Self::default();
+        self.apply(side, Fact::SentSyn);
+    }
+
     /// `side` sent a valid RST.
     pub(super) fn on_reset(&mut self, side: Side) {
         self.apply(side, Fact::Reset);

@@ -7,6 +7,7 @@ use tracer_common::{
 };
 
 use super::{
+    conn_state::ConnStateTracker,
     direction::{self, Delta, Direction, window_scale},
     endpoints::{Endpoints, Evidence},
     history::{self, Entries},
@@ -95,6 +96,11 @@ impl Session {
         let previous = self.endpoints.states();
         let opening = !self.direction(Side::Server).flags().contains(HalfFlags::SYN) && self.has_syn();
 
+        if event.reasons.contains(SegmentFlags::SYN) && self.endpoints.reset_by.is_some() {
+            // A refused SYN is sent again.
+            self.endpoints.on_another_attempt(self.side(from));
+            self.zeek.conn_state = ConnStateTracker::default();
+        }
         let kind = self.directions[own].on_segment(event, round_trip_ns);
         self.on_syn(event);
         let lost = self.note_lost(&event.halves);

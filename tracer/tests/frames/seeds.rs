@@ -76,4 +76,10 @@ fn inputs_for_the_fuzz_targets() {
     {
         write("capture", number, &fs::read(path).expect("a capture of the tests"));
     }
+    // The bytes of these are choices.
+    for number in 0..20u8 {
+        let input: Vec<u8> =
+            (0..48u8).map(|at| at.wrapping_mul(37).wrapping_add(number.wrapping_mul(91))).collect();
+        write("dialogue", usize::from(number), &input);
+    }
 }

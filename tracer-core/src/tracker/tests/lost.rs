@@ -93,7 +93,7 @@ fn a_connection_whose_entry_was_lost_is_followed_until_it_is_idle() {
         [
             "exchange 2 - NotObserved Inferred",
             "exchange 3 204 Complete Inferred",
-            "exchange 4 204 Complete Resynced",
+            "exchange 4 204 Complete Inferred",
             // The unreported segments are lost with the entry.
             "S1 IdleTimeout ShAdD 15 client 27B/5 server 54B/3",
         ]

@@ -12,7 +12,7 @@
 //! - `http_output`: the human-readable formats
 //! - `http_sockets`: conversations that ordinary servers and clients do not have
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: midstream
-//!   connections and two tracers
+//!   connections and two tracers; `live_cases`: the captures of `tests/cases`
 //! - `operation_flood`: spoofed SYNs; `operation_syn_flood`: floods and other load that is not a
 //!   flood; `operation_slow_clients`: late handshakes that look like a flood; `operation_loss`:
 //!   lost events; `operation_overload`: a blocked output or a full ring buffer;
@@ -31,6 +31,8 @@
 
 mod account;
 mod agreement;
+#[path = "../cases/check.rs"]
+mod check;
 mod clock;
 mod conversation;
 mod demo;
@@ -45,6 +47,7 @@ mod http_nginx;
 mod http_output;
 mod http_sockets;
 mod leftovers;
+mod live_cases;
 mod network;
 mod operation_errors;
 mod operation_flood;

@@ -19,6 +19,9 @@ impl TcpHalf {
             if are_closed(self, receiver) { SegmentFlags::AFTER_CLOSE } else { SegmentFlags::EMPTY };
         if is_stray(self, receiver, segment) {
             self.segment |= SegmentFlags::STRAY;
+            if segment.payload_len == 0 {
+                on_kind(self, receiver, segment);
+            }
             return core::hint::black_box(self).segment;
         }
         on_kind(self, receiver, segment);
@@ -89,7 +92,7 @@ fn is_stray(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) -> bool
     }
     let has_ack = segment.flags.contains(TcpFlags::ACK);
     let ahead = segment.ack.since(receiver.sent());
-    if has_ack && receiver.has(HalfFlags::SYN) && segment.payload_len == 0 {
+    if receiver.has(HalfFlags::SYN) && segment.is_pure_ack() {
         // In place of a SYN-ACK: what an older connection acknowledged last (RFC 9293, 3.5.1 and 3.10.7.3).
         let opening = !receiver.has(HalfFlags::ACKED) && !sender.has(HalfFlags::SYN);
         if opening && (ahead > 0 || segment.ack.since(receiver.counters.base) < 0) {
@@ -398,13 +401,18 @@ fn accepts_fin(sender: &TcpHalf, receiver: &TcpHalf, end: Seq) -> bool {
 /// RFC 9293, 3.10.7.4). That is what it acknowledged last, or any number up to what was sent, because it may have received
 /// more. Beyond that, only what follows shows whether bytes were missed, or whether the RST was ignored.
 #[inline(always)]
-fn accepts_reset(sender: &TcpHalf, receiver: &TcpHalf, seq: Seq) -> bool {
-    if !sender.has(HalfFlags::SYN) && seq.0 == 0 {
-        // In response to a SYN.
-        return true;
-    }
+fn accepts_reset(sender: &TcpHalf, receiver: &TcpHalf, segment: &Segment) -> bool {
+    let seq = segment.seq;
     if !receiver.has(HalfFlags::ACKED) {
-        return !sender.has(HalfFlags::SYN) || seq == sender.next;
+        if sender.has(HalfFlags::SYN) {
+            return seq == sender.next;
+        }
+        // In response to a SYN, it must acknowledge that (RFC 9293, 3.10.7.3).
+        let acknowledges = segment.flags.contains(TcpFlags::ACK) && segment.ack == receiver.next;
+        return !receiver.has(HalfFlags::SYN) || acknowledges;
+    }
+    if !sender.has(HalfFlags::SYN) && seq.0 == 0 {
+        return true;
     }
     // One before: in response to a probe, or from a side whose FIN was acknowledged already.
     let ahead = seq.since(receiver.counters.ack);
@@ -418,7 +426,7 @@ fn on_end(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment) {
         // A connection that has closed stays as it was closed.
         let counts = sender.has(HalfFlags::STARTED)
             && !sender.segment.contains(SegmentFlags::AFTER_CLOSE)
-            && accepts_reset(sender, receiver, segment.seq);
+            && accepts_reset(sender, receiver, segment);
         sender.counters.flags |= if counts { HalfFlags::RST | HalfFlags::RESET } else { HalfFlags::RST };
         sender.segment |= SegmentFlags::RST;
     }

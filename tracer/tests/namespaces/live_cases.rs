@@ -83,15 +83,12 @@ fn send(end: &PairEnd, frames: &[Vec<u8>]) {
 fn timeless(facts: &Value) -> Value {
     let Value::Object(facts) = facts else { return facts.clone() };
     let kept = facts.iter().filter(|(name, _)| !name.ends_with("_ns"));
-    Value::Object(
-        kept.map(|(name, value)| match value {
-            Value::Array(list) if name == "any_of" => {
-                (name.clone(), Value::Array(list.iter().map(timeless).collect()))
-            }
-            value => (name.clone(), value.clone()),
-        })
-        .collect(),
-    )
+    let timeless = kept.map(|(name, value)| {
+        let choices = value.as_array().filter(|_| name == "any_of");
+        let value = choices.map_or_else(|| value.clone(), |choices| choices.iter().map(timeless).collect());
+        (name.clone(), value)
+    });
+    Value::Object(timeless.collect())
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn by_path(path: &str) -> Option<usize> {
 ///
 /// # Panics
 /// If one is.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     let Some(dialogue) = Dialogue::from(&mut Choices(input)) else { return };
     for exchange in dialogue.exchanges() {
         if exchange.confidence != Confidence::Exact {

@@ -183,6 +183,9 @@ impl Scene<'_> {
         match (purpose == &Purpose::RequestsConnection, self.is_again) {
             (true, false) => format!("{who} asks for a connection (SYN)."),
             (true, true) if self.is_copy() => format!("{who} asks for a connection (SYN). {COPY}"),
+            (true, true) if self.story.sent(self.segment.sender).is_refused => {
+                format!("{who} asks for the connection again (SYN), although it was refused.")
+            }
             (true, true) => format!("{who} asks for the connection again (SYN): no answer has reached it."),
             (false, false) => format!("{who} answers and asks for confirmation (SYN-ACK)."),
             (false, true) if self.is_copy() => {

@@ -88,6 +88,8 @@ pub(super) struct Story {
 pub(super) struct Sent {
     /// When its last segment was seen, since the start.
     pub(super) at_ns: Option<u64>,
+    /// Whether its SYN was refused.
+    pub(super) is_refused: bool,
     /// Its last payload, and the sequence number behind it.
     pub(super) last: Option<(Content, i64)>,
     /// Whether it has sent its FIN.
@@ -135,6 +137,7 @@ impl Story {
         if segment.purposes.contains(&Purpose::AcceptsConnection) {
             self.syn_ack_at = self.syn_ack_at.or(Some(at));
         }
+        self.sent_mut(segment.sender.other()).is_refused |= segment.purposes.contains(&Purpose::Refuses);
         self.sent_mut(segment.sender).is_closing |= segment.purposes.contains(&Purpose::ReadyToClose);
         self.sent_mut(segment.sender.other()).is_confirmed |=
             segment.purposes.contains(&Purpose::ConfirmsClose);

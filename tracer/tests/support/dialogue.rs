@@ -16,8 +16,8 @@ use tracer_core::{
 
 /// Statuses, of which one changed digit makes none of the others.
 const STATUSES: [u16; 7] = [200, 211, 222, 233, 244, 255, 266];
-/// The letters of the paths: of the path of an exchange, one changed byte still leaves most.
-const LETTERS: [u8; 7] = *b"abcdefg";
+/// What the paths are made of: of the path of an exchange, one changed byte still leaves most.
+const CHARACTERS: [u8; 7] = *b"abcdefg";
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
 
@@ -78,7 +78,7 @@ struct Dialogue {
 }
 
 fn request(index: usize, choices: &mut Choices<'_>) -> Vec<u8> {
-    let path = String::from_utf8(vec![LETTERS[index]; 5]).expect("letters");
+    let path = String::from_utf8(vec![CHARACTERS[index]; 5]).expect("ASCII");
     let body = "z".repeat(choices.below(40));
     let (method, framing) = match choices.below(4) {
         0 => ("HEAD", None),
@@ -113,7 +113,7 @@ fn response(index: usize, head: bool, choices: &mut Choices<'_>) -> Vec<u8> {
 impl Dialogue {
     /// A dialogue of some exchanges with one damaged message; `None` where the damage makes another valid dialogue of it.
     fn from(choices: &mut Choices<'_>) -> Option<Self> {
-        let count = 2 + choices.below(LETTERS.len() - 1);
+        let count = 2 + choices.below(CHARACTERS.len() - 1);
         let (most_waiting, drains) = (1 + choices.below(4), choices.below(2) == 1);
         let (joined, size) = (choices.below(2) == 1, [usize::MAX, 7, 20, 64][choices.below(4)]);
         let requests: Vec<_> = (0..count).map(|index| request(index, choices)).collect();
@@ -279,8 +279,8 @@ impl Wire {
 
 /// The number of the exchange with a path, if most of it is that of one.
 fn by_path(path: &str) -> Option<usize> {
-    let count = |letter: u8| path.bytes().filter(|byte| *byte == letter).count();
-    LETTERS.iter().position(|letter| path.len() == 6 && count(*letter) >= 4)
+    let count = |character: u8| path.bytes().filter(|byte| *byte == character).count();
+    CHARACTERS.iter().position(|character| path.len() == 6 && count(*character) >= 4)
 }
 
 /// Makes a dialogue of `input`, damages one message, and checks that no exchange is reported as exact with the status of

@@ -19,7 +19,8 @@ impl TcpHalf {
             if are_closed(self, receiver) { SegmentFlags::AFTER_CLOSE } else { SegmentFlags::EMPTY };
         if is_stray(self, receiver, segment) {
             self.segment |= SegmentFlags::STRAY;
-            if segment.payload_len == 0 {
+            // Data confirms a connection, unless that is over.
+            if segment.payload_len == 0 || self.segment.contains(SegmentFlags::AFTER_CLOSE) {
                 on_kind(self, receiver, segment);
             }
             return core::hint::black_box(self).segment;

@@ -16,6 +16,7 @@ mod grammar;
 mod half;
 mod scan;
 pub mod state;
+mod sync;
 mod words;
 
 use crate::frame::WINDOW;
@@ -24,7 +25,8 @@ pub use self::{
     bytes::{is_control, is_token_character, is_whitespace},
     framing::Framing,
     half::{Facts, HttpHalf, Role},
-    scan::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps, look_at_content},
+    scan::{HttpEvent, HttpSink, MAX_STEPS, Payload, Scan, ScanBuffer, Steps},
+    sync::look_at_content,
 };
 
 /// Bytes of a head that are emitted; the rest is scanned, but not emitted.

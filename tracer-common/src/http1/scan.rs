@@ -8,9 +8,8 @@ use crate::{
 };
 
 use super::{
-    BUFFER, FRAGMENT, Facts, Framing, HttpHalf, MAX_HEAD, MAX_PREAMBLE, NO_STATUS, Role,
-    grammar::{Byte, token},
-    is_interim, state,
+    BUFFER, FRAGMENT, Facts, Framing, HttpHalf, MAX_HEAD, MAX_PREAMBLE, Role, grammar::Byte, is_interim,
+    state,
 };
 
 /// Bytes read in one step. More make fewer steps; each makes the program longer to verify.
@@ -77,9 +76,9 @@ pub struct ScanBuffer {
     /// The payload to scan.
     pub payload: Payload,
     /// Bytes of the event's buffer that were read; in a head, they are its current fragment.
-    at: u64,
+    pub(super) at: u64,
     /// Bytes of the event's buffer that are loaded; those before `at` were read.
-    loaded: u64,
+    pub(super) loaded: u64,
     /// 1: nothing of the payload was looked at yet.
     is_fresh: u64,
 }
@@ -114,11 +113,11 @@ pub trait Steps {
 
 /// The scan of one segment: at most [`MAX_STEPS`] steps.
 pub struct Scan<'a, F: ?Sized, S> {
-    half: &'a mut HttpHalf,
-    peer: &'a HttpHalf,
-    frame: &'a F,
+    pub(super) half: &'a mut HttpHalf,
+    pub(super) peer: &'a HttpHalf,
+    pub(super) frame: &'a F,
     sink: &'a S,
-    buffer: &'a mut ScanBuffer,
+    pub(super) buffer: &'a mut ScanBuffer,
 }
 
 impl<'a, F: FrameBytes + ?Sized, S: HttpSink> Scan<'a, F, S> {
@@ -184,66 +183,6 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Steps for Scan<'_, F, S> {
 }
 
 impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
-    /// Whether the segment starts with a start line that the sender may send. A retransmission must not bring an old one back.
-    #[inline(always)]
-    fn starts_message(&mut self) -> bool {
-        let Payload { start, end, frame_offset, is_new, .. } = self.buffer.payload;
-        if is_new == 0 || start + START_LINE as u64 > end {
-            return false;
-        }
-        let Some(window) = window_at(&mut self.buffer.event, 0) else { return false };
-        let copied = self.frame.copy(frame_offset as usize, window, START_LINE);
-        let start = window.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        copied == START_LINE && is_start_line(start, self.half)
-    }
-
-    /// Starts anew with the segment if it starts a message, and the one in progress may be over.
-    #[inline(always)]
-    fn abandon(&mut self) {
-        if self.half.may_be_abandoned(self.peer, self.buffer.payload.start) && self.starts_message() {
-            self.half.start();
-            self.half.facts = Facts::ABANDONS;
-            self.half.position = self.buffer.payload.start;
-        }
-    }
-
-    /// Resynchronizes if the segment starts with a start line.
-    #[inline(always)]
-    fn resync(&mut self) -> ControlFlow<()> {
-        if !self.starts_message() {
-            return ControlFlow::Break(());
-        }
-        let (http, peer) = (&mut *self.half, self.peer);
-        http.start();
-        http.facts = Facts::RESYNCED;
-        http.position = self.buffer.payload.start;
-        // Requests were missed, and some of them were answered: what came before this one is not its response.
-        let is_request = !self.buffer.event.bytes.starts_with(b"HTTP");
-        if is_request && peer.messages > http.messages {
-            let early = u32::from(peer.turn >= self.buffer.payload.peer_acked);
-            http.messages = http.messages.max(peer.messages - early);
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// What follows a request whose end only its response shows: a tunnel, or the next request.
-    #[inline(always)]
-    fn on_answered(&mut self) -> ControlFlow<()> {
-        if self.peer.state == state::TUNNEL {
-            self.half.stop_at(state::TUNNEL);
-            return ControlFlow::Break(());
-        }
-        if self.peer.messages <= self.half.exchange {
-            return ControlFlow::Break(());
-        }
-        if self.buffer.payload.start > self.half.position {
-            return self.resync();
-        }
-        self.half.start();
-        self.half.facts = Facts::ABANDONS;
-        ControlFlow::Continue(())
-    }
-
     /// Loads the next bytes after those already read.
     #[inline(always)]
     fn load(&mut self) -> ControlFlow<()> {
@@ -382,86 +321,9 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     }
 
     #[inline(always)]
-    fn drop_loaded(&mut self) {
+    pub(super) fn drop_loaded(&mut self) {
         self.buffer.at = 0;
         self.buffer.loaded = 0;
-    }
-
-    /// The byte at `position` is not in this segment: it may still come, or it never will.
-    #[inline(always)]
-    fn missed(&mut self, position: u64) -> ControlFlow<()> {
-        if self.buffer.payload.acked <= position {
-            return ControlFlow::Break(());
-        }
-        // The receiver has it, so it will not be sent again: it was not captured, or came out of order.
-        self.lost();
-        ControlFlow::Continue(())
-    }
-
-    /// Loses sync. Emits an event between messages, too: whole messages may be missed before the scanner resynchronizes.
-    #[inline(always)]
-    fn lost(&mut self) {
-        self.drop_loaded();
-        if self.half.state != state::LOST {
-            self.emit(Marks::LOST_SYNC);
-        }
-        self.half.lose_sync();
-    }
-
-    /// The bytes of a head are none: a message of another protocol, bytes after the end of a message, or nonsense.
-    #[inline(always)]
-    fn not_http(&mut self) -> ControlFlow<()> {
-        let (http, peer) = (&mut *self.half, self.peer);
-        let junk_at = http.position - u64::from(http.head_len);
-        let payload = self.buffer.payload;
-        // Enough of another protocol to recognize it.
-        if self.buffer.at < GUESS && self.buffer.loaded > self.buffer.at {
-            let more = self.buffer.loaded.min(GUESS) - self.buffer.at;
-            self.buffer.at += more;
-            http.position += more;
-            http.head_len = http.head_len.wrapping_add(more as u32);
-        }
-        let mut marks = Marks::NOT_HTTP;
-        // What a server sends when a request waits for its response is a response, unless it comes right after another one.
-        let resynced = http.has(Facts::RESYNCED);
-        let waits = peer.messages > http.messages && !http.is(Role::Client);
-        let answers = waits && !resynced && !http.has(Facts::BEHIND);
-        if answers {
-            http.facts |= Facts::RESPONSE;
-            http.exchange = http.messages;
-            http.messages += 1;
-            http.turn = junk_at;
-            if peer.simple == http.messages {
-                // A response of HTTP/0.9 has no head (RFC 1945, 6).
-                http.status = NO_STATUS;
-                http.framing = Framing::Close as u8;
-                marks |= Marks::HEAD_END;
-            }
-        } else {
-            marks |= Marks::UNSOLICITED;
-        }
-        // After a search, what looked like a start line was none; and what a server says first is of no exchange.
-        let is_known = resynced || http.messages > 0;
-        if http.has(Facts::EMITTED) || !resynced && (is_known || !http.is(Role::Server)) {
-            self.emit(marks);
-        }
-        self.drop_loaded();
-        let http = &mut *self.half;
-        if marks.contains(Marks::HEAD_END) {
-            http.stop_at(state::UNTIL_CLOSE);
-            return ControlFlow::Break(());
-        }
-        let position = http.position;
-        http.lose_sync();
-        // Before the first message, none was missed.
-        http.lost_at = if is_known { junk_at } else { u64::MAX };
-        http.missed_start = 0;
-        if !is_known && position < MAX_PREAMBLE {
-            http.state = state::PREAMBLE;
-        } else if !is_known {
-            http.stop_at(state::NOT_HTTP);
-        }
-        if junk_at < payload.start { self.resync() } else { ControlFlow::Break(()) }
     }
 
     /// The head is complete: what follows is decided in the order of RFC 9112, 6.3.
@@ -614,7 +476,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
     }
 
     #[inline(always)]
-    fn emit(&mut self, marks: Marks) {
+    pub(super) fn emit(&mut self, marks: Marks) {
         let http = &mut *self.half;
         let event = &mut self.buffer.event.facts;
         let mut marks = marks;
@@ -671,52 +533,6 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
 
 /// The window of the event's buffer that starts at `fill`.
 #[inline(always)]
-fn window_at(event: &mut HttpEvent, fill: usize) -> Option<&mut [u8; WINDOW]> {
+pub(super) fn window_at(event: &mut HttpEvent, fill: usize) -> Option<&mut [u8; WINDOW]> {
     event.bytes.get_mut(fill..)?.first_chunk_mut()
-}
-
-/// Bytes that suffice to recognize a start line.
-const START_LINE: usize = 8;
-
-/// Bytes of another protocol that are emitted, to recognize it.
-const GUESS: u64 = 3;
-
-/// Notes if a segment of the content of a message, whose payload lies at `offset`, starts with a start line: the message may
-/// be shorter than it says. `peer`: the other direction.
-#[inline(always)]
-pub fn look_at_content<F: FrameBytes + ?Sized>(
-    http: &mut HttpHalf,
-    peer: &HttpHalf,
-    frame: &F,
-    offset: usize,
-) {
-    let in_content = http.state == state::CONTENT || http.state == state::CHUNK_DATA;
-    // After a response, another one only follows if it was requested.
-    if !in_content || http.has(Facts::RESPONSE) && peer.messages <= http.messages {
-        return;
-    }
-    let start = frame.read::<START_LINE>(offset).map_or(0, u64::from_be_bytes);
-    if is_start_line(start, http) {
-        http.facts |= Facts::SUSPECT;
-    }
-}
-
-/// Whether `word`, the first eight bytes of a segment, starts a status line or the request line of a common method, whichever
-/// the sender may send.
-#[inline(always)]
-fn is_start_line(word: u64, http: &HttpHalf) -> bool {
-    let starts = |text: [u64; 2], len: u32| word >> (64 - 8 * len) == text[0];
-    if starts(const { token("HTTP/1.") }, 7) {
-        return !http.is(Role::Client);
-    }
-    let is_request = starts(const { token("GET ") }, 4)
-        || starts(const { token("POST ") }, 5)
-        || starts(const { token("HEAD ") }, 5)
-        || starts(const { token("PUT ") }, 4)
-        || starts(const { token("DELETE ") }, 7)
-        || starts(const { token("PATCH ") }, 6)
-        || starts(const { token("TRACE ") }, 6)
-        || starts(const { token("OPTIONS ") }, 8)
-        || starts(const { token("CONNECT ") }, 8);
-    is_request && !http.is(Role::Server)
 }

@@ -146,7 +146,8 @@ fn window_scale<F: FrameBytes + ?Sized>(frame: &F, offset: usize, len: usize) ->
             break;
         }
         // Masked, so that the verifier sees the bound.
-        let Some([kind, size, shift]) = frame.read::<3>(offset + (at & 63)) else { break };
+        // Of a frame that was cut, the largest one, which refuses nothing.
+        let Some([kind, size, shift]) = frame.read::<3>(offset + (at & 63)) else { return MAX_SCALE };
         at += match kind {
             END => break,
             NO_OPERATION => 1,

@@ -3,6 +3,8 @@
 //! The kernel's scanner has framed the head already. Of the fields only Host is reported; no other leaves
 //! this module.
 
+use memchr::memmem;
+
 use super::{
     anomalies,
     authority::host,
@@ -58,6 +60,18 @@ pub(super) fn is_request(bytes: &[u8]) -> bool {
         METHODS.contains(&line.method) && (target.starts_with(b"/") || target.starts_with(b"http://"))
     };
     RequestLine::of(lines).is_some_and(|line| lines.has_start_line || starts_like_one(&line))
+}
+
+/// Whether the method of a request looks like bytes of something else, and then a method: it may not be the one that its
+/// server reads.
+pub(super) fn has_joined_method(head: &RequestHead) -> bool {
+    let method = head.method.as_ref().map_or(&b""[..], |method| method.as_str().as_bytes());
+    !METHODS.contains(&method) && METHODS.iter().any(|known| method.ends_with(known))
+}
+
+/// Whether a line of the head may hold the start line of another message, which it has swallowed.
+pub(super) fn hides_message(bytes: &[u8]) -> bool {
+    Lines::of(bytes).fields().any(|(line, _)| memmem::find(line, b"HTTP/1.").is_some())
 }
 
 /// Whether an incomplete head may be of a response.

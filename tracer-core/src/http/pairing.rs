@@ -83,6 +83,7 @@ impl Conversation {
         let (parsed, mut anomalies, closes) =
             head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
         facts.header.sender().of_mut(&mut self.streams).on_close_option(closes, &mut anomalies);
+        let joined = head::has_joined_method(&parsed);
         pending.head = parsed;
         pending.lower_confidence(confidence(facts, head));
         add_leading(facts, &mut anomalies);
@@ -122,6 +123,15 @@ impl Conversation {
         }
         let waits = !missed && self.queue.waits_before(index, head.place.acked);
         self.order.on_request(head.place, waits);
+        let hides = anomalies.contains(Anomaly::InvalidField) && head::hides_message(&head.bytes);
+        if anomalies.contains(Anomaly::Http09) {
+            // No other request can follow one of HTTP/0.9 (RFC 1945, 1.3); what follows is not known.
+            self.order.on_requests_hidden();
+        }
+        // Nor is it known what lies behind a request whose end cannot be read.
+        if hides || joined || framing == Some(Framing::Close) {
+            self.doubt(index, Side::Client);
+        }
         if has(facts, Marks::MALFORMED) {
             self.order.on_requests_missed();
         }
@@ -173,6 +183,7 @@ impl Conversation {
             pending.head.version = head::response_version(&head.bytes);
         }
         // Of a request, all that was to come had come when it was answered.
+        let hides = anomalies.contains(Anomaly::InvalidField) && head::hides_message(&head.bytes);
         if !proven || pending.request.has_gap(client, gaps) {
             pending.lower_confidence(Confidence::Inferred);
         }
@@ -205,6 +216,9 @@ impl Conversation {
             };
             out.push((facts.header.time, Body::Response(response.into())));
         }
+        if hides {
+            self.doubt(index, Side::Server);
+        }
         self.queue.mark_unknown_before(index, Side::Server);
         (!interim).then_some(index)
     }
@@ -232,9 +246,12 @@ impl Conversation {
                 pending.anomalies.insert(Anomaly::ExcessBytes);
             }
             pending.message(side).complete(Some(facts.content), Some(facts.header.time));
-            if has(facts, Marks::SUSPECT) {
-                pending.lower_confidence(Confidence::Inferred);
+            let index = pending.index;
+            // A trailer that is no field may be the start line of another message.
+            if has(facts, Marks::SUSPECT) || facts.anomalies.contains(ScanAnomalies::INVALID_TRAILER) {
+                self.doubt(index, side);
             }
+            let Some(pending) = self.queue.get(index) else { return };
             if side == Side::Server {
                 // The gap before the segment that ends it is only known with that.
                 let spans = pending.response.first != Some(facts.header.time);
@@ -247,6 +264,17 @@ impl Conversation {
             } else {
                 pending.request.end = Some(message_end(facts));
             }
+        }
+    }
+
+    /// The message of `side` in the exchange `index` may contain others.
+    fn doubt(&mut self, index: u32, side: Side) {
+        if let Some(pending) = self.queue.get(index) {
+            pending.lower_confidence(Confidence::Inferred);
+        }
+        match side {
+            Side::Client => self.order.on_requests_hidden(),
+            Side::Server => self.order.on_responses_missed(),
         }
     }
 

@@ -18,6 +18,8 @@ use tracer_core::{
 const STATUSES: [u16; 7] = [200, 211, 222, 233, 244, 255, 266];
 /// What the paths are made of: of the path of an exchange, one changed byte still leaves most.
 const CHARACTERS: [u8; 7] = *b"abcdefg";
+/// Bytes that the longest method takes.
+const METHOD: usize = 4;
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
 
@@ -111,11 +113,11 @@ fn response(index: usize, head: bool, choices: &mut Choices<'_>) -> Vec<u8> {
 }
 
 impl Dialogue {
-    /// A dialogue of some exchanges with one damaged message; `None` where the damage makes another valid dialogue of it.
-    fn from(choices: &mut Choices<'_>) -> Option<Self> {
+    /// A dialogue of some exchanges with one damaged message.
+    fn from(choices: &mut Choices<'_>) -> Self {
         let count = 2 + choices.below(CHARACTERS.len() - 1);
         let (most_waiting, drains) = (1 + choices.below(4), choices.below(2) == 1);
-        let (joined, size) = (choices.below(2) == 1, [usize::MAX, 7, 20, 64][choices.below(4)]);
+        let (joined, size) = (choices.below(2) == 1, [usize::MAX, 20, 64, 200][choices.below(4)]);
         let requests: Vec<_> = (0..count).map(|index| request(index, choices)).collect();
         let mut messages = Vec::new();
         let (mut asked, mut answered) = (0, 0);
@@ -149,15 +151,15 @@ impl Dialogue {
         match damage {
             Damage::Missing => message.seen = 0,
             Damage::Cut(at) => message.seen = at,
-            // The bytes of a length are what they are: with another one, the messages are others.
-            Damage::Changed(at, _) if in_framing(&message.bytes, at) => return None,
-            Damage::Changed(at, mask) => message.bytes[at] ^= mask,
+            // With another method than HEAD, it is another dialogue, and as good as the first.
+            Damage::Changed(at, mask) if message.server || at >= METHOD => message.bytes[at] ^= mask,
+            Damage::Changed(..) => {}
             Damage::Junk => {
                 let head = message.bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0);
                 message.bytes[..head].fill(b'?');
             }
         }
-        Some(Self { messages, joined, size })
+        Self { messages, joined, size }
     }
 
     /// The exchanges that are reported of it.
@@ -184,19 +186,6 @@ impl Dialogue {
 /// The bytes of a message, and whether each was captured.
 fn parts(message: &Message) -> Vec<(u8, bool)> {
     message.bytes.iter().enumerate().map(|(at, byte)| (*byte, at < message.seen)).collect()
-}
-
-/// Whether the byte at `at` is part of what tells where the message ends: the method, the lines of Content-Length and
-/// Transfer-Encoding, line ends of the head, and chunk sizes.
-fn in_framing(bytes: &[u8], at: usize) -> bool {
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
-    let is_chunked = bytes[..head].windows(8).any(|eight| eight == b"Transfer");
-    let start = bytes[..head].windows(2).position(|two| two == b"\r\n").map_or(0, |end| end + 2);
-    let lines = bytes[..head].windows(8).position(|eight| eight == b"Transfer" || eight == b"Content-");
-    let method = if bytes.starts_with(b"HTTP") { 0 } else { 5 };
-    at < method
-        || at >= start && at < head && lines.is_none_or(|line| at + 2 >= line)
-        || at >= head && is_chunked
 }
 
 /// A connection from port 40000 to port 80.
@@ -289,7 +278,7 @@ fn by_path(path: &str) -> Option<usize> {
 /// # Panics
 /// If one is.
 pub(crate) fn check(input: &[u8]) {
-    let Some(dialogue) = Dialogue::from(&mut Choices(input)) else { return };
+    let dialogue = Dialogue::from(&mut Choices(input));
     for exchange in dialogue.exchanges() {
         if exchange.confidence != Confidence::Exact {
             continue;

@@ -81,10 +81,10 @@ impl FlowState {
         flags
     }
 
-    /// The payload of `segment`, which [`on_segment`](Self::on_segment) took in with `flags`, as the message scanner is to read
-    /// it; `None` if there is nothing to read in it.
+    /// Whether the message scanner has something to read in `segment`, which [`on_segment`](Self::on_segment) took in with
+    /// `flags`.
     #[inline(always)]
-    pub fn payload(&mut self, segment: &Segment, from: End, flags: SegmentFlags) -> Option<Payload> {
+    pub fn has_payload(&mut self, segment: &Segment, from: End, flags: SegmentFlags) -> bool {
         let (sender, receiver) = from.split(&mut self.tcp);
         let start = sender.offset_of(segment.payload_seq());
         let end = start + u64::from(segment.payload_len);
@@ -93,25 +93,24 @@ impl FlowState {
             && !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
             && !sender.is_before_start(segment.payload_seq());
         let (half, peer) = from.split(&mut self.http);
-        if !readable || !half.wants(peer, start, end) {
-            return None;
-        }
         half.set_role(role(sender, receiver));
+        readable && half.wants(peer, start, end)
+    }
+
+    /// Describes the payload of `segment` to the message scanner. Not returned, because that would take more of the BPF stack.
+    #[inline(always)]
+    pub fn set_payload(&self, segment: &Segment, from: End, flags: SegmentFlags, payload: &mut Payload) {
+        let (sender, receiver) = (from.of(&self.tcp), from.other().of(&self.tcp));
         let acked = receiver.has(HalfFlags::ACKED);
         let acknowledges = segment.flags.contains(TcpFlags::ACK) && receiver.has(HalfFlags::STARTED);
-        Some(Payload {
-            start,
-            end,
-            acked: if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED },
-            peer_acked: if acknowledges {
-                receiver.acked_offset(segment.ack)
-            } else {
-                Payload::NOTHING_ACKED
-            },
-            frame_offset: segment.payload_offset,
-            is_new: u16::from(!flags.contains(SegmentFlags::OLD_DATA)),
-            after_gap: u16::from(flags.contains(SegmentFlags::GAP)),
-        })
+        payload.start = sender.offset_of(segment.payload_seq());
+        payload.end = payload.start + u64::from(segment.payload_len);
+        payload.acked = if acked { sender.offset_of(receiver.counters.ack) } else { Payload::NOTHING_ACKED };
+        payload.peer_acked =
+            if acknowledges { receiver.acked_offset(segment.ack) } else { Payload::NOTHING_ACKED };
+        payload.frame_offset = segment.payload_offset;
+        payload.is_new = u16::from(!flags.contains(SegmentFlags::OLD_DATA));
+        payload.after_gap = u16::from(flags.contains(SegmentFlags::GAP));
     }
 }
 

@@ -14,6 +14,12 @@ pub trait FrameBytes {
     /// returns how many.
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize;
 
+    /// Whether options of headers are read. Where each read is a call, they would take more of the BPF stack than there is.
+    #[inline(always)]
+    fn reads_options(&self) -> bool {
+        true
+    }
+
     /// The length of the frame on the wire, in bytes; at least the bytes that can be read.
     fn wire_len(&self) -> usize;
 

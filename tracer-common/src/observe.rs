@@ -331,18 +331,18 @@ where
         flags: SegmentFlags,
         buffer: impl FnOnce() -> Option<&'b mut ScanBuffer>,
     ) -> Result<(), Skip> {
-        let Some(payload) = flow.payload(&self.segment, self.from, flags) else {
+        if !flow.has_payload(&self.segment, self.from, flags) {
             if self.segment.payload_len > 0 {
                 let (half, peer) = self.from.split(&mut flow.http);
                 look_at_content(half, peer, self.frame, self.segment.payload_offset as usize);
             }
             return Ok(());
-        };
+        }
         let buffer = buffer().ok_or(Skip::TableFull)?;
+        flow.set_payload(&self.segment, self.from, flags, &mut buffer.payload);
         let (sender, _) = self.from.split(&mut flow.tcp);
         let (half, peer) = self.from.split(&mut flow.http);
         self.fill_header(&mut buffer.event.facts.header, Kind::Http, flow.id, sender.counters.lost);
-        buffer.payload = payload;
         self.frame.scan(half, peer, buffer);
         sender.counters.lost = buffer.event.facts.header.lost;
         Ok(())
@@ -351,13 +351,12 @@ where
     /// Emits the last counters of a connection whose ports are used again, with the time of its last segment.
     #[inline(always)]
     fn emit_ports_reused(&self, flow: &FlowState) {
-        let [low, high] = &flow.tcp;
-        let last = if low.last_ns > high.last_ns { low.last_ns } else { high.last_ns };
-        let (id, lost, halves) = (flow.id, self.from.of(&flow.tcp).counters.lost, &flow.tcp);
         let reasons = SegmentFlags::PORTS_REUSED;
         self.vantage.emit.emit_segment(Priority::of(reasons), move |event| {
-            self.fill_header(&mut event.header, Kind::Segment, id, lost);
-            event.header.time = last;
+            let [low, high] = &flow.tcp;
+            let lost = self.from.of(&flow.tcp).counters.lost;
+            self.fill_header(&mut event.header, Kind::Segment, flow.id, lost);
+            event.header.time = if low.last_ns > high.last_ns { low.last_ns } else { high.last_ns };
             event.reasons = reasons;
             event.seq = Seq(0);
             event.ack = Seq(0);
@@ -367,8 +366,8 @@ where
             event.gap = 0;
             event.options_len = 0;
             event.options = [0; MAX_OPTIONS];
-            event.halves[0] = halves[0].counters;
-            event.halves[1] = halves[1].counters;
+            event.halves[0] = low.counters;
+            event.halves[1] = high.counters;
         });
     }
 

@@ -107,6 +107,11 @@ pub(crate) struct XdpHeaders<const FAR: bool>(pub(crate) XdpFrame);
 
 impl<const FAR: bool> FrameBytes for XdpHeaders<FAR> {
     #[inline(always)]
+    fn reads_options(&self) -> bool {
+        !FAR
+    }
+
+    #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let ctx = self.0.0;
         if FAR {

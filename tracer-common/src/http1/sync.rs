@@ -157,7 +157,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
 
 /// Notes if a segment of the content of a message, whose payload lies at `offset`, starts with a start line: the message may
 /// be shorter than it says. `peer`: the other direction.
-#[inline(always)]
+#[inline(never)]
 pub fn look_at_content<F: FrameBytes + ?Sized>(
     http: &mut HttpHalf,
     peer: &HttpHalf,

@@ -144,9 +144,11 @@ impl Wire {
             ..Segment::default()
         };
         let reasons = self.flow.on_segment(&segment, from, || 1);
-        let Some(payload) = self.flow.payload(&segment, from, reasons) else { return };
+        if !self.flow.has_payload(&segment, from, reasons) {
+            return;
+        }
+        self.flow.set_payload(&segment, from, reasons, &mut self.buffer.payload);
         self.buffer.event.facts.header.sender = from as u8;
-        self.buffer.payload = payload;
         let (half, peer) = from.split(&mut self.flow.http);
         let mut scan: Scan<'_, [u8], Words> = Scan::new(bytes, &self.words, half, peer, &mut self.buffer);
         for _ in 0..MAX_STEPS {

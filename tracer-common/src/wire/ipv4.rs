@@ -45,6 +45,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     segment.source = address::from_ipv4(word(12));
     segment.destination = address::from_ipv4(word(16));
     if header_len > MIN_HEADER
+        && frame.reads_options()
         && let Some(last) = route_end(frame, offset + MIN_HEADER, offset + header_len)
     {
         segment.destination = address::from_ipv4(last);

@@ -140,6 +140,9 @@ fn window_scale<F: FrameBytes + ?Sized>(frame: &F, offset: usize, len: usize) ->
     const WINDOW_SCALE: u8 = 3;
     /// Options that are looked at: SYNs have five or six, with some padding.
     const MOST: usize = 12;
+    if !frame.reads_options() {
+        return MAX_SCALE;
+    }
     let mut at = 0;
     for _ in 0..MOST {
         if at + 2 >= len {

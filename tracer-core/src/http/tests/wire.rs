@@ -191,11 +191,13 @@ impl Wire {
             ..Segment::default()
         };
         let reasons = self.flow.on_segment(&segment, from, || 1);
-        let Some(payload) = self.flow.payload(&segment, from, reasons) else { return };
+        if !self.flow.has_payload(&segment, from, reasons) {
+            return;
+        }
+        self.flow.set_payload(&segment, from, reasons, &mut self.buffer.payload);
         let facts = &mut self.buffer.event.facts;
         facts.header.sender = from as u8;
         facts.header.time = self.time;
-        self.buffer.payload = payload;
         let (half, peer) = from.split(&mut self.flow.http);
         let mut scan: Scan<'_, [u8], Ring> = Scan::new(bytes, &self.ring, half, peer, &mut self.buffer);
         assert!((0..MAX_STEPS).any(|_| scan.step().is_break()));

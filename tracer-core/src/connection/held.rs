@@ -37,7 +37,7 @@ impl HeldMessages {
     /// Reports what is held if the segment with `header` does not carry it: payload that a capture has in another order than
     /// that of the stream is read later.
     pub(super) fn release_others(&mut self, header: &EventHeader, out: &mut Bodies) {
-        if self.of.is_some_and(|of| of != (header.sender(), header.time)) {
+        if self.of.is_some_and(|of| !is_same(of, (header.sender(), header.time))) {
             out.append(&mut self.records);
             self.purposes.clear();
         }
@@ -46,7 +46,7 @@ impl HeldMessages {
     /// Adds the purposes of the records after the first `known`, and that of the end of a message.
     pub(super) fn note(&mut self, facts: &HttpFacts, known: usize) {
         let of = (facts.header.sender(), facts.header.time);
-        if self.of.replace(of).is_some_and(|before| before != of) {
+        if self.of.replace(of).is_some_and(|before| !is_same(before, of)) {
             self.purposes.clear();
         }
         let new = self.records.iter().skip(known);
@@ -64,6 +64,12 @@ impl HeldMessages {
     pub(super) fn buffered(&self) -> usize {
         self.records.len() * size_of::<(u64, Body)>()
     }
+}
+
+/// Whether two events are of the same segment: the kernel reads the clock for each.
+fn is_same(one: (End, u64), other: (End, u64)) -> bool {
+    const NEAR_NS: u64 = 1_000_000;
+    one.0 == other.0 && one.1.abs_diff(other.1) < NEAR_NS
 }
 
 fn purpose(body: &Body) -> Option<Purpose> {

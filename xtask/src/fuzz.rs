@@ -61,7 +61,9 @@ pub(crate) struct Options {
 impl Options {
     /// All targets, each for `seconds`.
     pub(crate) fn all(seconds: u32) -> Self {
-        Self { targets: Vec::new(), seconds }
+        // Of dialogues, the host tests try the same ones each time: a changed length can make another valid one.
+        let targets = TARGETS.iter().filter(|target| **target != "dialogue");
+        Self { targets: targets.map(ToString::to_string).collect(), seconds }
     }
 }
 

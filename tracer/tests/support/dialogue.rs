@@ -18,6 +18,8 @@ use tracer_core::{
 const STATUSES: [u16; 7] = [200, 211, 222, 233, 244, 255, 266];
 /// What the paths are made of: of the path of an exchange, one changed byte still leaves most.
 const CHARACTERS: [u8; 7] = *b"abcdefg";
+/// Where the first digit of a status stands.
+const STATUS_CLASS: usize = 9;
 /// Bytes that the longest method takes.
 const METHOD: usize = 4;
 /// A millisecond, in ns.
@@ -151,9 +153,11 @@ impl Dialogue {
         match damage {
             Damage::Missing => message.seen = 0,
             Damage::Cut(at) => message.seen = at,
-            // With another method than HEAD, it is another dialogue, and as good as the first.
-            Damage::Changed(at, mask) if message.server || at >= METHOD => message.bytes[at] ^= mask,
-            Damage::Changed(..) => {}
+            // With another length, another method than HEAD or an interim status, it is another dialogue, and as good as
+            // the first.
+            Damage::Changed(at, _) if is_length(&message.bytes, at) => {}
+            Damage::Changed(at, _) if if message.server { at == STATUS_CLASS } else { at < METHOD } => {}
+            Damage::Changed(at, mask) => message.bytes[at] ^= mask,
             Damage::Junk => {
                 let head = message.bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0);
                 message.bytes[..head].fill(b'?');
@@ -186,6 +190,17 @@ impl Dialogue {
 /// The bytes of a message, and whether each was captured.
 fn parts(message: &Message) -> Vec<(u8, bool)> {
     message.bytes.iter().enumerate().map(|(at, byte)| (*byte, at < message.seen)).collect()
+}
+
+/// Whether the byte at `at` belongs to the value of Content-Length, or to a chunk size, or to the line end of one of them.
+fn is_length(bytes: &[u8], at: usize) -> bool {
+    let find = |text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
+    let head = find(b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
+    let value = find(b"Content-Length: ").map_or(head, |start| start + 16);
+    let line_start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let line = bytes[line_start..].split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let is_size = at >= head && !line.is_empty() && line.iter().all(u8::is_ascii_hexdigit);
+    (value..head).contains(&at) || is_size
 }
 
 /// A connection from port 40000 to port 80.

@@ -3,6 +3,8 @@
 
 #[path = "../../tracer/tests/support/dialogue.rs"]
 mod dialogue;
+#[path = "../../tracer/tests/support/packet.rs"]
+mod packet;
 
 use libfuzzer_sys::fuzz_target;
 

@@ -2,7 +2,11 @@
 //! segment boundaries do not change the reported exchanges.
 #![no_main]
 
+#[path = "../../tracer/tests/support/packet.rs"]
+mod packet;
+
 use libfuzzer_sys::fuzz_target;
+use packet::{ACK, FIN, SYN, packet};
 use tracer_common::{event::Marks, wire::LinkType};
 use tracer_fuzz::{Path, Reported, pieces};
 
@@ -18,11 +22,7 @@ const GUESSED: Marks = Marks::LOST_SYNC
     .union(Marks::SUSPECT)
     .union(Marks::ABANDONS);
 
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
-const FIN: u8 = 0x01;
-
-/// A connection from port 40000 to port 80.
+/// A connection under observation.
 #[derive(Default)]
 struct Wire {
     path: Path,
@@ -33,20 +33,7 @@ struct Wire {
 
 impl Wire {
     fn segment(&mut self, server: bool, flags: u8, payload: &[u8]) {
-        let (own, other) = (usize::from(server), usize::from(!server));
-        let (ports, hosts) = if server { ([80, 40_000], [2, 1]) } else { ([40_000, 80], [1, 2]) };
-        let len = u16::try_from(40 + payload.len()).expect("short");
-        let mut packet = vec![0x45, 0];
-        packet.extend(len.to_be_bytes());
-        packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-        packet.extend(hosts.map(|host| [10, 0, 0, host]).as_flattened());
-        packet.extend(ports.map(u16::to_be_bytes).as_flattened());
-        packet.extend(self.next[own].to_be_bytes());
-        packet.extend(if flags & ACK == 0 { 0 } else { self.next[other] }.to_be_bytes());
-        packet.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        packet.extend(payload);
-        let used = payload.len() as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
-        self.next[own] = self.next[own].wrapping_add(used);
+        let packet = packet(&mut self.next, server, flags, payload);
         self.path.frame(&packet, packet.len(), LinkType::RawIp, 1000, &mut self.reported);
     }
 

@@ -48,7 +48,7 @@ impl TcpHalf {
             && are_closed(self, peer)
     }
 
-    /// Starts this stream anew if `segment` confirms another SYN-ACK than the first. `peer`: its sender.
+    /// Moves the start of this stream if `segment` confirms another SYN-ACK than the first. `peer`: its sender.
     #[inline(always)]
     pub fn choose_start(&mut self, peer: &Self, segment: &Segment) {
         let confirms = segment.is_pure_ack() && !peer.has(HalfFlags::ACKED_SYN);
@@ -223,7 +223,7 @@ fn on_payload(sender: &mut TcpHalf, receiver: &TcpHalf, segment: &Segment, now: 
     let len = segment.payload_len;
     if len == 0 {
         if segment.seq.add(1) == sender.next && !segment.flags.intersects(CONTROL) {
-            // Into a closed window, it asks for room (RFC 9293, 3.8.6.1).
+            // Into a closed window, it is a probe (RFC 9293, 3.8.6.1).
             sender.segment |= if receiver.has(HalfFlags::ZERO_WINDOW) {
                 SegmentFlags::WINDOW_PROBE
             } else {

@@ -30,7 +30,7 @@ impl<F: FrameBytes + ?Sized, S: HttpSink> Scan<'_, F, S> {
         copied == START_LINE && is_start_line(start, self.half)
     }
 
-    /// Starts anew with the segment if it starts a message, and the one in progress may be over.
+    /// Gives the segment to the next message if it starts one, and the message in progress may be over.
     #[inline(always)]
     pub(super) fn abandon(&mut self) {
         if self.half.may_be_abandoned(self.peer, self.buffer.payload.start) && self.starts_message() {

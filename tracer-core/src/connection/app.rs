@@ -61,7 +61,7 @@ impl App {
         conversation
     }
 
-    /// Takes in an HTTP event, with `bytes` of a head. `gaps` tells which bytes were not seen.
+    /// Takes in an HTTP event, with `bytes` of a head. `gaps` knows which bytes were not seen.
     pub(super) fn on_event(
         &mut self,
         options: &AppOptions<'_>,

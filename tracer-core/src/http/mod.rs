@@ -208,7 +208,7 @@ impl Conversation {
         }
     }
 
-    /// Takes in an event, with `bytes` of a head. `gaps` tells which bytes were not seen in the segments before.
+    /// Takes in an event, with `bytes` of a head. `gaps` knows which bytes were not seen in the segments before.
     pub fn on_event(&mut self, facts: &HttpFacts, bytes: &[u8], gaps: &impl Gaps, out: &mut Bodies) {
         let from = facts.header.sender();
         let client = if has(facts, Marks::RESPONSE) { from.other() } else { from };

@@ -6,6 +6,8 @@ mod damaged;
 #[path = "../support/dialogue.rs"]
 mod dialogue;
 mod hostile;
+#[path = "../support/packet.rs"]
+mod packet;
 #[path = "../support/schema.rs"]
 mod schema;
 mod seeds;

@@ -14,6 +14,8 @@ use tracer_core::{
     tracker::{Tracker, TrackerOptions},
 };
 
+use crate::packet::{ACK, FIN, SYN, packet};
+
 /// Statuses, of which one changed digit makes none of the others.
 const STATUSES: [u16; 7] = [200, 211, 222, 233, 244, 255, 266];
 /// What the paths are made of: of the path of an exchange, one changed byte still leaves most.
@@ -24,10 +26,6 @@ const STATUS_CLASS: usize = 9;
 const METHOD: usize = 4;
 /// A millisecond, in ns.
 const MS: u64 = 1_000_000;
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
 
 /// The choices of an input; after its end all are the first one.
 struct Choices<'a>(&'a [u8]);
@@ -203,7 +201,7 @@ fn is_length(bytes: &[u8], at: usize) -> bool {
     (value..head).contains(&at) || is_size
 }
 
-/// A connection from port 40000 to port 80.
+/// A connection under observation.
 struct Wire {
     observer: HostObserver,
     tracker: Tracker,
@@ -242,20 +240,7 @@ impl Wire {
     }
 
     fn segment(&mut self, server: bool, flags: u8, payload: &[u8]) {
-        let (own, other) = (usize::from(server), usize::from(!server));
-        let (ports, hosts) = if server { ([80, 40_000], [2, 1]) } else { ([40_000, 80], [1, 2]) };
-        let len = u16::try_from(40 + payload.len()).expect("short");
-        let mut packet = vec![0x45, 0];
-        packet.extend(len.to_be_bytes());
-        packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-        packet.extend(hosts.map(|host| [10, 0, 0, host]).as_flattened());
-        packet.extend(ports.map(u16::to_be_bytes).as_flattened());
-        packet.extend(self.next[own].to_be_bytes());
-        packet.extend(if flags & ACK == 0 { 0 } else { self.next[other] }.to_be_bytes());
-        packet.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        packet.extend(payload);
-        let used = payload.len() as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
-        self.next[own] = self.next[own].wrapping_add(used);
+        let packet = packet(&mut self.next, server, flags, payload);
         self.now += MS;
         let _ = self.observer.observe(&packet, packet.len(), LinkType::RawIp, 1, Hook::Capture, self.now);
         self.drain();

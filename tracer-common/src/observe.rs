@@ -102,6 +102,18 @@ pub trait Frame: FrameBytes {
         prefilter(self, link, traces)
     }
 
+    /// Runs [`FlowState::on_segment`].
+    #[inline(always)]
+    fn advance(
+        &self,
+        flow: &mut FlowState,
+        segment: &Segment,
+        from: End,
+        now: impl Fn() -> u64,
+    ) -> SegmentFlags {
+        flow.on_segment(segment, from, now)
+    }
+
     /// Runs [`Scan`](crate::http1::Scan) over the payload that `buffer` describes, sent by `half` to `peer`.
     fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer);
 
@@ -266,7 +278,7 @@ where
         let Self { vantage: Vantage { place, emit, .. }, segment, from, .. } = self;
         self.claim(from.of_mut(&mut flow.tcp))?;
         from.of_mut(&mut flow.tcp).last_ns = place.coarse_now();
-        let mut flags = flow.on_segment(segment, *from, || place.now());
+        let mut flags = self.frame.advance(flow, segment, *from, || place.now());
         if self.frame.has_bad_checksum(segment) {
             flags |= SegmentFlags::BAD_CHECKSUM;
         }

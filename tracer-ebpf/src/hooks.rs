@@ -8,7 +8,7 @@ use tracer_common::{
     connection::FlowState,
     counter::Counter,
     event::{ConnectionEvent, Hook, IcmpEvent, SegmentEvent},
-    flow::{End, TcpHalf},
+    flow::{End, SegmentFlags, TcpHalf},
     http1::{HttpHalf, ScanBuffer},
     observe::{Emit, Frame, Place, Selection},
     priority::Priority,
@@ -139,6 +139,17 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn advance(
+        &self,
+        flow: &mut FlowState,
+        segment: &Segment,
+        from: End,
+        _now: impl Fn() -> u64,
+    ) -> SegmentFlags {
+        advance(flow, segment, from)
+    }
+
+    #[inline(always)]
     fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer) {
         stages::scan_xdp(self.context(), half, peer, buffer);
     }
@@ -159,6 +170,17 @@ impl Frame for TcFrame {
     }
 
     #[inline(always)]
+    fn advance(
+        &self,
+        flow: &mut FlowState,
+        segment: &Segment,
+        from: End,
+        _now: impl Fn() -> u64,
+    ) -> SegmentFlags {
+        advance(flow, segment, from)
+    }
+
+    #[inline(always)]
     fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer) {
         stages::scan_tc(self.context(), half, peer, buffer);
     }
@@ -168,4 +190,10 @@ impl Frame for TcFrame {
 #[inline(always)]
 fn must_walk(outcome: Result<(), Skip>) -> bool {
     maps::decapsulate() && outcome.is_err_and(can_walk)
+}
+
+/// Takes a segment into its connection.
+#[inline(always)]
+fn advance(flow: &mut FlowState, segment: &Segment, from: End) -> SegmentFlags {
+    SegmentFlags::from_bits(stages::advance(flow, segment, from as u32).cast_unsigned())
 }

@@ -132,6 +132,15 @@ pub(crate) fn outcome(number: i32) -> Result<(), Skip> {
     Err(Skip::from_index(number as u8).unwrap_or(Skip::NotIp))
 }
 
+/// Takes a segment into its connection; returns the [`SegmentFlags`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn advance(flow: *mut FlowState, segment: *const Segment, from: u32) -> i32 {
+    // SAFETY: null, or the connection of the segment that the calling program makes, and that segment.
+    let (Some(flow), Some(segment)) = (unsafe { (flow.as_mut(), segment.as_ref()) }) else { return 0 };
+    flow.on_segment(segment, End::from_byte(from as u8), now).bits().cast_signed()
+}
+
 /// Counts a segment of a handshake at its server; not 0 when it is only counted, and not to be reported.
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -92,9 +92,12 @@ impl FlowState {
         let readable = segment.payload_len > 0
             && !flags.intersects(SegmentFlags::KEEP_ALIVE | SegmentFlags::RST)
             && !sender.is_before_start(segment.payload_seq());
+        if !readable {
+            return false;
+        }
         let (half, peer) = from.split(&mut self.http);
         half.set_role(role(sender, receiver));
-        readable && half.wants(peer, start, end)
+        half.wants(peer, start, end)
     }
 
     /// Describes the payload of `segment` to the message scanner. Not returned, because that would take more of the BPF stack.

@@ -1,5 +1,7 @@
 //! Read-only access to the bytes of one frame, the parsers' only source.
 
+use crate::wire;
+
 /// Bytes of payload that the message scanner copies at once: enough for most heads.
 pub const WINDOW: usize = 1024;
 
@@ -14,7 +16,14 @@ pub trait FrameBytes {
     /// returns how many.
     fn copy(&self, offset: usize, into: &mut [u8; WINDOW], len: usize) -> usize;
 
-    /// Whether options of headers are read. Where each read is a call, they would take more of the BPF stack than there is.
+    /// See [`source_route`](wire::source_route). In the kernel this is a global function: its loop would be verified again for
+    /// all that follows it.
+    #[inline(always)]
+    fn source_route(&self, at: usize, end: usize) -> Option<u32> {
+        wire::source_route(self, at, end)
+    }
+
+    /// Whether options of TCP are read. Where each read is a call, they would take more of the BPF stack than there is.
     #[inline(always)]
     fn reads_options(&self) -> bool {
         true

@@ -16,7 +16,7 @@ use tracer_common::{
 
 #[cfg(target_arch = "bpf")]
 use crate::load;
-use crate::maps;
+use crate::{maps, stages};
 
 /// The highest packet offset that the verifier accepts.
 const MAX_OFFSET: usize = 0x7fff;
@@ -107,6 +107,11 @@ pub(crate) struct XdpHeaders<const FAR: bool>(pub(crate) XdpFrame);
 
 impl<const FAR: bool> FrameBytes for XdpHeaders<FAR> {
     #[inline(always)]
+    fn source_route(&self, at: usize, end: usize) -> Option<u32> {
+        self.0.source_route(at, end)
+    }
+
+    #[inline(always)]
     fn reads_options(&self) -> bool {
         !FAR
     }
@@ -150,6 +155,14 @@ fn far<const N: usize>(ctx: *mut xdp_md, offset: usize) -> *const [u8; N] {
 }
 
 impl FrameBytes for XdpFrame {
+    #[inline(always)]
+    fn source_route(&self, at: usize, end: usize) -> Option<u32> {
+        match stages::source_route_xdp(self.0, at as u32, end as u32) {
+            0 => None,
+            address => Some(address),
+        }
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         // SAFETY: the context is the running program's.
@@ -218,6 +231,14 @@ impl TcFrame {
 }
 
 impl FrameBytes for TcFrame {
+    #[inline(always)]
+    fn source_route(&self, at: usize, end: usize) -> Option<u32> {
+        match stages::source_route_tc(self.0, at as u32, end as u32) {
+            0 => None,
+            address => Some(address),
+        }
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         // SAFETY: the context is the running program's.

@@ -109,6 +109,20 @@ extern "C" fn step_tc(ctx: *mut __sk_buff, walk: *mut Walk, segment: *mut Segmen
     number(Err(Skip::Truncated))
 }
 
+/// The end of the source route in the options of an IPv4 header at XDP, from `at` to `end`; 0 without one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn source_route_xdp(ctx: *mut xdp_md, at: u32, end: u32) -> u32 {
+    wire::source_route(&XdpHeaders::<false>(XdpFrame::new(ctx)), at as usize, end as usize).unwrap_or_default()
+}
+
+/// The end of the source route in the options of an IPv4 header at TC, from `at` to `end`; 0 without one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn source_route_tc(ctx: *mut __sk_buff, at: u32, end: u32) -> u32 {
+    wire::source_route(&TcFrame::new(ctx), at as usize, end as usize).unwrap_or_default()
+}
+
 #[inline(always)]
 fn link(raw_ip: u32) -> LinkType {
     if raw_ip == 0 { LinkType::Ethernet } else { LinkType::RawIp }

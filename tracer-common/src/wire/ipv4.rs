@@ -45,8 +45,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
     segment.source = address::from_ipv4(word(12));
     segment.destination = address::from_ipv4(word(16));
     if header_len > MIN_HEADER
-        && frame.reads_options()
-        && let Some(last) = route_end(frame, offset + MIN_HEADER, offset + header_len)
+        && let Some(last) = frame.source_route(offset + MIN_HEADER, offset + header_len)
     {
         segment.destination = address::from_ipv4(last);
     }
@@ -62,7 +61,7 @@ pub(super) fn parse<F: FrameBytes + ?Sized>(
 /// The last address of a source route in the options from `at` to `end` (RFC 791, 3.1; RFC 9293, 3.9.2.1). `None` without one,
 /// or with an exhausted one: the packet has reached its last hop then.
 #[inline(always)]
-fn route_end<F: FrameBytes + ?Sized>(frame: &F, mut at: usize, end: usize) -> Option<u32> {
+pub fn source_route<F: FrameBytes + ?Sized>(frame: &F, mut at: usize, end: usize) -> Option<u32> {
     for _ in 0..MAX_OPTIONS {
         if at + 3 > end {
             return None;

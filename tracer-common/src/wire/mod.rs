@@ -24,6 +24,7 @@ pub use address::{address, from_ipv4};
 pub use cursor::Walk;
 pub use encapsulation::{Encapsulation, Encapsulations};
 pub use icmp::{IcmpError, parse_icmp};
+pub use ipv4::source_route;
 pub use prefilter::prefilter;
 pub use skip::Skip;
 pub use tcp::{MAX_OPTIONS, NO_SCALE, Segment, TcpFlags};

@@ -113,7 +113,8 @@ extern "C" fn step_tc(ctx: *mut __sk_buff, walk: *mut Walk, segment: *mut Segmen
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn source_route_xdp(ctx: *mut xdp_md, at: u32, end: u32) -> u32 {
-    wire::source_route(&XdpHeaders::<false>(XdpFrame::new(ctx)), at as usize, end as usize).unwrap_or_default()
+    wire::source_route(&XdpHeaders::<false>(XdpFrame::new(ctx)), at as usize, end as usize)
+        .unwrap_or_default()
 }
 
 /// The end of the source route in the options of an IPv4 header at TC, from `at` to `end`; 0 without one.

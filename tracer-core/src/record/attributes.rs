@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use super::{Owner, Side};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracer_common::{
     event::ConnectionEvent,
@@ -22,6 +23,10 @@ pub struct Attributes {
     pub forwarded: Option<IpAddr>,
     /// Its addresses after this host has translated them.
     pub nat: Option<Arc<Translated>>,
+    /// The process of the client, if it runs on this host.
+    pub client_owner: Option<Arc<Owner>>,
+    /// The process of the server, if it runs on this host.
+    pub server_owner: Option<Arc<Owner>>,
 }
 
 /// The addresses of a connection after translation (NAT).
@@ -53,6 +58,11 @@ impl Attributes {
         }
         if let Some(forwarded) = &self.forwarded {
             map.serialize_entry("network.forwarded_ip", forwarded)?;
+        }
+        for (side, owner) in [(Side::Client, &self.client_owner), (Side::Server, &self.server_owner)] {
+            if let Some(owner) = owner {
+                owner.serialize_into(side, map)?;
+            }
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod exchange;
 mod icmp;
 mod identity;
 mod listener;
+mod owner;
 mod segment;
 mod summary;
 mod text;
@@ -29,6 +30,7 @@ pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response
 pub use icmp::{IcmpCause, IcmpError, IcmpKind, IcmpTotals};
 pub use identity::{ConnectionId, ConnectionIdentity};
 pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
+pub use owner::Owner;
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
 pub use text::Text;

@@ -42,6 +42,10 @@ fn plausible(event: Event<'_>) -> Event<'_> {
             event.header.time &= MAX;
             Event::Icmp(event)
         }
+        Event::Owner(mut event) => {
+            event.header.time &= MAX;
+            Event::Owner(event)
+        }
         Event::Segment(mut event) => {
             event.header.time &= MAX;
             Event::Segment(SegmentEvent { halves: event.halves.map(half), ..event })

@@ -18,11 +18,13 @@ pub enum Counter {
     ConnectionEvents,
     /// Events of ICMP errors emitted.
     IcmpEvents,
+    /// Owner events emitted.
+    OwnerEvents,
     /// Rows of the list of segments lost: the ring was more than half full.
     SegmentEventsLost,
     /// Events of anomalies and ICMP errors lost: the ring was more than three quarters full.
     AnomalyEventsLost,
-    /// Connection events, and events of the start and the end of connections, lost: the ring was full.
+    /// Connection and owner events, and events of the start and the end of connections, lost: the ring was full.
     ControlEventsLost,
     /// HTTP events lost: the ring was full.
     HttpEventsLost,
@@ -34,9 +36,9 @@ pub enum Counter {
 
 impl Counter {
     /// How many counters there are, skip reasons included.
-    pub const COUNT: usize = Skip::COUNT + 12;
+    pub const COUNT: usize = Skip::COUNT + 13;
 
     /// The counters of events emitted.
-    pub const EMITTED: [Self; 4] =
-        [Self::SegmentEvents, Self::HttpEvents, Self::ConnectionEvents, Self::IcmpEvents];
+    pub const EMITTED: [Self; 5] =
+        [Self::SegmentEvents, Self::HttpEvents, Self::ConnectionEvents, Self::IcmpEvents, Self::OwnerEvents];
 }

@@ -1,9 +1,9 @@
 //! What the kernel reports to userspace through one ring buffer.
 //!
-//! Four kinds: a [`ConnectionEvent`] for what is known once about a connection, a [`SegmentEvent`] for a segment that
+//! Five kinds: a [`ConnectionEvent`] for what is known once about a connection, a [`SegmentEvent`] for a segment that
 //! changes its connection, HTTP events ([`HttpFacts`] and bytes of a head) for a fragment of a head or the end of a
-//! message, and an [`IcmpEvent`] for an ICMP error about a connection. For one segment they come in this order: connection,
-//! HTTP, segment.
+//! message, an [`IcmpEvent`] for an ICMP error about a connection, and an [`OwnerEvent`] for the process of a socket. For one
+//! segment they come in this order: connection, HTTP, segment.
 //! Integers are in native byte order, addresses in network byte order; unused bytes are zero.
 
 #[cfg(feature = "host")]
@@ -33,6 +33,8 @@ pub enum Kind {
     Connection = 3,
     /// An [`IcmpEvent`].
     Icmp = 4,
+    /// An [`OwnerEvent`].
+    Owner = 5,
 }
 
 /// Where a frame was observed.
@@ -176,6 +178,9 @@ pub struct ConnectionEvent {
 pub struct SegmentEvent {
     /// Who, where, when.
     pub header: EventHeader,
+    /// Cookie of the sender's socket; 0 if the packet has none: it comes from another host, or has lost it on its way. Only
+    /// TC sees it.
+    pub socket: u64,
     /// Why it is reported.
     pub reasons: SegmentFlags,
     /// Sequence number.
@@ -219,6 +224,63 @@ pub struct IcmpEvent {
     pub padding: u16,
     /// Zero.
     pub padding2: u32,
+}
+
+/// How the owner of a socket is known. A later row is better evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum OwnerEvidence {
+    /// The process holds the socket.
+    #[default]
+    Holds = 1,
+    /// The process connects it: the event precedes the SYN.
+    Connects = 2,
+    /// The process is the first one that reads from it.
+    Reads = 3,
+}
+
+impl OwnerEvidence {
+    /// The evidence with the number `byte`.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Holds),
+            2 => Some(Self::Connects),
+            3 => Some(Self::Reads),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of the name of a process (`TASK_COMM_LEN`), with a zero at the end.
+pub const NAME_LEN: usize = 16;
+
+/// The process of a socket. Of the header, only the kind, the key, the end whose socket it is (as the sender) and the time are
+/// set: the socket is in no connection table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(FromBytes, Immutable, IntoBytes))]
+#[repr(C)]
+pub struct OwnerEvent {
+    /// Who, when.
+    pub header: EventHeader,
+    /// Cookie of the socket; 0 if it has none yet, and the process holds it.
+    pub socket: u64,
+    /// Cookie of its network namespace.
+    pub namespace: u64,
+    /// When the process started, in ns since boot.
+    pub started: u64,
+    /// Number of its cgroup in the hierarchy of version 2.
+    pub cgroup: u64,
+    /// Number of the process in the initial PID namespace.
+    pub pid: u32,
+    /// Its effective user in the initial user namespace.
+    pub user: u32,
+    /// The name of its first thread, with zeros at the end.
+    pub name: [u8; NAME_LEN],
+    /// See [`OwnerEvidence`].
+    pub evidence: u8,
+    /// Zero.
+    pub padding: [u8; 7],
 }
 
 /// A fragment of a head, or the end of a message.
@@ -299,6 +361,7 @@ impl SegmentEvent {
     /// All zero.
     pub const ZERO: Self = Self {
         header: EventHeader::ZERO,
+        socket: 0,
         reasons: SegmentFlags::EMPTY,
         seq: Seq(0),
         ack: Seq(0),
@@ -339,8 +402,9 @@ impl HttpFacts {
 
 const _: () = assert!(size_of::<EventHeader>() == 64);
 const _: () = assert!(size_of::<ConnectionEvent>() == 72);
-const _: () = assert!(size_of::<SegmentEvent>() == 272);
+const _: () = assert!(size_of::<SegmentEvent>() == 280);
 const _: () = assert!(size_of::<IcmpEvent>() == 96);
+const _: () = assert!(size_of::<OwnerEvent>() == 128);
 const _: () = assert!(size_of::<HttpFacts>() == 112);
 
 /// One event, decoded.
@@ -354,6 +418,8 @@ pub enum Event<'a> {
     Http(HttpFacts, &'a [u8]),
     /// An ICMP error.
     Icmp(IcmpEvent),
+    /// The process of a socket.
+    Owner(OwnerEvent),
 }
 
 impl Event<'_> {
@@ -365,6 +431,7 @@ impl Event<'_> {
             Self::Segment(event) => &event.header,
             Self::Http(facts, _) => &facts.header,
             Self::Icmp(event) => &event.header,
+            Self::Owner(event) => &event.header,
         }
     }
 }

@@ -114,6 +114,12 @@ pub trait Frame: FrameBytes {
         flow.on_segment(segment, from, now)
     }
 
+    /// Cookie of the socket that sent the frame, or 0: see [`SegmentEvent::socket`].
+    #[inline(always)]
+    fn socket(&self) -> u64 {
+        0
+    }
+
     /// Runs [`Scan`](crate::http1::Scan) over the payload that `buffer` describes, sent by `half` to `peer`.
     fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer);
 
@@ -369,6 +375,7 @@ where
             let lost = self.from.of(&flow.tcp).counters.lost;
             self.fill_header(&mut event.header, Kind::Segment, flow.id, lost);
             event.header.time = if low.last_ns > high.last_ns { low.last_ns } else { high.last_ns };
+            event.socket = 0;
             event.reasons = reasons;
             event.seq = Seq(0);
             event.ack = Seq(0);
@@ -401,6 +408,7 @@ where
         let emitted = emit.emit_segment(Priority::of(reasons), move |event| {
             let Self { frame, segment, .. } = self;
             self.fill_header(&mut event.header, Kind::Segment, id, lost);
+            event.socket = frame.socket();
             event.reasons = reasons;
             event.seq = segment.seq;
             event.ack = segment.ack;

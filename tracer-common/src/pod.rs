@@ -5,7 +5,7 @@ use aya::Pod;
 use zerocopy::IntoBytes;
 
 use crate::{
-    config::Config,
+    config::{Config, Offsets},
     connection::FlowState,
     flow::FlowKey,
     server::{ServerCounters, ServerKey},
@@ -25,4 +25,4 @@ macro_rules! pod {
     };
 }
 
-pod!(Config, FlowKey, FlowState, ServerCounters, ServerKey);
+pod!(Config, Offsets, FlowKey, FlowState, ServerCounters, ServerKey);

@@ -7,6 +7,7 @@ mod deadlines;
 mod lookups;
 mod nat;
 mod options;
+mod owners;
 mod pending;
 mod slot;
 mod table;
@@ -33,15 +34,16 @@ use crate::{
     tcp::unreported,
 };
 
-pub use self::options::TrackerOptions;
 use self::{
     deadlines::Deadlines,
     nat::Handshakes,
+    owners::Owners,
     pending::PendingEvents,
     slot::{Deadline, SlotIndex},
     table::Table,
     tracked::Tracked,
 };
+pub use self::{options::TrackerOptions, owners::Processes};
 
 /// How long a handshake is half-open before it is reported: by then the first SYN-ACK is as good as lost.
 pub const HALF_OPEN_REPORT_DELAY: Duration = Duration::from_secs(1);
@@ -92,6 +94,8 @@ pub struct Tracker {
     pending_events: PendingEvents,
     /// The last handshakes, to recognize connections that this host translates.
     handshakes: Handshakes,
+    /// Present if processes are named.
+    owners: Option<Owners>,
     /// The number of the last connection.
     last_number: u64,
 }
@@ -112,7 +116,7 @@ const INDEX: usize = 2 * size_of::<Deadline>()
 #[must_use]
 pub fn max_bytes(max_connections: u64) -> u64 {
     let slot = size_of::<Option<Tracked>>() + INDEX;
-    max_connections * (2 * slot + MAX_HEAP) as u64
+    max_connections * (2 * slot + MAX_HEAP + owners::MAX_BYTES) as u64
 }
 
 /// The most interfaces that are named.
@@ -146,6 +150,7 @@ impl Tracker {
             out: Bodies::new(),
             pending_events: PendingEvents::default(),
             handshakes: Handshakes::default(),
+            owners: None,
             last_number: 0,
         }
     }
@@ -196,6 +201,7 @@ impl Tracker {
         match event {
             Event::Connection(event) => return self.on_connection(event),
             Event::Icmp(event) => return self.on_icmp(event),
+            Event::Owner(event) => return self.on_owner(event),
             Event::Segment(_) | Event::Http(..) => {}
         }
         if let Event::Segment(segment) = event
@@ -205,6 +211,9 @@ impl Tracker {
             return;
         }
         let Some(slot) = self.find_or_start(event) else { return };
+        if let Event::Segment(segment) = event {
+            self.learn_socket(slot, segment);
+        }
         let Some(tracked) = self.connections.get_mut(slot) else { return };
         let before = tracked.connection.phase();
         let exchanges = tracked.connection.exchanges();
@@ -221,7 +230,7 @@ impl Tracker {
                 tracked.connection.on_segment(segment, &mut self.out);
                 tracked.recovered &= segment.reasons.contains(SegmentFlags::AFTER_CLOSE);
             }
-            Event::Connection(_) | Event::Icmp(_) => {}
+            Event::Connection(_) | Event::Icmp(_) | Event::Owner(_) => {}
             Event::Http(facts, bytes) => {
                 tracked.connection.on_http(facts, bytes, &mut self.out);
             }
@@ -329,7 +338,9 @@ impl Tracker {
             // A stray segment of a connection whose record was written.
             return None;
         }
-        Some(self.start(header, self.client(event)))
+        let slot = self.start(header, self.client(event));
+        self.claim_ends(slot, event);
+        Some(slot)
     }
 
     /// Ends a connection whose ports are reused, with its last counters.
@@ -371,6 +382,7 @@ impl Tracker {
             number: self.last_number,
             interface: header.interface,
             attributes: self.pending_events.take(header).unwrap_or_default(),
+            owners: Default::default(),
             buffered: 0,
             due: 0,
             half_open_reported: false,

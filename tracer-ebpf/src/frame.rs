@@ -7,7 +7,10 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    helpers::generated::{
+        bpf_get_socket_cookie, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len,
+        bpf_xdp_load_bytes,
+    },
 };
 use tracer_common::{
     flow::Removal,
@@ -220,6 +223,13 @@ impl TcFrame {
     #[inline(always)]
     pub(crate) fn context(&self) -> *mut __sk_buff {
         self.0
+    }
+
+    /// Cookie of the socket that sent the frame; 0 if it has none.
+    #[inline(always)]
+    pub(crate) fn socket(&self) -> u64 {
+        // SAFETY: the context is the running program's.
+        unsafe { bpf_get_socket_cookie(self.0.cast()) }
     }
 
     /// Index of the interface that the program is attached to.

@@ -181,6 +181,11 @@ impl Frame for TcFrame {
     }
 
     #[inline(always)]
+    fn socket(&self) -> u64 {
+        TcFrame::socket(self)
+    }
+
+    #[inline(always)]
     fn scan(&self, half: &mut HttpHalf, peer: &HttpHalf, buffer: &mut ScanBuffer) {
         stages::scan_tc(self.context(), half, peer, buffer);
     }

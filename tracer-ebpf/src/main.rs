@@ -15,6 +15,7 @@ mod icmp;
 mod load;
 mod maps;
 mod outcome;
+mod owner;
 mod removal;
 mod ring;
 mod stages;

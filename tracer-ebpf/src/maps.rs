@@ -6,9 +6,10 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
-    config::{Config, EVERY_INTERFACE, FEW_PORTS, MAX_HOSTS, PORT_WORDS},
+    config::{Config, EVERY_INTERFACE, FEW_PORTS, MAX_CONNECTING, MAX_HOSTS, Offsets, PORT_WORDS},
     connection::FlowState,
     counter::Counter,
+    event::OwnerEvent,
     flow::FlowKey,
     http1::ScanBuffer,
     server::{CountContext, MAX_SERVERS, ServerCounters, ServerKey},
@@ -56,6 +57,18 @@ static SCAN_BUFFER: PerCpuArray<ScanBuffer> = PerCpuArray::with_max_entries(1, 0
 /// See [`icmp_error`].
 #[map]
 static ICMP_ERROR: PerCpuArray<IcmpError> = PerCpuArray::with_max_entries(1, 0);
+
+/// The sockets whose reader was emitted, by their cookie. An evicted one is emitted again.
+#[map]
+pub(crate) static READERS: LruHashMap<u64, u8> = LruHashMap::with_max_entries(65_536, 0);
+
+/// The processes that are connecting sockets, by the socket's cookie.
+#[map]
+pub(crate) static CONNECTING: LruHashMap<u64, OwnerEvent> = LruHashMap::with_max_entries(MAX_CONNECTING, 0);
+
+/// The fields that name the owner of a socket. Set by the loader before the programs are verified, for which they are constants.
+#[unsafe(no_mangle)]
+pub(crate) static OFFSETS: Offsets = Offsets::ZERO;
 
 /// Bytes of the longest header read at once.
 pub(crate) const MAX_HEADER: usize = 64;

@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE};
 use tracer_common::{
     counter::Counter,
-    event::{ConnectionEvent, HttpFacts, IcmpEvent, SegmentEvent},
+    event::{ConnectionEvent, HttpFacts, IcmpEvent, OwnerEvent, SegmentEvent},
     frame::WINDOW,
     http1::{FRAGMENT, HttpEvent, HttpSink},
     priority::Priority,
@@ -63,6 +63,14 @@ impl Ring {
         entry.submit(0);
         maps::count(Counter::SegmentEvents as u32);
         true
+    }
+
+    /// Emits an owner event; false when it was lost.
+    #[inline(always)]
+    pub(crate) fn emit_owner(event: &OwnerEvent) -> bool {
+        let emitted = EVENTS.output::<OwnerEvent>(event, 0).is_ok();
+        maps::count(if emitted { Counter::OwnerEvents } else { Priority::Control.lost() } as u32);
+        emitted
     }
 
     /// Emits an event about an ICMP error that `fill` sets every field of.

@@ -110,6 +110,8 @@ fn load(ring_bytes: u32, max_connections: u32) -> Result<(Kernel, Sources)> {
         decapsulate: false,
         ring_bytes,
         max_connections,
+        owners: false,
+        process_details: false,
         log: false,
     })
 }

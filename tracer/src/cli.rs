@@ -93,6 +93,14 @@ struct TraceArguments {
     #[command(flatten)]
     select: SelectArguments,
 
+    /// Do not name the processes at the ends of connections
+    #[arg(long, help_heading = "What")]
+    no_owner: bool,
+
+    /// Name processes with their command lines and the names of their users
+    #[arg(long, help_heading = "What", conflicts_with = "no_owner")]
+    process_details: bool,
+
     /// Trace the connections inside tunnels (GRE, VXLAN, GTP and others)
     #[arg(long, help_heading = "What")]
     decapsulate: bool,
@@ -366,7 +374,18 @@ impl ReplayArguments {
 
 impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
-        let Self { attach, select, decapsulate, output, limits, quiet, kernel_log, confine } = self;
+        let Self {
+            attach,
+            select,
+            no_owner,
+            process_details,
+            decapsulate,
+            output,
+            limits,
+            quiet,
+            kernel_log,
+            confine,
+        } = self;
         let (duration, count) = (output.duration, output.count);
         let records = output.checked(select.events);
         Ok(Config {
@@ -376,6 +395,8 @@ impl TraceArguments {
                 hosts: config::hosts(select.hosts)?,
                 events: records.events,
                 decapsulate,
+                owners: !no_owner,
+                process_details,
                 ring_bytes: limits.ring_bytes,
                 max_connections: limits.max_connections,
                 log: kernel_log,

@@ -120,6 +120,10 @@ pub struct KernelConfig {
     pub ring_bytes: u32,
     /// Size of each of the two connection tables.
     pub max_connections: u32,
+    /// Name the processes at the ends of connections.
+    pub owners: bool,
+    /// With their command lines, and the names of their users.
+    pub process_details: bool,
     /// Show the messages of the kernel programs.
     pub log: bool,
 }

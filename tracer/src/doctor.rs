@@ -15,7 +15,9 @@ use crate::{
         kernel::{
             Kernel, Loaded, attach,
             interfaces::{self, Interface, Link},
-            object, support,
+            object,
+            owners::Ways,
+            support,
         },
         privilege::{Capabilities, Capability, TRACING},
     },
@@ -106,7 +108,8 @@ pub async fn examine(config: &Attach) -> Result<Report> {
     let capabilities = Capabilities::current()?;
     let is_privileged = capabilities.missing(&TRACING).is_empty();
     let tried = (is_privileged && object::size() > 0).then(try_programs);
-    let compiled = tried.as_ref().and_then(|tried| tried.as_ref().ok()).and_then(|loaded| loaded.first());
+    let compiled =
+        tried.as_ref().and_then(|tried| tried.as_ref().ok()).and_then(|(loaded, _)| loaded.first());
     kernel(&mut report, compiled.map(|loaded| loaded.compiled));
     privileges(&mut report, &capabilities, config);
     after_attaching(&mut report, config);
@@ -175,7 +178,7 @@ fn after_attaching(report: &mut Report, config: &Attach) {
 }
 
 /// `tried`: what loading them showed, if they could be tried.
-fn programs(report: &mut Report, tried: Option<Result<Vec<Loaded>>>) {
+fn programs(report: &mut Report, tried: Option<Result<(Vec<Loaded>, Ways)>>) {
     report.head("Kernel programs");
     if let Err(error) = object::embedded() {
         return report.line(Mark::Missing, &format!("{error:#}"));
@@ -186,16 +189,24 @@ fn programs(report: &mut Report, tried: Option<Result<Vec<Loaded>>>) {
             .line(Mark::Unknown, "not tried, because privileges are missing: type `sudo tracer doctor`");
     };
     match tried {
-        Ok(loaded) => {
+        Ok((loaded, ways)) => {
             for Loaded { name, instructions, .. } in loaded {
                 report.line(Mark::Good, &format!("{name}: loads, {instructions} instructions verified"));
+            }
+            for (way, outcome) in ways.iter() {
+                match outcome {
+                    Ok(()) => report.line(Mark::Good, &format!("processes of {way} are named")),
+                    Err(reason) => {
+                        report.line(Mark::Without, &format!("processes of {way} are not named: {reason:#}"));
+                    }
+                }
             }
         }
         Err(error) => report.line(Mark::Missing, &format!("{error:#}")),
     }
 }
 
-fn try_programs() -> Result<Vec<Loaded>> {
+fn try_programs() -> Result<(Vec<Loaded>, Ways)> {
     let (mut kernel, _sources) = Kernel::load(&KernelConfig {
         ports: "80".parse()?,
         hosts: Vec::new(),
@@ -203,9 +214,11 @@ fn try_programs() -> Result<Vec<Loaded>> {
         decapsulate: false,
         ring_bytes: crate::config::MIN_RING_BYTES,
         max_connections: TRIAL_CONNECTIONS,
+        owners: true,
+        process_details: false,
         log: false,
     })?;
-    kernel.load_all()
+    Ok((kernel.load_all()?, kernel.learn_owners()))
 }
 
 async fn where_to_attach(report: &mut Report, config: &Attach) -> Result<()> {

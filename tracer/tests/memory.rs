@@ -57,6 +57,7 @@ fn follow(tracker: &mut Tracker, plan: stream::Plan, numbers: std::ops::Range<u3
                 }
                 Event::Connection(event) => rename(&mut event.header, number),
                 Event::Icmp(event) => rename(&mut event.header, number),
+                Event::Owner(event) => rename(&mut event.header, number),
                 Event::Http(facts, _) => rename(&mut facts.header, number),
             }
             tracker.on_event(&event);

@@ -4,7 +4,7 @@
 
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use super::{ConnectionEvent, Event, EventHeader, HttpFacts, IcmpEvent, Kind, SegmentEvent};
+use super::{ConnectionEvent, Event, EventHeader, HttpFacts, IcmpEvent, Kind, OwnerEvent, SegmentEvent};
 
 /// Why bytes are not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ impl<'a> Event<'a> {
             Some(&kind) if kind == Kind::Icmp as u8 => IcmpEvent::read_from_bytes(bytes)
                 .map(Self::Icmp)
                 .map_err(|_| wrong_length(size_of::<IcmpEvent>())),
+            Some(&kind) if kind == Kind::Owner as u8 => OwnerEvent::read_from_bytes(bytes)
+                .map(Self::Owner)
+                .map_err(|_| wrong_length(size_of::<OwnerEvent>())),
             Some(&kind) if kind == Kind::Http as u8 => {
                 let (facts, rest) =
                     HttpFacts::read_from_prefix(bytes).map_err(|_| wrong_length(size_of::<HttpFacts>()))?;
@@ -60,6 +63,7 @@ impl<'a> Event<'a> {
             Self::Segment(event) => [event.as_bytes(), &[]],
             Self::Http(facts, bytes) => [facts.as_bytes(), bytes],
             Self::Icmp(event) => [event.as_bytes(), &[]],
+            Self::Owner(event) => [event.as_bytes(), &[]],
         }
     }
 }
@@ -117,6 +121,7 @@ mod tests {
         options[MAX_OPTIONS - 1] = 3;
         SegmentEvent {
             header: header(Kind::Segment),
+            socket: 10,
             reasons: SegmentFlags::from_bits(11),
             seq: Seq(12),
             ack: Seq(13),
@@ -165,12 +170,28 @@ mod tests {
         }
     }
 
+    fn owner() -> OwnerEvent {
+        OwnerEvent {
+            header: header(Kind::Owner),
+            socket: 41,
+            namespace: 42,
+            started: 43,
+            cgroup: 44,
+            pid: 45,
+            user: 46,
+            name: *b"0123456789abcde\0",
+            evidence: 2,
+            padding: [0; 7],
+        }
+    }
+
     fn encoded(event: &Event<'_>) -> Vec<u8> {
         event.pieces().concat()
     }
 
-    fn samples() -> [Event<'static>; 5] {
+    fn samples() -> [Event<'static>; 6] {
         [
+            Event::Owner(owner()),
             Event::Connection(connection()),
             Event::Icmp(icmp()),
             Event::Segment(segment()),
@@ -216,7 +237,8 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_refused() {
-        let known = [Kind::Segment, Kind::Http, Kind::Connection, Kind::Icmp].map(|kind| kind as u8);
+        let known =
+            [Kind::Segment, Kind::Http, Kind::Connection, Kind::Icmp, Kind::Owner].map(|kind| kind as u8);
         for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind)) {
             assert_eq!(Event::from_bytes(&[kind; 256]), Err(DecodeError::Kind(kind)));
         }

@@ -29,22 +29,28 @@ impl FlowKey {
     /// Fills in the endpoints of `segment`; returns which one sent it.
     #[inline(always)]
     pub fn set(&mut self, segment: &Segment) -> End {
-        if source_is_lower(segment) {
-            (self.low, self.high) = (segment.source, segment.destination);
-            (self.low_port, self.high_port) = (segment.source_port, segment.destination_port);
+        let ports = (segment.source_port, segment.destination_port);
+        self.order(&segment.source, &segment.destination, ports)
+    }
+
+    /// Fills in two endpoints, with their ports; returns which one is the first.
+    #[inline(always)]
+    pub fn order(&mut self, first: &[u32; 4], second: &[u32; 4], ports: (u16, u16)) -> End {
+        if is_lower(first, second, ports) {
+            (self.low, self.high) = (*first, *second);
+            (self.low_port, self.high_port) = ports;
             End::Low
         } else {
-            (self.low, self.high) = (segment.destination, segment.source);
-            (self.low_port, self.high_port) = (segment.destination_port, segment.source_port);
+            (self.low, self.high) = (*second, *first);
+            (self.high_port, self.low_port) = ports;
             End::High
         }
     }
 }
 
 #[inline(always)]
-fn source_is_lower(segment: &Segment) -> bool {
+fn is_lower(a: &[u32; 4], b: &[u32; 4], ports: (u16, u16)) -> bool {
     // Word by word: a loop over the arrays would cost the verifier more than these four comparisons.
-    let (a, b) = (&segment.source, &segment.destination);
     if a[3] != b[3] {
         return a[3] < b[3];
     }
@@ -57,5 +63,5 @@ fn source_is_lower(segment: &Segment) -> bool {
     if a[0] != b[0] {
         return a[0] < b[0];
     }
-    segment.source_port <= segment.destination_port
+    ports.0 <= ports.1
 }

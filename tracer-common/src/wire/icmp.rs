@@ -90,7 +90,8 @@ pub fn parse_icmp<F: FrameBytes + ?Sized>(
         return Err(Skip::NotTcp);
     }
     error.source = error.quoted.source;
-    let at = outer.offset as usize & MAX_HEADER_OFFSET;
+    // Opaque to the compiler, which would remove the bound: verifiers before 6.8 lose it on the stack.
+    let at = core::hint::black_box(outer.offset as usize) & MAX_HEADER_OFFSET;
     let header: [u8; HEADER] = frame.read(at).ok_or(Skip::Truncated)?;
     (error.kind, error.code) = (header[0], header[1]);
     error.mtu = match (is_v6, error.kind, error.code) {
@@ -110,7 +111,9 @@ pub fn parse_icmp<F: FrameBytes + ?Sized>(
     if inner.later_fragment || inner.protocol != PROTOCOL_TCP {
         return Err(Skip::NotTcp);
     }
-    let tcp: [u8; QUOTED] = frame.read(inner.offset as usize & MAX_HEADER_OFFSET).ok_or(Skip::Truncated)?;
+    let tcp: [u8; QUOTED] = frame
+        .read(core::hint::black_box(inner.offset as usize) & MAX_HEADER_OFFSET)
+        .ok_or(Skip::Truncated)?;
     error.quoted.source_port = u16::from_be_bytes([tcp[0], tcp[1]]);
     error.quoted.destination_port = u16::from_be_bytes([tcp[2], tcp[3]]);
     error.quoted.seq = Seq(u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]));

@@ -297,6 +297,7 @@ impl EventQueue {
             Event::Segment(_) => Counter::SegmentEvents,
             Event::Http(..) => Counter::HttpEvents,
             Event::Icmp(_) => Counter::IcmpEvents,
+            Event::Owner(_) => Counter::OwnerEvents,
         } as usize);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tracer_common::{flow::End, wire::address};
 
-use super::slot::Deadline;
+use super::{owners::Ownership, slot::Deadline};
 use crate::{
     connection::Connection,
     record::{self, Attributes, ConnectionId},
@@ -20,6 +20,8 @@ pub(super) struct Tracked {
     pub(super) interface: u32,
     /// What the kernel learned about it once; the rest its messages show.
     pub(super) attributes: Attributes,
+    /// The owners of its ends.
+    pub(super) owners: [Ownership; 2],
     /// Bytes of its messages and its gaps.
     pub(super) buffered: u32,
     /// Its deadline; others of it in the heap are stale.
@@ -53,13 +55,21 @@ impl Tracked {
         let key = self.connection.key;
         let low = (address(key.low), key.low_port);
         let high = (address(key.high), key.high_port);
-        let (client, server) = match self.connection.client() {
+        let end = self.connection.client();
+        let (client, server) = match end {
             End::Low => (low, high),
             End::High => (high, low),
         };
+        let owner = |end: End| self.owners[end as usize].owner();
+        let attributes = Attributes {
+            forwarded: self.connection.forwarded(),
+            client_owner: owner(end),
+            server_owner: owner(end.other()),
+            ..self.attributes.clone()
+        };
         record::ConnectionIdentity {
             id: ConnectionId { run, number: self.number },
-            attributes: Attributes { forwarded: self.connection.forwarded(), ..self.attributes.clone() },
+            attributes,
             interface: interfaces.get(&self.interface).cloned(),
             is_one_of_several: interfaces.len() > 1,
             client_address: client.0,

@@ -8,13 +8,15 @@
 use std::fmt;
 
 use tracer_common::{
+    config::MAX_CONNECTING,
     connection::FlowState,
+    event::OwnerEvent,
     flow::FlowKey,
     server::{MAX_SERVERS, ServerCounters, ServerKey},
 };
 use tracer_core::tracker;
 
-use crate::config::Config;
+use crate::{config::Config, live::owner};
 
 /// Bytes of the kernel's header of a hash table entry: links, hash, and the LRU node of an LRU
 /// table (`struct htab_elem`).
@@ -59,9 +61,11 @@ impl Memory {
         let ring = u64::from(config.kernel.ring_bytes);
         Self {
             tables: 2 * table::<FlowKey, FlowState>(config.kernel.max_connections.into(), cpus)
-                + table::<ServerKey, ServerCounters>(MAX_SERVERS.into(), cpus),
+                + table::<ServerKey, ServerCounters>(MAX_SERVERS.into(), cpus)
+                + if config.kernel.owners { owner_tables(config.kernel.max_connections, cpus) } else { 0 },
             ring: ring + RING_PAGES * PAGE + ring / PAGE * PAGE_ADDRESSES + SMALL_MAPS + cpus * PER_CPU,
-            connections: tracker::max_bytes(config.limits.max_connections.into()),
+            connections: tracker::max_bytes(config.limits.max_connections.into())
+                + if config.kernel.owners { owner::MAX_BYTES } else { 0 },
             buffers: u64::from(config.limits.buffer_bytes)
                 + u64::from(config.limits.output_bytes) * config.records.outputs.len() as u64,
             program: PROGRAM,
@@ -79,6 +83,11 @@ impl Memory {
     pub const fn userspace(&self) -> u64 {
         self.connections + self.buffers + self.program
     }
+}
+
+/// Bytes of the tables of those who read and who connect.
+fn owner_tables(max_connections: u32, cpus: u64) -> u64 {
+    table::<u64, u8>(max_connections.into(), cpus) + table::<u64, OwnerEvent>(MAX_CONNECTING.into(), cpus)
 }
 
 /// Bytes of a hash table for `entries` entries on a host with `cpus` CPUs.

@@ -3,6 +3,7 @@
 pub mod confine;
 pub mod kernel;
 pub mod memory;
+pub mod owner;
 pub mod pipeline;
 pub mod privilege;
 mod promiscuous;

@@ -14,6 +14,7 @@ mod ending;
 mod flushing;
 mod idleness;
 mod losses;
+mod owners;
 mod servers;
 mod waiting;
 
@@ -41,6 +42,7 @@ pub use self::waiting::interrupted;
 use self::{
     flushing::Flushing,
     idleness::Idleness,
+    owners::Owners,
     servers::Servers,
     waiting::{elapse, elapse_at, every, pass_on},
 };
@@ -84,6 +86,7 @@ pub struct Pipeline {
     sources: Sources,
     watch: Watch,
     analysis: Analysis,
+    owners: Owners,
     servers: Servers,
     outputs: Outputs,
     quiet: bool,
@@ -133,7 +136,8 @@ impl Pipeline {
         }
         // Before the interfaces are listed, so that no new one is missed.
         let watch = Watch::new()?;
-        let (kernel, sources) = Kernel::load(&config.kernel)?;
+        let (mut kernel, sources) = Kernel::load(&config.kernel)?;
+        let owners = Owners::start(&mut kernel, &config.kernel);
         let (attacher, changes) = Attacher::start(kernel, &config.attach).await?;
         let tracker = Tracker::new(tracker::TrackerOptions {
             max_connections: config.limits.max_connections as usize,
@@ -155,6 +159,7 @@ impl Pipeline {
                 Listeners::new(config.limits.half_open_timeout),
                 config.records.events,
             ),
+            owners,
             servers: Servers::new(config.records.events.has(EventName::Listener)),
             outputs,
             quiet: config.quiet,
@@ -168,6 +173,7 @@ impl Pipeline {
         };
         pipeline.set_clock();
         pipeline.on_changes(&changes);
+        pipeline.name_owners(&config.kernel)?;
         Ok(pipeline)
     }
 
@@ -270,6 +276,7 @@ impl Pipeline {
         self.watch_losses()?;
         self.analysis.on_tick(clock::now());
         self.look_up()?;
+        self.look_for_owners();
         self.look_at_servers()?;
         if std::mem::take(&mut self.interfaces_changed) {
             let changes = self.attacher.follow().await?;

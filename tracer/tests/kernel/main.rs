@@ -39,6 +39,8 @@ fn kernel_config() -> KernelConfig {
         decapsulate: false,
         ring_bytes: MIN_RING_BYTES,
         max_connections: 128,
+        owners: true,
+        process_details: false,
         log: false,
     }
 }

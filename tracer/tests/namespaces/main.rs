@@ -19,6 +19,7 @@
 //!   `operation_errors`: missing privileges, SIGTERM
 //! - `start_stop`: tracer starts and stops under load
 //! - `promiscuous`: traffic of other hosts, over a bridge
+//! - `owners`: the processes at both ends
 //! - `privileges`: those kept after attaching; `secrets`: no output or log contains them
 //! - `faults`: code shared by their tests; `faults_process`: tracer is killed, stopped or short of
 //!   memory; `faults_interface`: faults of interfaces; `clock`: the wall clock is stepped
@@ -55,6 +56,7 @@ mod operation_loss;
 mod operation_overload;
 mod operation_slow_clients;
 mod operation_syn_flood;
+mod owners;
 mod privileges;
 mod promiscuous;
 #[path = "../support/schema.rs"]

@@ -97,6 +97,9 @@ fn config(pair: &VethPair, output: &OutputConfig) -> Result<Config> {
             decapsulate: false,
             ring_bytes: RING_BYTES,
             max_connections: CONNECTIONS,
+            // Server and client are this process.
+            owners: false,
+            process_details: false,
             log: false,
         },
         limits: Limits {

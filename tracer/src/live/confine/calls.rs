@@ -133,11 +133,12 @@ const OLDER: [libc::c_long; 8] = [
 const OLDER: [libc::c_long; 0] = [];
 
 /// Commands of bpf(2) (`linux/bpf.h`) on open maps and programs: look up, update, delete, get the
-/// next key, look up and delete, the batched forms of four of these, and test-run a program.
-const BPF_OPEN: [u64; 10] = [1, 2, 3, 4, 10, 21, 24, 25, 26, 27];
+/// next key, look up and delete, the batched forms of four of these, test-run a program, and start an iterator:
+/// create its link, and a file of that.
+const BPF_OPEN: [u64; 12] = [1, 2, 3, 4, 10, 21, 24, 25, 26, 27, 28, 33];
 /// Commands that attaching needs: load a program, get the next program id, open a program by its
-/// id, query an object, query a hook, create a link.
-const BPF_ATTACH: [u64; 6] = [5, 11, 13, 15, 16, 28];
+/// id, query an object, query a hook.
+const BPF_ATTACH: [u64; 5] = [5, 11, 13, 15, 16];
 /// Requests of ioctl(2): set non-blocking, close on exec, bytes to read, terminal attributes and
 /// size, interface index.
 const IOCTL: [u64; 6] =

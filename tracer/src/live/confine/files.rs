@@ -1,4 +1,4 @@
-//! The files that stay accessible, enforced by Landlock: `/proc`, the CPUs in `/sys`, and the
+//! The files that stay accessible, enforced by Landlock: `/proc`, CPUs and cgroups in `/sys`, and the
 //! output's directory.
 
 use std::{
@@ -19,9 +19,9 @@ use nix::{
 /// The newest Landlock ABI that was tested. Kernels with an older one restrict less.
 const TESTED_ABI: ABI = ABI::V7;
 
-/// Directories that stay readable: the state of the network and of this process, and the number of
-/// CPUs.
-const READABLE: [&str; 2] = ["/proc", "/sys/devices/system/cpu"];
+/// Directories that stay readable: the state of the network and of processes, the number of CPUs, and the
+/// tree of cgroups.
+const READABLE: [&str; 3] = ["/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup"];
 
 /// Restricts this thread to reading [`READABLE`] and to writing files in the directories of
 /// `outputs`. Returns the ABI in force, for the user.

@@ -16,13 +16,13 @@ use aya::{
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracer_common::{
-    config::{Config, EVERY_INTERFACE, FEW_PORTS, PORT_WORDS},
+    config::{Config, EVERY_INTERFACE, FEW_PORTS, MAX_CONNECTING, Offsets, PORT_WORDS},
     server::MAX_REPORTED_ATTEMPTS,
 };
 use tracer_core::record::EventName;
 
 use super::{
-    counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, servers::Servers, support,
+    btf, counters::Counters, log::KernelLog, object, refusal, removal, ring::Ring, servers::Servers, support,
     tables::Tables,
 };
 use crate::config::{KernelConfig, Ports};
@@ -31,6 +31,8 @@ use crate::config::{KernelConfig, Ports};
 #[derive(Debug)]
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
+    /// Why the owners of sockets cannot be read from the kernel's structures, if they cannot.
+    pub(super) without_offsets: Option<anyhow::Error>,
 }
 
 /// The maps that userspace reads.
@@ -90,13 +92,20 @@ impl Kernel {
             seed: seed(),
         };
         let log_level = if config.log { LOG_ALL } else { LOG_OFF };
+        let (offsets, without_offsets) = match btf::offsets() {
+            Ok(offsets) => (offsets, None),
+            Err(reason) => (Offsets::default(), Some(reason)),
+        };
         let mut loader = EbpfLoader::new();
         loader
             .override_global("CONFIG", &switches, true)
+            .override_global("OFFSETS", &offsets, true)
             .override_global(aya_log::LEVEL, &log_level, true)
             .map_max_entries("EVENTS", config.ring_bytes)
             .map_max_entries("CONNECTIONS", config.max_connections)
-            .map_max_entries("HALF_OPEN", config.max_connections);
+            .map_max_entries("HALF_OPEN", config.max_connections)
+            .map_max_entries("READERS", if config.owners { config.max_connections } else { 1 })
+            .map_max_entries("CONNECTING", if config.owners { MAX_CONNECTING } else { 1 });
         let mut ebpf = loader.load(object).map_err(|error| anyhow!(refusal::object(&error)))?;
         fill_ports(&mut ebpf, &config.ports)?;
         fill_hosts(&mut ebpf, &config.hosts)?;
@@ -107,7 +116,7 @@ impl Kernel {
             servers: Servers::new(share(&ebpf, "SERVERS")?)?,
             log: if config.log { Some(KernelLog::new(&mut ebpf)?) } else { None },
         };
-        let mut kernel = Self { ebpf };
+        let mut kernel = Self { ebpf, without_offsets };
         kernel.xdp(removal::PROGRAM)?;
         Ok((kernel, sources))
     }
@@ -152,7 +161,7 @@ impl Kernel {
         Ok(program)
     }
 
-    fn program(&mut self, name: &str) -> Result<&mut Program> {
+    pub(super) fn program(&mut self, name: &str) -> Result<&mut Program> {
         self.ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))
     }
 

@@ -9,17 +9,20 @@
 //!              │    removal   deletes closed connections in batches
 //!              ├──► servers   the counters of each server
 //!              └──► log       log messages of the kernel programs
+//!   types (btf) ─► owners       programs that learn whose sockets there are
 //! ```
 //!
 //! [`support`] detects what this kernel supports.
 
 pub mod attach;
+mod btf;
 pub mod counters;
 pub mod interfaces;
 pub mod listen;
 pub mod load;
 pub mod log;
 pub mod object;
+pub mod owners;
 mod readiness;
 pub mod refusal;
 mod removal;

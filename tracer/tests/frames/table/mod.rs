@@ -67,6 +67,7 @@ impl Facts {
                 Event::Icmp(event) => {
                     facts.icmp.push((event.kind, event.code, event.mtu, event.seq.0, address(event.source)));
                 }
+                Event::Owner(_) => {}
                 Event::Http(http, bytes) => facts.heads.push((http.marks, bytes.to_vec())),
             }
         }

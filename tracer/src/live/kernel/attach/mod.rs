@@ -143,6 +143,11 @@ impl Attacher {
         &self.kernel
     }
 
+    /// The same, to run one of them.
+    pub const fn kernel_mut(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
     /// Refuses interfaces that appear from now on, because the privileges to attach are dropped.
     pub const fn stop_attaching(&mut self) {
         self.may_attach = false;

@@ -1,7 +1,7 @@
 //! Parses heads into what the records contain.
 //!
-//! The kernel's scanner has framed the head already. Of the fields only Host is reported; no other leaves
-//! this module.
+//! The kernel's scanner has framed the head already. Of the fields only Host and traceparent are reported; no other
+//! leaves this module.
 
 use memchr::memmem;
 
@@ -48,6 +48,7 @@ pub(super) fn parse_request(
         domain: parts.host.or_else(|| host(fields.host?)).map(Text::from_wire),
         version: line.version.and_then(version),
         truncated: !whole,
+        trace: fields.trace().map(Box::new),
     };
     (head, anomalies::of_request(lines, &line, &fields, whole), fields.closes)
 }
@@ -158,6 +159,32 @@ mod tests {
             ("GET", ["-", "-", "-", "-"]),
         ] {
             assert_eq!(parsed(head.as_bytes(), false), expected, "{head}");
+        }
+    }
+
+    #[test]
+    fn the_only_traceparent_of_a_request_gives_its_trace() {
+        const VALID: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+        let mixed = VALID.replace("traceparent: ", "TraceParent:\t").replace('\r', " \r");
+        for (fields, whole, expected) in [
+            (format!("{VALID}\r\n"), true, true),
+            (format!("Host: a\r\n{mixed}A: b\r\n\r\n"), true, true),
+            (VALID.replace("-01", "-0") + "\r\n", true, false),
+            (format!("{VALID}{VALID}\r\n"), true, false),
+            (format!("{VALID}traceparent: x\r\n\r\n"), true, false),
+            (format!("{VALID} -more\r\n\r\n"), true, false),
+            (format!("A: b\r\n {VALID}\r\n"), true, false),
+            (format!("A: b\r\n\r\n{VALID}\r\n"), true, false),
+            (format!("{VALID}A"), false, true),
+            (VALID.to_owned(), false, false),
+            (format!("{VALID} "), false, false),
+            (VALID.trim_end().to_owned(), false, false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{fields}");
+            let trace = parse_request(head.as_bytes(), whole, None).0.trace;
+            let ids = trace.map(|trace| (trace.trace_id, trace.span_id));
+            let valid = (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7);
+            assert_eq!(ids, expected.then_some(valid), "{head:?}");
         }
     }
 

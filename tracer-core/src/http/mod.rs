@@ -23,6 +23,7 @@ mod redaction;
 mod request_target;
 #[cfg(test)]
 mod tests;
+mod traceparent;
 
 use std::{net::IpAddr, sync::Arc};
 

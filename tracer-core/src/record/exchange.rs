@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Anomalies, Side, Text};
+use super::{Anomalies, Side, Text, TraceContext};
 
 /// `http.request`: the header section of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,14 +46,18 @@ pub struct RequestHead {
     /// Whether the header section is longer than what the kernel emits of it.
     #[serde(rename = "http.request.head.truncated", skip_serializing_if = "is_false")]
     pub truncated: bool,
+    /// The trace that it belongs to. Boxed, because most requests belong to none.
+    #[serde(flatten)]
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl RequestHead {
-    /// Length of its texts in bytes.
-    pub(crate) fn text_len(&self) -> usize {
-        let Self { method, target, path, query, domain, version, truncated: _ } = self;
+    /// Bytes of memory that it takes besides its own size.
+    pub(crate) fn heap(&self) -> usize {
+        let Self { method, target, path, query, domain, version, truncated: _, trace } = self;
         let texts = [method, target, path, query, domain, version];
-        texts.into_iter().flatten().map(|text| text.as_str().len()).sum()
+        let texts: usize = texts.into_iter().flatten().map(|text| text.as_str().len()).sum();
+        texts + trace.as_ref().map_or(0, |_| size_of::<TraceContext>())
     }
 }
 

@@ -18,6 +18,7 @@ mod owner;
 mod segment;
 mod summary;
 mod text;
+mod trace_context;
 
 use serde::Serialize;
 
@@ -34,6 +35,7 @@ pub use owner::Owner;
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
 pub use text::Text;
+pub use trace_context::TraceContext;
 
 /// A point in time, in ns since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

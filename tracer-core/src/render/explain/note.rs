@@ -116,6 +116,9 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
         Confidence::Resynced => ". Bytes were missed before it: this was found by resynchronisation.",
         Confidence::Inferred => ". The pairing of request and response, or the end of a message, is a guess.",
     })?;
+    if let Some(trace) = &exchange.request.trace {
+        write!(out, " Trace {:032x}, span {:016x}.", trace.trace_id, trace.span_id)?;
+    }
     if exchange.anomalies.is_empty() {
         return Ok(());
     }

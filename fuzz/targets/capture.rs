@@ -44,6 +44,7 @@ fn config() -> ReplayConfig {
                 format: Format::Json,
                 destination: Destination::File("/dev/null".into()),
             }],
+            headers: HeaderSelection::new(["host", "referer", "user-agent", "x-forwarded-for"]).ok(),
             redact: Redact::Path,
             redact_key: None,
         },

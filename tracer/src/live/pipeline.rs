@@ -62,7 +62,7 @@ use crate::{
     logging::note,
     outcome::Outcome,
     output::{Needs, Outputs, Policy},
-    redact_key::redaction,
+    redact_key::heads,
 };
 
 /// Interval of timeouts, lookups and checks for changed interfaces: the maximum delay of records
@@ -143,7 +143,7 @@ impl Pipeline {
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
             events: config.records.events,
-            redaction: redaction(&config.records)?,
+            heads: heads(&config.records)?,
             ..tracker::TrackerOptions::default()
         });
         let mut pipeline = Self {

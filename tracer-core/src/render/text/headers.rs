@@ -35,3 +35,40 @@ fn field(out: &mut dyn Write, field: &HeaderField) -> Result {
     }
     if field.truncated || field.values.len() > MAX_VALUES { out.write_char('…') } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::record::{HeaderName, Side, Text};
+
+    /// The fields `a` with these values and `b` with none, of which something was left out.
+    fn shown(values: &[&str], truncated: bool) -> String {
+        let field = |name, values: &[&str], truncated| HeaderField {
+            name: Arc::new(HeaderName::new(name)),
+            values: values.iter().map(|value| Text::from_wire(value.as_bytes())).collect(),
+            truncated,
+        };
+        let fields = vec![field("a", values, truncated), field("b", &[], true)];
+        let mut out = String::new();
+        self::fields(&mut out, &HeaderFields { sender: Side::Client, fields }, " ").expect("a string");
+        out
+    }
+
+    #[test]
+    fn values_are_shortened_and_cannot_end_early() {
+        let long = "\u{fc}".repeat(MAX_CHARACTERS);
+        for (values, truncated, expected) in [
+            (&["1"][..], false, "a=\"1\" b=…".to_owned()),
+            (&["1"], true, "a=\"1\"… b=…".to_owned()),
+            (&["1\" b=\"2\n"], false, "a=\"1\\x22 b=\\x222\\x0a\" b=…".to_owned()),
+            (&["1", "2", "3", "4"], false, "a=\"1\", \"2\", \"3\", \"4\" b=…".to_owned()),
+            (&["1", "2", "3", "4", "5"], false, "a=\"1\", \"2\", \"3\", \"4\"… b=…".to_owned()),
+            (&[&long], false, format!("a=\"{long}\" b=…")),
+            (&[&(long.clone() + "x")], false, format!("a=\"{long}…\" b=…")),
+        ] {
+            assert_eq!(shown(values, truncated), expected);
+        }
+    }
+}

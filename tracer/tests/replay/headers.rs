@@ -13,6 +13,7 @@ const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: example.org\r\nUser-Agent: curl/
     Referer: http://s3cr3t:s3cr3t@example.org/b?c=d\r\nX-Forwarded-For: 192.0.2.1\r\n\
     x-forwarded-for: 192.0.2.2\r\n\t192.0.2.3\r\nX-Request-ID: \x1b[2J\r\n\
     Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
+    X!#$%&'*+-.^_`|~: every character of a name\r\n\
     Cookie: session=s3cr3t\r\nAuthorization: Bearer s3cr3t\r\nProxy-Authorization: s3cr3t\r\n\r\n";
 const RESPONSE: &str = "HTTP/1.1 301 Moved\r\nLocation: //s3cr3t@example.org/a/\r\nContent-Type: text/plain\r\n\
     Set-Cookie: s3cr3t\r\nContent-Length: 14\r\n\r\nRetry-After: 1";
@@ -58,7 +59,16 @@ fn line<'a>(output: &'a str, name: &str) -> &'a str {
 
 #[test]
 fn json_has_the_selected_fields_of_each_head_and_of_the_exchange() {
-    let output = written(&["-o", "json", "--events", EVENTS, "--header", "common", "--header", "HOST"]);
+    let output = written(&[
+        "-o",
+        "json",
+        "--events",
+        EVENTS,
+        "--header",
+        "common",
+        "--header",
+        "HOST,x!#$%&'*+-.^_`|~",
+    ]);
     output.lines().for_each(|line| check_line(line).unwrap_or_else(|error| panic!("{error}")));
     let request = [
         r#""http.request.header.user-agent":["curl/8.5 \"x\""]"#,
@@ -66,6 +76,7 @@ fn json_has_the_selected_fields_of_each_head_and_of_the_exchange() {
         r#""http.request.header.x-forwarded-for":["192.0.2.1","192.0.2.2 192.0.2.3"]"#,
         r#""http.request.header.x-request-id":["\\x1b[2J"]"#,
         r#""http.request.header.host":["example.org"]"#,
+        r#""http.request.header.x!#$%&'*+-.^_`|~":["every character of a name"]"#,
         r#""trace.id":"4bf92f3577b34da6a3ce929d0e0e4736","span.id":"00f067aa0ba902b7""#,
     ];
     let response = [

@@ -213,6 +213,8 @@ pub(super) struct Pending {
     pub(super) response: Message,
     /// Its status code.
     pub(super) status: Option<u16>,
+    /// Its head is longer than what was captured of it.
+    pub(super) response_truncated: bool,
     /// The selected fields of its head.
     pub(super) response_fields: Option<Box<HeaderFields>>,
     /// The request line is malformed: it may be none of HTTP.
@@ -331,6 +333,7 @@ impl Pending {
             status: self.status,
             request_body_size: request.size,
             response_body_size: response.size,
+            response_truncated: self.response_truncated,
             response_fields: self.response_fields,
             framing: response.framing.filter(|_| !response.invalid).map(response_framing),
             request_ns: between(request.first, request.last),

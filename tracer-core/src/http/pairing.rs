@@ -211,6 +211,7 @@ impl Conversation {
                 index,
                 status: status(facts),
                 framing: framing.map(response_framing),
+                truncated: !head.whole,
                 fields: fields.clone(),
                 confidence: pending.confidence,
                 anomalies,
@@ -219,6 +220,7 @@ impl Conversation {
         }
         if !interim {
             pending.response_fields = fields;
+            pending.response_truncated = !head.whole;
         }
         if hides {
             self.doubt(index, Side::Server);
@@ -415,6 +417,7 @@ impl Conversation {
         if pending.status.is_some() {
             pending.response.on_head(head.first, None, 0, 0);
             pending.response_fields = head::response_fields(&head.bytes, &self.heads);
+            pending.response_truncated = true;
         }
     }
 }

@@ -81,6 +81,9 @@ pub struct Response {
     /// How the content is delimited.
     #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
     pub framing: Option<ResponseFraming>,
+    /// Whether the header section is longer than what was captured of it.
+    #[serde(rename = "http.response.head.truncated", skip_serializing_if = "is_false")]
+    pub truncated: bool,
     /// The fields that `--header` selects.
     #[serde(flatten)]
     pub fields: Option<Box<HeaderFields>>,
@@ -119,6 +122,9 @@ pub struct Exchange {
     /// Content-Length of a response that is not complete.
     #[serde(rename = "http.response.content_length", skip_serializing_if = "Option::is_none")]
     pub response_content_length: Option<u64>,
+    /// Whether the header section of the final response is longer than what was captured of it.
+    #[serde(rename = "http.response.head.truncated", skip_serializing_if = "is_false")]
+    pub response_truncated: bool,
     /// The fields of the final response that `--header` selects.
     #[serde(flatten)]
     pub response_fields: Option<Box<HeaderFields>>,

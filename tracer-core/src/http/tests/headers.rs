@@ -10,7 +10,9 @@ use crate::record::Body;
 fn fields(body: &Body) -> Value {
     let mut record = serde_json::to_value(body).expect("JSON");
     let record = record.as_object_mut().expect("an object");
-    record.retain(|name, _| name.contains(".header.") || name.ends_with(".truncated_fields"));
+    record.retain(|name, _| {
+        name.contains(".header.") || name.contains("response.head.") || name.ends_with(".truncated_fields")
+    });
     json!(record)
 }
 
@@ -64,6 +66,11 @@ fn a_head_that_is_too_long_has_the_fields_that_were_seen_completely() {
     let mut wire = Wire::connected().selecting(&["a", "b"]).in_segments_of(1000);
     wire.client(format!("GET / HTTP/1.1\r\nA: 1\r\n{filler}A: 2\r\n\r\n")).server(OK).close();
     assert_eq!(exchanges(&mut wire), [json!({ "http.request.header.a": ["1"] })]);
+    let mut wire = Wire::connected().selecting(&["a", "b"]).in_segments_of(1000);
+    let response = format!("HTTP/1.1 200 OK\r\nA: 1\r\n{filler}Content-Length: 0\r\n\r\n");
+    wire.client("GET / HTTP/1.1\r\n\r\n").server(response).close();
+    let expected = json!({ "http.response.header.a": ["1"], "http.response.head.truncated": true });
+    assert_eq!(exchanges(&mut wire), [expected]);
 }
 
 #[test]

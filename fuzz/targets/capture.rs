@@ -13,7 +13,7 @@ use tracer::{
         capture::{Capture, Interrupt},
     },
 };
-use tracer_core::http::Redact;
+use tracer_core::http::{HeaderSelection, Redact};
 
 /// Size of the shortest frame header in bytes: a simple packet block without its frame.
 const MIN_HEADER: u64 = 16;
@@ -44,6 +44,7 @@ fn config() -> ReplayConfig {
                 format: Format::Json,
                 destination: Destination::File("/dev/null".into()),
             }],
+            headers: HeaderSelection::new(["host", "referer", "user-agent", "x-forwarded-for"]).ok(),
             redact: Redact::Path,
             redact_key: None,
         },

@@ -130,7 +130,7 @@ impl Tracker {
     /// A tracker without connections.
     #[must_use]
     pub fn new(options: TrackerOptions) -> Self {
-        let report = ReportOptions { events: options.events, redaction: options.redaction.clone() };
+        let report = ReportOptions { events: options.events, heads: options.heads.clone() };
         Self {
             options,
             report: Arc::new(report),

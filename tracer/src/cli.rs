@@ -1,6 +1,8 @@
 //! The command line. Parsing has no side effects: arguments become a [`Command`], or a message and
 //! exit code 2.
 
+mod headers;
+
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
 
 use clap::{
@@ -11,9 +13,10 @@ use clap::{
 use ipnet::IpNet;
 use tracer_core::{http::Redact, record::Events};
 
+use self::headers::HeaderArguments;
 use crate::config::{
-    self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
-    OUTPUT_BYTES, Ports, Records, ReplayConfig, XdpMode,
+    self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, HeaderSelection, Interfaces, KernelConfig, Limits,
+    MAX_CONNECTIONS, OUTPUT_BYTES, Ports, Records, ReplayConfig, XdpMode,
 };
 use crate::output::{FormatAndTarget, OutputConfig, outputs};
 
@@ -185,6 +188,9 @@ struct SelectArguments {
     /// segment, half-open, icmp, flood, stats. SYN flood alarms are always written
     #[arg(long, value_name = "LIST", default_value = Events::DEFAULT_WORDS)]
     events: Events,
+
+    #[command(flatten)]
+    headers: HeaderArguments,
 }
 
 #[derive(Debug, Args)]
@@ -193,7 +199,7 @@ struct OutputArguments {
     #[command(flatten)]
     outputs: OutputList,
 
-    /// Parts of request targets to replace by a hash. User information is never written
+    /// Parts of request targets and other URLs to replace by a hash. User information is never written
     /// [default: none]
     #[arg(long, value_name = "LEVEL", value_parser = redact())]
     redact: Option<Redact>,
@@ -339,11 +345,14 @@ fn with_places<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &st
 }
 
 impl OutputArguments {
-    fn checked(self, events: Events) -> Records {
+    fn checked(self, events: Events, headers: Option<HeaderSelection>) -> Records {
         let outputs = self.outputs.0;
         Records {
-            events: outputs.iter().fold(events, |events, output| output.format.events(events)),
+            events: outputs
+                .iter()
+                .fold(events, |events, output| output.format.events(events, headers.as_ref())),
             outputs,
+            headers,
             redact: self.redact.unwrap_or_default(),
             redact_key: self.redact_key_file,
         }
@@ -367,7 +376,7 @@ impl ReplayArguments {
             close_linger: REPLAY_LINGER,
             duration: output.duration,
             count: output.count,
-            records: output.checked(select.events),
+            records: output.checked(select.events, select.headers.checked()?),
         })
     }
 }
@@ -387,7 +396,7 @@ impl TraceArguments {
             confine,
         } = self;
         let (duration, count) = (output.duration, output.count);
-        let records = output.checked(select.events);
+        let records = output.checked(select.events, select.headers.checked()?);
         Ok(Config {
             attach: attach.checked(),
             kernel: KernelConfig {

@@ -11,7 +11,10 @@ use tracer_common::config::MAX_HOSTS;
 
 use crate::output::OutputConfig;
 
-pub use tracer_core::{http::Redact, record::Events};
+pub use tracer_core::{
+    http::{HeaderSelection, Redact},
+    record::Events,
+};
 
 /// Minimum size of the ring buffer in bytes: a multiple of every page size that Linux uses, enough
 /// for a few hundred events.
@@ -31,7 +34,7 @@ const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// An invalid value, and what is expected instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid(String);
+pub struct Invalid(pub(crate) String);
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,7 +153,9 @@ pub struct Records {
     pub events: Events,
     /// How they are written, and where: each record goes to every output.
     pub outputs: Vec<OutputConfig>,
-    /// The parts of request targets that are written as a hash.
+    /// The header fields that are recorded.
+    pub headers: Option<HeaderSelection>,
+    /// The parts of URLs that are written as a hash.
     pub redact: Redact,
     /// The file with the key of the hash. By default the key is random for each run.
     pub redact_key: Option<PathBuf>,

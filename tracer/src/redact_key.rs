@@ -1,4 +1,4 @@
-//! The key of `--redact`.
+//! How heads are recorded, with the key of `--redact`.
 
 use std::{
     fs::{self, File},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use tracer_core::http::{Redact, Redaction};
+use tracer_core::http::{HeadOptions, Redact, Redaction};
 
 use crate::config::Records;
 
@@ -15,11 +15,19 @@ use crate::config::Records;
 /// hides nothing.
 const KEY_BYTES: usize = 16;
 
-/// The redaction of request targets; none if only user information is removed.
+/// How heads are recorded.
+///
+/// # Errors
+/// The key cannot be read.
+pub(crate) fn heads(records: &Records) -> Result<HeadOptions> {
+    Ok(HeadOptions { redaction: redaction(records)?, headers: records.headers.clone().map(Arc::new) })
+}
+
+/// The redaction of URLs; none if only user information is removed.
 ///
 /// # Errors
 /// The key cannot be read, or is too short: what was found and what to type.
-pub(crate) fn redaction(records: &Records) -> Result<Option<Arc<Redaction>>> {
+fn redaction(records: &Records) -> Result<Option<Arc<Redaction>>> {
     if records.redact == Redact::None {
         return Ok(None);
     }

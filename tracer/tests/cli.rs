@@ -26,6 +26,12 @@ fn bad_arguments_give_exit_code_2_and_say_what_is_expected() {
         (&["trace", "--ring-bytes", "3M"], "power of two"),
         (&["trace", "--max-connections", "0"], "--max-connections"),
         (&["trace", "-o", "xml"], "json"),
+        (&["replay", "a", "--header", "user agent"], "character 5 of \"user agent\""),
+        (&["trace", "--header", "referer,Cookie"], "--header-unsafe cookie"),
+        (&["trace", "--header", "set-cookie"], "--header-unsafe set-cookie"),
+        (&["replay", "a", "--header", "authorization"], "--header-unsafe authorization"),
+        (&["replay", "a", "--header", "proxy-authorization"], "--header-unsafe proxy-authorization"),
+        (&["trace", "--header", "x", "--header", "x.y"], "\"x\" and \"x.y\""),
         (&["tarce"], "trace"),
         (&[], "Usage"),
     ] {

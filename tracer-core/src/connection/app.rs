@@ -1,11 +1,11 @@
 //! The application protocol of a connection.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use tracer_common::{event::HttpFacts, flow::End};
 
 use crate::{
-    http::{ConnectionEnd, Conversation, Gaps, Idle, Redaction},
+    http::{ConnectionEnd, Conversation, Gaps, HeadOptions, Idle},
     record::Bodies,
     tcp::Fin,
 };
@@ -26,8 +26,8 @@ pub(super) struct AppOptions<'a> {
     pub(super) client: Option<End>,
     /// Report exchanges only, not each request and response.
     pub(super) exchanges_only: bool,
-    /// How request targets are redacted; `None`: user information only.
-    pub(super) redaction: Option<&'a Arc<Redaction>>,
+    /// How heads are recorded.
+    pub(super) heads: &'a HeadOptions,
 }
 
 impl Default for App {
@@ -51,7 +51,7 @@ impl App {
     fn take_http1(&mut self, options: &AppOptions<'_>) -> Box<Conversation> {
         let mut conversation = match std::mem::take(self) {
             Self::Idle(idle) => {
-                Box::new(Conversation::new(idle, options.exchanges_only, options.redaction.cloned()))
+                Box::new(Conversation::new(idle, options.exchanges_only, options.heads.clone()))
             }
             Self::Http1(conversation) => conversation,
         };

@@ -7,7 +7,7 @@ use tracer_common::{
 
 use crate::{
     http,
-    record::{Bodies, Body, Purpose},
+    record::{Bodies, Body, Purpose, heap_of},
 };
 
 /// The most records held for a segment, whose event may have been lost.
@@ -62,7 +62,8 @@ impl HeldMessages {
 
     /// Bytes of memory that the records take.
     pub(super) fn buffered(&self) -> usize {
-        self.records.len() * size_of::<(u64, Body)>()
+        let fields: usize = self.records.iter().map(|(_, body)| heap_of(body.header_fields())).sum();
+        self.records.len() * size_of::<(u64, Body)>() + fields
     }
 }
 

@@ -27,7 +27,7 @@ use self::{
     purpose::purposes,
 };
 use crate::{
-    http::{ConnectionEnd, Gaps, Redaction},
+    http::{ConnectionEnd, Gaps, HeadOptions},
     record::{Bodies, Body, CloseReason, EventName, Events, Side},
     tcp::{Handshake, Session, Update, unreported},
 };
@@ -74,8 +74,8 @@ pub struct Connection {
 pub struct ReportOptions {
     /// The records to make.
     pub events: Events,
-    /// How request targets are redacted; `None`: user information only.
-    pub redaction: Option<Arc<Redaction>>,
+    /// How heads are recorded.
+    pub heads: HeadOptions,
 }
 
 impl ReportOptions {
@@ -84,7 +84,7 @@ impl ReportOptions {
         // The purposes of a segment name the messages in it.
         let exchanges_only =
             !self.events.has_any(&[EventName::Request, EventName::Response, EventName::Segment]);
-        AppOptions { client, exchanges_only, redaction: self.redaction.as_ref() }
+        AppOptions { client, exchanges_only, heads: &self.heads }
     }
 }
 

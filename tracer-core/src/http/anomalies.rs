@@ -115,7 +115,10 @@ fn of_head(lines: Lines<'_>, fields: &Fields<'_>, version: Option<&[u8]>) -> Ano
 
 #[cfg(test)]
 mod tests {
-    use super::{super::head::parse_request, *};
+    use super::{
+        super::{HeadOptions, head::parse_request},
+        *,
+    };
 
     fn names(anomalies: Anomalies) -> Vec<&'static str> {
         anomalies.iter().map(|one| one.as_str()).collect()
@@ -184,7 +187,11 @@ mod tests {
             ("GET http://u:p@A/ HTTP/1.1\r\nHost: a:80\r\n\r\n", &[]),
             ("GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n", &["host_mismatch"]),
         ] {
-            assert_eq!(names(parse_request(head.as_bytes(), true, None).1), expected, "{head}");
+            assert_eq!(
+                names(parse_request(head.as_bytes(), true, &HeadOptions::default()).1),
+                expected,
+                "{head}"
+            );
         }
     }
 

@@ -3,7 +3,9 @@
 use tracer_common::{flow::End, http1::Framing};
 
 use super::{Gaps, order::Place};
-use crate::record::{Anomalies, Confidence, Exchange, Outcome, RequestHead, ResponseFraming, Side};
+use crate::record::{
+    Anomalies, Confidence, Exchange, HeaderFields, Outcome, RequestHead, ResponseFraming, Side, heap_of,
+};
 
 /// The most interim responses listed of one exchange: a server may send any number.
 const MAX_INTERIM: usize = 16;
@@ -211,6 +213,10 @@ pub(super) struct Pending {
     pub(super) response: Message,
     /// Its status code.
     pub(super) status: Option<u16>,
+    /// Its head is longer than what was captured of it.
+    pub(super) response_truncated: bool,
+    /// The selected fields of its head.
+    pub(super) response_fields: Option<Box<HeaderFields>>,
     /// The request line is malformed: it may be none of HTTP.
     pub(super) malformed: bool,
     /// The confidence.
@@ -280,6 +286,11 @@ impl Pending {
             }
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.head.heap() + heap_of(self.response_fields.as_deref())
+    }
+
     /// Whether both messages have ended.
     pub(super) fn is_finished(&self) -> bool {
         self.request.progress != Progress::Open && self.response.progress != Progress::Open
@@ -322,6 +333,8 @@ impl Pending {
             status: self.status,
             request_body_size: request.size,
             response_body_size: response.size,
+            response_truncated: self.response_truncated,
+            response_fields: self.response_fields,
             framing: response.framing.filter(|_| !response.invalid).map(response_framing),
             request_ns: between(request.first, request.last),
             time_to_first_byte_ns: between(request.last, response.first),

@@ -7,8 +7,9 @@ use tracer_common::http1::is_token_character;
 use super::{
     authority::is_valid,
     lines::{Lines, find_controls, is_whitespace, trim, trim_end},
+    traceparent,
 };
-use crate::record::{Anomalies, Anomaly};
+use crate::record::{Anomalies, Anomaly, TraceContext};
 
 /// The registered transfer codings (RFC 9112, 7).
 const CODINGS: [&[u8]; 7] =
@@ -30,8 +31,24 @@ pub(super) struct Fields<'a> {
     lengths: Lengths<'a>,
     /// How often the chunked transfer coding is applied.
     chunked: usize,
-    /// The previous line was the first Host field.
-    after_host: bool,
+    /// Number of traceparent fields.
+    traceparents: usize,
+    /// The value of the first one; `None` if it is folded, as no valid one is.
+    traceparent: Option<&'a [u8]>,
+    /// What the previous line was.
+    previous: Previous,
+}
+
+/// What the previous line was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Previous {
+    /// The first Host field.
+    Host,
+    /// The first traceparent field.
+    Traceparent,
+    /// Something else.
+    #[default]
+    Other,
 }
 
 /// The values of Content-Length.
@@ -62,25 +79,36 @@ impl<'a> Fields<'a> {
                 fields.anomalies.insert(Anomaly::BareLf);
             }
             if line.is_empty() {
+                fields.previous = Previous::Other;
                 break;
             }
             find_controls(line, &mut fields.anomalies);
             fields.on_line(line);
         }
+        if fields.previous == Previous::Traceparent && lines.may_continue() {
+            fields.traceparent = None;
+        }
         fields.check_section();
         fields
     }
 
+    /// The trace that the message belongs to. Of several traceparent fields none is valid.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        traceparent::parse(self.traceparent.filter(|_| self.traceparents == 1)?)
+    }
+
     fn on_line(&mut self, line: &'a [u8]) {
-        let after_host = std::mem::take(&mut self.after_host);
+        let previous = std::mem::take(&mut self.previous);
         let name = line.iter().take_while(|byte| TOKEN_CHARACTERS[usize::from(**byte)]).count();
         match line.split_at(name) {
             (name @ [_, ..], [b':', value @ ..]) => self.on_field(name, value),
             _ if line.first().is_some_and(is_whitespace) => {
                 // Obsolete line folding (RFC 9112, 5.2).
                 self.anomalies.insert(Anomaly::ObsFold);
-                if after_host {
-                    self.host = None;
+                match previous {
+                    Previous::Host => self.host = None,
+                    Previous::Traceparent => self.traceparent = None,
+                    Previous::Other => {}
                 }
             }
             _ => self.on_malformed_line(line),
@@ -106,7 +134,7 @@ impl<'a> Fields<'a> {
     #[inline]
     fn on_field(&mut self, name: &[u8], value: &'a [u8]) {
         // The length alone excludes most fields.
-        if matches!(name.len(), 4 | 10 | 14 | 17) {
+        if matches!(name.len(), 4 | 10 | 11 | 14 | 17) {
             self.on_known_field(name, value);
         }
     }
@@ -116,9 +144,16 @@ impl<'a> Fields<'a> {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.hosts == 0 {
                     self.host = Some(trim(value));
-                    self.after_host = true;
+                    self.previous = Previous::Host;
                 }
                 self.hosts += 1;
+            }
+            11 if name.eq_ignore_ascii_case(b"traceparent") => {
+                if self.traceparents == 0 {
+                    self.traceparent = Some(trim(value));
+                    self.previous = Previous::Traceparent;
+                }
+                self.traceparents += 1;
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 for number in value.split(|byte| *byte == b',') {

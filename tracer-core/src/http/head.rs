@@ -1,19 +1,20 @@
 //! Parses heads into what the records contain.
 //!
-//! The kernel's scanner has framed the head already. Of the fields only Host is reported; no other leaves
-//! this module.
+//! The kernel's scanner has framed the head already. Of the fields only Host, traceparent
+//! and those that `--header` selects are reported; no other leaves this module.
 
 use memchr::memmem;
 
 use super::{
-    anomalies,
+    HeadOptions, anomalies,
     authority::host,
     fields::Fields,
+    header_fields,
     lines::{Lines, RequestLine, is_whitespace, trim_start},
-    redaction::{Redaction, without_user_information},
+    redaction::without_user_information,
     request_target::RequestTarget,
 };
-use crate::record::{Anomalies, RequestHead, Text};
+use crate::record::{Anomalies, HeaderFields, RequestHead, Side, Text};
 
 /// Methods that identify a request before its line is complete (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&[u8]; 9] =
@@ -26,14 +27,14 @@ const METHODS: [&[u8]; 9] =
 pub(super) fn parse_request(
     bytes: &[u8],
     whole: bool,
-    redaction: Option<&Redaction>,
+    options: &HeadOptions,
 ) -> (RequestHead, Anomalies, bool) {
     let lines = Lines::of(bytes);
     let line = RequestLine::of(lines).unwrap_or_default();
     let fields = Fields::of(lines);
     let target = line.target.map(|target| {
         let target = without_user_information(target);
-        match redaction {
+        match &options.redaction {
             Some(redaction) => redaction.apply(target, line.method == b"CONNECT"),
             None => target,
         }
@@ -48,8 +49,19 @@ pub(super) fn parse_request(
         domain: parts.host.or_else(|| host(fields.host?)).map(Text::from_wire),
         version: line.version.and_then(version),
         truncated: !whole,
+        trace: fields.trace().map(Box::new),
+        fields: selected(lines, Side::Client, options),
     };
     (head, anomalies::of_request(lines, &line, &fields, whole), fields.closes)
+}
+
+/// The selected fields of the head of a response.
+pub(super) fn response_fields(bytes: &[u8], options: &HeadOptions) -> Option<Box<HeaderFields>> {
+    selected(Lines::of(bytes), Side::Server, options)
+}
+
+fn selected(lines: Lines<'_>, sender: Side, options: &HeadOptions) -> Option<Box<HeaderFields>> {
+    header_fields::select(lines, sender, options.headers.as_deref()?, options.redaction.as_deref())
 }
 
 /// Whether an incomplete head is of a request: its line is complete, or starts like one.
@@ -107,11 +119,11 @@ fn version(text: &[u8]) -> Option<Text> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_request, parse_request, response_status, response_version};
+    use super::{HeadOptions, is_request, parse_request, response_status, response_version};
 
     /// Method, target, domain and version of a request.
     fn parsed(head: &[u8], whole: bool) -> [String; 4] {
-        let (head, ..) = parse_request(head, whole, None);
+        let (head, ..) = parse_request(head, whole, &HeadOptions::default());
         [head.method, head.target, head.domain, head.version]
             .map(|text| text.map_or("-".into(), |text| text.as_str().into()))
     }
@@ -158,6 +170,32 @@ mod tests {
             ("GET", ["-", "-", "-", "-"]),
         ] {
             assert_eq!(parsed(head.as_bytes(), false), expected, "{head}");
+        }
+    }
+
+    #[test]
+    fn the_only_traceparent_of_a_request_gives_its_trace() {
+        const VALID: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+        let mixed = VALID.replace("traceparent: ", "TraceParent:\t").replace('\r', " \r");
+        for (fields, whole, expected) in [
+            (format!("{VALID}\r\n"), true, true),
+            (format!("Host: a\r\n{mixed}A: b\r\n\r\n"), true, true),
+            (VALID.replace("-01", "-0") + "\r\n", true, false),
+            (format!("{VALID}{VALID}\r\n"), true, false),
+            (format!("{VALID}traceparent: x\r\n\r\n"), true, false),
+            (format!("{VALID} -more\r\n\r\n"), true, false),
+            (format!("A: b\r\n {VALID}\r\n"), true, false),
+            (format!("A: b\r\n\r\n{VALID}\r\n"), true, false),
+            (format!("{VALID}A"), false, true),
+            (VALID.to_owned(), false, false),
+            (format!("{VALID} "), false, false),
+            (VALID.trim_end().to_owned(), false, false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{fields}");
+            let trace = parse_request(head.as_bytes(), whole, &HeadOptions::default()).0.trace;
+            let ids = trace.map(|trace| (trace.trace_id, trace.span_id));
+            let valid = (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7);
+            assert_eq!(ids, expected.then_some(valid), "{head:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The lines of a head, parsed leniently: the caller finds their anomalies.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memrchr2};
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memrchr, memrchr2};
 use tracer_common::http1::is_control;
 
 use crate::record::{Anomalies, Anomaly};
@@ -38,6 +38,12 @@ impl<'a> Lines<'a> {
             from = end + 1;
             Some((without_cr(line), is_bare(line)))
         })
+    }
+
+    /// Whether the last complete line of an incomplete field section may continue in the next one.
+    pub(super) fn may_continue(self) -> bool {
+        let end = memrchr(b'\n', self.rest).map_or(0, |at| at + 1);
+        self.rest.get(end).is_none_or(is_whitespace)
     }
 
     /// Whether the words of the start line are separated by anything but one space, or have whitespace around

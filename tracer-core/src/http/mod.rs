@@ -14,6 +14,8 @@ mod authority;
 mod exchange;
 mod fields;
 mod head;
+mod header_fields;
+mod header_selection;
 mod lines;
 mod order;
 mod pairing;
@@ -23,6 +25,7 @@ mod redaction;
 mod request_target;
 #[cfg(test)]
 mod tests;
+mod traceparent;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -32,13 +35,16 @@ use tracer_common::{
 };
 
 pub(crate) use self::pairing::status;
-pub use self::redaction::{Redact, Redaction};
 use self::{
     assembly::{Assembly, Head},
     exchange::StreamEnd,
     order::Order,
     pairing::has,
     queue::{ExchangeQueue, Numbers},
+};
+pub use self::{
+    header_selection::{HeaderSelection, InvalidSelection},
+    redaction::{Redact, Redaction},
 };
 use crate::record::{Anomalies, Anomaly, Bodies};
 
@@ -88,8 +94,16 @@ pub struct Conversation {
     forwarded: Option<Box<IpAddr>>,
     /// Report exchanges only, not each request and response.
     exchanges_only: bool,
-    /// How request targets are redacted; `None`: user information only.
-    redaction: Option<Arc<Redaction>>,
+    heads: HeadOptions,
+}
+
+/// How heads are recorded.
+#[derive(Clone, Debug, Default)]
+pub struct HeadOptions {
+    /// How URLs are redacted; `None`: user information only.
+    pub redaction: Option<Arc<Redaction>>,
+    /// The header fields to record.
+    pub headers: Option<Arc<HeaderSelection>>,
 }
 
 /// What is kept of a conversation while no message is in progress, as most of the time.
@@ -182,11 +196,11 @@ impl MessageStream {
 impl Conversation {
     /// Continues after `idle`; with `exchanges_only`, it reports no requests and responses.
     #[must_use]
-    pub fn new(idle: Idle, exchanges_only: bool, redaction: Option<Arc<Redaction>>) -> Self {
+    pub fn new(idle: Idle, exchanges_only: bool, heads: HeadOptions) -> Self {
         let Idle { client, numbers, order, other, forwarded, last } = idle;
         let queue = ExchangeQueue::after(numbers);
         let streams = last.map(|last| MessageStream { last, ..MessageStream::default() });
-        Self { queue, client, order, other, forwarded, exchanges_only, redaction, streams }
+        Self { queue, client, order, other, forwarded, exchanges_only, heads, streams }
     }
 
     /// What to keep of it, if no message is in progress and neither side has closed.

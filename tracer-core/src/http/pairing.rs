@@ -80,8 +80,7 @@ impl Conversation {
             before.anomalies.remove(Anomaly::ExcessBytes);
         }
         let pending = self.queue.by_number(facts.exchange)?;
-        let (parsed, mut anomalies, closes) =
-            head::parse_request(&head.bytes, head.whole, self.redaction.as_deref());
+        let (parsed, mut anomalies, closes) = head::parse_request(&head.bytes, head.whole, &self.heads);
         facts.header.sender().of_mut(&mut self.streams).on_close_option(closes, &mut anomalies);
         let joined = head::has_joined_method(&parsed);
         pending.head = parsed;
@@ -193,6 +192,7 @@ impl Conversation {
             pending.lower_confidence(Confidence::Inferred);
         }
         let interim = is_interim(facts.status);
+        let fields = head::response_fields(&head.bytes, &self.heads);
         if interim {
             pending.on_interim(facts.status);
         } else {
@@ -211,10 +211,16 @@ impl Conversation {
                 index,
                 status: status(facts),
                 framing: framing.map(response_framing),
+                truncated: !head.whole,
+                fields: fields.clone(),
                 confidence: pending.confidence,
                 anomalies,
             };
             out.push((facts.header.time, Body::Response(response.into())));
+        }
+        if !interim {
+            pending.response_fields = fields;
+            pending.response_truncated = !head.whole;
         }
         if hides {
             self.doubt(index, Side::Server);
@@ -392,8 +398,7 @@ impl Conversation {
     fn on_request_head_truncated(&mut self, head: &Head<'_>, from: End) {
         self.client = Some(from);
         let Some(pending) = self.queue.by_number(head.exchange) else { return };
-        (pending.head, pending.anomalies, _) =
-            head::parse_request(&head.bytes, false, self.redaction.as_deref());
+        (pending.head, pending.anomalies, _) = head::parse_request(&head.bytes, false, &self.heads);
         pending.request.on_head(head.first, None, 0, 0);
         pending.request.place = head.place;
         pending.request.missed = head.missed;
@@ -411,6 +416,8 @@ impl Conversation {
         pending.status = head::response_status(&head.bytes).filter(|status| !is_interim(*status));
         if pending.status.is_some() {
             pending.response.on_head(head.first, None, 0, 0);
+            pending.response_fields = head::response_fields(&head.bytes, &self.heads);
+            pending.response_truncated = true;
         }
     }
 }

@@ -168,7 +168,7 @@ impl ExchangeQueue {
 
     /// Bytes kept.
     pub(super) fn buffered(&self) -> usize {
-        self.pending.iter().map(|pending| size_of::<Pending>() + pending.head.text_len()).sum()
+        self.pending.iter().map(Pending::size).sum()
     }
 
     /// A side sent a FIN.

@@ -1,4 +1,4 @@
-//! Redaction of request targets: always of user information, and of path and query as configured.
+//! Redaction of request targets and other URLs: always of user information, and of path and query as configured.
 
 use std::borrow::Cow;
 
@@ -83,6 +83,17 @@ impl Redaction {
         }
     }
 
+    /// A URI reference with its path, query and fragment redacted: a fragment may be as secret as a query.
+    pub(super) fn apply_to_reference(&self, reference: &[u8]) -> Vec<u8> {
+        let Some((target, fragment)) = split_once(reference, b'#') else {
+            return self.apply(reference.into(), false).into_owned();
+        };
+        let mut out = self.apply(target.into(), false).into_owned();
+        out.push(b'#');
+        self.query(fragment, &mut out);
+        out
+    }
+
     /// The target with its path and query redacted; `authority`: it is only an authority.
     pub(super) fn apply<'a>(&self, target: Cow<'a, [u8]>, authority: bool) -> Cow<'a, [u8]> {
         if self.level == Redact::None || authority {
@@ -115,6 +126,11 @@ const fn is_separator(byte: &u8) -> bool {
     matches!(*byte, b'/' | b'\\' | b'?' | b'#' | b'&' | b'=' | b';' | b',' | b' ' | b'\t')
 }
 
+/// Whether a byte ends an authority (RFC 3986, 3.2).
+const fn ends_authority(byte: &u8) -> bool {
+    matches!(*byte, b'/' | b'\\' | b'?' | b'#' | b' ' | b'\t')
+}
+
 /// A request target without user information (RFC 3986, 3.2.1), also if it is malformed.
 ///
 /// User information is found in an authority (at the start of a target that is no path, and after two
@@ -129,7 +145,14 @@ pub(super) fn without_user_information(target: &[u8]) -> Cow<'_, [u8]> {
     let mut rest = target;
     let mut is_authority = !target.starts_with(b"/") && after_scheme(target).is_none();
     loop {
-        let end = rest.iter().position(is_separator).unwrap_or(rest.len());
+        let mut end = rest.iter().position(is_separator).unwrap_or(rest.len());
+        if is_authority {
+            // User information may have separators of a query in it.
+            let authority = rest.iter().position(ends_authority).unwrap_or(rest.len());
+            if rest.get(..authority).is_some_and(|authority| authority.contains(&b'@')) {
+                end = authority;
+            }
+        }
         let (piece, after) = rest.split_at(end);
         let at = piece.iter().rposition(|byte| *byte == b'@');
         let mut taken = end;
@@ -186,6 +209,7 @@ mod tests {
             ("HTTPS://u:p@[::1]:8/", "HTTPS://REDACTED@[::1]:8/"),
             ("user:pass@example.org:443", "REDACTED@example.org:443"),
             ("token@example.org:443", "REDACTED@example.org:443"),
+            ("http://user:1,a=b;c&d@example.org/", "http://REDACTED@example.org/"),
             ("http://user:p@ss@example.org/", "http://REDACTED@example.org/"),
             ("http://user:pa/ss@example.org/", "http://REDACTED@example.org/"),
             ("http://user:pa?ss@example.org/", "http://REDACTED@example.org/"),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Anomalies, Side, Text};
+use super::{Anomalies, HeaderFields, Side, Text, TraceContext};
 
 /// `http.request`: the header section of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,15 +46,27 @@ pub struct RequestHead {
     /// Whether the header section is longer than what the kernel emits of it.
     #[serde(rename = "http.request.head.truncated", skip_serializing_if = "is_false")]
     pub truncated: bool,
+    /// The trace that it belongs to. Boxed, because most requests belong to none.
+    #[serde(flatten)]
+    pub trace: Option<Box<TraceContext>>,
+    /// The fields that `--header` selects.
+    #[serde(flatten)]
+    pub fields: Option<Box<HeaderFields>>,
 }
 
 impl RequestHead {
-    /// Length of its texts in bytes.
-    pub(crate) fn text_len(&self) -> usize {
-        let Self { method, target, path, query, domain, version, truncated: _ } = self;
+    /// Bytes of memory that it takes besides its own size.
+    pub(crate) fn heap(&self) -> usize {
+        let Self { method, target, path, query, domain, version, truncated: _, trace, fields } = self;
         let texts = [method, target, path, query, domain, version];
-        texts.into_iter().flatten().map(|text| text.as_str().len()).sum()
+        let texts: usize = texts.into_iter().flatten().map(|text| text.as_str().len()).sum();
+        texts + trace.as_ref().map_or(0, |_| size_of::<TraceContext>()) + heap_of(fields.as_deref())
     }
+}
+
+/// Bytes of memory that the fields of a head take.
+pub(crate) fn heap_of(fields: Option<&HeaderFields>) -> usize {
+    fields.map_or(0, HeaderFields::size)
 }
 
 /// `http.response`: the header section of a response.
@@ -69,6 +81,12 @@ pub struct Response {
     /// How the content is delimited.
     #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
     pub framing: Option<ResponseFraming>,
+    /// Whether the header section is longer than what was captured of it.
+    #[serde(rename = "http.response.head.truncated", skip_serializing_if = "is_false")]
+    pub truncated: bool,
+    /// The fields that `--header` selects.
+    #[serde(flatten)]
+    pub fields: Option<Box<HeaderFields>>,
     /// How much of it is certain.
     #[serde(rename = "http.confidence")]
     pub confidence: Confidence,
@@ -104,6 +122,12 @@ pub struct Exchange {
     /// Content-Length of a response that is not complete.
     #[serde(rename = "http.response.content_length", skip_serializing_if = "Option::is_none")]
     pub response_content_length: Option<u64>,
+    /// Whether the header section of the final response is longer than what was captured of it.
+    #[serde(rename = "http.response.head.truncated", skip_serializing_if = "is_false")]
+    pub response_truncated: bool,
+    /// The fields of the final response that `--header` selects.
+    #[serde(flatten)]
+    pub response_fields: Option<Box<HeaderFields>>,
     /// How the content of the response is delimited.
     #[serde(rename = "http.response.framing", skip_serializing_if = "Option::is_none")]
     pub framing: Option<ResponseFraming>,

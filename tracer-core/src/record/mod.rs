@@ -11,6 +11,7 @@ mod connection;
 mod degraded;
 mod events;
 mod exchange;
+mod header;
 mod icmp;
 mod identity;
 mod listener;
@@ -18,6 +19,7 @@ mod owner;
 mod segment;
 mod summary;
 mod text;
+mod trace_context;
 
 use serde::Serialize;
 
@@ -26,7 +28,9 @@ pub use attributes::{Attributes, Translated};
 pub use connection::{CloseReason, Closed, ConnState, HalfOpen, Opened, SideTotals, StateChange, TcpState};
 pub use degraded::{Degraded, DegradedReason, DegradedState, ShedClass};
 pub use events::{Events, UnknownEvent};
+pub(crate) use exchange::heap_of;
 pub use exchange::{Confidence, Exchange, Outcome, Request, RequestHead, Response, ResponseFraming};
+pub use header::{HeaderField, HeaderFields, HeaderName};
 pub use icmp::{IcmpCause, IcmpError, IcmpKind, IcmpTotals};
 pub use identity::{ConnectionId, ConnectionIdentity};
 pub use listener::{Flood, FloodEnded, ListenQueue, Listener, NamespaceCounters, Verdict};
@@ -34,6 +38,7 @@ pub use owner::Owner;
 pub use segment::{Purpose, SegmentSeen};
 pub use summary::{Counts, Summary};
 pub use text::Text;
+pub use trace_context::TraceContext;
 
 /// A point in time, in ns since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +157,18 @@ pub enum EventName {
 }
 
 impl Body {
+    /// The recorded header fields, if it is the record of a head.
+    #[must_use]
+    pub fn header_fields(&self) -> Option<&HeaderFields> {
+        if let Self::Request(request) = self {
+            request.head.fields.as_deref()
+        } else if let Self::Response(response) = self {
+            response.fields.as_deref()
+        } else {
+            None
+        }
+    }
+
     /// The name of the record.
     #[must_use]
     pub const fn name(&self) -> EventName {

@@ -1,9 +1,9 @@
 //! Tracker limits and event selection.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    http::Redaction,
+    http::HeadOptions,
     record::{CloseReason, EventName, Events},
 };
 
@@ -27,8 +27,8 @@ pub struct TrackerOptions {
     pub ports: BTreeSet<u16>,
     /// The records to make. Those of opened and closed connections, and of exchanges, are always made.
     pub events: Events,
-    /// How request targets are redacted; `None`: user information only.
-    pub redaction: Option<Arc<Redaction>>,
+    /// How heads are recorded.
+    pub heads: HeadOptions,
 }
 
 impl Default for TrackerOptions {
@@ -43,7 +43,7 @@ impl Default for TrackerOptions {
             buffer_bytes: 64 << 20,
             ports: BTreeSet::from([80]),
             events: Events::of(&[EventName::Request, EventName::Response, EventName::State]),
-            redaction: None,
+            heads: HeadOptions::default(),
         }
     }
 }

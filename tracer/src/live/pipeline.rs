@@ -64,7 +64,7 @@ use crate::{
     logging::note,
     outcome::Outcome,
     output::{Needs, Outputs, Policy},
-    redact_key::redaction,
+    redact_key::heads,
 };
 
 /// Interval of timeouts, lookups and checks for changed interfaces: the maximum delay of records
@@ -147,7 +147,7 @@ impl Pipeline {
             buffer_bytes: config.limits.buffer_bytes as usize,
             ports: config.kernel.ports.iter().collect(),
             events: config.records.events,
-            redaction: redaction(&config.records)?,
+            heads: heads(&config.records)?,
             ..tracker::TrackerOptions::default()
         });
         let mut pipeline = Self {

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use tracer_core::{
+    http::HeaderSelection,
     record::{EventName, Events},
     render::{Actors, Explain, Json, Render, TextLines},
 };
@@ -34,12 +35,15 @@ impl Format {
     }
 
     /// The records that this format needs beside those `selected`: an explanation consists of
-    /// segments, and of what became of them.
+    /// segments, and of what became of them. It shows the `headers` with the head that has them.
     #[must_use]
-    pub const fn events(self, selected: Events) -> Events {
-        match self {
-            Self::Explain => selected.with(EventName::Segment).with(EventName::Icmp),
-            Self::Text | Self::Json => selected,
+    pub const fn events(self, selected: Events, headers: Option<&HeaderSelection>) -> Events {
+        match (self, headers) {
+            (Self::Explain, None) => selected.with(EventName::Segment).with(EventName::Icmp),
+            (Self::Explain, Some(_)) => {
+                self.events(selected, None).with(EventName::Request).with(EventName::Response)
+            }
+            (Self::Text | Self::Json, _) => selected,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     logging::note,
     outcome::Outcome,
     output::{Outputs, Policy},
-    redact_key::redaction,
+    redact_key::heads,
 };
 
 /// Replays the captures, or until `interrupt`. Returns whether all captures could be read to their
@@ -68,7 +68,7 @@ impl Replay {
             close_linger: config.close_linger,
             ports: config.ports.iter().collect(),
             events: config.records.events,
-            redaction: redaction(&config.records)?,
+            heads: heads(&config.records)?,
         });
         let listeners = Listeners::new(config.limits.half_open_timeout);
         let observer = HostObserver::new(Selection {

@@ -11,7 +11,7 @@ use tracer_common::{
 };
 use tracer_core::{
     host::{HostObserver, Selection},
-    http::{Redact, Redaction},
+    http::{HeadOptions, HeaderSelection, Redact, Redaction},
     record::{Body, EventName, Events, Record},
     render::{Actors, Render},
     tracker::{Tracker, TrackerOptions},
@@ -27,6 +27,8 @@ use crate::{
     },
 };
 
+/// Header fields without credentials.
+const HEADERS: [&str; 6] = ["host", "referer", "location", "user-agent", "content-length", "link"];
 /// Number of random conversations that every format renders.
 const RANDOM: u64 = 400;
 /// A millisecond, in ns.
@@ -42,8 +44,11 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(redact: Redact) -> Self {
-        let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
+    fn new(redact: Redact, headers: &[&str]) -> Self {
+        let heads = HeadOptions {
+            redaction: Some(Arc::new(Redaction::new(redact, b"a key of the tests"))),
+            headers: Some(Arc::new(HeaderSelection::new(headers).expect("names"))),
+        };
         let outputs = Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default())));
         Self {
             observer: HostObserver::new(Selection {
@@ -55,7 +60,7 @@ impl Recorder {
             }),
             tracker: Tracker::new(TrackerOptions {
                 events: TrackerOptions::default().events.with(EventName::Segment),
-                redaction,
+                heads,
                 ..TrackerOptions::default()
             }),
             outputs: outputs.into(),
@@ -129,7 +134,12 @@ fn is_harmless(character: char) -> bool {
 
 /// The output for a conversation in each format.
 fn output(conversation: &Conversation, redact: Redact) -> [String; 3] {
-    let mut recorder = Recorder::new(redact);
+    output_with(conversation, redact, &[])
+}
+
+/// The same with these header fields.
+fn output_with(conversation: &Conversation, redact: Redact, headers: &[&str]) -> [String; 3] {
+    let mut recorder = Recorder::new(redact, headers);
     for step in &conversation.steps {
         recorder.frame(&step.frame, LinkType::Ethernet);
     }
@@ -144,14 +154,14 @@ fn named<'a>(json: &'a str, name: &'a str) -> impl Iterator<Item = Value> + 'a {
 
 #[test]
 fn any_frames_give_single_lines_that_match_the_schema_and_are_harmless_to_terminals() {
-    let mut recorder = Recorder::new(Redact::None);
+    let mut recorder = Recorder::new(Redact::None, &[]);
     for row in rows() {
         recorder.frame(&row.frame, row.link);
     }
     recorder.finish("the rows of the table");
     for conversation in conversations().into_iter().chain((0..RANDOM).map(random::conversation)) {
         for redact in [Redact::None, Redact::Path] {
-            output(&conversation, redact);
+            output_with(&conversation, redact, &HEADERS);
         }
     }
 }
@@ -188,7 +198,7 @@ fn of_contradicting_retransmissions_the_first_bytes_are_reported() {
 #[test]
 fn a_million_pipelined_requests_are_reported_and_not_kept() {
     const IN_A_SEGMENT: usize = 80;
-    let mut recorder = Recorder::new(Redact::None);
+    let mut recorder = Recorder::new(Redact::None, &[]);
     recorder.outputs.clear();
     let mut talk = Talk::connected(CLIENT_PORT, [1, 1]);
     let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(IN_A_SEGMENT);
@@ -289,12 +299,30 @@ fn cookies_credentials_and_user_information_reach_no_output() {
 }
 
 #[test]
+fn recorded_header_fields_have_no_part_of_others() {
+    let fields = ["host", "referer", "location", "user-agent", "content-type", "content-length"];
+    for (client, server) in LEAKS {
+        for (size, end) in [(1_400, FIN | ACK), (7, RST | ACK)] {
+            let conversation = exchange(client, server, size, end);
+            for output in output_with(&conversation, Redact::Query, &fields) {
+                let leaked = SECRET.iter().find(|secret| output.contains(**secret));
+                assert_eq!(leaked, None, "{}:\n{output}", conversation.name);
+            }
+        }
+    }
+    // The same field is recorded if it is selected.
+    let conversation = exchange(LEAKS[0].0, LEAKS[0].1, 7, FIN | ACK);
+    let outputs = output_with(&conversation, Redact::Query, &["cookie"]);
+    assert!(outputs.iter().all(|output| output.contains("s3cr3t=t0k3n")), "{outputs:?}");
+}
+
+#[test]
 fn a_head_truncated_anywhere_leaks_no_secret() {
     let head =
         "GET http://s3cr3t:t0k3n@example.org/ HTTP/1.1\r\nHost: s3cr3t:t0k3n@a\r\nCookie: s3cr3t\r\n\r\n";
     for cut in 1..head.len() {
         let conversation = exchange(&head[..cut], "HTTP/1.1 200 OK\r\n\r\n", 1_400, RST | ACK);
-        for output in output(&conversation, Redact::None) {
+        for output in output_with(&conversation, Redact::None, &HEADERS) {
             let leaked = SECRET.iter().find(|secret| output.contains(**secret));
             assert_eq!(leaked, None, "{}:\n{output}", conversation.name);
         }

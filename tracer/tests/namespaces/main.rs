@@ -10,6 +10,7 @@
 //! - `http_nginx`: tracer, nginx and curl report the same exchanges
 //! - `http_load`: high load
 //! - `http_output`: the human-readable formats
+//! - `header_fields`: recorded header fields and traces
 //! - `http_sockets`: conversations that ordinary servers and clients do not have
 //! - `tcp_ends`: how connections end; `tcp_frames`: tags and fragments; `tcp_more`: midstream
 //!   connections and two tracers; `live_cases`: the captures of `tests/cases`
@@ -43,6 +44,7 @@ mod faults_process;
 mod footprint;
 mod half_open;
 mod harness;
+mod header_fields;
 mod http_load;
 mod http_nginx;
 mod http_output;

@@ -51,7 +51,18 @@ fn written(pair: &VethPair, format: &str, file: Option<&str>) -> String {
     let mut command = Command::new("env");
     command.args(["RUST_LOG=trace", env!("CARGO_BIN_EXE_tracer")]);
     let interface = pair.server.interface;
-    let mut arguments = vec!["trace", "--kernel-log", "-i", interface, "-o", format, "--events", EVERY_EVENT];
+    let mut arguments = vec![
+        "trace",
+        "--kernel-log",
+        "-i",
+        interface,
+        "-o",
+        format,
+        "--events",
+        EVERY_EVENT,
+        "--header",
+        "common",
+    ];
     arguments.extend(file.map(|file| ["-w", file]).into_iter().flatten());
     let tracer = Tracer::spawn_by(command, &pair.server.namespace, &arguments);
     tracer.await_attached();

@@ -25,6 +25,9 @@ struct Schema {
     groups: Vec<Schema>,
     #[serde(default)]
     properties: IndexMap<String, Schema>,
+    /// Fields of which a part of the name varies. The title has the name that the page shows.
+    #[serde(default, rename = "patternProperties")]
+    patterns: IndexMap<String, Schema>,
     #[serde(default)]
     required: Vec<String>,
     /// Values without a meaning of their own.
@@ -73,12 +76,13 @@ impl Schema {
         let mut chain = self.chain(name, schema);
         let parts = || chain.iter().map(|(_, part)| *part);
         let description = parts().map(|part| part.description.as_str()).find(|text| !text.is_empty());
+        let title = parts().find_map(|part| part.title.as_deref());
         let kind = parts().find_map(|part| part.kind.as_deref());
         if let Some(items) = parts().find_map(|part| part.items.as_deref()) {
             chain.extend(self.chain(name, items));
         }
         Field {
-            name,
+            name: title.unwrap_or(name),
             description: description.unwrap_or_else(|| panic!("{name} has no description")),
             kind: kind.unwrap_or_else(|| panic!("{name} has no type")),
             names: chain.iter().flat_map(|(_, part)| part.names.iter().map(String::as_str)).collect(),
@@ -93,7 +97,7 @@ impl Schema {
     /// `long_values`.
     fn table<'a>(&'a self, record: &'a Self, long_values: &mut IndexMap<&'a str, &'a [Value]>) -> String {
         let mut table = "\n| Field | Type | Present | Meaning |\n|---|---|---|---|\n".to_owned();
-        for (name, schema) in &record.properties {
+        for (name, schema) in record.properties.iter().chain(&record.patterns) {
             let field = self.field(name, schema);
             let present = if record.required.contains(name) { "always" } else { "" };
             let mut meaning = field.description.to_owned();

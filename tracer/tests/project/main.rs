@@ -92,6 +92,14 @@ fn no_field_is_the_prefix_of_another() {
         .flat_map(|properties| properties.keys())
         .collect();
     assert!(fields.len() > 100, "{fields:?}");
+    let patterns = definitions.values().filter_map(|one| one["patternProperties"].as_object());
+    let patterns: BTreeSet<_> = patterns.flat_map(|patterns| patterns.keys()).collect();
+    assert_eq!(patterns.len(), 2, "{patterns:?}");
+    for pattern in patterns {
+        let start = pattern.trim_start_matches('^').split('[').next().unwrap_or_default().replace('\\', "");
+        let inside = |field: &&&String| start.starts_with(&format!("{field}.")) || field.starts_with(&start);
+        assert_eq!(fields.iter().find(inside), None, "and all of {pattern}");
+    }
     for field in &fields {
         let prefix = format!("{field}.");
         let below: Vec<_> = fields.iter().filter(|other| other.starts_with(&prefix)).collect();

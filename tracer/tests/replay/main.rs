@@ -1,6 +1,7 @@
 //! Runs `tracer replay` as a command.
 //!
 //! - `any`: captures of all interfaces of a host that forwards
+//! - `headers`: recorded header fields
 //! - `golden`: the records of the captures in `tests/captures`, line by line
 //! - `container`: the same frames in every file format
 //! - `damage`: truncated and corrupt files
@@ -14,6 +15,9 @@ mod container;
 mod containers;
 mod damage;
 mod golden;
+mod headers;
+#[path = "../support/packet.rs"]
+mod packet;
 #[path = "../support/schema.rs"]
 mod schema;
 

@@ -7,7 +7,7 @@ use tracer_core::record::{
     Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
     DegradedState, Exchange, Flood, HalfOpen, IcmpCause, IcmpError, IcmpTotals, Listener, Opened, Outcome,
     Purpose, Record, Request, RequestHead, Response, ResponseFraming, ShedClass, Side, StateChange, TcpState,
-    Text, Verdict,
+    Text, TraceContext, Verdict,
 };
 use tracer_core::{
     summary::{Counted, Received},
@@ -204,7 +204,9 @@ fn variants() -> Vec<(String, Body)> {
 
 /// Every body with all fields, and with required fields only.
 fn extremes() -> Vec<(&'static str, Body)> {
-    let truncated = RequestHead { query: Some(Text::from_wire(b"a=1")), truncated: true, ..get("/a?a=1") };
+    let trace = Some(Box::new(TraceContext { trace_id: 1, span_id: u64::MAX }));
+    let truncated =
+        RequestHead { query: Some(Text::from_wire(b"a=1")), truncated: true, trace, ..get("/a?a=1") };
     let full = Opened {
         syn_ack_ns: Some(u64::MAX),
         ack_ns: Some(0),

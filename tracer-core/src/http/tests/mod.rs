@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod failed;
+mod headers;
 mod lost;
 mod wire;
 

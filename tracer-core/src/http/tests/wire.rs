@@ -1,6 +1,6 @@
 //! A connection whose bytes go through the kernel's scanner, run on the host, into a [`Conversation`].
 
-use std::{cell::RefCell, mem::take};
+use std::{cell::RefCell, mem::take, sync::Arc};
 
 use tracer_common::{
     connection::FlowState,
@@ -11,7 +11,7 @@ use tracer_common::{
     wire::{Segment, TcpFlags},
 };
 
-use super::super::{ConnectionEnd, Conversation};
+use super::super::{ConnectionEnd, Conversation, HeadOptions, HeaderSelection, Idle};
 use crate::record::{Bodies, Body};
 
 /// The first sequence number of both streams: close to the wrap.
@@ -72,6 +72,14 @@ impl Wire {
             lose: Box::new(|_| false),
             lost: [false; 2],
         }
+    }
+
+    /// Records these header fields.
+    pub(super) fn selecting(mut self, names: &[&str]) -> Self {
+        let headers = Some(Arc::new(HeaderSelection::new(names).expect("names")));
+        self.conversation =
+            Conversation::new(Idle::default(), false, HeadOptions { headers, ..HeadOptions::default() });
+        self
     }
 
     /// Sends in segments of `size` bytes from here on.

@@ -119,6 +119,10 @@ impl Explain {
         let Some(story) = self.stories.get(connection.id) else { return Ok(()) };
         if let Body::Segment(segment) = &record.body {
             step(&mut self.lines, self.actors, story, segment, record.timestamp)?;
+        } else if story.has_segments
+            && let Some(fields) = note::header_fields(&record.body)?
+        {
+            wrapped(&mut self.lines, "", &fields)?;
         } else if let Some(text) = note::text(&record.body, self.actors, story, record.timestamp)? {
             note(&mut self.lines, story.number, &text)?;
         }

@@ -8,8 +8,17 @@ use crate::record::{
     Body, CloseReason, Closed, Confidence, Exchange, HalfOpen, IcmpError, Opened, Outcome, Side, TcpState,
     Timestamp,
 };
-use crate::render::text::phrase;
+use crate::render::text::{headers, phrase};
 use crate::render::units::{count, duration, so_far};
+
+/// The recorded fields of the head in a segment, which belong to its step.
+pub(super) fn header_fields(body: &Body) -> Result<Option<String>, fmt::Error> {
+    let Some(fields) = body.header_fields() else { return Ok(None) };
+    let what = if fields.sender == Side::Client { "request" } else { "answer" };
+    let mut out = format!("Fields of the {what}: ");
+    headers::fields(&mut out, fields, ", ")?;
+    Ok(Some(out + "."))
+}
 
 /// The note for a record that is not a segment, if the segments have not shown it already.
 pub(super) fn text(
@@ -116,6 +125,9 @@ fn exchange(out: &mut String, exchange: &Exchange, actors: Actors) -> fmt::Resul
         Confidence::Resynced => ". Bytes were missed before it: this was found by resynchronisation.",
         Confidence::Inferred => ". The pairing of request and response, or the end of a message, is a guess.",
     })?;
+    if let Some(trace) = &exchange.request.trace {
+        write!(out, " Trace {:032x}, span {:016x}.", trace.trace_id, trace.span_id)?;
+    }
     if exchange.anomalies.is_empty() {
         return Ok(());
     }

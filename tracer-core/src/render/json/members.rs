@@ -38,7 +38,8 @@ fn write_value<V: Serialize + ?Sized>(line: &mut Vec<u8>, value: &V) -> Result<(
 
 /// Whether a key stands for itself between quotation marks.
 fn is_plain(key: &str) -> bool {
-    key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    // Names of header fields are part of keys, and may contain any token character.
+    key.bytes().all(|byte| byte == b'.' || tracer_common::http1::is_token_character(byte))
 }
 
 impl SerializeStruct for Members<'_> {

@@ -14,6 +14,7 @@ use std::io;
 use super::{Render, units};
 use crate::record::{Body, ConnectionIdentity, Record, Summary, Text};
 
+pub mod headers;
 mod listener;
 pub mod phrase;
 

@@ -2,11 +2,11 @@
 
 use std::fmt::{Result, Write};
 
-use super::{interface_name, listener};
+use super::{headers, interface_name, listener};
 use crate::record::{
     Body, CloseReason, Closed, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason,
-    DegradedState, Exchange, IcmpError, Opened, Outcome, Request, RequestHead, Response, ResponseFraming,
-    SegmentSeen, ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
+    DegradedState, Exchange, HeaderFields, IcmpError, Opened, Outcome, Request, RequestHead, Response,
+    ResponseFraming, SegmentSeen, ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
 };
 use crate::render::units::{count, duration, so_far};
 
@@ -70,7 +70,8 @@ fn request(out: &mut dyn Write, request: &Request) -> Result {
     if let Some(domain) = &request.head.domain {
         write!(out, " for {domain}")?;
     }
-    confidence(out, request.confidence)
+    confidence(out, request.confidence)?;
+    header_fields(out, request.head.fields.as_deref(), '>')
 }
 
 /// `response 1 200, in chunks`.
@@ -85,7 +86,8 @@ fn response(out: &mut dyn Write, response: &Response) -> Result {
         Some(ResponseFraming::Tunnel) => write!(out, ", becomes a tunnel")?,
         None => {}
     }
-    confidence(out, response.confidence)
+    confidence(out, response.confidence)?;
+    header_fields(out, response.fields.as_deref(), '<')
 }
 
 /// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a
@@ -130,7 +132,18 @@ pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
     for (number, anomaly) in exchange.anomalies.iter().enumerate() {
         write!(out, "{}{}", if number == 0 { " [odd: " } else { ", " }, anomaly.as_str())?;
     }
-    if exchange.anomalies.is_empty() { Ok(()) } else { out.write_char(']') }
+    if !exchange.anomalies.is_empty() {
+        out.write_char(']')?;
+    }
+    header_fields(out, exchange.request.fields.as_deref(), '>')?;
+    header_fields(out, exchange.response_fields.as_deref(), '<')
+}
+
+/// ` > user-agent="curl/8.5"`: as curl marks them, `>` the fields of a request and `<` those of a response.
+fn header_fields(out: &mut dyn Write, fields: Option<&HeaderFields>, mark: char) -> Result {
+    let Some(fields) = fields else { return Ok(()) };
+    write!(out, " {mark} ")?;
+    headers::fields(out, fields, " ")
 }
 
 /// `GET /index.html`, with `?` for what was not seen.

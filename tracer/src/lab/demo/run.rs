@@ -84,7 +84,7 @@ pub fn run(output: &OutputConfig) -> Result<()> {
 }
 
 fn config(pair: &VethPair, output: &OutputConfig) -> Result<Config> {
-    let events = output.format.events("connection,exchange".parse::<Events>()?);
+    let events = output.format.events("connection,exchange".parse::<Events>()?, None);
     Ok(Config {
         attach: Attach {
             interfaces: Interfaces::from_names(vec![pair.server.interface.to_owned()]),
@@ -109,7 +109,13 @@ fn config(pair: &VethPair, output: &OutputConfig) -> Result<Config> {
             buffer_bytes: BUFFER_BYTES,
             output_bytes: OUTPUT_BYTES,
         },
-        records: Records { events, outputs: vec![output.clone()], redact: Redact::None, redact_key: None },
+        records: Records {
+            events,
+            outputs: vec![output.clone()],
+            headers: None,
+            redact: Redact::None,
+            redact_key: None,
+        },
         duration: None,
         count: None,
         quiet: false,

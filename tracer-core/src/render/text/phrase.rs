@@ -313,10 +313,21 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     if summary.buffers_dropped > 0 {
         write!(out, "\n  buffers      those of {} dropped", count(summary.buffers_dropped, "connection"))?;
     }
-    match (summary.records_written, summary.records_lost) {
-        (Some(written), lost @ 1..) => write!(out, "\n  records      {written} written, {lost} lost"),
-        _ => Ok(()),
+    if let (Some(written), lost @ 1..) = (summary.records_written, summary.records_lost) {
+        write!(out, "\n  records      {written} written, {lost} lost")?;
     }
+    selection(out, summary)
+}
+
+/// `  selection    1 of 10 connections, 1234 records filtered, 5 dropped before it was known whether they match`.
+fn selection(out: &mut dyn Write, summary: &Summary) -> Result {
+    let sample = summary.sample.map(|of| format!("1 of {of} connections"));
+    let filtered = Some(summary.records_filtered).filter(|records| *records > 0);
+    let filtered = filtered.map(|records| format!("{} filtered", count(records, "record")));
+    let unheld = Some(summary.records_unheld).filter(|records| *records > 0);
+    let unheld = unheld.map(|records| format!("{records} dropped before it was known whether they match"));
+    let parts: Vec<String> = [sample, filtered, unheld].into_iter().flatten().collect();
+    if parts.is_empty() { Ok(()) } else { write!(out, "\n  selection    {}", parts.join(", ")) }
 }
 
 /// ` (not_tcp 12, other_port 3)`.

@@ -1,6 +1,8 @@
 //! The command line. Parsing has no side effects: arguments become a [`Command`], or a message and
 //! exit code 2.
 
+mod filters;
+
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
 
 use clap::{
@@ -9,8 +11,9 @@ use clap::{
     error::ErrorKind,
 };
 use ipnet::IpNet;
-use tracer_core::{http::Redact, record::Events};
+use tracer_core::{http::Redact, record::Events, selection::Criteria};
 
+use self::filters::FilterArguments;
 use crate::config::{
     self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
     OUTPUT_BYTES, Ports, Records, ReplayConfig, XdpMode,
@@ -177,6 +180,9 @@ struct SelectArguments {
     /// segment, half-open, icmp, flood, stats. SYN flood alarms are always written
     #[arg(long, value_name = "LIST", default_value = Events::DEFAULT_WORDS)]
     events: Events,
+
+    #[command(flatten)]
+    filters: FilterArguments,
 }
 
 #[derive(Debug, Args)]
@@ -331,20 +337,23 @@ fn with_places<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &st
 }
 
 impl OutputArguments {
-    fn checked(self, events: Events) -> Records {
+    fn checked(self, events: Events, criteria: Criteria) -> Result<Records, config::Invalid> {
         let outputs = self.outputs.0;
-        Records {
+        let records = Records {
             events: outputs.iter().fold(events, |events, output| output.format.events(events)),
+            criteria,
             outputs,
             redact: self.redact.unwrap_or_default(),
             redact_key: self.redact_key_file,
-        }
+        };
+        records.checked()
     }
 }
 
 impl ReplayArguments {
     fn checked(self) -> Result<ReplayConfig, config::Invalid> {
         let Self { files, select, output, limits } = self;
+        let criteria = config::without_owners(select.filters.into())?;
         Ok(ReplayConfig {
             files,
             ports: select.ports,
@@ -359,7 +368,7 @@ impl ReplayArguments {
             close_linger: REPLAY_LINGER,
             duration: output.duration,
             count: output.count,
-            records: output.checked(select.events),
+            records: output.checked(select.events, criteria)?,
         })
     }
 }
@@ -368,7 +377,7 @@ impl TraceArguments {
     fn checked(self) -> Result<Config, config::Invalid> {
         let Self { attach, select, decapsulate, output, limits, quiet, kernel_log, confine } = self;
         let (duration, count) = (output.duration, output.count);
-        let records = output.checked(select.events);
+        let records = output.checked(select.events, select.filters.into())?;
         Ok(Config {
             attach: attach.checked(),
             kernel: KernelConfig {

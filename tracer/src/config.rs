@@ -11,6 +11,7 @@ use tracer_common::config::MAX_HOSTS;
 
 use crate::output::OutputConfig;
 
+use tracer_core::selection::{Criteria, Selector};
 pub use tracer_core::{http::Redact, record::Events};
 
 /// Minimum size of the ring buffer in bytes: a multiple of every page size that Linux uses, enough
@@ -144,12 +145,47 @@ pub struct Limits {
 pub struct Records {
     /// Which records are written.
     pub events: Events,
+    /// What they have to match.
+    pub criteria: Criteria,
     /// How they are written, and where: each record goes to every output.
     pub outputs: Vec<OutputConfig>,
     /// The parts of request targets that are written as a hash.
     pub redact: Redact,
     /// The file with the key of the hash. By default the key is random for each run.
     pub redact_key: Option<PathBuf>,
+}
+
+/// The criteria, unless they need to know processes.
+///
+/// # Errors
+/// They do: captures do not have them.
+pub fn without_owners(criteria: Criteria) -> Result<Criteria, Invalid> {
+    if criteria.needs_owners() {
+        let why = "a capture does not know processes: type --process and --container with tracer trace";
+        return Err(Invalid(why.to_owned()));
+    }
+    Ok(criteria)
+}
+
+impl Records {
+    /// Checks that records have what they are selected by.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn checked(self) -> Result<Self, Invalid> {
+        if self.redact == Redact::Path && !self.criteria.exchange.paths.is_empty() {
+            let why = "--path cannot select what --redact path replaces by a hash: type --redact query, or no --path";
+            return Err(Invalid(why.to_owned()));
+        }
+        Ok(self)
+    }
+
+    /// Selects these records.
+    #[must_use]
+    pub fn selector(&self) -> Selector {
+        let whole = self.outputs.iter().any(|output| output.format.shows_whole_connections());
+        Selector::new(self.criteria.clone(), self.events, whole)
+    }
 }
 
 /// The interfaces to attach to.

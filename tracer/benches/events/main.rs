@@ -26,6 +26,7 @@ use tracer_core::{
     analysis::{Analysis, Flows},
     listener::Listeners,
     record::{EventName, Events, Record},
+    selection::Selector,
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -137,7 +138,7 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
             outputs.start()?;
             let wanted = Events::of(&[EventName::Opened, EventName::Closed, EventName::Exchange]);
             let listeners = Listeners::new(Duration::from_secs(64));
-            let analysis = Analysis::new(tracker(), listeners, wanted);
+            let analysis = Analysis::new(tracker(), listeners, Selector::all(wanted));
             write(analysis, &mut outputs, events, end).or_else(Outcome::error)?;
         }
     }

@@ -12,7 +12,7 @@ use tracer_common::{
     flow::FlowKey,
     server::{MAX_SERVERS, ServerCounters, ServerKey},
 };
-use tracer_core::tracker;
+use tracer_core::{selection, tracker};
 
 use crate::config::Config;
 
@@ -46,7 +46,7 @@ pub struct Memory {
     pub ring: u64,
     /// Connections and handshakes in userspace.
     pub connections: u64,
-    /// Buffers of incomplete messages, and records that wait to be written.
+    /// Buffers of incomplete messages, and records that wait to be selected or written.
     pub buffers: u64,
     /// The process itself.
     pub program: u64,
@@ -63,7 +63,8 @@ impl Memory {
             ring: ring + RING_PAGES * PAGE + ring / PAGE * PAGE_ADDRESSES + SMALL_MAPS + cpus * PER_CPU,
             connections: tracker::max_bytes(config.limits.max_connections.into()),
             buffers: u64::from(config.limits.buffer_bytes)
-                + u64::from(config.limits.output_bytes) * config.records.outputs.len() as u64,
+                + u64::from(config.limits.output_bytes) * config.records.outputs.len() as u64
+                + selection::max_bytes(&config.records.criteria, config.limits.max_connections.into()),
             program: PROGRAM,
         }
     }

@@ -43,6 +43,16 @@ impl Format {
         }
     }
 
+    /// Whether it shows a connection as a whole: if one of its exchanges matches the selection, all
+    /// of its records are written.
+    #[must_use]
+    pub const fn shows_whole_connections(self) -> bool {
+        match self {
+            Self::Explain => true,
+            Self::Text | Self::Json => false,
+        }
+    }
+
     /// Its renderer; `actors` are the two ends of a connection, for formats that name them.
     #[must_use]
     pub fn renderer(self, actors: Actors) -> Box<dyn Render> {

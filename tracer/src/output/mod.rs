@@ -114,6 +114,9 @@ pub trait Sink {
     /// It cannot be opened; the old one is kept.
     fn reopen(&mut self) -> io::Result<()>;
 
+    /// Whether it gets all records of a connection of which one matches.
+    fn shows_whole_connections(&self) -> bool;
+
     /// The state of the output.
     fn state(&self) -> State;
 

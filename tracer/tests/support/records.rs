@@ -53,6 +53,9 @@ pub(crate) fn summary() -> Record {
         buffers_dropped: 3,
         records_written: Some(30),
         records_lost: 2,
+        records_filtered: 0,
+        records_unheld: 0,
+        sample: None,
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
     };
     Record { timestamp: Timestamp(START), connection: None, body: Body::Summary(Box::new(summary)) }

@@ -22,6 +22,7 @@ use tracer_core::{
     http::Redact,
     record::{Body, Events, Record, Summary},
     render::Actors,
+    selection::Criteria,
 };
 
 use super::{
@@ -106,7 +107,13 @@ fn config(pair: &VethPair, output: &OutputConfig) -> Result<Config> {
             buffer_bytes: BUFFER_BYTES,
             output_bytes: OUTPUT_BYTES,
         },
-        records: Records { events, outputs: vec![output.clone()], redact: Redact::None, redact_key: None },
+        records: Records {
+            events,
+            criteria: Criteria::default(),
+            outputs: vec![output.clone()],
+            redact: Redact::None,
+            redact_key: None,
+        },
         duration: None,
         count: None,
         quiet: false,
@@ -188,6 +195,10 @@ impl Sink for CloseNotifier {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.inner.reopen()
+    }
+
+    fn shows_whole_connections(&self) -> bool {
+        true
     }
 
     fn state(&self) -> State {

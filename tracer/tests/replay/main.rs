@@ -4,6 +4,7 @@
 //! - `golden`: the records of the captures in `tests/captures`, line by line
 //! - `container`: the same frames in every file format
 //! - `damage`: truncated and corrupt files
+//! - `selection`: options that select records
 //! - `command`: several files, pipes, and ways to end
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod damage;
 mod golden;
 #[path = "../support/schema.rs"]
 mod schema;
+mod selection;
 
 use std::{
     ffi::OsStr,

@@ -1,6 +1,7 @@
 //! The command line. Parsing has no side effects: arguments become a [`Command`], or a message and
 //! exit code 2.
 
+mod familiar;
 mod filters;
 
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
@@ -37,10 +38,22 @@ pub enum Command {
 /// version.
 #[must_use]
 pub fn parse() -> Command {
-    Arguments::parse()
+    Arguments::try_parse()
+        .unwrap_or_else(|error| refuse(error))
         .command
         .checked()
         .unwrap_or_else(|invalid| Arguments::command().error(ErrorKind::ValueValidation, invalid).exit())
+}
+
+/// Prints the error, or help, and exits. What other tools understand is answered with what to type
+/// here.
+fn refuse(error: clap::Error) -> ! {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|one| one.to_string_lossy().into()).collect();
+    match familiar::hint(&arguments).filter(|_| error.use_stderr()) {
+        Some(hint) => Arguments::command().error(error.kind(), hint).exit(),
+        None => error.exit(),
+    }
 }
 
 /// The definition of the command line.
@@ -168,7 +181,7 @@ struct AttachArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What")]
 struct SelectArguments {
-    /// Server ports, as in 80,8080,8000-8099
+    /// Server ports, as in 80,8080,8000-8099 or http,http-alt; any is every port
     #[arg(short, long = "port", value_name = "LIST", default_value = "80")]
     ports: Ports,
 
@@ -204,6 +217,10 @@ struct OutputArguments {
     /// Stop after this time, as in 90s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     duration: Option<Duration>,
+
+    /// As in tcpdump: addresses and ports are always numeric
+    #[arg(short = 'n')]
+    _numeric: bool,
 
     /// Stop after this many records
     #[arg(short, long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]

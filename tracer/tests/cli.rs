@@ -26,6 +26,13 @@ fn bad_arguments_give_exit_code_2_and_say_what_is_expected() {
         (&["trace", "--ring-bytes", "3M"], "power of two"),
         (&["trace", "--max-connections", "0"], "--max-connections"),
         (&["trace", "-o", "xml"], "json"),
+        (&["trace", "--status", "5x"], "no status code at character 1"),
+        (&["trace", "--path", "/[a"], "a [ without its ] at character 2"),
+        (&["trace", "-p", "https"], "cannot read TLS"),
+        (&["trace", "-r", "a.pcap"], "type tracer replay a.pcap"),
+        (&["trace", "tcp", "port", "8080"], "type -p 8080"),
+        (&["replay", "a.pcap", "-Y", "http.response.code >= 500"], "type --status 5xx"),
+        (&["-i", "eth0"], "type tracer trace -i eth0"),
         (&["tarce"], "trace"),
         (&[], "Usage"),
     ] {
@@ -83,6 +90,9 @@ fn help_and_version_are_not_errors() {
         "--kernel-log",
         "--user",
         "--keep-privileges",
+        "--status",
+        "--failed",
+        "--sample",
     ] {
         assert!(stdout.contains(option), "{option}");
     }

@@ -43,7 +43,9 @@ fn config() -> ReplayConfig {
             outputs: vec![OutputConfig {
                 format: Format::Json,
                 destination: Destination::File("/dev/null".into()),
+                ..OutputConfig::default()
             }],
+            criteria: Criteria::default(),
             redact: Redact::Path,
             redact_key: None,
         },

@@ -19,7 +19,7 @@ use crate::config::{
     self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, Interfaces, KernelConfig, Limits, MAX_CONNECTIONS,
     OUTPUT_BYTES, Ports, Records, ReplayConfig, XdpMode,
 };
-use crate::output::{FormatAndTarget, OutputConfig, outputs};
+use crate::output::{Color, FormatAndTarget, Look, OutputConfig, Time, outputs};
 
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,6 +218,14 @@ struct OutputArguments {
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     duration: Option<Duration>,
 
+    /// Times of text and explain
+    #[arg(long, value_name = "TIME", default_value = "utc", value_parser = time())]
+    time: Time,
+
+    /// Colours of text
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = color())]
+    color: Color,
+
     /// As in tcpdump: addresses and ports are always numeric
     #[arg(short = 'n')]
     _numeric: bool,
@@ -355,7 +363,10 @@ fn with_places<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &st
 
 impl OutputArguments {
     fn checked(self, events: Events, criteria: Criteria) -> Result<Records, config::Invalid> {
-        let outputs = self.outputs.0;
+        let mut outputs = self.outputs.0;
+        for output in &mut outputs {
+            output.look = Look { time: self.time, color: self.color };
+        }
         let records = Records {
             events: outputs.iter().fold(events, |events, output| output.format.events(events)),
             criteria,
@@ -432,6 +443,22 @@ fn words<T: Copy + Send + Sync + 'static, const N: usize>(
         let found = words.into_iter().find(|(word, ..)| *word == typed);
         found.map(|(_, value, _)| value).ok_or("not one of the possible values")
     })
+}
+
+fn time() -> impl TypedValueParser<Value = Time> {
+    words([
+        ("utc", Time::Utc, "In UTC"),
+        ("local", Time::Local, "In the time zone of this host"),
+        ("relative", Time::Relative, "Since the first record; explain has its date in UTC"),
+    ])
+}
+
+fn color() -> impl TypedValueParser<Value = Color> {
+    words([
+        ("auto", Color::Auto, "On a terminal, unless NO_COLOR is set"),
+        ("always", Color::Always, "Also in files and pipes"),
+        ("never", Color::Never, "No colours"),
+    ])
 }
 
 fn redact() -> impl TypedValueParser<Value = Redact> {

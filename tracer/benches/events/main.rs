@@ -134,7 +134,11 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
         Work::Write(format) => {
             let destination = Destination::File("/dev/null".into());
             let policy = Policy::Shed { limit: OUTPUT_BYTES };
-            let mut outputs = Outputs::open(&[OutputConfig { format, destination }], policy, None)?;
+            let mut outputs = Outputs::open(
+                &[OutputConfig { format, destination, ..OutputConfig::default() }],
+                policy,
+                None,
+            )?;
             outputs.start()?;
             let wanted = Events::of(&[EventName::Opened, EventName::Closed, EventName::Exchange]);
             let listeners = Listeners::new(Duration::from_secs(64));

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use tracer_core::{
     record::{EventName, Events},
-    render::{Actors, Explain, Json, Render, TextLines},
+    render::{Actors, Explain, Json, Render, Style, TextLines},
 };
 
 /// How records are written.
@@ -53,13 +53,14 @@ impl Format {
         }
     }
 
-    /// Its renderer; `actors` are the two ends of a connection, for formats that name them.
+    /// Its renderer; `actors` are the two ends of a connection, for formats that name them, and
+    /// `style` is for formats for people.
     #[must_use]
-    pub fn renderer(self, actors: Actors) -> Box<dyn Render> {
+    pub fn renderer(self, actors: Actors, style: Style) -> Box<dyn Render> {
         match self {
-            Self::Text => Box::new(TextLines),
+            Self::Text => Box::new(TextLines::new(style)),
             Self::Json => Box::new(Json::default()),
-            Self::Explain => Box::new(Explain::new(actors)),
+            Self::Explain => Box::new(Explain::new(actors, style.time)),
         }
     }
 

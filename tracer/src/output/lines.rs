@@ -52,7 +52,7 @@ impl Lines {
             Destination::File(path) => OpenFile::continued(path),
         }?;
         Ok(Self {
-            renderer: config.format.renderer(actors),
+            renderer: config.format.renderer(actors, config.look.style(&config.destination)),
             rendered: Vec::new(),
             shared: Arc::new(Shared::new(Queue::new(policy.limit()))),
             policy,

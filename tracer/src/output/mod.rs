@@ -16,6 +16,7 @@ mod device;
 mod fanout;
 mod format;
 mod lines;
+mod look;
 mod queue;
 mod shared;
 mod whole_lines;
@@ -30,6 +31,7 @@ pub use self::{
     fanout::Outputs,
     format::Format,
     lines::Lines,
+    look::{Color, Look, Time},
     queue::Counts,
 };
 

@@ -13,7 +13,7 @@ use tracer_core::{
     host::{HostObserver, Selection},
     http::{Redact, Redaction},
     record::{Body, EventName, Events, Record},
-    render::{Actors, Render},
+    render::{Actors, Render, Style},
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -44,7 +44,8 @@ struct Recorder {
 impl Recorder {
     fn new(redact: Redact) -> Self {
         let redaction = Some(Arc::new(Redaction::new(redact, b"a key of the tests")));
-        let outputs = Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default())));
+        let outputs =
+            Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default(), Style::default())));
         Self {
             observer: HostObserver::new(Selection {
                 events: Events::of(&[EventName::Segment]),

@@ -13,7 +13,7 @@ use tracer::{
         capture::{Capture, Interrupt},
     },
 };
-use tracer_core::http::Redact;
+use tracer_core::{http::Redact, selection::Criteria};
 
 /// Size of the shortest frame header in bytes: a simple packet block without its frame.
 const MIN_HEADER: u64 = 16;

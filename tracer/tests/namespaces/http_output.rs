@@ -88,7 +88,7 @@ fn options_select_what_is_written_live() {
     curl(&pair.client, &["http://10.77.0.1/nowhere"]);
     tracer.wait_for_lines(1, "a connection that is over", |line| line.contains("  fin  closed by "));
     let trace = tracer.stop();
-    assert_eq!((trace.code, trace.output.len()), (Some(0), 2), "{}", trace.output.join("\n"));
-    assert!(trace.output[0].contains("  404  GET 10.77.0.1/nowhere "), "{}", trace.output[0]);
-    assert!(trace.errors.contains("selection    2 records filtered"), "{}", trace.errors);
+    assert_eq!((trace.code, trace.output.len()), (Some(0), 3), "{}", trace.output.join("\n"));
+    assert!(trace.output[1].contains("  404  GET 10.77.0.1/nowhere "), "{}", trace.output[1]);
+    assert!(trace.errors.contains("selection    3 records filtered"), "{}", trace.errors);
 }

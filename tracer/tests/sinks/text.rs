@@ -79,7 +79,7 @@ fn an_exchange_begins_with_its_status_and_ends_with_its_problems() {
 
 #[test]
 fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
-    let fin = "fin  closed by server: 3 exchanges, 509 B up, 41.5 kB down, 1.2 s";
+    let fin = "fin  by server: 3 exchanges, ↑509 B ↓41.5 kB, 1.2 s";
     assert_eq!(closed_phrase(|_| {}), fin);
     let with_anomalies = closed_phrase(|closed| {
         closed.client = SideTotals { retransmits: 1, zero_windows: 1, ..closed.client };
@@ -88,7 +88,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
     });
     assert!(
         with_anomalies.ends_with(
-            "41.5 kB down, 1.2 s, 3 retransmits, 3 out of order, 1 zero window, 1448 B never seen, 4 EVENTS LOST"
+            " ↓41.5 kB, 1.2 s, 3 retransmits, 3 out of order, 1 zero window, 1448 B never seen, 4 EVENTS LOST"
         ),
         "{with_anomalies}"
     );
@@ -104,7 +104,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
             ..closed.clone()
         };
     });
-    let expected = "SYN  HALF-OPEN TIMEOUT: 0 exchanges, 0 B up, 0 B down, 1.2 s, 1 retransmit";
+    let expected = "SYN  HALF-OPEN TIMEOUT: 0 exchanges, ↑0 B ↓0 B, 1.2 s, 1 retransmit";
     assert_eq!(half_open, expected);
 }
 

@@ -8,9 +8,10 @@ use crate::render::{
     units::{count, duration, size},
 };
 
-/// `fin  closed by server: 3 exchanges, 509 B up, 41.5 kB down, 1.2 s`, and what went wrong.
+/// `fin  by server: 3 exchanges, ↑509 B ↓41.5 kB, 1.2 s`, and what went wrong.
 pub(super) fn closed(out: &mut dyn Write, closed: &Closed, style: &Style) -> Result {
     let (tag, words, is_failure) = match closed.reason {
+        CloseReason::Fin if closed.initiator.is_some() => ("fin", "", false),
         CloseReason::Fin => ("fin", "closed", false),
         CloseReason::Reset => ("RST", "RESET", true),
         CloseReason::Refused => ("RST", "REFUSED", true),
@@ -25,15 +26,17 @@ pub(super) fn closed(out: &mut dyn Write, closed: &Closed, style: &Style) -> Res
     let color = Some(Color::Red).filter(|_| is_failure);
     style.paint(out, color, tag)?;
     out.write_str("  ")?;
-    style.paint(out, color, words)?;
+    if !words.is_empty() {
+        style.paint(out, color, words)?;
+    }
     if let Some(side) = closed.initiator {
-        write!(out, " by {}", side.as_str())?;
+        write!(out, "{}by {}", if words.is_empty() { "" } else { " " }, side.as_str())?;
     }
     if closed.ttl_differs {
         out.write_str(" (TTL DIFFERS)")?;
     }
     write!(out, ": {}", count(closed.exchanges.into(), "exchange"))?;
-    write!(out, ", {} up, {} down", size(closed.client.bytes), size(closed.server.bytes))?;
+    write!(out, ", ↑{} ↓{}", size(closed.client.bytes), size(closed.server.bytes))?;
     write!(out, ", {}", duration(closed.duration_ns))?;
     anomalies(out, closed)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 21:33:47.123  10.0.0.2:45678 → nginx[812]:80  200  GET shop.example/cart     1.2 kB    18 ms
-//! 21:33:49.001  10.0.0.2:45678 → nginx[812]:80  fin  closed by server: 3 exchanges, 509 B up, 41.5 kB down, 1.2 s
+//! 21:33:49.001  10.0.0.2:45678 → nginx[812]:80  fin  by server: 3 exchanges, ↑509 B ↓41.5 kB, 1.2 s
 //! ```
 //!
 //! Where several interfaces are traced, the name of the interface follows the time, as in tcpdump. The

@@ -14,7 +14,7 @@ const REQUEST_WIDTH: usize = 24;
 /// Columns of a request that are left at least, however narrow the terminal.
 const MIN_REQUEST: usize = 16;
 
-/// `200  GET shop.example/cart     1.2 kB    18 ms`; `begin` is the number of columns before it. What
+/// `200  GET shop.example/cart       1.2 kB    18 ms`; `begin` is the number of columns before it. What
 /// is not complete has the announced size too, and what happened at the end: `200  GET /big  61.2 kB
 /// of 200.0 kB  1.2 s  TRUNCATED by server`.
 pub(super) fn exchange(out: &mut dyn Write, exchange: &Exchange, style: &Style, begin: usize) -> Result {
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_long_target_is_cut_on_a_terminal_only() {
         let terminal = Style { width: Some(100), ..Style::default() };
-        let short = "200  GET shop.example/cart     1.2 kB    18 ms";
+        let short = "200  GET shop.example/cart       1.2 kB    18 ms";
         assert_eq!(line("/cart", 200, &terminal), short);
         assert_eq!(line("/cart", 200, &Style::default()), short);
         let path = "/ü".repeat(60);

@@ -1,7 +1,7 @@
 //! One line a record, for an operator at a terminal:
 //!
 //! ```text
-//! 21:33:47.123  10.0.0.2:45678 → nginx[812]:80  200  GET shop.example/cart     1.2 kB    18 ms
+//! 21:33:47.123  10.0.0.2:45678 → nginx[812]:80  200  GET shop.example/cart       1.2 kB    18 ms
 //! 21:33:49.001  10.0.0.2:45678 → nginx[812]:80  fin  by server: 3 exchanges, ↑509 B ↓41.5 kB, 1.2 s
 //! ```
 //!

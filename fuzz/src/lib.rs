@@ -11,7 +11,7 @@ use tracer_common::{
 use tracer_core::{
     host::{HostObserver, Selection},
     record::{EventName, Events, Record},
-    render::{Actors, Render},
+    render::{Actors, Render, Style},
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -60,7 +60,7 @@ impl Default for Path {
 impl Path {
     /// A path that calls `check` with the bytes of each record in each format.
     pub fn checked_by(check: fn(Format, &[u8])) -> Self {
-        let renderers = Format::ALL.map(|format| format.renderer(Actors::default()));
+        let renderers = Format::ALL.map(|format| format.renderer(Actors::default(), Style::default()));
         let observer = HostObserver::new(Selection {
             ports: vec![0..=u16::MAX],
             events: every_event(),

@@ -13,7 +13,10 @@ use tracer::{
         capture::{Capture, Interrupt},
     },
 };
-use tracer_core::http::{HeaderSelection, Redact};
+use tracer_core::{
+    http::{HeaderSelection, Redact},
+    selection::Criteria,
+};
 
 /// Size of the shortest frame header in bytes: a simple packet block without its frame.
 const MIN_HEADER: u64 = 16;
@@ -43,8 +46,10 @@ fn config() -> ReplayConfig {
             outputs: vec![OutputConfig {
                 format: Format::Json,
                 destination: Destination::File("/dev/null".into()),
+                ..OutputConfig::default()
             }],
             headers: HeaderSelection::new(["host", "referer", "user-agent", "x-forwarded-for"]).ok(),
+            criteria: Criteria::default(),
             redact: Redact::Path,
             redact_key: None,
         },

@@ -1,7 +1,7 @@
 //! From events to records: what live tracing and the replay of captures share.
 //!
 //! ```text
-//!   Event ─► tracker ─► Record ─► event selection ─► the caller
+//!   Event ─► tracker ─► Record ─► selector ─► the caller
 //!              ▲  │ lookups of quiet connections
 //!     tick ────┘  └────────────► connection tables
 //! ```
@@ -18,7 +18,8 @@ use tracer_common::{
 
 use crate::{
     listener::Listeners,
-    record::{Body, EventName, Events, Listener, Record, Summary, Timestamp},
+    record::{Body, EventName, Listener, Record, Summary, Timestamp},
+    selection::{Selected, Selector},
     summary::Received,
     tracker::Tracker,
 };
@@ -39,35 +40,44 @@ pub trait Flows {
 }
 
 /// The tracker, the servers, and the selection of their records. After each call, take the new
-/// records with [`Analysis::next_record`].
+/// records with [`Analysis::next_selected`].
 pub struct Analysis {
     /// The connections.
     pub tracker: Tracker,
     /// The servers.
     pub listeners: Listeners,
-    /// What was received.
-    pub received: Received,
-    events: Events,
+    received: Received,
+    selector: Selector,
 }
 
 impl Analysis {
-    /// Nothing received yet; `events` are the records to write.
+    /// Nothing received yet; `selector` selects the records to write.
     #[must_use]
-    pub fn new(tracker: Tracker, listeners: Listeners, events: Events) -> Self {
-        Self { tracker, listeners, received: Received::default(), events }
+    pub fn new(tracker: Tracker, listeners: Listeners, selector: Selector) -> Self {
+        Self { tracker, listeners, received: Received::default(), selector }
     }
 
     /// Whether records of this name are to be written.
     #[must_use]
     pub const fn wants(&self, name: EventName) -> bool {
-        self.events.has(name)
+        self.selector.wants(name)
     }
 
     /// The next record to write.
-    pub fn next_record(&mut self) -> Option<Record> {
-        let Self { tracker, listeners, events, .. } = self;
-        let mut records = iter::from_fn(|| tracker.next_record().or_else(|| listeners.next_record()));
-        records.find(|record| events.has(record.body.name()))
+    pub fn next_selected(&mut self) -> Option<Selected> {
+        loop {
+            if let Some(selected) = self.selector.next_selected() {
+                return Some(selected);
+            }
+            let record = self.tracker.next_record().or_else(|| self.listeners.next_record())?;
+            self.selector.push(record);
+        }
+    }
+
+    /// What was received, and which records of it were selected.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        Received { selection: self.selector.totals(), ..self.received }
     }
 
     /// Processes the bytes of one event.
@@ -123,12 +133,14 @@ impl Analysis {
         if !self.wants(EventName::Listener) {
             return Vec::new();
         }
+        let Self { listeners, selector, .. } = self;
+        let selected = listeners.all(now).into_iter().filter(|listener| selector.wants_listener(listener));
         let record = |mut listener| {
             complete(&mut listener);
             let body = Body::Listener(Box::new(listener));
             Record { timestamp: Timestamp(time), connection: None, body }
         };
-        self.listeners.all(now).into_iter().map(record).collect()
+        selected.map(record).collect()
     }
 
     /// The observation ends: makes the records of everything that is left.
@@ -155,7 +167,7 @@ mod tests {
     use tracer_common::{event::SegmentEvent, flow::SegmentFlags};
 
     use super::*;
-    use crate::tracker::TrackerOptions;
+    use crate::{record::Events, tracker::TrackerOptions};
 
     /// Counts lookups.
     #[derive(Default)]
@@ -177,7 +189,7 @@ mod tests {
         let mut analysis = Analysis::new(
             Tracker::new(TrackerOptions::default()),
             Listeners::new(TrackerOptions::default().half_open_timeout),
-            Events::default(),
+            Selector::all(Events::default()),
         );
         for number in 1..=10 {
             let mut event = SegmentEvent { reasons: SegmentFlags::SYN, ..SegmentEvent::ZERO };

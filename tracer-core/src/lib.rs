@@ -1,7 +1,7 @@
 //! The core of tracer, sans-IO: events in, records out. It knows no kernel, no clock, no file and no runtime.
 //!
 //! ```text
-//! Event ─► analysis ─► tracker ─► connection ─► tcp, http ─► Record ─► render
+//! Event ─► analysis ─► tracker ─► connection ─► tcp, http ─► Record ─► selection ─► render
 //! frame ─► host (the kernel's path, run in userspace) ─► Event
 //! ```
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ pub mod listener;
 pub mod overload;
 pub mod record;
 pub mod render;
+pub mod selection;
 pub mod summary;
 mod tcp;
 pub mod tracker;

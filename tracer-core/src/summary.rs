@@ -4,6 +4,7 @@ use tracer_common::{counter::Counter, wire::Skip};
 
 use crate::{
     record::{Counts, Summary},
+    selection::SelectionTotals,
     tracker::Totals,
 };
 
@@ -61,6 +62,8 @@ pub struct Received {
     pub undecodable: u64,
     /// Connections that the kernel counts as lost, but were recovered from its table.
     pub recovered: u64,
+    /// Records that were not selected.
+    pub selection: SelectionTotals,
 }
 
 /// Makes the summary.
@@ -92,6 +95,9 @@ pub fn summary(
         buffers_dropped: totals.buffers_dropped,
         records_written: None,
         records_lost: 0,
+        records_filtered: received.selection.filtered,
+        records_unheld: received.selection.dropped,
+        sample: received.selection.sample,
         attachments,
     }
 }
@@ -111,7 +117,7 @@ mod tests {
             emitted: 5,
             lost: Counts(vec![("segment_ring_full", 3)]),
         };
-        let received = Received { events: 5, undecodable: 1, recovered: 0 };
+        let received = Received { events: 5, undecodable: 1, ..Received::default() };
         let summary = summary(2_500_000_000, counted, received, Totals::default(), Vec::new());
         assert_eq!((summary.frames, summary.segments, summary.events_lost.total()), (9, 7, 4));
         let text = text::summary(&summary);

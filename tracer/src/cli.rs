@@ -1,6 +1,8 @@
 //! The command line. Parsing has no side effects: arguments become a [`Command`], or a message and
 //! exit code 2.
 
+mod familiar;
+mod filters;
 mod headers;
 
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
@@ -11,14 +13,14 @@ use clap::{
     error::ErrorKind,
 };
 use ipnet::IpNet;
-use tracer_core::{http::Redact, record::Events};
+use tracer_core::{http::Redact, record::Events, selection::Criteria};
 
-use self::headers::HeaderArguments;
+use self::{filters::FilterArguments, headers::HeaderArguments};
 use crate::config::{
     self, Attach, AttachBy, BUFFER_BYTES, Config, Confine, HeaderSelection, Interfaces, KernelConfig, Limits,
     MAX_CONNECTIONS, OUTPUT_BYTES, Ports, Records, ReplayConfig, XdpMode,
 };
-use crate::output::{FormatAndTarget, OutputConfig, outputs};
+use crate::output::{Color, FormatAndTarget, Look, OutputConfig, Time, outputs};
 
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +39,22 @@ pub enum Command {
 /// version.
 #[must_use]
 pub fn parse() -> Command {
-    Arguments::parse()
+    Arguments::try_parse()
+        .unwrap_or_else(|error| refuse(error))
         .command
         .checked()
         .unwrap_or_else(|invalid| Arguments::command().error(ErrorKind::ValueValidation, invalid).exit())
+}
+
+/// Prints the error, or help, and exits. What other tools understand is answered with what to type
+/// here.
+fn refuse(error: clap::Error) -> ! {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|one| one.to_string_lossy().into()).collect();
+    match familiar::hint(&arguments).filter(|_| error.use_stderr()) {
+        Some(hint) => Arguments::command().error(error.kind(), hint).exit(),
+        None => error.exit(),
+    }
 }
 
 /// The definition of the command line.
@@ -176,7 +190,7 @@ struct AttachArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What")]
 struct SelectArguments {
-    /// Server ports, as in 80,8080,8000-8099
+    /// Server ports, as in 80,8080,8000-8099 or http,http-alt; any is every port
     #[arg(short, long = "port", value_name = "LIST", default_value = "80")]
     ports: Ports,
 
@@ -191,6 +205,9 @@ struct SelectArguments {
 
     #[command(flatten)]
     headers: HeaderArguments,
+
+    #[command(flatten)]
+    filters: FilterArguments,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +229,18 @@ struct OutputArguments {
     /// Stop after this time, as in 90s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     duration: Option<Duration>,
+
+    /// Times of text and explain
+    #[arg(long, value_name = "TIME", default_value = "utc", value_parser = time())]
+    time: Time,
+
+    /// Colours of text
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = color())]
+    color: Color,
+
+    /// As in tcpdump: addresses and ports are always numeric
+    #[arg(short = 'n')]
+    _numeric: bool,
 
     /// Stop after this many records
     #[arg(short, long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -345,23 +374,34 @@ fn with_places<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &st
 }
 
 impl OutputArguments {
-    fn checked(self, events: Events, headers: Option<HeaderSelection>) -> Records {
-        let outputs = self.outputs.0;
-        Records {
+    fn checked(
+        self,
+        events: Events,
+        criteria: Criteria,
+        headers: Option<HeaderSelection>,
+    ) -> Result<Records, config::Invalid> {
+        let mut outputs = self.outputs.0;
+        for output in &mut outputs {
+            output.look = Look { time: self.time, color: self.color };
+        }
+        let records = Records {
             events: outputs
                 .iter()
                 .fold(events, |events, output| output.format.events(events, headers.as_ref())),
+            criteria,
             outputs,
             headers,
             redact: self.redact.unwrap_or_default(),
             redact_key: self.redact_key_file,
-        }
+        };
+        records.checked()
     }
 }
 
 impl ReplayArguments {
     fn checked(self) -> Result<ReplayConfig, config::Invalid> {
         let Self { files, select, output, limits } = self;
+        let criteria = config::without_owners(select.filters.into())?;
         Ok(ReplayConfig {
             files,
             ports: select.ports,
@@ -376,7 +416,7 @@ impl ReplayArguments {
             close_linger: REPLAY_LINGER,
             duration: output.duration,
             count: output.count,
-            records: output.checked(select.events, select.headers.checked()?),
+            records: output.checked(select.events, criteria, select.headers.checked()?)?,
         })
     }
 }
@@ -396,7 +436,8 @@ impl TraceArguments {
             confine,
         } = self;
         let (duration, count) = (output.duration, output.count);
-        let records = output.checked(select.events, select.headers.checked()?);
+        let headers = select.headers.checked()?;
+        let records = output.checked(select.events, select.filters.into(), headers)?;
         Ok(Config {
             attach: attach.checked(),
             kernel: KernelConfig {
@@ -436,6 +477,22 @@ fn words<T: Copy + Send + Sync + 'static, const N: usize>(
         let found = words.into_iter().find(|(word, ..)| *word == typed);
         found.map(|(_, value, _)| value).ok_or("not one of the possible values")
     })
+}
+
+fn time() -> impl TypedValueParser<Value = Time> {
+    words([
+        ("utc", Time::Utc, "In UTC"),
+        ("local", Time::Local, "In the time zone of this host"),
+        ("relative", Time::Relative, "Since the first record; explain has its date in UTC"),
+    ])
+}
+
+fn color() -> impl TypedValueParser<Value = Color> {
+    words([
+        ("auto", Color::Auto, "On a terminal, unless NO_COLOR is set"),
+        ("always", Color::Always, "Also in files and pipes"),
+        ("never", Color::Never, "No colours"),
+    ])
 }
 
 fn redact() -> impl TypedValueParser<Value = Redact> {

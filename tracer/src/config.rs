@@ -11,6 +11,7 @@ use tracer_common::config::MAX_HOSTS;
 
 use crate::output::OutputConfig;
 
+use tracer_core::selection::{Criteria, Selector};
 pub use tracer_core::{
     http::{HeaderSelection, Redact},
     record::Events,
@@ -151,6 +152,8 @@ pub struct Limits {
 pub struct Records {
     /// Which records are written.
     pub events: Events,
+    /// What they have to match.
+    pub criteria: Criteria,
     /// How they are written, and where: each record goes to every output.
     pub outputs: Vec<OutputConfig>,
     /// The header fields that are recorded.
@@ -159,6 +162,39 @@ pub struct Records {
     pub redact: Redact,
     /// The file with the key of the hash. By default the key is random for each run.
     pub redact_key: Option<PathBuf>,
+}
+
+/// The criteria, unless they need to know processes.
+///
+/// # Errors
+/// They do: captures do not have them.
+pub fn without_owners(criteria: Criteria) -> Result<Criteria, Invalid> {
+    if criteria.needs_owners() {
+        let why = "a capture does not know processes: type --process and --container with tracer trace";
+        return Err(Invalid(why.to_owned()));
+    }
+    Ok(criteria)
+}
+
+impl Records {
+    /// Checks that records have what they are selected by.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn checked(self) -> Result<Self, Invalid> {
+        if self.redact == Redact::Path && !self.criteria.exchange.paths.is_empty() {
+            let why = "--path cannot select what --redact path replaces by a hash: type --redact query, or no --path";
+            return Err(Invalid(why.to_owned()));
+        }
+        Ok(self)
+    }
+
+    /// Selects these records.
+    #[must_use]
+    pub fn selector(&self) -> Selector {
+        let whole = self.outputs.iter().any(|output| output.format.shows_whole_connections());
+        Selector::new(self.criteria.clone(), self.events, whole)
+    }
 }
 
 /// The interfaces to attach to.
@@ -214,11 +250,14 @@ pub enum XdpMode {
     Generic,
 }
 
-/// A set of ports, as in `80,8080,8000-8099`.
+/// A set of ports, as in `80,8080,8000-8099,http`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports(BTreeSet<u16>);
 
 impl Ports {
+    /// The word that stands for all ports.
+    const ANY: &str = "any";
+
     /// The ports in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         self.0.iter().copied()
@@ -244,7 +283,13 @@ impl FromStr for Ports {
     fn from_str(list: &str) -> Result<Self, Invalid> {
         let mut ports = BTreeSet::new();
         for item in list.split(',') {
-            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            if item.trim() == Self::ANY {
+                ports.extend(1..=u16::MAX);
+                continue;
+            }
+            let range =
+                item.split_once('-').filter(|_| !SERVICES.iter().any(|(name, _)| *name == item.trim()));
+            let (first, last) = range.unwrap_or((item, item));
             let (first, last) = (port(first, list)?, port(last, list)?);
             if first > last {
                 return Err(Invalid(format!("the range {item} ends before it starts: write {last}-{first}")));
@@ -255,7 +300,18 @@ impl FromStr for Ports {
     }
 }
 
+/// The names of services that may be HTTP (IANA, Service Name and Transport Protocol Port Number
+/// Registry).
+const SERVICES: [(&str, u16); 4] = [("http", 80), ("www", 80), ("http-alt", 8080), ("webcache", 8080)];
+
 fn port(text: &str, list: &str) -> Result<u16, Invalid> {
+    if let Some((_, port)) = SERVICES.iter().find(|(name, _)| *name == text.trim()) {
+        return Ok(*port);
+    }
+    if text.trim() == "https" {
+        let why = "tracer cannot read TLS, so that https has no HTTP to show: 443 traces its connections";
+        return Err(Invalid(why.to_owned()));
+    }
     match text.trim().parse() {
         Ok(port) if port > 0 => Ok(port),
         Ok(_) | Err(_) => Err(Invalid(format!(
@@ -352,6 +408,8 @@ mod tests {
         assert_eq!(ports("80"), Ok(vec![80]));
         assert_eq!(ports("8080, 80,8000-8002,80"), Ok(vec![80, 8000, 8001, 8002, 8080]));
         assert_eq!(ports("1-65535").map(|all| all.len()), Ok(65_535));
+        assert_eq!(ports("any"), ports("1-65535"));
+        assert_eq!(ports("http, http-alt,81"), Ok(vec![80, 81, 8080]));
     }
 
     #[test]
@@ -359,7 +417,8 @@ mod tests {
         for (list, wrong) in [
             ("", "\"\""),
             ("80,", "\"\""),
-            ("http", "\"http\""),
+            ("htp", "\"htp\""),
+            ("https", "cannot read TLS"),
             ("0", "\"0\""),
             ("80,65536", "\"65536\""),
             ("80-", "\"\""),

@@ -32,6 +32,13 @@ fn bad_arguments_give_exit_code_2_and_say_what_is_expected() {
         (&["replay", "a", "--header", "authorization"], "--header-unsafe authorization"),
         (&["replay", "a", "--header", "proxy-authorization"], "--header-unsafe proxy-authorization"),
         (&["trace", "--header", "x", "--header", "x.y"], "\"x\" and \"x.y\""),
+        (&["trace", "--status", "5x"], "no status code at character 1"),
+        (&["trace", "--path", "/[a"], "a [ without its ] at character 2"),
+        (&["trace", "-p", "https"], "cannot read TLS"),
+        (&["trace", "-r", "a.pcap"], "type tracer replay a.pcap"),
+        (&["trace", "tcp", "port", "8080"], "type -p 8080"),
+        (&["replay", "a.pcap", "-Y", "http.response.code >= 500"], "type --status 5xx"),
+        (&["-i", "eth0"], "type tracer trace -i eth0"),
         (&["tarce"], "trace"),
         (&[], "Usage"),
     ] {
@@ -89,6 +96,9 @@ fn help_and_version_are_not_errors() {
         "--kernel-log",
         "--user",
         "--keep-privileges",
+        "--status",
+        "--failed",
+        "--sample",
     ] {
         assert!(stdout.contains(option), "{option}");
     }

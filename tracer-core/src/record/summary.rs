@@ -60,6 +60,16 @@ pub struct Summary {
     /// Records lost because the output was blocked or too slow.
     #[serde(rename = "tracer.records.lost", skip_serializing_if = "is_zero")]
     pub records_lost: u64,
+    /// Records that the selection left out.
+    #[serde(rename = "tracer.records.filtered", skip_serializing_if = "is_zero")]
+    pub records_filtered: u64,
+    /// Records that were dropped while it was not known whether they match, because the limit on
+    /// held records was reached.
+    #[serde(rename = "tracer.records.unheld", skip_serializing_if = "is_zero")]
+    pub records_unheld: u64,
+    /// One of so many connections is in the sample.
+    #[serde(rename = "tracer.sample.one_of", skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u32>,
     /// Where frames were captured, as "eth0 ingress xdp native".
     #[serde(rename = "tracer.attachments", serialize_with = "harmless_list")]
     pub attachments: Vec<String>,

@@ -15,11 +15,13 @@ use crate::record::Record;
 pub mod explain;
 pub mod json;
 mod rfc3339;
+mod style;
 pub mod text;
 pub mod units;
 
 pub use explain::{Actors, Explain};
 pub use json::Json;
+pub use style::{Style, TimeStyle};
 pub use text::TextLines;
 
 /// Turns records into bytes.

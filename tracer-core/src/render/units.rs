@@ -1,6 +1,6 @@
-//! Durations, sizes and times of day for people, in integer arithmetic.
+//! Durations, sizes and dates for people, in integer arithmetic.
 
-use crate::record::Timestamp;
+use std::time::{Duration, SystemTime};
 
 /// Nanoseconds in a microsecond.
 const US: u64 = 1_000;
@@ -60,11 +60,11 @@ pub fn so_far(bytes: u64, announced: Option<u64>) -> String {
     format!("{}{of}", size(bytes))
 }
 
-/// The time of day in UTC, as `21:33:47.123456`.
+/// The date of so many seconds since the start of 1970, as `2026-11-27`.
 #[must_use]
-pub fn time_of_day(timestamp: Timestamp) -> String {
-    let (seconds, micros) = (timestamp.0 / S % 86_400, timestamp.0 % S / US);
-    format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+pub fn date(seconds: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    humantime::format_rfc3339_seconds(time).to_string().split('T').next().unwrap_or_default().to_owned()
 }
 
 /// The time since some start, all of one width as long as it is below an hour or two: `12.345 ms`,
@@ -158,10 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_day_is_in_utc_with_microseconds() {
-        assert_eq!(time_of_day(Timestamp(0)), "00:00:00.000000");
-        assert_eq!(time_of_day(Timestamp(1_735_689_599_999_999_999)), "23:59:59.999999");
-        assert_eq!(time_of_day(Timestamp(1_735_689_600_000_042_000)), "00:00:00.000042");
+    fn a_date_is_that_of_its_seconds() {
+        assert_eq!(
+            (date(0), date(951_782_400), date(1_735_689_599)),
+            ("1970-01-01".into(), "2000-02-29".into(), "2024-12-31".into())
+        );
     }
 
     #[test]

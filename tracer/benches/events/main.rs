@@ -26,6 +26,7 @@ use tracer_core::{
     analysis::{Analysis, Flows},
     listener::Listeners,
     record::{EventName, Events, Record},
+    selection::Selector,
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -133,11 +134,15 @@ fn run(events: &stream::Events, work: Work) -> Result<Duration> {
         Work::Write(format) => {
             let destination = Destination::File("/dev/null".into());
             let policy = Policy::Shed { limit: OUTPUT_BYTES };
-            let mut outputs = Outputs::open(&[OutputConfig { format, destination }], policy, None)?;
+            let mut outputs = Outputs::open(
+                &[OutputConfig { format, destination, ..OutputConfig::default() }],
+                policy,
+                None,
+            )?;
             outputs.start()?;
             let wanted = Events::of(&[EventName::Opened, EventName::Closed, EventName::Exchange]);
             let listeners = Listeners::new(Duration::from_secs(64));
-            let analysis = Analysis::new(tracker(), listeners, wanted);
+            let analysis = Analysis::new(tracker(), listeners, Selector::all(wanted));
             write(analysis, &mut outputs, events, end).or_else(Outcome::error)?;
         }
     }

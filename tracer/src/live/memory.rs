@@ -14,7 +14,7 @@ use tracer_common::{
     flow::FlowKey,
     server::{MAX_SERVERS, ServerCounters, ServerKey},
 };
-use tracer_core::tracker;
+use tracer_core::{selection, tracker};
 
 use crate::{config::Config, live::owner};
 
@@ -48,7 +48,7 @@ pub struct Memory {
     pub ring: u64,
     /// Connections and handshakes in userspace.
     pub connections: u64,
-    /// Buffers of incomplete messages, and records that wait to be written.
+    /// Buffers of incomplete messages, and records that wait to be selected or written.
     pub buffers: u64,
     /// The process itself.
     pub program: u64,
@@ -67,7 +67,8 @@ impl Memory {
             connections: tracker::max_bytes(config.limits.max_connections.into())
                 + if config.kernel.owners { owner::MAX_BYTES } else { 0 },
             buffers: u64::from(config.limits.buffer_bytes)
-                + u64::from(config.limits.output_bytes) * config.records.outputs.len() as u64,
+                + u64::from(config.limits.output_bytes) * config.records.outputs.len() as u64
+                + selection::max_bytes(&config.records.criteria, config.limits.max_connections.into()),
             program: PROGRAM,
         }
     }

@@ -157,7 +157,7 @@ impl Pipeline {
             analysis: Analysis::new(
                 tracker,
                 Listeners::new(config.limits.half_open_timeout),
-                config.records.events,
+                config.records.selector(),
             ),
             owners,
             servers: Servers::new(config.records.events.has(EventName::Listener)),
@@ -284,7 +284,7 @@ impl Pipeline {
         }
         let analysis = &self.analysis;
         let is_quiet = analysis.tracker.is_empty() && !analysis.listeners.are_flooded();
-        self.idleness.on_tick(clock::now(), analysis.received.events, is_quiet);
+        self.idleness.on_tick(clock::now(), analysis.received().events, is_quiet);
         self.flush()
     }
 
@@ -328,7 +328,7 @@ impl Pipeline {
     fn summary(&self, attachments: Vec<String>) -> Result<Summary> {
         let duration = clock::now().saturating_sub(self.started);
         let counted = self.sources.counters.read()?;
-        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let (received, totals) = (self.analysis.received(), self.analysis.tracker.totals());
         Ok(summary::summary(duration, counted, received, totals, attachments))
     }
 }

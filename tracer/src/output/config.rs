@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use super::Format;
+use super::{Format, Look};
 
 /// One output: a format, and where it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct OutputConfig {
     pub format: Format,
     /// Where they go.
     pub destination: Destination,
+    /// How they look.
+    pub look: Look,
 }
 
 /// Where the records of an output go.
@@ -107,7 +109,7 @@ impl FromStr for FormatAndTarget {
 impl From<FormatAndTarget> for OutputConfig {
     fn from(FormatAndTarget { format, target }: FormatAndTarget) -> Self {
         let destination = target.as_deref().map(Destination::from_target).unwrap_or_default();
-        Self { format, destination }
+        Self { format, destination, look: Look::default() }
     }
 }
 

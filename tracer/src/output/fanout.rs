@@ -7,6 +7,7 @@ use tracer_core::{
     analysis::Analysis,
     record::{Record, Summary},
     render::Actors,
+    selection::Selected,
 };
 
 use super::{Counts, Lines, OutputConfig, Policy, Sink, State};
@@ -58,8 +59,13 @@ impl Outputs {
     /// # Errors
     /// No more records are to be written.
     pub fn deliver(&mut self, analysis: &mut Analysis) -> Result<(), Outcome> {
-        while let Some(record) = analysis.next_record() {
-            self.write(&record)?;
+        while let Some(Selected { record, is_match }) = analysis.next_selected() {
+            self.each(
+                |sink| {
+                    if is_match || sink.shows_whole_connections() { sink.write(&record) } else { Ok(()) }
+                },
+            )?;
+            self.count()?;
         }
         Ok(())
     }
@@ -70,6 +76,10 @@ impl Outputs {
     /// It was the last one of `--count`, or no more records can be written.
     pub fn write(&mut self, record: &Record) -> Result<(), Outcome> {
         self.write_uncounted(record)?;
+        self.count()
+    }
+
+    fn count(&mut self) -> Result<(), Outcome> {
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(1);
             if *remaining == 0 {
@@ -233,6 +243,10 @@ mod tests {
         fn state(&self) -> State {
             let made = self.written.borrow().len() as u64;
             State { counts: Counts { made, written: made, lost: 0 }, failing: None, has_space: true }
+        }
+
+        fn shows_whole_connections(&self) -> bool {
+            false
         }
 
         fn name(&self) -> String {

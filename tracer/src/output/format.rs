@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use tracer_core::{
     http::HeaderSelection,
     record::{EventName, Events},
-    render::{Actors, Explain, Json, Render, TextLines},
+    render::{Actors, Explain, Json, Render, Style, TextLines},
 };
 
 /// How records are written.
@@ -47,13 +47,24 @@ impl Format {
         }
     }
 
-    /// Its renderer; `actors` are the two ends of a connection, for formats that name them.
+    /// Whether it shows a connection as a whole: if one of its exchanges matches the selection, all
+    /// of its records are written.
     #[must_use]
-    pub fn renderer(self, actors: Actors) -> Box<dyn Render> {
+    pub const fn shows_whole_connections(self) -> bool {
         match self {
-            Self::Text => Box::new(TextLines),
+            Self::Explain => true,
+            Self::Text | Self::Json => false,
+        }
+    }
+
+    /// Its renderer; `actors` are the two ends of a connection, for formats that name them, and
+    /// `style` is for formats for people.
+    #[must_use]
+    pub fn renderer(self, actors: Actors, style: Style) -> Box<dyn Render> {
+        match self {
+            Self::Text => Box::new(TextLines::new(style)),
             Self::Json => Box::new(Json::default()),
-            Self::Explain => Box::new(Explain::new(actors)),
+            Self::Explain => Box::new(Explain::new(actors, style.time)),
         }
     }
 

@@ -18,7 +18,8 @@ use tracer_core::{
 };
 
 use super::{
-    Destination, OutputConfig, Policy, Sink, State, device::OpenFile, queue::Queue, shared::Shared, writer,
+    Destination, Format, OutputConfig, Policy, Sink, State, device::OpenFile, queue::Queue, shared::Shared,
+    writer,
 };
 
 /// How long the end waits for a stalled reader.
@@ -34,7 +35,7 @@ pub struct Lines {
     shared: Arc<Shared>,
     policy: Policy,
     destination: Destination,
-    writes_summary: bool,
+    format: Format,
     /// Until the writer starts.
     file: Option<OpenFile>,
 }
@@ -51,12 +52,12 @@ impl Lines {
             Destination::File(path) => OpenFile::continued(path),
         }?;
         Ok(Self {
-            renderer: config.format.renderer(actors),
+            renderer: config.format.renderer(actors, config.look.style(&config.destination)),
             rendered: Vec::new(),
             shared: Arc::new(Shared::new(Queue::new(policy.limit()))),
             policy,
             destination: config.destination.clone(),
-            writes_summary: config.format.writes_summary(),
+            format: config.format,
             file: Some(file),
         })
     }
@@ -143,7 +144,7 @@ impl Sink for Lines {
         // Its counts are to be the last ones.
         self.drain()?;
         let completed = self.completed(summary);
-        if !self.writes_summary {
+        if !self.format.writes_summary() {
             return Ok(Some(text::summary(&completed)));
         }
         self.push(&summary_record(completed, time), true)?;
@@ -162,6 +163,10 @@ impl Sink for Lines {
         inner.queue.reopen(file);
         self.shared.wake_anyway(&mut inner);
         Ok(())
+    }
+
+    fn shows_whole_connections(&self) -> bool {
+        self.format.shows_whole_connections()
     }
 
     fn state(&self) -> State {

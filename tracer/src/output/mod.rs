@@ -16,6 +16,7 @@ mod device;
 mod fanout;
 mod format;
 mod lines;
+mod look;
 mod queue;
 mod shared;
 mod whole_lines;
@@ -30,6 +31,7 @@ pub use self::{
     fanout::Outputs,
     format::Format,
     lines::Lines,
+    look::{Color, Look, Time},
     queue::Counts,
 };
 
@@ -113,6 +115,9 @@ pub trait Sink {
     /// # Errors
     /// It cannot be opened; the old one is kept.
     fn reopen(&mut self) -> io::Result<()>;
+
+    /// Whether it gets all records of a connection of which one matches.
+    fn shows_whole_connections(&self) -> bool;
 
     /// The state of the output.
     fn state(&self) -> State;

@@ -84,7 +84,7 @@ impl Replay {
         });
         Ok(Self {
             observer,
-            analysis: Analysis::new(tracker, listeners, config.records.events),
+            analysis: Analysis::new(tracker, listeners, config.records.selector()),
             outputs,
             interrupt,
             duration: config.duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
@@ -201,7 +201,7 @@ impl Replay {
         let mut counted = Counted::from_totals(&self.observer.counters());
         counted.skipped.0.push(("unknown_link", self.unknown_links));
         let names = files.iter().map(|path| path.display().to_string()).collect();
-        let (received, totals) = (self.analysis.received, self.analysis.tracker.totals());
+        let (received, totals) = (self.analysis.received(), self.analysis.tracker.totals());
         let summary = summary(duration, counted, received, totals, names);
         self.outputs.finish(&summary, self.end())
     }

@@ -13,7 +13,7 @@ use tracer_core::{
     host::{HostObserver, Selection},
     http::{HeadOptions, HeaderSelection, Redact, Redaction},
     record::{Body, EventName, Events, Record},
-    render::{Actors, Render},
+    render::{Actors, Render, Style},
     tracker::{Tracker, TrackerOptions},
 };
 
@@ -49,7 +49,8 @@ impl Recorder {
             redaction: Some(Arc::new(Redaction::new(redact, b"a key of the tests"))),
             headers: Some(Arc::new(HeaderSelection::new(headers).expect("names"))),
         };
-        let outputs = Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default())));
+        let outputs =
+            Format::ALL.map(|format| (Vec::new(), format.renderer(Actors::default(), Style::default())));
         Self {
             observer: HostObserver::new(Selection {
                 events: Events::of(&[EventName::Segment]),

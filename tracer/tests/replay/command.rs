@@ -221,12 +221,34 @@ fn the_records_of_a_pipe_are_written_while_it_is_open() {
     let capture = recorded("not_found_on_a_reused_connection.pcap");
     stdin.write_all(&capture[..capture.len() - 1]).expect("tracer reads");
     let mut lines = BufReader::new(child.stdout.take().expect("the output is piped")).lines();
-    for words in ["opened", "GET /small 200", "GET /nowhere 404"] {
+    for words in ["opened", "200  GET ", "404  GET "] {
         let line = lines.next().expect("a line").expect("UTF-8");
         assert!(line.contains(words), "{line}");
     }
     stdin.write_all(&capture[capture.len() - 1..]).expect("tracer reads");
     drop(stdin);
-    assert!(lines.next().expect("a line").expect("UTF-8").contains("closed SF"));
+    assert!(lines.next().expect("a line").expect("UTF-8").contains("fin  by"));
     assert_eq!(child.wait().expect("tracer ends").code(), Some(0));
+}
+
+#[test]
+fn times_and_colours_are_as_asked_for() {
+    let text = |options: &[&str], zone: &str| {
+        let mut command = tracer(&[&["not_found_on_a_reused_connection.pcap"], options].concat());
+        let output = command.env("TZ", zone).stdin(Stdio::null()).output().expect("tracer ends");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().nth(2).expect("the second exchange").to_owned()
+    };
+    let utc = text(&[], "CET-1");
+    let (time, line) = utc.split_once("  ").expect("a time");
+    assert!(line.contains("  404  GET ") && !line.contains('\x1b'), "{utc}");
+    let hour: u32 = time[..2].parse().expect("the hour");
+    let local = format!("{:02}{}  {line}", (hour + 1) % 24, &time[2..]);
+    assert_eq!(text(&["--time", "local"], "CET-1"), local);
+    assert_eq!(text(&["--time", "utc", "-n"], "CET-1"), utc);
+    let relative = text(&["--time", "relative"], "CET-1");
+    let since: f64 = relative.split_whitespace().next().and_then(|time| time.parse().ok()).expect("seconds");
+    assert!((0.0..10.0).contains(&since) && relative.ends_with(line), "{relative}");
+    let colored = text(&["--color", "always"], "UTC");
+    assert!(colored.contains("  \x1b[33m404\x1b[0m  GET "), "{colored:?}");
 }

@@ -5,6 +5,7 @@
 //! - `golden`: the records of the captures in `tests/captures`, line by line
 //! - `container`: the same frames in every file format
 //! - `damage`: truncated and corrupt files
+//! - `selection`: options that select records
 //! - `command`: several files, pipes, and ways to end
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod headers;
 mod packet;
 #[path = "../support/schema.rs"]
 mod schema;
+mod selection;
 
 use std::{
     ffi::OsStr,

@@ -12,10 +12,12 @@ use Side::{Client, Server};
 use TcpState::{
     CloseWait, Established, FinWait1, FinWait2, LastAck, Listen, Partial, SynReceived, SynSent, TimeWait,
 };
+use std::sync::Arc;
+
 use tracer::output::Format;
 use tracer_core::record::{
-    Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened, Outcome,
-    Purpose, Record, Side, SideTotals, TcpState, Text,
+    Attributes, Body, CloseReason, Closed, ConnState, ConnectionId, ConnectionIdentity, Exchange, Opened,
+    Outcome, Owner, Purpose, Record, Side, SideTotals, TcpState, Text,
 };
 
 /// Both endpoints are open.
@@ -246,7 +248,7 @@ fn without_segments_the_other_records_are_explained() {
     ];
     let text = written(&records, Format::Explain);
     let expected = "\
-#1 client 10.0.0.2:45678, server 10.0.0.1:80, on veth0
+#1 client 10.0.0.2:45678, server 10.0.0.1:80, on veth0, at 2025-01-01 00:00:00.000 UTC
 #1                 = opened in 74 µs
 #1                 = GET /: answered with 200, 41.0 kB, in 2.1 ms, its first byte after 2.1 ms.
 #1                 = Closed in good order: both sides sent FIN and were acknowledged. 3 exchanges in
@@ -272,4 +274,20 @@ fn a_midstream_connection_is_explained_as_such() {
     let unseen = Exchange { index: 1, status: Some(200), request: get("/"), ..Exchange::default() };
     let text = written(&[record(9, Body::Exchange(Box::new(unseen)))], Format::Explain);
     assert!(text.contains("= GET /: answered with 200, but the end was not seen.\n"), "{text}");
+}
+
+#[test]
+fn processes_are_named_once_when_they_are_known() {
+    let owned = |container: Option<&str>| {
+        let id = container.map(|id| Text::from_wire(id.as_bytes()));
+        let owner = Owner { pid: 812, name: Text::from_wire(b"nginx"), container: id, ..Owner::default() };
+        let attributes = Attributes { server_owner: Some(Arc::new(owner)), ..Attributes::default() };
+        let body = Body::Exchange(Box::new(exchange(1, "/", 200, 41_000)));
+        Record { connection: Some(ConnectionIdentity { attributes, ..connection() }), ..record(900, body) }
+    };
+    let opened = record(74, Body::Opened(Opened::default()));
+    let text = written(&[opened, owned(None), owned(None)], Format::Explain);
+    assert_eq!(text.matches("#1                 = The server is nginx (pid 812).\n").count(), 1, "{text}");
+    let text = written(&[owned(Some("3f0c9a1b2c3d4e5f"))], Format::Explain);
+    assert!(text.contains("The server is nginx (pid 812, container 3f0c9a1b2c3d)."), "{text}");
 }

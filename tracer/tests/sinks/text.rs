@@ -1,10 +1,12 @@
 //! Lines for a terminal.
 
+use std::sync::Arc;
+
 use tracer::output::Format;
 use tracer_core::record::{
-    Anomaly, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded, DegradedReason,
-    DegradedState, Exchange, HalfOpen, IcmpTotals, Opened, Outcome, Purpose, Record, Request, Response,
-    ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState,
+    Anomaly, Attributes, Body, CloseReason, Closed, Confidence, ConnState, ConnectionIdentity, Degraded,
+    DegradedReason, DegradedState, Exchange, HalfOpen, IcmpTotals, Opened, Outcome, Owner, Purpose, Record,
+    Request, Response, ResponseFraming, ShedClass, Side, SideTotals, StateChange, TcpState, Text,
 };
 
 use super::support::records::{
@@ -15,7 +17,7 @@ use super::support::records::{
 /// The text after the time and the connection.
 fn phrase(body: Body) -> String {
     let line = written(&[record(0, body)], Format::Text);
-    let begin = "00:00:00.000000 10.0.0.2:45678 → 10.0.0.1:80 ";
+    let begin = "00:00:00.000  10.0.0.2:45678 → 10.0.0.1:80  ";
     line.strip_prefix(begin).and_then(|rest| rest.strip_suffix('\n')).expect("the line's frame").to_owned()
 }
 
@@ -43,15 +45,15 @@ fn an_opened_connection_says_how_long_it_took_and_what_was_repeated() {
 }
 
 #[test]
-fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
-    let complete = "GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)";
+fn an_exchange_begins_with_its_status_and_ends_with_its_problems() {
+    let complete = "200  GET /index.html            41.2 kB   3.2 ms";
     assert_eq!(exchange_phrase(|_| {}), complete);
     let inferred = format!("{complete} [inferred]");
     assert_eq!(exchange_phrase(|exchange| exchange.confidence = Confidence::Inferred), inferred);
-    let odd = format!("{complete} [odd: bare_lf, http_0_9]");
+    let odd = format!("{complete}  [odd: bare_lf, http_0_9]");
     let anomalies = [Anomaly::Http09, Anomaly::BareLf];
     assert_eq!(exchange_phrase(|exchange| exchange.anomalies = anomalies.into()), odd);
-    let with_content = complete.replace("html 200", "html (1.2 kB) 200");
+    let with_content = format!("{complete}  1.2 kB sent");
     assert_eq!(exchange_phrase(|exchange| exchange.request_body_size = Some(1_200)), with_content);
     let truncated = exchange_phrase(|exchange| {
         exchange.outcome = Outcome::ResponseTruncated;
@@ -60,19 +62,24 @@ fn an_exchange_reads_as_a_sentence_and_shows_its_problems() {
         exchange.response_content_length = Some(200_000);
         exchange.initiator = Some(Side::Server);
     });
-    let expected = "GET /index.html 103 200 TRUNCATED 41.2 kB of 200.0 kB in 3.2 ms (first byte after 1.1 ms) \
-        [ended by server] [resynced]";
+    let expected = "200  GET /index.html           41.2 kB of 200.0 kB   3.2 ms  TRUNCATED, ended by server  after 103 [resynced]";
     assert_eq!(truncated, expected);
     let unanswered =
         Exchange { index: 1, request: get("/"), outcome: Outcome::NoResponse, ..Exchange::default() };
-    assert_eq!(phrase(Body::Exchange(Box::new(unanswered))), "GET / - NO RESPONSE");
+    assert_eq!(
+        phrase(Body::Exchange(Box::new(unanswered))),
+        "-    GET /                                        NO RESPONSE"
+    );
     let unseen = Exchange { index: 1, status: Some(200), ..Exchange::default() };
-    assert_eq!(phrase(Body::Exchange(Box::new(unseen))), "? ? 200 not fully observed");
+    assert_eq!(
+        phrase(Body::Exchange(Box::new(unseen))),
+        "200  ? ?                                          not fully observed"
+    );
 }
 
 #[test]
 fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
-    let fin = "closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from server, 0 retransmits";
+    let fin = "fin  by server: 3 exchanges, ↑509 B ↓41.5 kB, 1.2 s";
     assert_eq!(closed_phrase(|_| {}), fin);
     let with_anomalies = closed_phrase(|closed| {
         closed.client = SideTotals { retransmits: 1, zero_windows: 1, ..closed.client };
@@ -81,7 +88,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
     });
     assert!(
         with_anomalies.ends_with(
-            "41480 B from server, 3 retransmits, 3 out of order, 1 zero window, 1448 B never seen, 4 EVENTS LOST"
+            " ↓41.5 kB, 1.2 s, 3 retransmits, 3 out of order, 1 zero window, 1448 B never seen, 4 EVENTS LOST"
         ),
         "{with_anomalies}"
     );
@@ -97,7 +104,7 @@ fn a_closed_connection_is_one_line_with_its_problems_at_the_end() {
             ..closed.clone()
         };
     });
-    let expected = "closed S0 Sh HALF-OPEN TIMEOUT after 1.2 s: 0 exchanges, 0 B from client, 0 B from server, 1 retransmit";
+    let expected = "SYN  HALF-OPEN TIMEOUT: 0 exchanges, ↑0 B ↓0 B, 1.2 s, 1 retransmit";
     assert_eq!(half_open, expected);
 }
 
@@ -137,8 +144,23 @@ fn an_ipv6_address_is_in_brackets() {
         ..connection()
     };
     let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
-    let expected = "00:00:00.000000 [2001:db8::2]:45678 → [2001:db8::1]:80 opened\n";
+    let expected = "00:00:00.000  [2001:db8::2]:45678 → [2001:db8::1]:80  opened\n";
     assert_eq!(written(&[record], Format::Text), expected);
+}
+
+#[test]
+fn processes_are_named_where_they_are_known() {
+    let owner =
+        |name: &[u8], pid| Some(Arc::new(Owner { pid, name: Text::from_wire(name), ..Owner::default() }));
+    let line = |attributes| {
+        let connection = ConnectionIdentity { attributes, ..connection() };
+        let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
+        written(&[record], Format::Text)
+    };
+    let server = Attributes { server_owner: owner(b"nginx", 812), ..Attributes::default() };
+    assert_eq!(line(server), "00:00:00.000  10.0.0.2:45678 → nginx[812]:80  opened\n");
+    let client = Attributes { client_owner: owner(b"cu\x1brl", 99), ..Attributes::default() };
+    assert_eq!(line(client), "00:00:00.000  cu\\x1brl[99] 10.0.0.2:45678 → 10.0.0.1:80  opened\n");
 }
 
 #[test]
@@ -148,9 +170,9 @@ fn an_interface_is_named_where_several_are_traced() {
         let record = Record { connection: Some(connection), ..record(0, Body::Opened(Opened::default())) };
         written(&[record], Format::Text)
     };
-    let ends = "10.0.0.2:45678 → 10.0.0.1:80 opened\n";
-    assert_eq!(line(false), format!("00:00:00.000000 {ends}"));
-    assert_eq!(line(true), format!("00:00:00.000000 veth0 {ends}"));
+    let ends = "10.0.0.2:45678 → 10.0.0.1:80  opened\n";
+    assert_eq!(line(false), format!("00:00:00.000  {ends}"));
+    assert_eq!(line(true), format!("00:00:00.000  veth0  {ends}"));
 }
 
 #[test]
@@ -172,7 +194,7 @@ fn shedding_is_reported_when_it_begins_and_when_it_ends() {
 #[test]
 fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
     let expected = "\
-00:00:00.000000 summary after 10 s at veth0 ingress xdp native, veth0 egress tcx
+00:00:00.000  summary after 10 s at veth0 ingress xdp native, veth0 egress tcx
   frames       1000 seen, 900 analysed, 100 skipped (not_tcp 90, other_port 10)
   connections  5 opened, 4 closed, 1 open, 2 half-open, 0 evicted, 7 lost
   exchanges    12
@@ -186,7 +208,7 @@ fn a_summary_is_a_short_block_that_names_what_was_skipped_and_lost() {
 /// The line of a record without a connection, without its time.
 fn line(body: Body, format: Format) -> String {
     let text = written(&[Record { connection: None, ..record(0, body) }], format);
-    text.trim_start_matches("00:00:00.000000 ").trim().to_owned()
+    text.trim_start_matches("00:00:00.000  ").trim().to_owned()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tracer_core::{
         Outcome, Purpose, Record, RequestHead, ResponseFraming, SegmentSeen, Side, SideTotals, Summary,
         TcpState, Text, Timestamp, Verdict,
     },
-    render::{Actors, Render},
+    render::{Actors, Render, Style},
 };
 
 /// Start of the tests' connections: 2025-01-01 00:00:00 UTC, in ns since the Unix epoch.
@@ -53,6 +53,9 @@ pub(crate) fn summary() -> Record {
         buffers_dropped: 3,
         records_written: Some(30),
         records_lost: 2,
+        records_filtered: 0,
+        records_unheld: 0,
+        sample: None,
         attachments: vec!["veth0 ingress xdp native".into(), "veth0 egress tcx".into()],
     };
     Record { timestamp: Timestamp(START), connection: None, body: Body::Summary(Box::new(summary)) }
@@ -200,10 +203,10 @@ fn rendered(records: &[Record], mut renderer: Box<dyn Render>) -> String {
 
 /// The output for `records` in `format`.
 pub(crate) fn written(records: &[Record], format: Format) -> String {
-    rendered(records, format.renderer(Actors::default()))
+    rendered(records, format.renderer(Actors::default(), Style::default()))
 }
 
 /// The explanation of `records`, with a browser as the client.
 pub(crate) fn explained(records: &[Record]) -> String {
-    rendered(records, Format::Explain.renderer(Actors::BROWSER))
+    rendered(records, Format::Explain.renderer(Actors::BROWSER, Style::default()))
 }

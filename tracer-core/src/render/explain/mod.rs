@@ -14,8 +14,8 @@ use std::io;
 
 use self::story::{Stories, Story};
 use super::text::{interface_name, phrase};
-use super::{Render, units};
-use crate::record::{Body, ConnectionIdentity, Record, SegmentSeen, Side, Timestamp};
+use super::{Render, TimeStyle, units};
+use crate::record::{Body, ConnectionIdentity, Owner, Record, SegmentSeen, Side, Timestamp};
 
 mod flood;
 mod note;
@@ -66,6 +66,7 @@ impl Default for Actors {
 pub struct Explain {
     /// The names of the two sides.
     actors: Actors,
+    time: TimeStyle,
     /// The connections so far.
     stories: Stories,
     /// Nothing was written yet.
@@ -77,13 +78,13 @@ pub struct Explain {
 impl Explain {
     /// Explanations that call the two ends so.
     #[must_use]
-    pub fn new(actors: Actors) -> Self {
-        Self { actors, stories: Stories::default(), is_first: true, lines: String::new() }
+    pub fn new(actors: Actors, time: TimeStyle) -> Self {
+        Self { actors, time, stories: Stories::default(), is_first: true, lines: String::new() }
     }
 
     /// The header of a connection that appears for the first time, and what else is to be said
     /// then.
-    fn header(&mut self, number: u64, connection: &ConnectionIdentity) -> fmt::Result {
+    fn header(&mut self, number: u64, connection: &ConnectionIdentity, at: Timestamp) -> fmt::Result {
         let Actors { client, server } = self.actors;
         if self.is_first {
             self.is_first = false;
@@ -99,7 +100,26 @@ impl Explain {
             write!(self.lines, ", on {}", interface_name(interface))?;
         }
         phrase::carried(&mut self.lines, connection)?;
+        self.lines.push_str(", at ");
+        self.time.write_with_date(&mut self.lines, at)?;
         self.lines.push('\n');
+        Ok(())
+    }
+
+    /// Names the processes at the two ends, each once.
+    fn owners(&mut self, connection: &ConnectionIdentity) -> fmt::Result {
+        let Some(story) = self.stories.get(connection.id) else { return Ok(()) };
+        let attributes = &connection.attributes;
+        for (side, owner) in
+            [(Side::Client, &attributes.client_owner), (Side::Server, &attributes.server_owner)]
+        {
+            if let Some(owner) = owner
+                && story.is_new_owner(side)
+            {
+                let (name, number) = (self.actors.name(side), story.number);
+                note(&mut self.lines, number, &format!("The {name} is {}.", described(owner)))?;
+            }
+        }
         Ok(())
     }
 
@@ -114,8 +134,9 @@ impl Explain {
             note(&mut self.lines, forgotten, &why)?;
         }
         if opening.is_new {
-            self.header(opening.number, connection)?;
+            self.header(opening.number, connection, record.timestamp)?;
         }
+        self.owners(connection)?;
         let Some(story) = self.stories.get(connection.id) else { return Ok(()) };
         if let Body::Segment(segment) = &record.body {
             step(&mut self.lines, self.actors, story, segment, record.timestamp)?;
@@ -154,6 +175,17 @@ impl Render for Explain {
         out.extend_from_slice(self.lines.as_bytes());
         Ok(())
     }
+}
+
+/// Characters of the identifier of a container, as Docker shows them.
+const CONTAINER: usize = 12;
+
+/// `nginx (pid 812, container 3f0c9a1b2c3d)`.
+fn described(owner: &Owner) -> String {
+    let container = owner.container.as_ref().map_or_else(String::new, |id| {
+        format!(", container {}", id.as_str().chars().take(CONTAINER).collect::<String>())
+    });
+    format!("{} (pid {}{container})", owner.name, owner.pid)
 }
 
 /// One segment: the facts, and below them what they mean.

@@ -73,6 +73,8 @@ pub(super) struct Story {
     states: Option<(TcpState, TcpState)>,
     /// When the first SYN-ACK was sent.
     pub(super) syn_ack_at: Option<Timestamp>,
+    /// Whether the processes of client and server were named.
+    owners: [bool; 2],
     /// Pages requested so far.
     pub(super) pages: u32,
     /// Pictures requested so far.
@@ -128,6 +130,11 @@ impl Story {
     /// Whether the pair of states is another one than before.
     pub(super) fn is_new_state(&mut self, states: (TcpState, TcpState)) -> bool {
         self.states.replace(states) != Some(states)
+    }
+
+    /// Whether the process of `side` has not been named so far.
+    pub(super) fn is_new_owner(&mut self, side: Side) -> bool {
+        !std::mem::replace(&mut self.owners[usize::from(side == Side::Server)], true)
     }
 
     /// Remembers a segment that was explained.

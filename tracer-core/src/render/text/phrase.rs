@@ -2,26 +2,34 @@
 
 use std::fmt::{Result, Write};
 
-use super::{headers, interface_name, listener};
+use super::{closed, exchange, headers, interface_name, listener};
 use crate::record::{
-    Body, CloseReason, Closed, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason,
-    DegradedState, Exchange, HeaderFields, IcmpError, Opened, Outcome, Request, RequestHead, Response,
-    ResponseFraming, SegmentSeen, ShedClass, Side, SideTotals, StateChange, Summary, TcpState,
+    Body, Confidence, ConnectionIdentity, Counts, Degraded, DegradedReason, DegradedState, HeaderFields,
+    IcmpError, Opened, Request, RequestHead, Response, ResponseFraming, SegmentSeen, ShedClass, Side,
+    StateChange, Summary, TcpState,
 };
-use crate::render::units::{count, duration, so_far};
+use crate::render::{
+    Style,
+    units::{count, duration},
+};
 
 /// Writes the phrase for any body, without an end of line. A summary has several lines.
 pub fn body(out: &mut dyn Write, body: &Body) -> Result {
+    styled(out, body, &Style::default(), 0)
+}
+
+/// The same in a style, after `begin` columns of the line.
+pub(super) fn styled(out: &mut dyn Write, body: &Body, style: &Style, begin: usize) -> Result {
     match body {
         Body::Opened(opened) => self::opened(out, opened),
         Body::Request(request) => self::request(out, request),
         Body::Response(response) => self::response(out, response),
-        Body::Exchange(exchange) => self::exchange(out, exchange),
+        Body::Exchange(exchange) => exchange::exchange(out, exchange, style, begin),
         Body::State(change) => state(out, change),
         Body::Segment(segment) => self::segment(out, segment),
         Body::HalfOpen(half_open) => listener::half_open(out, half_open),
         Body::Icmp(error) => icmp(out, error),
-        Body::Closed(closed) => self::closed(out, closed),
+        Body::Closed(closed) => closed::closed(out, closed, style),
         Body::Degraded(degraded) => self::degraded(out, degraded),
         Body::FloodStarted(flood) => listener::flood_started(out, flood),
         Body::FloodEnded(flood) => listener::flood_ended(out, flood),
@@ -90,57 +98,8 @@ fn response(out: &mut dyn Write, response: &Response) -> Result {
     header_fields(out, response.fields.as_deref(), '<')
 }
 
-/// `GET /index.html 200 complete 41.2 kB in 3.2 ms (first byte after 1.1 ms)`; the content of a
-/// request has its size after the target: `POST /form (1.2 kB) 303 complete`. What is not complete has the announced size, too,
-/// and who ended it: `GET /big 200 TRUNCATED 61.2 kB of 200.0 kB in 1.2 s [ended by server]`.
-pub fn exchange(out: &mut dyn Write, exchange: &Exchange) -> Result {
-    target(out, &exchange.request)?;
-    let announced = exchange.request_content_length;
-    if let Some(bytes) = exchange.request_body_size.filter(|bytes| *bytes > 0 || announced.is_some()) {
-        write!(out, " ({})", so_far(bytes, announced))?;
-    }
-    out.write_char(' ')?;
-    for interim in &exchange.interim_statuses {
-        write!(out, "{interim} ")?;
-    }
-    status(out, exchange.status)?;
-    out.write_str(match exchange.outcome {
-        Outcome::Complete => " complete",
-        Outcome::EarlyResponse => " EARLY RESPONSE",
-        Outcome::InvalidResponse => " INVALID RESPONSE",
-        Outcome::NoResponse => " NO RESPONSE",
-        Outcome::RequestAborted => " REQUEST ABORTED",
-        Outcome::ResponseTruncated => " TRUNCATED",
-        Outcome::NotObserved => " not fully observed",
-    })?;
-    if let Some(bytes) = exchange.response_body_size {
-        write!(out, " {}", so_far(bytes, exchange.response_content_length))?;
-    }
-    if let Some(ns) = exchange.duration_ns {
-        write!(out, " in {}", duration(ns))?;
-    }
-    if let Some(ns) = exchange.time_to_first_byte_ns {
-        write!(out, " (first byte after {})", duration(ns))?;
-    }
-    if exchange.framing == Some(ResponseFraming::Tunnel) {
-        out.write_str(" [tunnel]")?;
-    }
-    if let Some(side) = exchange.initiator {
-        write!(out, " [ended by {}]", side.as_str())?;
-    }
-    confidence(out, exchange.confidence)?;
-    for (number, anomaly) in exchange.anomalies.iter().enumerate() {
-        write!(out, "{}{}", if number == 0 { " [odd: " } else { ", " }, anomaly.as_str())?;
-    }
-    if !exchange.anomalies.is_empty() {
-        out.write_char(']')?;
-    }
-    header_fields(out, exchange.request.fields.as_deref(), '>')?;
-    header_fields(out, exchange.response_fields.as_deref(), '<')
-}
-
 /// ` > user-agent="curl/8.5"`: as curl marks them, `>` the fields of a request and `<` those of a response.
-fn header_fields(out: &mut dyn Write, fields: Option<&HeaderFields>, mark: char) -> Result {
+pub(super) fn header_fields(out: &mut dyn Write, fields: Option<&HeaderFields>, mark: char) -> Result {
     let Some(fields) = fields else { return Ok(()) };
     write!(out, " {mark} ")?;
     headers::fields(out, fields, " ")
@@ -162,7 +121,7 @@ fn status(out: &mut dyn Write, status: Option<u16>) -> Result {
 }
 
 /// What is not exact.
-fn confidence(out: &mut dyn Write, confidence: Confidence) -> Result {
+pub(super) fn confidence(out: &mut dyn Write, confidence: Confidence) -> Result {
     out.write_str(match confidence {
         Confidence::Exact => "",
         Confidence::Resynced => " [resynced]",
@@ -204,56 +163,6 @@ fn segment(out: &mut dyn Write, segment: &SegmentSeen) -> Result {
 /// `ICMP error from 203.0.113.1: destination unreachable, host unreachable; quotes client seq 0`.
 fn icmp(out: &mut dyn Write, error: &IcmpError) -> Result {
     write!(out, "ICMP error from {}; quotes {} seq {}", error.cause, error.sender.as_str(), error.seq)
-}
-
-/// `closed SF ShADadFf fin by server after 1.2 s: 3 exchanges, 509 B from client, 41480 B from
-/// server, 0 retransmits`.
-fn closed(out: &mut dyn Write, closed: &Closed) -> Result {
-    let state = closed.conn_state.as_str();
-    write!(out, "closed {state} {} ", if closed.history.is_empty() { "-" } else { &closed.history })?;
-    out.write_str(match closed.reason {
-        CloseReason::Fin => "fin",
-        CloseReason::Reset => "RESET",
-        CloseReason::Refused => "REFUSED",
-        CloseReason::Unanswered => "UNANSWERED",
-        CloseReason::HalfOpenTimeout => "HALF-OPEN TIMEOUT",
-        CloseReason::IdleTimeout => "idle timeout",
-        CloseReason::PortsReused => "ports reused",
-        CloseReason::Evicted => "EVICTED",
-        CloseReason::EndOfCapture => "end of capture",
-        CloseReason::EndOfTrace => "end of trace",
-    })?;
-    if let Some(side) = closed.initiator {
-        write!(out, " by {}", side.as_str())?;
-    }
-    if closed.ttl_differs {
-        out.write_str(" (TTL DIFFERS)")?;
-    }
-    write!(out, " after {}: {}", duration(closed.duration_ns), count(closed.exchanges.into(), "exchange"))?;
-    write!(out, ", {} B from client, {} B from server", closed.client.bytes, closed.server.bytes)?;
-    write!(out, ", {}", count(closed.client.retransmits + closed.server.retransmits, "retransmit"))?;
-    anomalies(out, closed)
-}
-
-/// What else went wrong, if anything did: `, 3 out of order, 1448 B never seen`.
-fn anomalies(out: &mut dyn Write, closed: &Closed) -> Result {
-    let both = |field: fn(&SideTotals) -> u64| field(&closed.client) + field(&closed.server);
-    for (number, one, several) in [
-        (both(|side| side.out_of_order), "out of order", "out of order"),
-        (both(|side| side.duplicate_acks), "duplicate ack", "duplicate acks"),
-        (both(|side| side.zero_windows), "zero window", "zero windows"),
-        (both(|side| side.checksum_errors), "wrong checksum", "wrong checksums"),
-        (both(|side| side.gap_bytes), "B never seen", "B never seen"),
-        (closed.events_lost, "EVENT LOST", "EVENTS LOST"),
-    ] {
-        if number > 0 {
-            write!(out, ", {number} {}", if number == 1 { one } else { several })?;
-        }
-    }
-    match &closed.icmp {
-        Some(icmp) => write!(out, ", {icmp}"),
-        None => Ok(()),
-    }
 }
 
 /// `DEGRADED: shedding rows of segments, because the ring buffer is full: 12 lost so far`.
@@ -326,10 +235,21 @@ pub fn summary(out: &mut dyn Write, summary: &Summary) -> Result {
     if summary.buffers_dropped > 0 {
         write!(out, "\n  buffers      those of {} dropped", count(summary.buffers_dropped, "connection"))?;
     }
-    match (summary.records_written, summary.records_lost) {
-        (Some(written), lost @ 1..) => write!(out, "\n  records      {written} written, {lost} lost"),
-        _ => Ok(()),
+    if let (Some(written), lost @ 1..) = (summary.records_written, summary.records_lost) {
+        write!(out, "\n  records      {written} written, {lost} lost")?;
     }
+    selection(out, summary)
+}
+
+/// `  selection    1 of 10 connections, 1234 records filtered, 5 dropped before it was known whether they match`.
+fn selection(out: &mut dyn Write, summary: &Summary) -> Result {
+    let sample = summary.sample.map(|of| format!("1 of {of} connections"));
+    let filtered = Some(summary.records_filtered).filter(|records| *records > 0);
+    let filtered = filtered.map(|records| format!("{} filtered", count(records, "record")));
+    let unheld = Some(summary.records_unheld).filter(|records| *records > 0);
+    let unheld = unheld.map(|records| format!("{records} dropped before it was known whether they match"));
+    let parts: Vec<String> = [sample, filtered, unheld].into_iter().flatten().collect();
+    if parts.is_empty() { Ok(()) } else { write!(out, "\n  selection    {}", parts.join(", ")) }
 }
 
 /// ` (not_tcp 12, other_port 3)`.

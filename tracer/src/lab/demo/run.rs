@@ -22,6 +22,7 @@ use tracer_core::{
     http::Redact,
     record::{Body, Events, Record, Summary},
     render::Actors,
+    selection::Criteria,
 };
 
 use super::{
@@ -111,6 +112,7 @@ fn config(pair: &VethPair, output: &OutputConfig) -> Result<Config> {
         },
         records: Records {
             events,
+            criteria: Criteria::default(),
             outputs: vec![output.clone()],
             headers: None,
             redact: Redact::None,
@@ -197,6 +199,10 @@ impl Sink for CloseNotifier {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.inner.reopen()
+    }
+
+    fn shows_whole_connections(&self) -> bool {
+        true
     }
 
     fn state(&self) -> State {

@@ -140,7 +140,7 @@ fn on_file(ctx: *mut OpenFile) -> Option<()> {
     let mut event = OwnerEvent { evidence: OwnerEvidence::Holds as u8, ..OwnerEvent::default() };
     set_socket(&mut event, sock)?;
     set_process(&mut event, task)?;
-    // Not by the helper, which takes no socket that is reached through a file. 0 where nobody has asked for it before.
+    // Not by the helper, which takes no socket that is reached through a file. 0 until somebody requests it.
     event.socket = field!(sock, cookie, u64);
     // SAFETY: the context is the running program's; an event consists of integers.
     unsafe {

@@ -96,7 +96,7 @@ impl Ownership {
             cookie => Socket::Local(cookie),
         };
         match (self.socket, &mut self.claim) {
-            // Nobody had asked for the cookie of this socket when its holder was found.
+            // The socket had no cookie yet when its holder was found.
             (Socket::Local(cookie), Some(claim)) if claim.socket == 0 => claim.socket = cookie,
             (Socket::Local(cookie), Some(claim)) if claim.socket == cookie => {}
             (Socket::Local(_) | Socket::Remote, claim) => *claim = None,

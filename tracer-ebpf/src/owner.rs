@@ -76,7 +76,7 @@ fn on_read(sock: *const u8) -> Option<()> {
     }
     // SAFETY: `sock` is the socket of the tracepoint.
     let cookie = unsafe { bpf_get_socket_cookie(sock.cast_mut().cast()) };
-    if READERS.get_ptr(&cookie).is_some() {
+    if READERS.get_ptr(cookie).is_some() {
         return None;
     }
     // SAFETY: the helper has no preconditions.
@@ -89,7 +89,7 @@ fn on_read(sock: *const u8) -> Option<()> {
     set_socket(&mut event, sock)?;
     set_process(&mut event, task)?;
     if Ring::emit_owner(&event) {
-        let _ = READERS.insert(&cookie, &1, 0);
+        let _ = READERS.insert(cookie, 1, 0);
     }
     Some(())
 }
@@ -164,6 +164,7 @@ pub(crate) fn tracer_connects6(ctx: SockAddrContext) -> i32 {
     PERMIT
 }
 
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value it would be copied to the BPF stack")]
 #[inline(always)]
 fn on_connect(ctx: &SockAddrContext) -> Option<()> {
     // SAFETY: the context is the running program's.
@@ -177,7 +178,7 @@ fn on_connect(ctx: &SockAddrContext) -> Option<()> {
     let mut event =
         OwnerEvent { evidence: OwnerEvidence::Connects as u8, socket: cookie, ..OwnerEvent::default() };
     set_process(&mut event, task.cast_const())?;
-    let _ = CONNECTING.insert(&cookie, &event, 0);
+    let _ = CONNECTING.insert(cookie, &event, 0);
     Some(())
 }
 
@@ -210,7 +211,7 @@ fn on_connecting(ops: *mut bpf_sock_ops) -> Option<()> {
     }
     // SAFETY: the context is the running program's.
     let cookie = unsafe { bpf_get_socket_cookie(ops.cast()) };
-    let event = CONNECTING.get_ptr_mut(&cookie)?;
+    let event = CONNECTING.get_ptr_mut(cookie)?;
     // SAFETY: entries stay valid while the program runs, and only this socket's process uses this one.
     let event = unsafe { &mut *event };
     let (mut local, mut remote) = ([0, 0, MAPPED, read!(local_ip4)], [0, 0, MAPPED, read!(remote_ip4)]);
@@ -222,7 +223,7 @@ fn on_connecting(ops: *mut bpf_sock_ops) -> Option<()> {
     // SAFETY: the context is the running program's.
     event.namespace = unsafe { bpf_get_netns_cookie(ops.cast()) };
     Ring::emit_owner(event);
-    let _ = CONNECTING.remove(&cookie);
+    let _ = CONNECTING.remove(cookie);
     Some(())
 }
 

@@ -5,6 +5,7 @@ mod clock;
 mod flood;
 mod lost;
 mod nat;
+mod owners;
 mod port_reuse;
 mod wire;
 

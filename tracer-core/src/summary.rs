@@ -134,9 +134,9 @@ mod tests {
         assert_eq!(counted.skipped.total(), (1 << Skip::COUNT) - 1);
         assert_eq!(counted.matched, 1 << Skip::COUNT);
         assert_eq!(counted.frames(), (1 << (Skip::COUNT + 1)) - 1);
-        assert_eq!(counted.emitted, 0b11_1100 << Skip::COUNT);
-        assert_eq!(counted.lost.total(), 0b11_1100_0000 << Skip::COUNT);
-        assert_eq!(counted.aggregated, 0b100_0000_0000 << Skip::COUNT);
-        assert_eq!(counted.connections_lost, 0b1000_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.emitted, 0b111_1100 << Skip::COUNT);
+        assert_eq!(counted.lost.total(), 0b111_1000_0000 << Skip::COUNT);
+        assert_eq!(counted.aggregated, 0b1000_0000_0000 << Skip::COUNT);
+        assert_eq!(counted.connections_lost, 0b1_0000_0000_0000 << Skip::COUNT);
     }
 }

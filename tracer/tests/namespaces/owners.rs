@@ -14,9 +14,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracer::lab::netns::{Namespace, VethPair};
 
 use crate::harness::{Fields as _, Trace, Tracer};
+use crate::web::Folder;
 use crate::{TIMEOUT, eventually, pair};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+/// The last one of a connection.
+const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";
 
 /// A running `server.py`. Dropping it kills its processes.
 struct Server(Child);
@@ -26,9 +29,33 @@ impl Server {
     fn start(namespace: &Namespace, way: &str) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/namespaces/owners/server.py");
         let mut command = Command::new("python3");
-        command.arg(script).arg(way).process_group(0).stdin(Stdio::null());
+        command.arg(script).arg(way);
+        Self::run(namespace, command)
+    }
+
+    /// nginx with two workers, whose response is the number of the worker.
+    #[track_caller]
+    fn nginx(namespace: &Namespace, folder: &Folder) -> Self {
+        let path = folder.file("nginx.conf");
+        let configuration = format!(
+            "daemon off; user root; worker_processes 2; pid {0}; error_log stderr crit; events {{ }}
+            http {{
+                access_log off;
+                server {{ listen 80 reuseport; listen [::]:80 reuseport; location / {{ return 200 $pid; }} }}
+            }}",
+            folder.file("nginx.pid").display()
+        );
+        std::fs::write(&path, configuration).expect("the folder is writable");
+        let mut command = Command::new("nginx");
+        command.arg("-c").arg(path);
+        Self::run(namespace, command)
+    }
+
+    #[track_caller]
+    fn run(namespace: &Namespace, mut command: Command) -> Self {
+        command.process_group(0).stdin(Stdio::null());
         let child = namespace.command(command);
-        let server = Self(child.unwrap_or_else(|error| panic!("python3 is not installed: {error}")));
+        let server = Self(child.unwrap_or_else(|error| panic!("the server cannot be started: {error}")));
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let listens = || TcpStream::connect_timeout(&local, TIMEOUT).is_ok();
         assert!(eventually(|| namespace.run(listens).expect("namespace")), "the server does not listen");
@@ -65,8 +92,8 @@ fn connect(address: IpAddr, port: u16) -> TcpStream {
 }
 
 /// Sends a request; returns the process that the response names.
-fn ask(stream: &mut TcpStream) -> u64 {
-    stream.write_all(REQUEST).expect("the request can be sent");
+fn ask(stream: &mut TcpStream, request: &[u8]) -> u64 {
+    stream.write_all(request).expect("the request can be sent");
     let mut response = Vec::new();
     let mut buffer = [0; 512];
     loop {
@@ -93,7 +120,7 @@ fn ask_often(namespace: &Namespace, address: IpAddr, count: usize) -> Answers {
     let ask = || {
         let mut stream = connect(address, 0);
         let port = stream.local_addr().expect("it is bound").port();
-        let answered = ask(&mut stream);
+        let answered = ask(&mut stream, LAST_REQUEST);
         // The server closes first, so that the client's port is free again at once.
         let _ = stream.read(&mut [0; 1]);
         (port.into(), answered)
@@ -126,6 +153,13 @@ fn assert_owners(trace: &Trace, answers: &Answers, name: &str) {
 fn assert_answers(way: &str, name: &str, count: usize) {
     let pair = pair();
     let server = Server::start(&pair.server.namespace, way);
+    assert_traced(&pair, name, count);
+    drop(server);
+}
+
+/// Traces the server of a pair, on a veth and on the loopback interface.
+#[track_caller]
+fn assert_traced(pair: &VethPair, name: &str, count: usize) {
     for (interface, from, address) in [
         (pair.server.interface, &pair.client.namespace, IpAddr::V4(pair.server.v4)),
         (pair.server.interface, &pair.client.namespace, IpAddr::V6(pair.server.v6)),
@@ -137,7 +171,6 @@ fn assert_answers(way: &str, name: &str, count: usize) {
         tracer.wait_for(count, "http.exchange");
         assert_owners(&tracer.stop(), &answers, name);
     }
-    drop(server);
 }
 
 /// Waits until the sockets that were open are known.
@@ -183,6 +216,15 @@ fn of_several_workers_the_one_that_answers_is_the_owner() {
 
 #[test]
 #[ignore = "needs root: run by cargo xtask test"]
+fn the_worker_of_nginx_is_the_owner_not_its_master() {
+    let (pair, folder) = (pair(), Folder::new());
+    let server = Server::nginx(&pair.server.namespace, &folder);
+    assert_traced(&pair, "nginx", 40);
+    drop(server);
+}
+
+#[test]
+#[ignore = "needs root: run by cargo xtask test"]
 fn ports_used_again_have_the_owner_of_each_connection() {
     const CONNECTIONS: usize = 3000;
     let pair = pair();
@@ -216,9 +258,9 @@ fn equal_addresses_in_other_namespaces_confuse_nobody() {
     let (mut other, mut stream) = (open(&elsewhere), open(&here));
     let mut answers = Answers::new();
     for _ in 0..5 {
-        ask(&mut other);
-        answers.push((PORT.into(), ask(&mut stream)));
-        ask(&mut other);
+        ask(&mut other, REQUEST);
+        answers.push((PORT.into(), ask(&mut stream, REQUEST)));
+        ask(&mut other, REQUEST);
     }
     tracer.wait_for(answers.len(), "http.exchange");
     assert_owners(&tracer.stop(), &answers, "python3");
@@ -233,10 +275,10 @@ fn a_connection_older_than_the_tracer_has_its_owners() {
     let address = pair.server.v4.into();
     let mut stream = pair.client.namespace.run(|| connect(address, 0)).expect("namespace");
     let port = stream.local_addr().expect("it is bound").port().into();
-    let expected = ask(&mut stream);
+    let expected = ask(&mut stream, REQUEST);
     let tracer = Tracer::start(&pair.server.namespace, &["trace", "-i", pair.server.interface, "-o", "json"]);
     wait_for_owners(&tracer);
-    let answers: Answers = (0..3).map(|_| (port, ask(&mut stream))).collect();
+    let answers: Answers = (0..3).map(|_| (port, ask(&mut stream, REQUEST))).collect();
     assert!(answers.iter().all(|(_, pid)| *pid == expected));
     tracer.wait_for(answers.len(), "http.exchange");
     let trace = tracer.stop();
@@ -255,7 +297,7 @@ fn clients_without_an_answer_are_named() {
         "-o",
         "json",
         "-p",
-        "81-82",
+        "81",
         "--events",
         "closed",
         "--half-open-timeout",
@@ -263,26 +305,31 @@ fn clients_without_an_answer_are_named() {
     ];
     let tracer = Tracer::start(&pair.server.namespace, &options);
     wait_for_owners(&tracer);
-    let run = |port: u16| {
+    // The server does not forward what is for this address.
+    let silent = Ipv4Addr::new(198, 51, 100, 1);
+    let mut route = Command::new("ip");
+    route.args(["route", "add", &silent.to_string(), "via", &pair.server.v4.to_string()]);
+    let added = pair.client.namespace.command(route).expect("ip (iproute2) is installed").wait();
+    assert!(added.expect("a child can be waited for").success());
+    let run = |address: Ipv4Addr| {
         let mut command = Command::new("curl");
-        command
-            .args(["-s", "--max-time", "1", &format!("http://{}:{port}/", pair.server.v4)])
-            .stdout(Stdio::null());
+        command.args(["-s", "--max-time", "1", &format!("http://{address}:81/")]).stdout(Stdio::null());
         let mut child = pair.client.namespace.command(command).expect("curl is installed");
         let pid = u64::from(child.id());
         child.wait().expect("a child can be waited for");
         pid
     };
-    // Nobody listens on port 81. What is sent to an address without a host is not answered at all.
-    let refused = run(81);
-    tracer.wait_for(1, "connection.closed");
+    let expected = [run(pair.server.v4), run(silent)];
+    tracer.wait_for(2, "connection.closed");
     let trace = tracer.stop();
     let closed = trace.closed();
-    let [record]: [&Value; 1] = closed.try_into().expect("one connection");
-    assert_eq!(record.text("tcp.conn_state"), "REJ");
-    assert_eq!(record.number("client.process.pid"), refused, "{record:#}");
-    assert_eq!(record.text("client.process.executable.name"), "curl");
-    assert!(!record.has("server.process.pid"), "{record:#}");
+    let [refused, unanswered]: [&Value; 2] = closed.try_into().expect("two connections");
+    for (record, state, pid) in [(refused, "REJ", expected[0]), (unanswered, "S0", expected[1])] {
+        assert_eq!(record.text("tcp.conn_state"), state);
+        assert_eq!(record.number("client.process.pid"), pid, "{record:#}");
+        assert_eq!(record.text("client.process.executable.name"), "curl");
+        assert!(!record.has("server.process.pid"), "{record:#}");
+    }
 }
 
 #[test]

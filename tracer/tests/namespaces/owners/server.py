@@ -22,8 +22,9 @@ def listen():
 
 
 def respond(connection, keeps=False):
-    """Answers requests until the client closes, or one."""
-    while connection.recv(4096):
+    """Answers one request, or, if it keeps connections, all until one that asks to close."""
+    while request := connection.recv(4096):
+        keeps = keeps and b"Connection: close" not in request
         content = str(os.getpid()).encode()
         head = "HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % ("" if keeps else "Connection: close\r\n", len(content))
         connection.sendall(head.encode() + content)

@@ -112,7 +112,7 @@ impl Offsets {
 }
 
 /// The most processes that connect sockets at once; more only lose their names.
-pub const MAX_CONNECTING: u32 = 4096;
+pub const MAX_CONNECTING: u32 = 2048;
 
 /// The value of the map PAUSED that pauses the observation of every interface; other values pause one interface, by its
 /// index, and 0 none.

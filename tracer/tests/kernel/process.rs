@@ -47,6 +47,8 @@ impl Tracer {
         }
         if hooks > 0 {
             let line = self.line();
+            assert!(line.starts_with("tracer: owners: by readers, "), "{line}");
+            let line = self.line();
             assert!(line.starts_with("tracer: memory: at most "), "{line}");
             let line = self.line();
             assert!(line.starts_with("tracer: runs as "), "{line}");

@@ -12,7 +12,7 @@ use aya::{
 };
 use tracer_common::event::{Event, OwnerEvent};
 
-use super::{Kernel, refusal};
+use super::{Kernel, refusal, support};
 use crate::live::owner;
 
 /// The ways to learn owners: the name, and whether it is in force, or why not.
@@ -98,6 +98,8 @@ impl Kernel {
     }
 
     fn follow_connectors(&mut self) -> Result<()> {
+        // Without a link, an attachment would exclude all others, and stay if this process is killed.
+        ensure!(!support::before(5, 7), "cgroup links need Linux 5.7");
         let root = owner::open_root()?;
         // The one that uses what the others store comes first.
         for name in ["tracer_connecting", "tracer_connects4", "tracer_connects6"] {

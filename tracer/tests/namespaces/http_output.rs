@@ -40,7 +40,14 @@ fn text_has_one_line_for_each_record() {
     let trace = written("text");
     let lines = &trace.output;
     assert_eq!(lines.len(), 3, "{}", lines.join("\n"));
-    assert!(lines.iter().all(|line| line.contains(" 10.77.0.2:") && line.contains(" → 10.77.0.1:80 ")));
+    assert!(lines.iter().all(|line| line.contains(" 10.77.0.2:")), "{}", lines.join("\n"));
+    // The server is known from the moment when it reads the request.
+    assert!(lines[0].contains(" → 10.77.0.1:80 "), "{}", lines[0]);
+    assert!(
+        lines[1..].iter().all(|line| line.contains(" → nginx[") && line.contains("]:80 ")),
+        "{}",
+        lines.join("\n")
+    );
     assert_in_order(lines, &[" opened in ", "  200  GET ", "  fin  by client: 1 exchange, ↑78 B ↓1.2 kB, "]);
     assert!(lines[1].contains("/small         1.0 kB  "), "{}", lines[1]);
 }

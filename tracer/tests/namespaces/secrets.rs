@@ -69,7 +69,8 @@ fn written(pair: &VethPair, format: &str, file: Option<&str>) -> String {
     send_malformed(pair);
     assert_eq!(curl(&pair.client, &SECRET_REQUEST)[0].status, 200);
     curl(&pair.client, &TARGET);
-    let is_end = |line: &str| line.contains("closed") || line.contains("= Closed");
+    let ends = ["connection.closed", "= Closed", "  fin  by "];
+    let is_end = |line: &str| ends.iter().any(|end| line.contains(end));
     match file {
         Some(file) => {
             let ends = || {

@@ -70,7 +70,7 @@ fn on_read(sock: *const u8) -> Option<()> {
     if !is_traced(sock)? {
         return None;
     }
-    // Not a process, but the kernel reads: only a process owns the lock.
+    // Only a process owns the lock; the kernel reads without it.
     if field!(sock, owned, u32) == 0 {
         return None;
     }

@@ -19,7 +19,7 @@ use crate::record::Owner;
 /// Index of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`). The kernel takes the socket off its
 /// packets before they come in.
 const LOOPBACK: u32 = 1;
-/// How long after the process asks for it a SYN leaves at most, in ns; by the loopback interface, that is.
+/// The longest time from connect(2) to its SYN on the loopback interface, in ns.
 const MAX_CONNECT_DELAY: u64 = 100_000_000;
 /// How long after its first segment an end is without an owner before it is looked for, in ns: a process that reads was
 /// reported long before.
@@ -60,7 +60,7 @@ pub(super) struct Ownership {
 #[derive(Clone, Debug)]
 struct Claim {
     evidence: OwnerEvidence,
-    /// The cookie of the socket; 0 until somebody asks for it.
+    /// The cookie of the socket; 0 until it is first requested.
     socket: u64,
     /// The cookie of its network namespace, in which no other socket has these addresses.
     namespace: u64,

@@ -173,7 +173,7 @@ impl Pipeline {
         };
         pipeline.set_clock();
         pipeline.on_changes(&changes);
-        pipeline.name_owners(&config.kernel)?;
+        pipeline.name_owners(&config.kernel);
         Ok(pipeline)
     }
 

@@ -17,7 +17,7 @@ use rustix::{
     mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags},
 };
 
-use super::container::Container;
+use super::{container::Container, lives};
 
 /// The most cgroups that are remembered; when there are more, all are forgotten. A host has a few hundred.
 const MAX_CGROUPS: usize = 16_384;
@@ -38,11 +38,14 @@ pub(super) struct Cgroups {
 
 impl Cgroups {
     /// The container of a process in the cgroup `number`.
-    pub(super) fn container(&mut self, number: u64, pid: u32) -> Container {
+    pub(super) fn container(&mut self, number: u64, pid: u32, started: u64) -> Container {
         if let Some(container) = self.containers.get(&number) {
             return container.clone();
         }
-        if let Ok(cgroups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) {
+        // The number may be that of another process by now.
+        if let Ok(cgroups) = fs::read_to_string(format!("/proc/{pid}/cgroup"))
+            && lives(pid, started)
+        {
             let container = container_of(&cgroups);
             // Without a hierarchy of version 2, all processes have the same number.
             if cgroups.lines().any(|line| line.starts_with("0::") && line.len() > "0::/".len()) {
@@ -154,6 +157,6 @@ mod tests {
         cgroups.search(&root, "", MAX_DEPTH);
         fs::remove_dir_all(&root).expect("removed");
         // No process has this number.
-        assert_eq!(cgroups.container(number, u32::MAX).id.as_deref(), Some(ID));
+        assert_eq!(cgroups.container(number, u32::MAX, 0).id.as_deref(), Some(ID));
     }
 }

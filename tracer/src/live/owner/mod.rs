@@ -53,7 +53,7 @@ impl Processes for Seen {
         {
             return Arc::clone(owner);
         }
-        let Container { id, pod } = self.cgroups.container(event.cgroup, event.pid);
+        let Container { id, pod } = self.cgroups.container(event.cgroup, event.pid, event.started);
         let owner = Arc::new(Owner {
             pid: event.pid,
             name: name(event),
@@ -81,8 +81,13 @@ fn command_line(event: &OwnerEvent) -> Option<Text> {
     bytes.truncate(MAX_COMMAND_LINE);
     let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
     let line: Vec<u8> = arguments.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect();
-    let stat = fs::read_to_string(format!("/proc/{}/stat", event.pid)).ok()?;
-    is_same(&stat, event.started).then(|| Text::from_wire(&line))
+    lives(event.pid, event.started).then(|| Text::from_wire(&line))
+}
+
+/// Whether the process with this number is still the one that started at this time. To be called after what it is needed for
+/// was read.
+fn lives(pid: u32, started: u64) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_same(&stat, started))
 }
 
 /// Whether a process of this `/proc/PID/stat` (proc_pid_stat(5)) started at this time, in ns since boot.

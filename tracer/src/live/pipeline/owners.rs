@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
 use tokio::time::Instant;
 use tracer_common::event::Event;
 
@@ -39,17 +38,17 @@ impl Owners {
 
 impl Pipeline {
     /// Names processes from now on, those of the sockets that are open already included.
-    pub(super) fn name_owners(&mut self, config: &KernelConfig) -> Result<()> {
-        let Some(ways) = self.owners.ways.as_ref() else { return Ok(()) };
+    pub(super) fn name_owners(&mut self, config: &KernelConfig) {
+        let Some(ways) = self.owners.ways.as_ref() else { return };
         if !self.quiet || !ways.has_any() {
             note(&ways.to_string());
         }
         if ways.has_any() {
             let seen = owner::Seen::new(config.process_details);
-            self.analysis.tracker.set_processes(Box::new(seen), owner::cookie()?);
+            // 0 is no namespace's: without a cookie, no owner is believed on the loopback interface.
+            self.analysis.tracker.set_processes(Box::new(seen), owner::cookie().unwrap_or_default());
             self.look_at_holders();
         }
-        Ok(())
     }
 
     /// Looks for the owners of sockets that nobody has read from.
